@@ -1,0 +1,40 @@
+"""Time as a value that is passed in, never read by pure code.
+
+Stored times are UTC with whole seconds, written `YYYY-MM-DDTHH:MM:SSZ`
+(spec/conventions.md 4). Durations are whole seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from exclave.errors import MalformedData
+
+__all__ = ["Clock", "format_time", "now", "parse_time"]
+
+Clock = Callable[[], datetime]
+"""Gives the current time, aware, UTC."""
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def now() -> datetime:
+    """The system's wall clock in UTC: the only place that reads it for statements."""
+    return datetime.now(UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a moment in the stored form; fractions of a second are dropped."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read the stored form; anything else raises `MalformedData`."""
+    if not _TIME.fullmatch(text):
+        raise MalformedData(f"time: expected YYYY-MM-DDTHH:MM:SSZ, got {text[:40]!r}")
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise MalformedData(f"time: no such moment: {text!r}") from error
