@@ -1,0 +1,17 @@
+"""Settings for every test: property tests are reproducible."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# `make test` samples with fixed seeds; `make soak` looks further (HYPOTHESIS_PROFILE=soak).
+settings.register_profile(
+    "fixed",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("soak", deadline=None, max_examples=5000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

@@ -1,0 +1,1 @@
+"""Structural tests: the house rules that a program can check."""
