@@ -48,7 +48,7 @@ bench: env-dev ## measure speed on this machine
 	@$(PY) -m bench $(ARGS)
 
 fuzz: env-dev ## fuzz every decoder (needs atheris, installed here)
-	@$(PY) tools/fuzz.py $(ARGS)
+	@$(PY) -m tools.fuzz $(ARGS)
 
 lock: ## resolve requirements/*.txt again (needs uv); ARGS=--upgrade takes newer versions
 	@tools/lock.sh $(ARGS)

@@ -36,7 +36,7 @@ STEPS = (
     Step(
         name="tests",
         shows="pytest",
-        command=("pytest", "-q", "-n", WORKERS, "-m", "not soak", "tests"),
+        command=("pytest", "-n", WORKERS, "-m", "not soak", "tests"),
     ),
 )
 

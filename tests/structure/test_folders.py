@@ -4,12 +4,18 @@ import pytest
 
 from tests.structure.sources import ROOT, committed
 
-LOADED = ("vectors", "spec", "reader", "tests/vectors", "tests/fixtures", "tests/attacks") + (
-    "tests/mutations",
-    "tests/scripts",
+LOADED = (
+    "vectors",
+    "spec",
+    "reader",
+    "tests/attacks",
     "tests/contract",
-    "tests/property",
     "tests/faults",
+    "tests/fixtures",
+    "tests/mutations",
+    "tests/property",
+    "tests/scripts",
+    "tests/vectors",
 )
 
 
