@@ -20,6 +20,8 @@ def install_fuzzer() -> None:
     """Install atheris, hash-locked, unless it is there."""
     if importlib.util.find_spec("atheris"):
         return
+    if importlib.util.find_spec("pip") is None:  # an environment made by uv
+        subprocess.run([sys.executable, "-m", "ensurepip"], cwd=ROOT, check=True)
     locked = ["--require-hashes", "--no-deps", "-r", "requirements/fuzz.txt"]
     command = [sys.executable, "-m", "pip", "install", "-qq", *locked]
     subprocess.run(command, cwd=ROOT, check=True)
