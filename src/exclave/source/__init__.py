@@ -1,0 +1,1 @@
+"""Adapters for registers: PostgreSQL, SQLite, file trees."""

@@ -1,0 +1,158 @@
+"""What a register's adapter must do: capture into an archive, restore from one, compare.
+
+A source reads one register and writes its streams to an `ArchiveSink`; what it returns
+are the manifest's objects, which refer to those streams. A target is the way back. An
+adapter knows nothing of packs, keys or vaults.
+
+Rules
+- `capture` gives one consistent state of the register or raises a `SourceError` naming the
+  object; a partial or mixed capture is never returned.
+- Streams may be opened and written from several threads, each stream from one thread.
+- `restore` writes into an empty target only (`TargetError` otherwise) and may be called
+  again after an interruption: what an earlier call finished is kept or redone, never doubled.
+- `compare` takes expected values from the manifest alone and reads the restored register
+  through a new connection. It returns differences; it does not raise for them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from exclave.archive.manifest import ManifestObject, Register
+from exclave.archive.stream import StreamRef
+
+__all__ = [
+    "ArchiveSink",
+    "ArchiveSupply",
+    "Captured",
+    "Compared",
+    "Difference",
+    "Progress",
+    "Source",
+    "StreamPurpose",
+    "StreamSink",
+    "Target",
+]
+
+
+class StreamPurpose(enum.Enum):
+    """What a stream holds; decides pack kind and chunk sizes."""
+
+    TABLE_ORDERED = "table-ordered"  # COPY text in key order: small row-aligned chunks
+    TABLE_HEAP = "table-heap"  # COPY text in physical order: row-aligned chunks
+    CONTENT = "content"  # file contents, large objects, database files
+    MANIFEST = "manifest"  # entries, schema, row groups: goes into manifest packs
+
+
+class StreamSink(Protocol):
+    """Takes one stream's bytes in order."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes; blocks while later stages are full. Raises what stopped the deposit."""
+
+    def finish(self) -> StreamRef:
+        """End the stream; no write may follow."""
+
+
+class ArchiveSink(Protocol):
+    """Where a capture goes."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder (0700) for temporary files; only encrypted content may touch it."""
+
+    def open_stream(self, purpose: StreamPurpose, *, expected_size: int | None = None) -> StreamSink:
+        """Begin a stream; the expected size (bytes) helps to choose chunk sizes."""
+
+
+class ArchiveSupply(Protocol):
+    """Where a restore comes from."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder (0700) for temporary files."""
+
+    def read_stream(self, stream: StreamRef) -> Iterator[bytes]:
+        """The stream's bytes in order, in pieces; thread-safe for distinct calls."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with what (a table's or file tree's name), units done since the last call, bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """One register as captured."""
+
+    objects: tuple[ManifestObject, ...]
+    facts: tuple[tuple[str, str], ...]  # server version, tool version: manifest `source`
+    notes: tuple[str, ...]  # what was found worth saying: manifest `notes`
+    rows: int  # rows captured (0 for files)
+    files: int  # files captured (0 for databases)
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as it was captured."""
+
+    register: str
+    subject: str  # "database.schema.table", a path, a sequence
+    what: str  # "row missing", "row changed", "content differs", ...
+    keys: tuple[str, ...] = ()  # of the rows concerned, at most 20
+    expected: str = ""
+    got: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Outcome of a comparison; proven when `differences` is empty."""
+
+    rows: int
+    files: int
+    objects: int
+    differences: tuple[Difference, ...]
+    not_compared: tuple[str, ...]  # said plainly in the report, e.g. ownership without root
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One register that can be captured."""
+
+    def check(self) -> Sequence[str]:
+        """Try connection, privileges and versions; returns warnings, raises `SourceError`."""
+
+    def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
+        """Capture one consistent state; see the module's rules."""
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A place into which one register is restored."""
+
+    def check_empty(self, register: Register) -> None:
+        """Raise `TargetError` unless the register can be restored here."""
+
+    def restore(
+        self,
+        register: Register,
+        supply: ArchiveSupply,
+        progress: Progress,
+        *,
+        only: Sequence[str] = (),
+    ) -> None:
+        """Restore the register, or only the named objects ("database.schema.table" or paths)."""
+
+    def compare(
+        self,
+        register: Register,
+        supply: ArchiveSupply,
+        progress: Progress,
+        *,
+        only: Sequence[str] = (),
+    ) -> Compared:
+        """Compare what stands in the target with the manifest."""

@@ -1,0 +1,1 @@
+"""The vault: its protocol, its server, its clients."""

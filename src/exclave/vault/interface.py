@@ -1,0 +1,151 @@
+"""What others may ask of a vault, whether over the line or from a folder.
+
+Two capabilities, since they are reached and authorised differently: the public record
+(log, bodies, statements: anyone who can reach it) and the shard store (pinned identities).
+
+Rules
+- On return of `put_shard` and `submit` the vault holds the bytes durably.
+- All calls are idempotent; the caller retries. Errors: `VaultUnreachable` when no answer or
+  another identity; `VaultRefused` with the problem's cause; `IntegrityError` for wrong bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from exclave.errors import VaultError
+from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
+
+__all__ = [
+    "MissionStatus",
+    "PublicRecord",
+    "RecordState",
+    "ShardStore",
+    "State",
+    "StatementState",
+    "VaultRefused",
+    "WarrantState",
+]
+
+
+class VaultRefused(VaultError):
+    """A vault answered with a problem document (spec/vault-http.md 5)."""
+
+    def __init__(self, message: str, *, cause: str, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.cause = cause
+        self.status = status
+
+
+class State(enum.Enum):
+    """State of a statement at one vault (spec/vault-http.md 2)."""
+
+    LOGGED = "logged"
+    PENDING = "pending"
+    LODGED = "lodged"
+    FORKED = "forked"
+    INCOMPLETE = "incomplete"
+    WAITING = "waiting"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementState:
+    """A vault's answer about one statement."""
+
+    state: State
+    statement: StatementHash
+    entry: int  # log index of its (latest) entry
+    seconds: int | None = None  # of a waiting warrant: until release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordState:
+    """A record as a vault lists it."""
+
+    statement: StatementHash
+    deposit: DepositId
+    depositor: str
+    sequence: int
+    state: State
+    logged: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantState:
+    """A warrant as a vault lists it."""
+
+    statement: StatementHash
+    state: State
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissionStatus:
+    """spec/vault-http.md 4."""
+
+    mission: MissionId
+    seat: Seat
+    state: str
+    charter: StatementHash
+    charters: int
+    log_size: int
+    shards: int
+    shard_bytes: int
+    staged_bytes: int
+    quota_bytes: int
+    free_bytes: int
+    records: tuple[RecordState, ...]
+    warrants: tuple[WarrantState, ...]
+    forks: tuple[StatementHash, ...]
+    service: int
+
+
+class PublicRecord(Protocol):
+    """Log, bodies and statements of one mission at one seat."""
+
+    @property
+    def seat(self) -> Seat:
+        """The seat spoken to."""
+
+    async def checkpoint(self) -> bytes:
+        """The newest signed checkpoint (note)."""
+
+    async def tile(self, path: str) -> bytes:
+        """A tile or entry bundle by its C2SP path, e.g. `tile/0/x001/067.p/8`."""
+
+    async def body(self, sha256: bytes) -> bytes:
+        """A body by its hash; the caller need not check it again."""
+
+    async def status(self) -> MissionStatus:
+        """The mission's status at this seat: a claim, not a proof."""
+
+    async def receipt(self, entry_type: str, sha256: bytes) -> str:
+        """The provisional receipt of an entry (spec/ledger.md 5)."""
+
+    async def submit(self, envelope: bytes) -> StatementState:
+        """Hand in a statement; on return it is durably logged here."""
+
+    async def statement(self, statement: StatementHash) -> StatementState:
+        """State of a statement handed in before."""
+
+
+class ShardStore(Protocol):
+    """Shards of one mission at one seat."""
+
+    @property
+    def seat(self) -> Seat:
+        """The seat spoken to."""
+
+    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a shard given in parts; True when it was not there before."""
+
+    async def get_shard(self, root: ShardRoot) -> bytes:
+        """A shard's bytes, checked against its root."""
+
+    async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
+        """Which shards of a record this seat still lacks."""
