@@ -144,6 +144,9 @@ class ShardStore(Protocol):
     async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
         """Store a shard given in parts; True when it was not there before."""
 
+    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a sealed shard (spec/dispersal.md 5) as from a spool or bag."""
+
     async def get_shard(self, root: ShardRoot) -> bytes:
         """A shard's bytes, checked against its root."""
 
