@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 JsonValue: TypeAlias = (
-    "None | bool | int | str | list[JsonValue] | dict[str, JsonValue]"  # recursive
+    "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"  # recursive
 )
 JsonObject: TypeAlias = dict[str, JsonValue]
 
