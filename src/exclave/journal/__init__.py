@@ -1,0 +1,1 @@
+"""The depositor's local progress: dedup index, packs that are safe, records to be lodged."""

@@ -1,0 +1,387 @@
+"""The journal: what this depositor knows of its packs, in one embedded database.
+
+It holds the dedup index (chunk id -> place in a pack), the packs that are *safe* (at least
+h seats in distinct states hold their shards and the rest is spooled), which seat still
+lacks what, and the records made so far. It never holds a deposit secret, a veil or a
+key in the clear: whoever steals it can open nothing (promise P2).
+
+Rules
+- A pack and its chunks enter in one durable transaction, and only once the pack is safe:
+  so everything in the index can be adopted by the next attempt after a crash.
+- A record is stored before it is sent, so that a crash can never make two records with
+  the same sequence.
+- Dedup never crosses recovery epochs: opening with another epoch starts an empty index.
+- It can be lost: `exclave.journal.catalogue` rebuilds it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import apsw
+
+from exclave.errors import ConfigurationError, StorageError
+from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
+
+__all__ = [
+    "Journal",
+    "JournalForeign",
+    "JournalUnusable",
+    "Location",
+    "PackRow",
+    "RecordRow",
+    "SafePack",
+    "ShardRow",
+]
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE packs (
+  n INTEGER PRIMARY KEY, root BLOB NOT NULL UNIQUE, length INTEGER NOT NULL,
+  k INTEGER NOT NULL, kind INTEGER NOT NULL, secret BLOB NOT NULL, live INTEGER NOT NULL);
+CREATE TABLE shards (
+  pack INTEGER NOT NULL, seat INTEGER NOT NULL, root BLOB NOT NULL, held INTEGER NOT NULL,
+  PRIMARY KEY (pack, seat)) WITHOUT ROWID;
+CREATE INDEX shards_late ON shards (seat, pack) WHERE held = 0;
+CREATE TABLE secrets (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE chunks (
+  id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
+  stored INTEGER NOT NULL, plain INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE records (
+  sequence INTEGER PRIMARY KEY, statement BLOB NOT NULL, deposit BLOB NOT NULL,
+  envelope BLOB NOT NULL);
+CREATE TABLE lodgings (
+  sequence INTEGER NOT NULL, seat INTEGER NOT NULL, receipt TEXT NOT NULL,
+  PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
+"""
+_FORMAT: Final = 1
+
+# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
+_LIVE, _SAFE, _DROPPED = 1, 2, 0
+
+
+class JournalUnusable(StorageError):
+    """The journal cannot be read or written (disk, permissions, damage)."""
+
+
+class JournalForeign(ConfigurationError):
+    """The journal belongs to another mission or depositor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a chunk lies."""
+
+    pack: int  # journal's number of the pack
+    offset: int
+    stored: int
+    plain: int
+    codec: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRow:
+    """One shard of a pack and whether its seat acknowledged it."""
+
+    seat: Seat
+    root: ShardRoot
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafePack:
+    """A pack that may be adopted: shards held by h states, the rest spooled."""
+
+    root: PackRoot
+    length: int
+    k: int
+    kind: int
+    secret: bytes  # secret id
+    sealed_secret: bytes
+    shards: tuple[ShardRow, ...]
+    chunks: tuple[tuple[ChunkId, int, int, int, int], ...]  # id, offset, stored, plain, codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackRow:
+    """A pack as the journal knows it."""
+
+    n: int
+    root: PackRoot
+    length: int
+    k: int
+    kind: int
+    secret: bytes
+    live: bool
+    shards: tuple[tuple[Seat, ShardRoot], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A record that was made, and where it is lodged."""
+
+    sequence: int
+    statement: bytes
+    deposit: DepositId
+    envelope: bytes
+    lodged: frozenset[Seat]
+
+
+class Journal:
+    """Open with `Journal.open`; safe to use from several threads."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, mission: MissionId, depositor: str, epoch: Epoch) -> Self:
+        """Open or create; refuses a journal of another mission or depositor."""
+        try:
+            fresh = not path.exists()
+            if fresh:
+                path.touch(mode=0o600)
+            connection = apsw.Connection(str(path))
+            connection.set_busy_timeout(2_000)
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            if connection.pragma("user_version") == 0:
+                _create(connection, mission, depositor, epoch)
+        except (apsw.Error, OSError) as error:
+            raise JournalUnusable(
+                f"journal {path}: {type(error).__name__}",
+                hint="move it away: the next deposit rebuilds it from the catalogue",
+            ) from error
+        journal = cls(connection)
+        journal._adopt_identity(mission, depositor, epoch)
+        return journal
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.close()
+
+    def _adopt_identity(self, mission: MissionId, depositor: str, epoch: Epoch) -> None:
+        meta = dict(self._rows("SELECT key, value FROM meta"))
+        if meta.get("mission") != mission.hex() or meta.get("depositor") != depositor:
+            raise JournalForeign(
+                f"journal: belongs to depositor {meta.get('depositor')!r} of mission "
+                f"{str(meta.get('mission'))[:16]}, expected {depositor!r} of {mission.hex()[:16]}"
+            )
+        if meta.get("epoch") != epoch:
+            with self._transaction():
+                self._db.execute("DELETE FROM chunks")
+                self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
+                self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
+
+    # -- dedup index ---------------------------------------------------------------------
+
+    def lookup(self, ids: Sequence[ChunkId]) -> list[Location | None]:
+        """Places of chunks that the next record may refer to, in the order asked."""
+        found: list[Location | None] = []
+        with self._lock:
+            try:
+                for chunk_id in ids:
+                    row = self._db.execute(
+                        "SELECT c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
+                        "JOIN packs p ON p.n = c.pack WHERE c.id = ? AND p.live != 0",
+                        (chunk_id,),
+                    ).fetchone()
+                    found.append(None if row is None else _location(row))
+            except apsw.Error as error:
+                raise _unusable(error) from error
+        return found
+
+    def chunk_count(self) -> int:
+        """Number of chunks in the index."""
+        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
+
+    # -- packs ---------------------------------------------------------------------------
+
+    def add_safe_pack(self, pack: SafePack) -> int:
+        """Enter a safe pack with its chunks, durably; returns its number."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO secrets VALUES (?, ?)", (pack.secret, pack.sealed_secret)
+            )
+            self._db.execute(
+                "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
+                (pack.root, pack.length, pack.k, pack.kind, pack.secret, _SAFE),
+            )
+            number = self._db.last_insert_rowid()
+            self._db.executemany(
+                "INSERT INTO shards VALUES (?, ?, ?, ?)",
+                [(number, s.seat, s.root, int(s.held)) for s in pack.shards],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
+                sorted((c[0], number, c[1], c[2], c[3], c[4]) for c in pack.chunks),
+            )
+        return number
+
+    def packs(self, numbers: Iterable[int]) -> list[PackRow]:
+        """The named packs, in the order asked."""
+        return [self._pack(n) for n in numbers]
+
+    def live_roots(self) -> frozenset[PackRoot]:
+        """Roots of the packs that the newest record names."""
+        return frozenset(
+            PackRoot(r[0]) for r in self._rows("SELECT root FROM packs WHERE live = 1")
+        )
+
+    def live_packs(self) -> list[PackRow]:
+        """The packs that the newest record names."""
+        numbers = [r[0] for r in self._rows("SELECT n FROM packs WHERE live = 1 ORDER BY n")]
+        return self.packs(numbers)
+
+    def sealed_secret(self, secret: bytes) -> bytes:
+        """The sealed form of a deposit secret by its id."""
+        rows = self._rows("SELECT sealed FROM secrets WHERE id = ?", (secret,))
+        if not rows:
+            raise JournalUnusable("journal: a pack names a secret that is not there")
+        return bytes(rows[0][0])
+
+    def late_shards(self, seat: Seat) -> list[tuple[PackRoot, ShardRoot]]:
+        """Shards that a seat has not acknowledged; their sealed form lies in the spool."""
+        return [
+            (PackRoot(r[0]), ShardRoot(r[1]))
+            for r in self._rows(
+                "SELECT p.root, s.root FROM shards s JOIN packs p ON p.n = s.pack "
+                "WHERE s.seat = ? AND s.held = 0 ORDER BY s.pack",
+                (seat,),
+            )
+        ]
+
+    def mark_held(self, seat: Seat, root: ShardRoot) -> None:
+        """A seat acknowledged a shard that was late."""
+        with self._transaction():
+            self._db.execute("UPDATE shards SET held = 1 WHERE seat = ? AND root = ?", (seat, root))
+
+    # -- records -------------------------------------------------------------------------
+
+    def store_record(self, record: RecordRow, live: Iterable[PackRoot]) -> None:
+        """Make a record the newest one before it is sent; `live` becomes the live set."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO records VALUES (?, ?, ?, ?)",
+                (record.sequence, record.statement, record.deposit, record.envelope),
+            )
+            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _LIVE))
+            self._db.executemany(
+                "UPDATE packs SET live = 1 WHERE root = ?", [(root,) for root in live]
+            )
+
+    def newest_record(self) -> RecordRow | None:
+        """The record with the highest sequence."""
+        rows = self.records(newest=1)
+        return rows[0] if rows else None
+
+    def records(self, *, newest: int | None = None) -> list[RecordRow]:
+        """Records, newest first."""
+        found = self._rows(
+            "SELECT sequence, statement, deposit, envelope FROM records "
+            "ORDER BY sequence DESC LIMIT ?",
+            (-1 if newest is None else newest,),
+        )
+        return [
+            RecordRow(
+                sequence=r[0],
+                statement=r[1],
+                deposit=DepositId(r[2]),
+                envelope=r[3],
+                lodged=frozenset(
+                    Seat(x[0])
+                    for x in self._rows("SELECT seat FROM lodgings WHERE sequence = ?", (r[0],))
+                ),
+            )
+            for r in found
+        ]
+
+    def mark_lodged(self, sequence: int, seat: Seat, receipt: str) -> None:
+        """A seat lodged a record and gave a receipt."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO lodgings VALUES (?, ?, ?)", (sequence, seat, receipt)
+            )
+
+    # -- inside --------------------------------------------------------------------------
+
+    def _pack(self, number: int) -> PackRow:
+        row = self._rows(
+            "SELECT root, length, k, kind, secret, live FROM packs WHERE n = ?", (number,)
+        )[0]
+        shards = self._rows("SELECT seat, root FROM shards WHERE pack = ? ORDER BY seat", (number,))
+        return PackRow(
+            n=number,
+            root=PackRoot(row[0]),
+            length=row[1],
+            k=row[2],
+            kind=row[3],
+            secret=row[4],
+            live=row[5] == _LIVE,
+            shards=tuple((Seat(s[0]), ShardRoot(s[1])) for s in shards),
+        )
+
+    def _rows(
+        self, sql: str, bindings: tuple[bytes | int | str, ...] = ()
+    ) -> list[tuple[Any, ...]]:  # SQLite's columns have no static type
+        with self._lock:
+            try:
+                return list(self._db.execute(sql, bindings))
+            except apsw.Error as error:
+                raise _unusable(error) from error
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self._lock)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE .. COMMIT under the journal's lock; apsw errors become ours."""
+
+    def __init__(self, connection: apsw.Connection, lock: threading.Lock) -> None:
+        self._db = connection
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            self._lock.release()
+            raise _unusable(error) from error
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self._db.execute("COMMIT" if error is None else "ROLLBACK")
+        except apsw.Error as failed:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise _unusable(failed) from failed
+        finally:
+            self._lock.release()
+        if isinstance(error, apsw.Error):
+            raise _unusable(error) from error
+
+
+def _create(connection: apsw.Connection, mission: MissionId, depositor: str, epoch: Epoch) -> None:
+    with connection:
+        connection.execute(_SCHEMA)
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)",
+            [("mission", mission.hex()), ("depositor", depositor), ("epoch", epoch)],
+        )
+        connection.pragma("user_version", _FORMAT)
+
+
+def _location(row: tuple[Any, ...]) -> Location:
+    pack, offset, stored, plain, codec = row
+    return Location(pack=pack, offset=offset, stored=stored, plain=plain, codec=codec)
+
+
+def _unusable(error: apsw.Error) -> JournalUnusable:
+    hint = "free some space" if isinstance(error, apsw.FullError) else None
+    return JournalUnusable(f"journal: {type(error).__name__}", hint=hint)
