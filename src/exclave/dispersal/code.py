@@ -1,0 +1,116 @@
+"""The erasure code (spec/dispersal.md 3): k rows become one body per seat, any k bodies the rows.
+
+Bodies of seats up to k are the rows themselves, as views without a copy. Whether the result is the
+pack that was meant shows only against its pack root (`exclave.dispersal.shard`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from exclave.dispersal.field import Bytes, combine, inverse, invert
+from exclave.dispersal.veil import DuplicateSeat, TooFewShards
+from exclave.errors import IntegrityError, MalformedData
+from exclave.ids import Seat
+
+__all__ = [
+    "BLOCK_SIZE",
+    "BodySizeWrong",
+    "PaddingNotZero",
+    "body_length",
+    "code_row",
+    "decode_bodies",
+    "encode_bodies",
+]
+
+BLOCK_SIZE = 4096
+
+
+class BodySizeWrong(IntegrityError):
+    """A body's length is not the one that follows from the pack's length and k."""
+
+
+class PaddingNotZero(IntegrityError):
+    """The bytes after the pack are not zero: some body is not of this pack."""
+
+
+def body_length(length: int, k: int) -> int:
+    """B: bytes of each body of a pack of `length` bytes."""
+    if not 1 <= k <= 255:
+        raise MalformedData(f"dispersal: expected k from 1 to 255, got {k}")
+    return BLOCK_SIZE * -(-length // (BLOCK_SIZE * k))
+
+
+def code_row(seat: Seat, k: int) -> list[int]:
+    """The k factors of a seat's body."""
+    if not 1 <= seat <= 255:
+        raise MalformedData(f"dispersal: expected seat from 1 to 255, got {seat}")
+    if k == 1:
+        return [1]
+    if seat <= k:
+        return [int(seat - 1 == column) for column in range(k)]
+    return [inverse((seat - 1) ^ column) for column in range(k)]
+
+
+def encode_bodies(ciphertext: Bytes, k: int, seats: Sequence[Seat]) -> dict[Seat, memoryview]:
+    """The body of each seat; those of data seats are views of `ciphertext` where it is full."""
+    size = body_length(len(ciphertext), k)
+    if len(set(seats)) != len(seats):
+        raise DuplicateSeat("dispersal: a seat was given twice")
+    rows = _cut(memoryview(ciphertext).toreadonly(), k, size)
+    bodies: dict[Seat, memoryview] = {}
+    for seat in seats:
+        factors = code_row(seat, k)
+        if k == 1 or seat <= k:
+            bodies[seat] = rows[0 if k == 1 else seat - 1]
+        else:
+            body = bytearray(size)
+            combine(factors, rows, body)
+            bodies[seat] = memoryview(body).toreadonly()
+    return bodies
+
+
+def decode_bodies(bodies: Mapping[Seat, Bytes], k: int, length: int) -> bytearray:
+    """Rebuild the pack of `length` bytes from k of the bodies given; data seats are preferred."""
+    size = body_length(length, k)
+    for seat, body in bodies.items():
+        if len(body) != size:
+            raise BodySizeWrong(f"body of seat {seat}: expected {size} bytes, got {len(body)}")
+    if len(bodies) < k:
+        raise TooFewShards(f"pack: expected {k} shards, got {len(bodies)}")
+    seats = sorted(bodies)[:k]
+    result = bytearray(k * size)
+    with memoryview(result) as view:
+        _fill(view, [bodies[seat] for seat in seats], seats, k)
+    if result.count(0, length) != len(result) - length:
+        raise PaddingNotZero(
+            f"pack: bodies of seats {', '.join(map(str, seats))} do not end in zeros",
+            hint="a shard is wrong although its own root is right; try other seats",
+        )
+    del result[length:]
+    return result
+
+
+def _cut(pack: memoryview, k: int, size: int) -> list[memoryview]:
+    """The k rows, padded with zeros; only rows that need padding are copied."""
+    rows: list[memoryview] = []
+    for start in range(0, k * size, size or 1):
+        row = pack[start : start + size]
+        rows.append(row if len(row) == size else memoryview(bytes(row).ljust(size, b"\0")))
+    return rows
+
+
+def _fill(result: memoryview, bodies: Sequence[Bytes], seats: Sequence[Seat], k: int) -> None:
+    """Write all rows: those that were given as they are, the others by the inverse matrix."""
+    size = len(result) // k
+    given = (
+        {0: bodies[0]} if k == 1 else dict(zip((seat - 1 for seat in seats), bodies, strict=True))
+    )
+    missing = [row for row in range(k) if row not in given]
+    matrix = invert([code_row(seat, k) for seat in seats]) if missing else []
+    for row in range(k):
+        target = result[row * size : (row + 1) * size]
+        if row in given:
+            target[:] = given[row]
+        else:
+            combine(matrix[row], bodies, target)
