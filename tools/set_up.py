@@ -15,6 +15,7 @@ What it does not do: download a Python, or touch anything outside `.venv`.
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -43,14 +44,19 @@ class SetUpFailed(Exception):
 
 def fingerprint(name: str) -> str:
     """Digest of all that the environment for set `name` is made from."""
+    import tomllib  # not at the top: an older Python must get as far as its error message
+
     digest = hashlib.sha256()
     for path in (
         ROOT / "requirements" / f"{name}.txt",
-        ROOT / "pyproject.toml",
         ROOT / "hatch_build.py",
         Path(__file__),
     ):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    # What an install takes from it; rules for the linter and the tests come and go.
+    installed = (project["build-system"], project["project"], project["tool"]["hatch"])
+    digest.update(json.dumps(installed, sort_keys=True).encode())
     # The editable install and the interpreter are absolute paths: a moved folder starts afresh.
     digest.update(f"{ROOT}\n{sys.version}\n{sys.base_prefix}".encode())
     return digest.hexdigest()
