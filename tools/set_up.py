@@ -7,7 +7,7 @@ Rules:
 - nothing is installed whose hash does not stand in `requirements/`; Exclave itself is installed
   editable, without dependencies and without build isolation (the build backend is locked too);
 - a stamp holds everything that the environment was made from: when it matches, nothing is done;
-- one set-up at a time: the lock file of a second `make` waits for the first;
+- one set-up at a time: a second `make` waits for the first;
 - uv is used when it is on PATH; where it fails (it does not read pip's settings), pip is.
 
 What it does not do: download a Python, or touch anything outside `.venv`.

@@ -23,7 +23,7 @@ LOADED = (
 def test_folder_holds_something(name: str) -> None:
     folder = ROOT / name
     held = [path for path in committed() if path.is_relative_to(folder)]
-    if folder.is_dir() and any(folder.iterdir()):
+    if any(path.is_file() for path in folder.rglob("*")):
         assert held, f"{name}/: expected committed files, got none"
         assert any(path.stat().st_size for path in held), f"{name}/: every file is empty"
 
