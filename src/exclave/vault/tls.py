@@ -1,0 +1,88 @@
+"""TLS contexts: 1.3 only, trusting exactly the identities that are pinned.
+
+Rules: a listener's anchors are pinned identities, nothing of the system's; anchors may be added to
+a live context, never taken away (each request is authorised again, so an anchor opens nothing by
+itself); host names are not compared, since the only anchor already names the party
+(spec/vault-http.md 1).
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from exclave.vault.identity import Leaf
+
+__all__ = ["add_anchors", "client_context", "negotiated_group", "server_context", "use_leaf"]
+
+
+def server_context(leaf: Leaf, anchors: Iterable[bytes] | None) -> ssl.SSLContext:
+    """For a listener: `anchors` are the clients' identities, None asks for no certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _narrow(context)
+    # A resumed session would skip the client's certificate, whose life is short on purpose.
+    context.num_tickets = 0
+    use_leaf(context, leaf)
+    if anchors is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        add_anchors(context, anchors)
+    return context
+
+
+def client_context(anchor: bytes, leaf: Leaf | None = None) -> ssl.SSLContext:
+    """For a connection to the one party whose identity is `anchor`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _narrow(context)
+    # Addresses change and name nothing: the single anchor is the name.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    add_anchors(context, [anchor])
+    if leaf is not None:
+        use_leaf(context, leaf)
+    return context
+
+
+def add_anchors(context: ssl.SSLContext, anchors: Iterable[bytes]) -> None:
+    """Trust these identities (DER) from the next connection on."""
+    joined = b"".join(dict.fromkeys(anchors))
+    if joined:
+        context.load_verify_locations(cadata=joined)
+
+
+def use_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
+    """Show this leaf from the next connection on."""
+    with _as_file(leaf.chain + leaf.key) as path:
+        context.load_cert_chain(path)
+
+
+def negotiated_group(connection: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
+    """The key exchange of a connection where Python's `ssl` can tell (3.15), else None."""
+    if connection is None or not hasattr(connection, "group"):
+        return None
+    group = connection.group()
+    return group if isinstance(group, str) else None
+
+
+def _narrow(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[str]:
+    # `load_cert_chain` reads files only: one that lives in memory keeps the key off disks.
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        file = os.memfd_create("exclave-leaf", os.MFD_CLOEXEC)
+        try:
+            os.write(file, data)
+            yield f"/proc/self/fd/{file}"
+        finally:
+            os.close(file)
+        return
+    with tempfile.NamedTemporaryFile(prefix="exclave-leaf-") as stream:  # mode 0600
+        stream.write(data)
+        stream.flush()
+        yield stream.name
