@@ -1,0 +1,341 @@
+"""The manifest root: everything that one deposit holds (spec/archive.md 5).
+
+`manifest_to_bytes` and `parse_manifest` are each other's inverse; the objects are in
+`exclave.archive.objects`. A manifest refers to streams; it does not hold their bytes.
+
+Rules
+- Canonical JSON, no unknown or missing field; one named error per cause.
+- A register comes after all that it depends on; ids are unique.
+- Listed chunks lie in packs that `packs` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias, cast
+
+from exclave.archive._fields import (
+    FieldMissing,
+    Fields,
+    FieldTypeWrong,
+    FieldUnknown,
+    FieldValueInvalid,
+    require,
+    require_integer,
+    require_slug,
+)
+from exclave.archive.objects import (
+    FilesTree,
+    ManifestObject,
+    ObjectTypeUnknown,
+    PgDatabase,
+    PgGlobals,
+    PgLargeObjects,
+    PgSchema,
+    PgSequence,
+    PgTable,
+    SqliteDatabase,
+    StreamMisplaced,
+    manifest_stream,
+    object_from_json,
+)
+from exclave.archive.reference import MANIFEST_PACK_BIT, StreamRef
+from exclave.clock import format_time
+from exclave.encoding import (
+    JsonObject,
+    JsonValue,
+    b64decode,
+    b64encode,
+    canonical_json,
+    parse_canonical_json,
+)
+from exclave.errors import MalformedData
+from exclave.ids import DepositId, Epoch, MissionId, PackRoot
+
+__all__ = [
+    "DependencyOrder",
+    "FieldMissing",
+    "FieldTypeWrong",
+    "FieldUnknown",
+    "FieldValueInvalid",
+    "FilesTree",
+    "FormatUnknown",
+    "Manifest",
+    "ManifestObject",
+    "ObjectForeign",
+    "ObjectTypeUnknown",
+    "PackUnknown",
+    "PgDatabase",
+    "PgGlobals",
+    "PgLargeObjects",
+    "PgSchema",
+    "PgSequence",
+    "PgTable",
+    "Register",
+    "RegisterKind",
+    "SqliteDatabase",
+    "StreamMisplaced",
+    "manifest_to_bytes",
+    "parse_manifest",
+    "streams_of",
+]
+
+RegisterKind: TypeAlias = Literal["postgresql", "sqlite", "files"]
+
+_KINDS: dict[str, str] = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
+_MANIFEST_FIELDS = (
+    ("format", "mission", "deposit", "epoch", "started", "ended", "software", "plan")
+    + ("packs", "registers")
+)  # fmt: skip
+_REGISTER_FIELDS = (
+    ("id", "title", "kind", "owner", "classification", "rpo", "rto", "depends_on", "runbook")
+    + ("artefacts", "started", "ended", "source", "notes", "objects")
+)  # fmt: skip
+
+
+class FormatUnknown(MalformedData):
+    """The manifest has a format number that this software does not know."""
+
+
+class DependencyOrder(MalformedData):
+    """A register comes before one it depends on, depends on none listed, or comes twice."""
+
+
+class ObjectForeign(MalformedData):
+    """A register holds an object of another kind of register."""
+
+
+class PackUnknown(MalformedData):
+    """A listed chunk lies in a pack that `packs` does not name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """One register as captured. `rpo` and `rto` in seconds; `source` are (key, text), sorted."""
+
+    id: str
+    title: str
+    kind: RegisterKind
+    owner: str
+    classification: str
+    rpo: int
+    rto: int
+    depends_on: tuple[str, ...]
+    runbook: StreamRef | None
+    artefacts: FilesTree | None
+    started: datetime
+    ended: datetime
+    source: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    objects: tuple[ManifestObject, ...]
+
+    def __post_init__(self) -> None:
+        require_slug(self.id, "register: id")
+        require(self.kind in _KINDS, f"register {self.id}: kind {self.kind[:40]!r} is not known")
+        require_integer(self.rpo, f"register {self.id}: rpo")
+        require_integer(self.rto, f"register {self.id}: rto")
+        require(
+            len(dict(self.source)) == len(self.source),
+            f"register {self.id}: expected distinct source facts",
+        )
+        if self.runbook is not None:
+            manifest_stream(self.runbook, f"register {self.id}: runbook")
+        for item in self.objects:
+            kind = str(item.to_json()["type"]) if not isinstance(item, PgTable) else "pg.table"
+            if not kind.startswith(_KINDS[self.kind]):
+                raise ObjectForeign(
+                    f"register {self.id}: expected objects of {self.kind}, got {kind}"
+                )
+
+    def to_json(self) -> JsonObject:
+        """The register as it stands in the manifest."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "kind": self.kind,
+            "owner": self.owner,
+            "classification": self.classification,
+            "rpo": self.rpo,
+            "rto": self.rto,
+            "depends_on": list(self.depends_on),
+            "runbook": None if self.runbook is None else self.runbook.to_json(),
+            "artefacts": None if self.artefacts is None else self.artefacts.to_json(),
+            "started": format_time(self.started),
+            "ended": format_time(self.ended),
+            "source": dict(self.source),
+            "notes": list(self.notes),
+            "objects": [item.to_json() for item in self.objects],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One deposit. `packs` are the roots of the data packs, in the order references count them."""
+
+    mission: MissionId
+    deposit: DepositId
+    epoch: Epoch
+    started: datetime
+    ended: datetime
+    software: str
+    plan: StreamRef
+    packs: tuple[PackRoot, ...]
+    registers: tuple[Register, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.mission) == 32, "manifest: expected a mission id of 32 bytes")
+        require(len(self.deposit) == 16, "manifest: expected a deposit id of 16 bytes")
+        require_integer(self.epoch, "manifest: epoch", minimum=1, maximum=2**32 - 1)
+        require(all(len(p) == 32 for p in self.packs), "manifest: expected pack roots of 32 bytes")
+        require(len(set(self.packs)) == len(self.packs), "manifest: expected distinct packs")
+        manifest_stream(self.plan, "manifest: plan")
+        _check_order(self.registers)
+        _check_packs(self)
+
+    def to_json(self) -> JsonObject:
+        """The manifest as a JSON value."""
+        return {
+            "format": 1,
+            "mission": self.mission.hex(),
+            "deposit": self.deposit.hex(),
+            "epoch": self.epoch,
+            "started": format_time(self.started),
+            "ended": format_time(self.ended),
+            "software": self.software,
+            "plan": self.plan.to_json(),
+            "packs": b64encode(b"".join(self.packs)),
+            "registers": [register.to_json() for register in self.registers],
+        }
+
+
+def _check_order(registers: tuple[Register, ...]) -> None:
+    seen: set[str] = set()
+    for register in registers:
+        for needed in register.depends_on:
+            if needed not in seen:
+                raise DependencyOrder(
+                    f"register {register.id}: expected {needed[:80]!r} before it, got none"
+                )
+        if register.id in seen:
+            raise DependencyOrder(f"register {register.id}: expected once, got twice")
+        seen.add(register.id)
+
+
+def _check_packs(manifest: Manifest) -> None:
+    for stream in streams_of(manifest):
+        for reference in stream.refs:
+            pack = reference.pack
+            if not pack & MANIFEST_PACK_BIT and pack >= len(manifest.packs):
+                raise PackUnknown(
+                    f"manifest: chunk in data pack {pack}, but only {len(manifest.packs)} are named"
+                )
+
+
+def streams_of(manifest: Manifest) -> Iterator[StreamRef]:
+    """Every stream that the manifest refers to."""
+    yield manifest.plan
+    for register in manifest.registers:
+        if register.runbook is not None:
+            yield register.runbook
+        if register.artefacts is not None:
+            yield from _object_streams(register.artefacts)
+        for item in register.objects:
+            yield from _object_streams(item)
+
+
+def _object_streams(item: ManifestObject) -> tuple[StreamRef, ...]:
+    match item:
+        case PgGlobals() | PgSchema():
+            return (item.sql,)
+        case PgDatabase():
+            return (item.settings,)
+        case PgTable():
+            return (item.groups, item.data)
+        case PgLargeObjects() | FilesTree():
+            return (item.entries, item.content)
+        case SqliteDatabase():
+            return (item.data,)
+        case PgSequence():
+            return ()
+
+
+def manifest_to_bytes(manifest: Manifest) -> bytes:
+    """The manifest's one encoding."""
+    return canonical_json(manifest.to_json())
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest root; raises an `IntegrityError` that names the cause."""
+    value = parse_canonical_json(data, subject="manifest")
+    if isinstance(value, dict) and "format" in value and value["format"] != 1:
+        raise FormatUnknown(
+            f"manifest: expected format 1, got {str(value['format'])[:40]}",
+            hint="made by a newer version; the reader stored beside the packs knows it",
+        )
+    fields = Fields.of(value, "manifest", _MANIFEST_FIELDS)
+    fields.integer("format", minimum=1, maximum=1)
+    packs = b64decode(fields.text("packs"), subject="manifest: packs")
+    require(len(packs) % 32 == 0, "manifest: expected packs of 32 bytes each")
+    return Manifest(
+        mission=MissionId(fields.hex("mission", 32)),
+        deposit=DepositId(fields.hex("deposit", 16)),
+        epoch=Epoch(fields.integer("epoch")),
+        started=fields.time("started"),
+        ended=fields.time("ended"),
+        software=fields.text("software"),
+        plan=StreamRef.from_json(fields.value["plan"], subject="manifest: plan"),
+        packs=tuple(PackRoot(packs[i : i + 32]) for i in range(0, len(packs), 32)),
+        registers=tuple(
+            _register(item, f"register {number}")
+            for number, item in enumerate(fields.items("registers"), 1)
+        ),
+    )
+
+
+def _register(value: JsonValue, subject: str) -> Register:
+    fields = Fields.of(value, subject, _REGISTER_FIELDS)
+    runbook = fields.value["runbook"]
+    return Register(
+        id=fields.text("id"),
+        title=fields.text("title"),
+        kind=cast(RegisterKind, fields.choice("kind", _KINDS)),
+        owner=fields.text("owner"),
+        classification=fields.text("classification"),
+        rpo=fields.integer("rpo"),
+        rto=fields.integer("rto"),
+        depends_on=fields.texts("depends_on"),
+        runbook=None if runbook is None else StreamRef.from_json(runbook, subject=subject),
+        artefacts=_artefacts(fields),
+        started=fields.time("started"),
+        ended=fields.time("ended"),
+        source=_facts(fields),
+        notes=fields.texts("notes"),
+        objects=tuple(
+            object_from_json(item, f"{subject}: object {number}")
+            for number, item in enumerate(fields.items("objects"), 1)
+        ),
+    )
+
+
+def _artefacts(fields: Fields) -> FilesTree | None:
+    value = fields.value["artefacts"]
+    if value is None:
+        return None
+    item = object_from_json(value, f"{fields.subject}: artefacts")
+    if not isinstance(item, FilesTree):
+        raise ObjectForeign(f"{fields.subject}: expected artefacts of type files.tree")
+    return item
+
+
+def _facts(fields: Fields) -> tuple[tuple[str, str], ...]:
+    value = fields.value["source"]
+    if not isinstance(value, dict):
+        raise FieldTypeWrong(f"{fields.subject}: expected source to be an object of strings")
+    facts: list[tuple[str, str]] = []
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise FieldTypeWrong(f"{fields.subject}: expected source to be an object of strings")
+        facts.append((key, text))
+    return tuple(facts)
