@@ -4,6 +4,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Here and nowhere else, so that all folders share one server of each major.
+pytest_plugins = ["tests.pgfixtures"]
+
 # `make test` samples with fixed seeds; `make soak` looks further (HYPOTHESIS_PROFILE=soak).
 settings.register_profile(
     "fixed",

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for tests of every part: use as a pytest plugin.
+"""Real PostgreSQL servers for tests of every part; `tests/conftest.py` loads it as a plugin.
 
 `pg16` and `pg18` start once a session, on a Unix socket only. `fresh_database` makes an empty
 database on a server and drops it after the test. Durability is off here: a test's cluster never

@@ -8,9 +8,6 @@ import pytest
 
 from exclave.demo.estate import Estate, build_estate
 from exclave.demo.postgres import PostgresServer, start_server
-from tests.pgfixtures import fresh_database, pg16, pg18
-
-__all__ = ["estate", "fresh_database", "pg16", "pg18"]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 UPDATE identity.document SET revoked_because = 'kadunud / утерян / 遗失'
-    WHERE hashtext(number) %% 500 = %(day)s %% 500;
+    WHERE hashtext(number) %% 250 = %(day)s %% 250;
 DELETE FROM identity.document WHERE hashtext(number) %% 2000 = 1 + %(day)s %% 1000;
 INSERT INTO identity.document
     SELECT md5(number || %(day)s)::uuid, personal_code, 'passport', 'VN' || lpad((%(day)s * 10000 + n)::text, 7, '0'),

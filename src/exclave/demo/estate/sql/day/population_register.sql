@@ -11,6 +11,6 @@ INSERT INTO population.residence (personal_code, valid_from, address_id)
     WHERE valid_to = '2025-11-02' AND hashtext(personal_code) %% 400 = %(day)s %% 400
     ON CONFLICT DO NOTHING;
 UPDATE population.person SET remark = E'päev\t' || %(day)s || E'\n✔'
-    WHERE hashtext(personal_code) %% 500 = %(day)s %% 500;
-DELETE FROM population.kinship WHERE hashtext(child_code) %% 600 = %(day)s %% 600;
+    WHERE hashtext(personal_code) %% 200 = %(day)s %% 200;
+DELETE FROM population.kinship WHERE hashtext(child_code) %% 250 = %(day)s %% 250;
 REFRESH MATERIALIZED VIEW population.settlement_size;
