@@ -1,0 +1,1 @@
+"""Second implementations, written from spec/ alone, that the real ones are held against."""
