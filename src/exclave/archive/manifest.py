@@ -26,10 +26,10 @@ from exclave.archive._fields import (
     require_integer,
     require_slug,
 )
+from exclave.archive.object_reader import ObjectTypeUnknown, object_from_json
 from exclave.archive.objects import (
     FilesTree,
     ManifestObject,
-    ObjectTypeUnknown,
     PgDatabase,
     PgGlobals,
     PgLargeObjects,
@@ -39,7 +39,6 @@ from exclave.archive.objects import (
     SqliteDatabase,
     StreamMisplaced,
     manifest_stream,
-    object_from_json,
 )
 from exclave.archive.reference import MANIFEST_PACK_BIT, StreamRef
 from exclave.clock import format_time
@@ -86,13 +85,34 @@ RegisterKind: TypeAlias = Literal["postgresql", "sqlite", "files"]
 
 _KINDS: dict[str, str] = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
 _MANIFEST_FIELDS = (
-    ("format", "mission", "deposit", "epoch", "started", "ended", "software", "plan")
-    + ("packs", "registers")
-)  # fmt: skip
+    "format",
+    "mission",
+    "deposit",
+    "epoch",
+    "started",
+    "ended",
+    "software",
+    "plan",
+    "packs",
+    "registers",
+)
 _REGISTER_FIELDS = (
-    ("id", "title", "kind", "owner", "classification", "rpo", "rto", "depends_on", "runbook")
-    + ("artefacts", "started", "ended", "source", "notes", "objects")
-)  # fmt: skip
+    "id",
+    "title",
+    "kind",
+    "owner",
+    "classification",
+    "rpo",
+    "rto",
+    "depends_on",
+    "runbook",
+    "artefacts",
+    "started",
+    "ended",
+    "source",
+    "notes",
+    "objects",
+)
 
 
 class FormatUnknown(MalformedData):

@@ -62,7 +62,8 @@ _ESCAPES = {
     b"v": b"\v",
     b"\\": b"\\",
 }
-_sha256 = hashlib.sha256
+_LEAF = hashlib.sha256(b"\x00")
+_BATCH = 2048
 
 
 class KeyInvalid(MalformedData):
@@ -159,13 +160,23 @@ def hash_lines(
         raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
     lines = block.split(b"\n")
     lines.pop()
-    sha256 = _sha256
-    leaves = [sha256(b"\x00" + line).digest() for line in lines]
+    leaves = _leaves_of(lines)
     if n_key == 0:
         return [], leaves
     if len(key_types) != n_key:
         raise ValueError(f"key: expected {n_key} types, got {len(key_types)}")
     return _keys_of(lines, key_types), leaves
+
+
+def _leaves_of(lines: list[bytes]) -> list[bytes]:
+    # Copying a hash that has taken the prefix is a quarter quicker than beginning a new one.
+    leaves: list[bytes] = []
+    copy, append = _LEAF.copy, leaves.append
+    for line in lines:
+        state = copy()
+        state.update(line)
+        append(state.digest())
+    return leaves
 
 
 def _keys_of(lines: list[bytes], types: Sequence[str]) -> list[bytes]:
@@ -200,7 +211,7 @@ class GroupedTree:
     for about a thousand rows.
     """
 
-    __slots__ = ("_emit", "_groups", "_open", "_root", "_rows")
+    __slots__ = ("_emit", "_groups", "_open", "_root", "_rows", "_waiting")
 
     def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
         self._groups = bytearray()
@@ -208,18 +219,29 @@ class GroupedTree:
         self._open: list[bytes] = []
         self._root = RootBuilder()
         self._rows = 0
+        self._waiting: list[bytes] = []
 
     @property
     def rows(self) -> int:
         """Leaves so far."""
-        return self._rows
+        return self._rows + len(self._waiting)
 
     def add(self, leaf: bytes) -> None:
         """Append one leaf."""
-        self.add_many([leaf])
+        self._waiting.append(leaf)
+        if len(self._waiting) == _BATCH:
+            self._flush()
 
     def add_many(self, leaves: list[bytes]) -> None:
-        """Append leaves in tree order; far cheaper per leaf than one by one."""
+        """Append leaves in tree order; cheapest for a thousand and more at once."""
+        self._flush()
+        self._append(leaves)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._append(waiting)
+
+    def _append(self, leaves: list[bytes]) -> None:
         if not leaves:
             return
         self._rows += len(leaves)
@@ -250,6 +272,7 @@ class GroupedTree:
 
     def finish(self) -> RowTree:
         """The tree; nothing may be added afterwards."""
+        self._flush()
         if self._open:
             self._close()
         return RowTree(root=self._root.root(), rows=self._rows, groups=bytes(self._groups))

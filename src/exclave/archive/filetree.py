@@ -1,0 +1,336 @@
+"""File trees: records of what stood in a folder, and the root over them (spec/archive.md 8).
+
+Describes files; it neither reads nor writes any. Records are decoded as they stream by, in memory
+bounded by one record and the depth of the tree.
+
+Rules
+- Ascending path bytes, first the tree's own folder; every other path lies in a folder before it.
+- A path cannot leave the tree: relative, no empty, "." or ".." part, no NUL, and no entry below
+  a symbolic link (its parent would have to be a folder).
+- Extents, attributes and offsets have one form. What a link points to is not followed here:
+  whoever restores must create files relative to opened folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from itertools import pairwise
+
+from exclave.archive._bytes import ByteReader
+from exclave.errors import MalformedData, NonCanonicalData
+from exclave.merkle import RootBuilder, leaf_hash
+
+__all__ = [
+    "MAX_RECORD",
+    "EntryOrder",
+    "ExtentsInvalid",
+    "FileEntry",
+    "FileRecordInvalid",
+    "FileType",
+    "ParentMissing",
+    "PathEscapes",
+    "check_sequence",
+    "decode_entries",
+    "decode_entry",
+    "encode_entries",
+    "encode_entry",
+    "entry_leaf",
+    "tree_root",
+]
+
+MAX_RECORD = 16 * 1024 * 1024
+"""Longest record: a million extents; keeps a forged length from filling memory."""
+
+_NO_HASH = bytes(32)
+_U16, _U32, _U64 = 2**16, 2**32, 2**64
+
+
+class FileRecordInvalid(MalformedData):
+    """A record is cut off, too long, or has a field that no writer writes."""
+
+
+class PathEscapes(FileRecordInvalid):
+    """A path is absolute or has an empty, "." or ".." part or a NUL: it could leave the tree."""
+
+
+class ExtentsInvalid(NonCanonicalData):
+    """Data extents overlap, touch, are empty or unordered, or lie outside the file."""
+
+
+class EntryOrder(NonCanonicalData):
+    """Records are not in ascending order of path, or the first is not the tree's folder."""
+
+
+class ParentMissing(MalformedData):
+    """An entry lies in something that is not a folder of the tree."""
+
+
+class FileType(IntEnum):
+    """What an entry is."""
+
+    REGULAR = 1
+    FOLDER = 2
+    SYMLINK = 3
+    HARDLINK = 4
+    FIFO = 5
+
+
+_TYPES = {int(kind): kind for kind in FileType}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One name in the tree. `extents` are (offset, length) of data; the rest of a file is zeros.
+
+    `mtime` is in nanoseconds. `offset` is where the file's data begins in the content stream.
+    """
+
+    type: FileType
+    path: bytes
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int = 0
+    offset: int = 0
+    blake3: bytes = _NO_HASH
+    owner: str = ""
+    group: str = ""
+    target: bytes = b""
+    extents: tuple[tuple[int, int], ...] = ()
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_path(self.path)
+        self._check_numbers()
+        if self.type is FileType.REGULAR:
+            _check_extents(self.extents, self.size)
+        elif self.size or self.offset or self.extents or self.blake3 != _NO_HASH:
+            raise self._refused("expected size, offset, hash and extents of regular files only")
+        linked = self.type in (FileType.SYMLINK, FileType.HARDLINK)
+        if linked != bool(self.target) or b"\x00" in self.target:
+            raise self._refused("expected a target for links, and for links only")
+        if self.type is FileType.HARDLINK:
+            _check_path(self.target)
+            if self.target >= self.path:
+                raise self._refused("expected a hard link to name an earlier path")
+        if not self.path and self.type is not FileType.FOLDER:
+            raise self._refused("expected the tree's own entry to be a folder")
+        self._check_attributes()
+
+    def _refused(self, message: str) -> FileRecordInvalid:
+        return FileRecordInvalid(f"file record {self.path[:80]!r}: {message}")
+
+    def _check_numbers(self) -> None:
+        if not 0 <= self.mode <= 0o7777:
+            raise self._refused(f"expected a mode of at most 0o7777, got {self.mode:#o}")
+        if not (0 <= self.uid < _U32 and 0 <= self.gid < _U32):
+            raise self._refused("expected uid and gid of 32 bits")
+        if not -(2**63) <= self.mtime < 2**63:
+            raise self._refused("expected a modification time of 64 bits")
+        if not (0 <= self.size < 2**63 and 0 <= self.offset < 2**63):
+            raise self._refused("expected size and offset below 2^63")
+        if len(self.blake3) != 32:
+            raise self._refused(f"expected a hash of 32 bytes, got {len(self.blake3)}")
+        if len(self.target) >= _U16 or len(self.xattrs) >= _U16:
+            raise self._refused("target or attributes too long")
+        for name in (self.owner, self.group):
+            if len(_utf8(name)) >= _U16:
+                raise self._refused("name of owner or group too long")
+
+    def _check_attributes(self) -> None:
+        names = [name for name, _ in self.xattrs]
+        if any(not name or b"\x00" in name or len(name) >= _U16 for name in names):
+            raise self._refused("expected extended attributes to have names")
+        if any(a >= b for a, b in pairwise(names)):
+            raise NonCanonicalData(
+                f"file record {self.path[:80]!r}: expected extended attributes in ascending order"
+            )
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of this file in the content stream."""
+        return sum(length for _, length in self.extents)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise FileRecordInvalid("file record: expected names in UTF-8") from error
+
+
+def _check_path(path: bytes) -> None:
+    if not path:
+        return
+    if len(path) >= _U16:
+        raise FileRecordInvalid(f"path: expected at most 65535 bytes, got {len(path)}")
+    if b"\x00" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
+        raise PathEscapes(
+            f"path: expected a relative path without empty, '.' and '..' parts, got {path[:80]!r}",
+            hint="nothing was written outside the target folder",
+        )
+
+
+def _check_extents(extents: tuple[tuple[int, int], ...], size: int) -> None:
+    end = -1
+    for offset, length in extents:
+        if length < 1 or offset <= end:
+            raise ExtentsInvalid(
+                f"extents: expected ascending, not touching, not empty, got {length} at {offset}"
+            )
+        end = offset + length
+    if end > size:
+        raise ExtentsInvalid(f"extents: expected to end within {size} bytes, got {end}")
+
+
+def encode_entry(entry: FileEntry) -> bytes:
+    """A record without its length."""
+    parts = [
+        entry.type.to_bytes(1, "big"),
+        entry.mode.to_bytes(4, "big"),
+        entry.uid.to_bytes(4, "big"),
+        entry.gid.to_bytes(4, "big"),
+        entry.mtime.to_bytes(8, "big", signed=True),
+        entry.size.to_bytes(8, "big"),
+        entry.offset.to_bytes(8, "big"),
+        entry.blake3,
+    ]
+    for text in (entry.path, _utf8(entry.owner), _utf8(entry.group), entry.target):
+        parts += (len(text).to_bytes(2, "big"), text)
+    parts.append(len(entry.extents).to_bytes(4, "big"))
+    parts += (number.to_bytes(8, "big") for extent in entry.extents for number in extent)
+    parts.append(len(entry.xattrs).to_bytes(2, "big"))
+    for name, value in entry.xattrs:
+        parts += (len(name).to_bytes(2, "big"), name, len(value).to_bytes(4, "big"), value)
+    record = b"".join(parts)
+    if len(record) > MAX_RECORD:
+        raise FileRecordInvalid(
+            f"file record {entry.path[:80]!r}: expected at most {MAX_RECORD} bytes"
+        )
+    return record
+
+
+def decode_entry(record: bytes) -> FileEntry:
+    """Read a record without its length; strict."""
+    reader = ByteReader(record, "file record", FileRecordInvalid)
+    kind = reader.integer(1)
+    if kind not in _TYPES:
+        raise FileRecordInvalid(f"file record: expected type 1 to 5, got {kind}")
+    mode, uid, gid = reader.integer(4), reader.integer(4), reader.integer(4)
+    mtime, size, offset = reader.signed(8), reader.integer(8), reader.integer(8)
+    digest, path = reader.take(32), reader.prefixed(2)
+    owner, group, target = reader.text(2), reader.text(2), reader.prefixed(2)
+    # Count against the bytes that are there, before anything is made of it.
+    count = reader.integer(4)
+    table = reader.take(16 * count)
+    extents = tuple(
+        (int.from_bytes(table[i : i + 8], "big"), int.from_bytes(table[i + 8 : i + 16], "big"))
+        for i in range(0, len(table), 16)
+    )
+    xattrs = tuple((reader.prefixed(2), reader.prefixed(4)) for _ in range(reader.integer(2)))
+    reader.end()
+    return FileEntry(
+        type=_TYPES[kind],
+        path=path,
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        mtime=mtime,
+        size=size,
+        offset=offset,
+        blake3=digest,
+        owner=owner,
+        group=group,
+        target=target,
+        extents=extents,
+        xattrs=xattrs,
+    )
+
+
+def check_sequence(entries: Iterable[FileEntry]) -> Iterator[FileEntry]:
+    """Pass entries on while checking order, parents and content offsets; refuses an empty tree."""
+    folders: list[bytes] = []
+    previous: bytes | None = None
+    offset = 0
+    for entry in entries:
+        path = entry.path
+        if previous is None and path:
+            raise EntryOrder(f"file records: expected the empty path first, got {path[:80]!r}")
+        if previous is not None and path <= previous:
+            raise EntryOrder(f"file records: {path[:80]!r} after {previous[:80]!r}")
+        previous = path
+        if path:
+            _require_parent(folders, path)
+        if entry.type is FileType.FOLDER:
+            folders.append(path)
+        elif entry.type is FileType.REGULAR:
+            if entry.offset != offset:
+                raise FileRecordInvalid(
+                    f"file record {path[:80]!r}: expected offset {offset}, got {entry.offset}"
+                )
+            offset += entry.stored_size
+        yield entry
+    if previous is None:
+        raise EntryOrder("file records: expected the tree's own folder, got nothing")
+
+
+def _require_parent(folders: list[bytes], path: bytes) -> None:
+    """Drop folders whose entries are all past; the path's own parent must be among the rest.
+
+    Entries of folder F lie in the byte order before F + "0", the character after "/". Such ranges
+    nest, so the open folders form a stack, at most as deep as the path is long.
+    """
+    while len(folders) > 1 and path >= folders[-1] + b"0":
+        folders.pop()
+    parent = path.rpartition(b"/")[0]
+    if parent not in folders:
+        raise ParentMissing(f"file records: {path[:80]!r} lies in no folder of the tree")
+
+
+def encode_entries(entries: Iterable[FileEntry]) -> Iterator[bytes]:
+    """Records with their lengths, in order, as they go into the `entries` stream."""
+    for entry in check_sequence(entries):
+        record = encode_entry(entry)
+        yield len(record).to_bytes(4, "big") + record
+
+
+def decode_entries(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
+    """Entries from the `entries` stream, given in pieces of any size; checks order and parents."""
+    return check_sequence(_records(pieces))
+
+
+def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        position = 0
+        while len(buffer) - position >= 4:
+            length = int.from_bytes(buffer[position : position + 4], "big")
+            if length > MAX_RECORD:
+                raise FileRecordInvalid(
+                    f"file records: expected at most {MAX_RECORD} bytes, got {length}"
+                )
+            end = position + 4 + length
+            if end > len(buffer):
+                break
+            yield decode_entry(bytes(buffer[position + 4 : end]))
+            position = end
+        del buffer[:position]
+    if buffer:
+        raise FileRecordInvalid(f"file records: {len(buffer)} bytes of an unfinished record")
+
+
+def entry_leaf(entry: FileEntry) -> bytes:
+    """Leaf of an entry: its record without length, content offset set to zero."""
+    return leaf_hash(encode_entry(replace(entry, offset=0) if entry.offset else entry))
+
+
+def tree_root(entries: Iterable[FileEntry]) -> bytes:
+    """Root over a whole tree's entries in order."""
+    builder = RootBuilder()
+    for entry in entries:
+        builder.add(entry_leaf(entry))
+    return builder.root()
