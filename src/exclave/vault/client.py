@@ -1,0 +1,219 @@
+"""A vault over the line: `HttpVault` is both the public record and the shard store of one seat.
+
+Plain asyncio and aiohttp. It trusts exactly the one pinned identity; the system's certificate
+stores, proxies and `REQUESTS_CA_BUNDLE` have no say. It does not retry (`exclave.vault.retrying`).
+What comes back is bounded in size and, where it has a hash, checked against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Final, Self
+
+import aiohttp
+
+from exclave.clock import Clock
+from exclave.dispersal.shard import parse_shard
+from exclave.errors import IntegrityError, VaultUnreachable
+from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.vault.addresses import Address
+from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.problems import read_problem, refused
+from exclave.vault.tls import client_context, use_leaf
+from exclave.vault.wire import (
+    MAX_BODY,
+    MAX_SHARD,
+    MAX_SMALL,
+    read_missing,
+    read_statement_state,
+    read_status,
+)
+
+__all__ = ["BodyCorrupt", "HttpVault"]
+
+_PIECE: Final = 2**20
+_RENEW: Final = timedelta(days=1)
+"""A leaf that expires sooner than this is replaced."""
+
+
+class BodyCorrupt(IntegrityError):
+    """A vault sent a body that does not have the hash it was asked for by."""
+
+
+class HttpVault:
+    """One mission at one seat; use as `async with`. Needs `identity` for shards only."""
+
+    def __init__(
+        self,
+        *,
+        mission: MissionId,
+        seat: Seat,
+        anchor: bytes,
+        public: Address,
+        data: Address | None = None,
+        identity: Identity | None = None,
+        clock: Clock,
+        connections: int = 8,
+        idle_seconds: float = 60,
+    ) -> None:
+        """`anchor` is the vault's identity certificate (DER)."""
+        self._mission = mission
+        self._seat = seat
+        self._public = f"https://{public}/v1/{mission.hex()}"
+        self._data = None if data is None else f"https://{data}/v1/{mission.hex()}"
+        self._identity = identity
+        self._clock = clock
+        self._context: ssl.SSLContext = client_context(anchor)
+        self._renew_at = clock()
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=idle_seconds, sock_read=idle_seconds
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    @property
+    def seat(self) -> Seat:
+        return self._seat
+
+    async def checkpoint(self) -> bytes:
+        return await self._get(f"{self._public}/log/checkpoint", MAX_SMALL)
+
+    async def tile(self, path: str) -> bytes:
+        return await self._get(f"{self._public}/log/{path}", MAX_BODY)
+
+    async def body(self, sha256: bytes) -> bytes:
+        data = await self._get(f"{self._public}/bodies/{sha256.hex()}", MAX_BODY)
+        got = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
+        if not hmac.compare_digest(got, sha256):
+            raise BodyCorrupt(
+                f"body from seat {self._seat}: expected {sha256.hex()}, got {got.hex()}"
+            )
+        return data
+
+    async def status(self) -> MissionStatus:
+        return read_status(await self._get(f"{self._public}/status", MAX_BODY))
+
+    async def receipt(self, entry_type: str, sha256: bytes) -> str:
+        path = f"{self._public}/receipts/{entry_type}/{sha256.hex()}"
+        try:
+            return (await self._get(path, MAX_SMALL)).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise IntegrityError(f"receipt from seat {self._seat}: not UTF-8") from error
+
+    async def submit(self, envelope: bytes) -> StatementState:
+        _, body = await self._request("POST", f"{self._public}/statements", MAX_SMALL, [envelope])
+        return read_statement_state(body)
+
+    async def statement(self, statement: StatementHash) -> StatementState:
+        path = f"{self._public}/statements/{statement.hex()}"
+        return read_statement_state(await self._get(path, MAX_SMALL))
+
+    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        return await self._put(f"shards/{root.hex()}", parts)
+
+    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        return await self._put(f"sealed-shards/{root.hex()}", parts)
+
+    async def get_shard(self, root: ShardRoot) -> bytes:
+        data = await self._get(f"{self._line()}/shards/{root.hex()}", MAX_SHARD)
+        await asyncio.to_thread(parse_shard, data, root)
+        return data
+
+    async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
+        return read_missing(await self._get(f"{self._line()}/missing/{statement.hex()}", MAX_BODY))
+
+    async def _put(self, path: str, parts: Sequence[bytes | memoryview]) -> bool:
+        status, _ = await self._request("PUT", f"{self._line()}/{path}", MAX_SMALL, parts)
+        return status == 201
+
+    async def _get(self, url: str, limit: int) -> bytes:
+        return (await self._request("GET", url, limit))[1]
+
+    def _line(self) -> str:
+        if self._data is None or self._identity is None:
+            raise refused("identity", f"seat {self._seat}: shards need an identity of the mission")
+        return self._data
+
+    async def _request(
+        self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
+    ) -> tuple[int, bytes]:
+        headers = {} if parts is None else {"Content-Length": str(sum(len(p) for p in parts))}
+        try:
+            async with self._open().request(
+                method,
+                url,
+                data=None if parts is None else _pieces(parts),
+                headers=headers,
+                ssl=self._context,
+                allow_redirects=False,
+            ) as answer:
+                body = await self._read(answer, limit)
+                if answer.status in {200, 201, 202}:
+                    return answer.status, body
+                raise read_problem(body, answer.status)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise VaultUnreachable(
+                f"seat {self._seat}: expected the pinned identity, got another certificate",
+                hint="compare the address with the charter; somebody else may answer there",
+            ) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise VaultUnreachable(
+                f"seat {self._seat}: no answer from {url.split('/')[2]}: {type(error).__name__}"
+            ) from error
+
+    async def _read(self, answer: aiohttp.ClientResponse, limit: int) -> bytes:
+        length = answer.content_length
+        if length is not None and length > limit:
+            raise VaultUnreachable(f"seat {self._seat}: expected at most {limit} bytes, got more")
+        if length is not None:
+            return await answer.read()
+        taken = bytearray()
+        async for piece in answer.content.iter_any():
+            taken += piece
+            if len(taken) > limit:
+                raise VaultUnreachable(
+                    f"seat {self._seat}: expected at most {limit} bytes, got more"
+                )
+        return bytes(taken)
+
+    def _open(self) -> aiohttp.ClientSession:
+        now = self._clock()
+        if self._identity is not None and now >= self._renew_at:
+            leaf = issue_leaf(self._identity, server=False, now=now)
+            use_leaf(self._context, leaf)
+            self._renew_at = leaf.expires - _RENEW
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._context),
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                headers={"Accept-Encoding": "identity"},
+            )
+        return self._session
+
+
+async def _pieces(parts: Sequence[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+    for part in parts:
+        view = memoryview(part)
+        for start in range(0, len(view), _PIECE):
+            yield view[start : start + _PIECE]

@@ -1,0 +1,167 @@
+"""The JSON that goes over the line (spec/vault-http.md 2 to 4), written and read in one place.
+
+Reading is strict: an answer that is not exactly the format raises `MalformedData`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exclave.authority.fields import Node
+from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
+from exclave.errors import MalformedData
+from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
+from exclave.vault.interface import (
+    MissionStatus,
+    RecordState,
+    State,
+    StatementState,
+    WarrantState,
+)
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_SHARD",
+    "MAX_SMALL",
+    "read_missing",
+    "read_statement_state",
+    "read_status",
+    "write_missing",
+    "write_statement_state",
+    "write_status",
+]
+
+MAX_SMALL: Final = 2**20
+MAX_BODY: Final = 65 * 2**20
+MAX_SHARD: Final = 80 * 2**20
+
+
+def write_statement_state(state: StatementState) -> bytes:
+    """What a vault answers about a statement."""
+    answer: JsonObject = {
+        "state": state.state.value,
+        "statement": state.statement.hex(),
+        "entry": state.entry,
+    }
+    if state.seconds is not None:
+        answer["seconds"] = state.seconds
+    return canonical_json(answer)
+
+
+def read_statement_state(data: bytes) -> StatementState:
+    """The inverse of `write_statement_state`."""
+    node = Node(parse_canonical_json(data, subject="statement state"), "statement state")
+    waiting = isinstance(node.value, dict) and "seconds" in node.value
+    names = ("state", "statement", "entry", "seconds")
+    fields = node.fields(*(names if waiting else names[:3]))
+    return StatementState(
+        state=_state(fields["state"]),
+        statement=StatementHash(fields["statement"].hex(32)),
+        entry=fields["entry"].integer(),
+        seconds=fields["seconds"].integer() if waiting else None,
+    )
+
+
+def write_missing(roots: tuple[ShardRoot, ...]) -> bytes:
+    """Shards of a record that are not here."""
+    return canonical_json({"missing": [root.hex() for root in roots]})
+
+
+def read_missing(data: bytes) -> tuple[ShardRoot, ...]:
+    """The inverse of `write_missing`."""
+    fields = Node(parse_canonical_json(data, subject="missing"), "missing").fields("missing")
+    return fields["missing"].each(lambda node: ShardRoot(node.hex(32)))
+
+
+_COUNTS: Final = (
+    "charters", "log_size", "shards", "shard_bytes", "staged_bytes", "quota_bytes",
+    "free_bytes", "service",
+)  # fmt: skip
+
+
+def write_status(status: MissionStatus) -> bytes:
+    """A mission's status."""
+    return canonical_json(
+        {
+            "mission": status.mission.hex(),
+            "seat": status.seat,
+            "state": status.state,
+            "charter": status.charter.hex(),
+            "charters": status.charters,
+            "log_size": status.log_size,
+            "shards": status.shards,
+            "shard_bytes": status.shard_bytes,
+            "staged_bytes": status.staged_bytes,
+            "quota_bytes": status.quota_bytes,
+            "free_bytes": status.free_bytes,
+            "records": [_record_json(record) for record in status.records],
+            "warrants": [
+                {
+                    "statement": item.statement.hex(),
+                    "state": item.state.value,
+                    "seconds": item.seconds,
+                }
+                for item in status.warrants
+            ],
+            "forks": [fork.hex() for fork in status.forks],
+            "service": status.service,
+        }
+    )
+
+
+def read_status(data: bytes) -> MissionStatus:
+    """The inverse of `write_status`."""
+    fields = Node(parse_canonical_json(data, subject="status"), "status").fields(
+        "mission", "seat", "state", "charter", *_COUNTS, "records", "warrants", "forks"
+    )
+    counts = {name: fields[name].integer() for name in _COUNTS}
+    return MissionStatus(
+        mission=MissionId(fields["mission"].hex(32)),
+        seat=Seat(fields["seat"].integer(1, 255)),
+        state=fields["state"].state(),
+        charter=StatementHash(fields["charter"].hex(32)),
+        records=fields["records"].each(_read_record),
+        warrants=fields["warrants"].each(_read_warrant),
+        forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
+        **counts,
+    )
+
+
+def _record_json(record: RecordState) -> JsonObject:
+    return {
+        "statement": record.statement.hex(),
+        "deposit": record.deposit.hex(),
+        "depositor": record.depositor,
+        "sequence": record.sequence,
+        "state": record.state.value,
+        "logged": record.logged,
+    }
+
+
+def _read_record(node: Node) -> RecordState:
+    fields = node.fields("statement", "deposit", "depositor", "sequence", "state", "logged")
+    fields["logged"].time()
+    return RecordState(
+        statement=StatementHash(fields["statement"].hex(32)),
+        deposit=DepositId(fields["deposit"].hex(16)),
+        depositor=fields["depositor"].slug(),
+        sequence=fields["sequence"].integer(1),
+        state=_state(fields["state"]),
+        logged=fields["logged"].string(),
+    )
+
+
+def _read_warrant(node: Node) -> WarrantState:
+    fields = node.fields("statement", "state", "seconds")
+    return WarrantState(
+        statement=StatementHash(fields["statement"].hex(32)),
+        state=_state(fields["state"]),
+        seconds=fields["seconds"].optional(lambda item: item.integer()),
+    )
+
+
+def _state(node: Node) -> State:
+    try:
+        return State(node.string())
+    except ValueError as error:
+        raise MalformedData(f"{node.path}: unknown state {str(node.value)[:40]!r}") from error
