@@ -1,0 +1,163 @@
+"""From the mission id on a card to the charter that counts (spec/authority.md 3).
+
+Verifies the chain of charters and says which of them is in force at one vault. Does not decide
+between eras opened by exile: the transition table does, and hands the charters here in order.
+Rules: no gap; each is signed by the govern threshold of its predecessor and of itself; a charter
+waits for the longer govern delay of the two, so that a change cannot shorten its own delay.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from exclave.authority.charter import Charter, NotInCharter, parse_charter
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.charter_rules import CharterRuleBroken
+from exclave.authority.envelope import Envelope
+from exclave.authority.persons import require_threshold
+from exclave.errors import AuthorityError
+from exclave.ids import MissionId, StatementHash
+
+__all__ = [
+    "ChainBroken",
+    "ChainEmpty",
+    "ChainGap",
+    "CharterChain",
+    "HistoryRewritten",
+    "MissionMismatch",
+    "verify_chain",
+    "verify_successor",
+]
+
+
+class ChainBroken(AuthorityError):
+    """A charter's `previous` is not the charter before it."""
+
+
+class ChainGap(ChainBroken):
+    """A charter of the chain is missing."""
+
+
+class ChainEmpty(ChainBroken):
+    """No charter at all."""
+
+
+class MissionMismatch(AuthorityError):
+    """A statement of another mission."""
+
+
+class HistoryRewritten(CharterRuleBroken):
+    """A later charter changes what must stay: numbers of seats and keys of old epochs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharterChain:
+    """Verified charters of one mission in order, from charter 1."""
+
+    mission: MissionId
+    charters: tuple[Charter, ...]
+    hashes: tuple[StatementHash, ...]
+
+    @property
+    def newest(self) -> Charter:
+        """The last of the chain, in force or not."""
+        return self.charters[-1]
+
+    def find(self, statement: StatementHash) -> Charter:
+        """The charter with that hash; raises `NotInCharter`."""
+        for known, charter in zip(self.hashes, self.charters, strict=True):
+            if known == statement:
+                return charter
+        raise NotInCharter(f"charter chain: has no charter {statement.hex()}")
+
+    def waiting_time(self, index: int) -> int:
+        """Seconds that charter number `index` waits after logging until it is in force."""
+        if index == 0:
+            return 0
+        pair = self.charters[index - 1 : index + 1]
+        return max(charter.role(RoleName.GOVERN).delay for charter in pair)
+
+    def in_force(self, logged: Sequence[int], now: int) -> Charter:
+        """The newest charter whose waiting time has run out at a vault.
+
+        `logged[i]` is the vault's service time in milliseconds when charter i was logged (those
+        not yet logged are left off at the end), `now` the service time at present.
+        """
+        effective = self.charters[0]
+        for index in range(1, min(len(logged), len(self.charters))):
+            if now < logged[index] + 1000 * self.waiting_time(index):
+                break
+            effective = self.charters[index]
+        return effective
+
+
+def verify_chain(envelopes: Iterable[Envelope], mission: MissionId) -> CharterChain:
+    """Check charters from number 1 on; raises on the first that does not follow."""
+    chain: CharterChain | None = None
+    for envelope in envelopes:
+        chain = _first(envelope, mission) if chain is None else verify_successor(chain, envelope)
+    if chain is None:
+        raise ChainEmpty(f"charter chain: expected charters of mission {mission.hex()}, got none")
+    return chain
+
+
+def _first(envelope: Envelope, mission: MissionId) -> CharterChain:
+    charter = parse_charter(envelope)
+    if charter.mission is not None:
+        raise ChainGap(
+            f"charter chain: expected charter 1 first, got {charter.era}.{charter.version}"
+        )
+    if not hmac.compare_digest(charter.mission_id, mission):
+        raise MissionMismatch(
+            f"charter 1: expected mission {mission.hex()}, got {charter.mission_id.hex()}"
+        )
+    require_threshold(envelope, charter, RoleName.GOVERN)
+    return CharterChain(mission=mission, charters=(charter,), hashes=(envelope.statement_hash,))
+
+
+def verify_successor(chain: CharterChain, envelope: Envelope) -> CharterChain:
+    """Append the next charter of the same era to a verified chain."""
+    before, charter = chain.newest, parse_charter(envelope)
+    if charter.mission_id != chain.mission:
+        raise MissionMismatch(
+            f"charter {charter.era}.{charter.version}: expected mission {chain.mission.hex()}, "
+            f"got {charter.mission_id.hex()}"
+        )
+    if charter.order != (before.era, before.version + 1):
+        raise ChainGap(
+            f"charter chain: expected charter {before.era}.{before.version + 1}, "
+            f"got {charter.era}.{charter.version}"
+        )
+    if charter.previous != chain.hashes[-1]:
+        raise ChainBroken(
+            f"charter {charter.era}.{charter.version}.previous: "
+            f"expected {chain.hashes[-1].hex()}, got another hash"
+        )
+    require_threshold(envelope, before, RoleName.GOVERN)
+    require_threshold(envelope, charter, RoleName.GOVERN)
+    _check_history(before, charter)
+    return CharterChain(
+        mission=chain.mission,
+        charters=(*chain.charters, charter),
+        hashes=(*chain.hashes, envelope.statement_hash),
+    )
+
+
+def _check_history(before: Charter, charter: Charter) -> None:
+    for old in before.seats:
+        new = next((seat for seat in charter.seats if seat.seat == old.seat), None)
+        if new is None or new.seat_key != old.seat_key or (old.retired and not new.retired):
+            raise HistoryRewritten(
+                f"charter.seats: expected seat {old.seat} to keep its key or be retired, "
+                "got it removed, rekeyed or revived",
+                hint="seat numbers are never reused, since shards of old packs lie under them",
+            )
+    keys = {epoch.epoch: (epoch.key, epoch.check) for epoch in charter.recovery}
+    for epoch in before.recovery:
+        if keys.get(epoch.epoch) != (epoch.key, epoch.check):
+            raise HistoryRewritten(
+                f"charter.recovery: expected epoch {epoch.epoch} unchanged, got it altered",
+                hint="older epochs stay, `current` false (spec/authority.md 4)",
+            )
