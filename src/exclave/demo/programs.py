@@ -30,6 +30,7 @@ class PostgresUnavailable(ExclaveError):
     """No server programs of the wanted major, or no account or folder to run them in."""
 
 
+TEMPORARY_PREFIX: Final = "xpg-"
 _COPIES: Final[dict[Path, Path]] = {}
 
 
@@ -115,10 +116,10 @@ def _copy_programs(origin: Path, account: Account) -> Path:
 def short_temporary_folder(account: Account) -> Path:
     """A new folder (0711) whose path is short enough for sockets and open to `account`."""
     for base in dict.fromkeys((tempfile.gettempdir(), *_TEMPORARY)):
-        if len(os.fsencode(base)) + len("/xpg-12345678/s") > _SOCKET_DIR_LIMIT:
+        if len(os.fsencode(base)) + len(f"/{TEMPORARY_PREFIX}12345678/s") > _SOCKET_DIR_LIMIT:
             continue
         try:
-            folder = Path(tempfile.mkdtemp(prefix="xpg-", dir=base))
+            folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=base))
         except OSError:
             continue
         folder.chmod(0o711)

@@ -103,6 +103,7 @@ def test_cluster_of_another_major_is_refused(tmp_path: Path) -> None:
 def test_bad_setting_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PostgresStartFailed, match="shared_buffers"):
         start_server(16, tmp_path / "data", settings={"shared_buffers": "much"})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as somebody else")
