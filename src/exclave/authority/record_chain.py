@@ -1,0 +1,228 @@
+"""How records follow each other: live sets, chains, forks and conflicts (spec/records.md 2, 3, 5).
+
+Pure functions over parsed records. A `LiveSet` is what a deposit refers to; applying the next
+record gives the next one, and every claim of the record about it is checked. Nothing here refuses
+a record for coming too early: what is missing is named, so that a vault keeps it pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from exclave.authority.record import (
+    DepositRecord,
+    PackKindName,
+    RecordInconsistent,
+    RecordPack,
+    secret_id_of,
+)
+from exclave.errors import AuthorityError
+from exclave.ids import Epoch, PackRoot, StatementHash
+from exclave.merkle import leaf_hash, tree_root
+
+__all__ = [
+    "AncestorMissing",
+    "DepositConflict",
+    "Fork",
+    "LiveSet",
+    "SetRootMismatch",
+    "check_conflict",
+    "find_forks",
+    "live_set",
+    "newest_first",
+    "record_path",
+    "set_root",
+]
+
+
+class AncestorMissing(AuthorityError):
+    """A record before this one is not known here yet."""
+
+    def __init__(self, message: str, *, missing: StatementHash) -> None:
+        super().__init__(message, hint="the record stays pending until it arrives")
+        self.missing = missing
+
+
+class SetRootMismatch(AuthorityError):
+    """The live set that results is not the one that the record states."""
+
+
+class DepositConflict(AuthorityError):
+    """Two different records claim one deposit id."""
+
+
+def _frozen() -> MappingProxyType[bytes, bytes]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSet:
+    """Packs and sealed secrets that a deposit refers to, by root and secret id."""
+
+    packs: Mapping[PackRoot, RecordPack] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: Mapping[bytes, bytes] = field(default_factory=_frozen)
+    epoch: Epoch | None = None
+
+    @property
+    def roots(self) -> tuple[PackRoot, ...]:
+        """Pack roots, ascending."""
+        return tuple(sorted(self.packs))
+
+    def apply(self, record: DepositRecord) -> LiveSet:
+        """The live set after a record; raises when the record does not fit this one."""
+        packs = {} if record.full else dict(self.packs)
+        secrets = {} if record.full else dict(self.secrets)
+        if not record.full and record.epoch != self.epoch:
+            raise RecordInconsistent(
+                f"record.epoch: expected {self.epoch} of the packs that live on, got {record.epoch}"
+            )
+        for root in record.packs_dropped:
+            if packs.pop(root, None) is None:
+                raise RecordInconsistent(f"record.packs_dropped: {root.hex()[:16]} is not live")
+        for identity in record.secrets_dropped:
+            if secrets.pop(identity, None) is None:
+                raise RecordInconsistent(f"record.secrets_dropped: {identity.hex()[:16]} not live")
+        _add(packs, secrets, record)
+        _check_secrets(packs, secrets)
+        _check_manifests(packs, record)
+        return _checked(packs, secrets, record)
+
+
+def _add(
+    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, bytes], record: DepositRecord
+) -> None:
+    for pack in record.packs_added:
+        if pack.root in packs:
+            raise RecordInconsistent(f"record.packs_added: {pack.root.hex()[:16]} is live already")
+        packs[pack.root] = pack
+    for sealed in record.secrets_added:
+        identity = secret_id_of(sealed)
+        if identity in secrets:
+            raise RecordInconsistent(f"record.secrets_added: {identity.hex()[:16]} live already")
+        secrets[identity] = sealed
+
+
+def _check_secrets(packs: Mapping[PackRoot, RecordPack], secrets: Mapping[bytes, bytes]) -> None:
+    named = {pack.secret for pack in packs.values()}
+    lacking, idle = sorted(named - secrets.keys()), sorted(secrets.keys() - named)
+    if lacking:
+        raise RecordInconsistent(
+            f"record: expected every live pack's secret, got none for {lacking[0].hex()[:16]}"
+        )
+    if idle:
+        raise RecordInconsistent(
+            f"record: expected live packs to name every secret, got none for {idle[0].hex()[:16]}"
+        )
+
+
+def _check_manifests(packs: Mapping[PackRoot, RecordPack], record: DepositRecord) -> None:
+    stated = set(record.manifest_packs)
+    live = {root for root, pack in packs.items() if pack.kind is PackKindName.MANIFEST}
+    if stated != live:
+        raise RecordInconsistent(
+            f"record.manifest_packs: expected the {len(live)} live manifest packs, "
+            f"got {len(stated)} others",
+            hint="manifest packs of an earlier deposit are dropped by the next record",
+        )
+
+
+def _checked(
+    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, bytes], record: DepositRecord
+) -> LiveSet:
+    got = set_root(packs)
+    if got != record.set_root:
+        raise SetRootMismatch(f"record.set_root: expected {got.hex()}, got {record.set_root.hex()}")
+    return LiveSet(
+        packs=MappingProxyType(packs), secrets=MappingProxyType(secrets), epoch=record.epoch
+    )
+
+
+def set_root(roots: Iterable[PackRoot]) -> bytes:
+    """Tree root over pack roots in ascending order."""
+    return tree_root(leaf_hash(root) for root in sorted(roots))
+
+
+def record_path(
+    record: DepositRecord, known: Mapping[StatementHash, DepositRecord]
+) -> tuple[DepositRecord, ...]:
+    """The records from the last full one to this one; raises `AncestorMissing`.
+
+    Only these are needed for the live set. Whether older ancestors are here is for lodging:
+    walk on with `previous`.
+    """
+    path = [record]
+    while not path[-1].full:
+        child = path[-1]
+        assert child.previous is not None  # a record without one is number 1, hence full
+        parent = known.get(child.previous)
+        if parent is None:
+            raise AncestorMissing(
+                f"record {child.sequence} of {child.depositor}: expected the record before, "
+                f"{child.previous.hex()[:16]}, got none",
+                missing=child.previous,
+            )
+        _check_follows(parent, child)
+        path.append(parent)
+    return tuple(reversed(path))
+
+
+def _check_follows(parent: DepositRecord, child: DepositRecord) -> None:
+    if parent.depositor != child.depositor or parent.sequence + 1 != child.sequence:
+        raise RecordInconsistent(
+            f"record {child.sequence} of {child.depositor}: expected to follow "
+            f"{child.sequence - 1} of {child.depositor}, got {parent.sequence} of "
+            f"{parent.depositor}"
+        )
+
+
+def live_set(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -> LiveSet:
+    """The checked live set of a record, from its last full ancestor on."""
+    result = LiveSet()
+    for step in record_path(record, known):
+        result = result.apply(step)
+    return result
+
+
+def check_conflict(record: DepositRecord, other: DepositRecord) -> None:
+    """Refuse a second record of the same deposit id with another payload."""
+    if record.deposit == other.deposit and record.statement_hash != other.statement_hash:
+        raise DepositConflict(
+            f"deposit {record.deposit.hex()}: expected record "
+            f"{other.statement_hash.hex()[:16]}, got another, {record.statement_hash.hex()[:16]}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """Different records of one depositor with one sequence number, ascending by hash."""
+
+    depositor: str
+    sequence: int
+    records: tuple[StatementHash, ...]
+
+
+def find_forks(records: Iterable[DepositRecord]) -> tuple[Fork, ...]:
+    """Every fork among records, by depositor and sequence."""
+    places: dict[tuple[str, int], set[StatementHash]] = {}
+    for record in records:
+        places.setdefault((record.depositor, record.sequence), set()).add(record.statement_hash)
+    return tuple(
+        Fork(depositor=depositor, sequence=sequence, records=tuple(sorted(hashes)))
+        for (depositor, sequence), hashes in sorted(places.items())
+        if len(hashes) > 1
+    )
+
+
+def newest_first(logged: Iterable[DepositRecord]) -> tuple[DepositRecord, ...]:
+    """Records in the order in which a reader prefers them (section 5).
+
+    `logged` is in the order of the log; the newest chain is the depositor whose chain began last,
+    then higher sequences first.
+    """
+    order: dict[str, int] = {}
+    listed = list(logged)
+    for record in listed:
+        order.setdefault(record.depositor, len(order))
+    return tuple(sorted(listed, key=lambda item: (-order[item.depositor], -item.sequence)))
