@@ -1,0 +1,1 @@
+"""The ledger: entries, Merkle tiles, signed notes, checkpoints, proofs and receipts."""
