@@ -170,12 +170,20 @@ def write_new_file(
 
 
 def replace_file(
-    final: Path, data: bytes, *, mode: int = 0o644, tmp_folder: Path | None = None
+    final: Path,
+    parts: Iterable[bytes | memoryview],
+    *,
+    mode: int = 0o644,
+    tmp_folder: Path | None = None,
 ) -> None:
-    """Put `data` under a name in an existing folder, in place of what had it; durable on return."""
+    """Put `parts` under a name in an existing folder, in place of what had it; durable on return.
+
+    After an error the file holds the old bytes or the new ones, whole in either case.
+    """
     file = DurableFile(tmp_folder or final.parent, final.name)
     try:
-        file.write(data)
+        for part in parts:
+            file.write(part)
         file.sync(mode)
         with storage_errors(final.name):
             file.rename(final)

@@ -59,7 +59,7 @@ class FileEngine:
         """See `Engine`."""
         final = self._folder / check_head_key(key)
         make_folders(self._folder, final.parent, self._known)
-        replace_file(final, data, tmp_folder=self._tmp)
+        replace_file(final, [data], tmp_folder=self._tmp)
 
     def get(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> bytes:
         """See `Engine`."""
@@ -105,7 +105,7 @@ class FileEngine:
                 yield from self._walk(top)
             if (self._folder / ENROLMENT_KEY).is_file():
                 yield ENROLMENT_KEY
-        elif start.split("/")[0] in _TOPS:
+        elif start.split("/", maxsplit=1)[0] in _TOPS:
             for folder, _, names in os.walk(self._folder / start):
                 below = Path(folder).relative_to(self._folder).as_posix()
                 yield from (f"{below}/{name}" for name in names)
