@@ -30,6 +30,7 @@ __all__ = [
     "PackSeatsInvalid",
     "RecordInconsistent",
     "RecordPack",
+    "SealedSecret",
     "SeatNotNamed",
     "parse_record",
     "record_payload",
@@ -58,6 +59,32 @@ class PackKindName(enum.StrEnum):
 
     DATA = "data"
     MANIFEST = "manifest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSecret:
+    """A deposit secret as its packs carry it, and the deposit to which it is bound."""
+
+    deposit: DepositId
+    sealed: bytes
+
+    @property
+    def secret_id(self) -> bytes:
+        """H(sealed)."""
+        return secret_id_of(self.sealed)
+
+    def to_json(self) -> JsonObject:
+        """As it stands in a record or request."""
+        return {"deposit": self.deposit.hex(), "sealed": b64encode(self.sealed)}
+
+    @classmethod
+    def read(cls, node: Node) -> SealedSecret:
+        """Read one; its length admits nothing but a deposit secret."""
+        fields = node.fields(*cls.__slots__)
+        return cls(
+            deposit=DepositId(fields["deposit"].hex(16)),
+            sealed=fields["sealed"].base64(SEALED_SECRET_SIZE),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +150,7 @@ class DepositRecord:
     sequence: int
     previous: StatementHash | None
     full: bool
-    secrets_added: tuple[bytes, ...]
+    secrets_added: tuple[SealedSecret, ...]
     secrets_dropped: tuple[bytes, ...]
     packs_added: tuple[RecordPack, ...]
     packs_dropped: tuple[PackRoot, ...]
@@ -158,7 +185,7 @@ def record_payload(record: DepositRecord) -> bytes:
         "sequence": record.sequence,
         "previous": None if record.previous is None else record.previous.hex(),
         "full": record.full,
-        "secrets_added": [b64encode(sealed) for sealed in record.secrets_added],
+        "secrets_added": [item.to_json() for item in record.secrets_added],
         "secrets_dropped": [*_hexes(record.secrets_dropped)],
         "packs_added": [pack.to_json() for pack in record.packs_added],
         "packs_dropped": [*_hexes(record.packs_dropped)],
@@ -181,7 +208,7 @@ def parse_record(envelope: Envelope) -> DepositRecord:
         sequence=fields["sequence"].integer(1),
         previous=fields["previous"].optional(lambda node: StatementHash(node.hex(32))),
         full=fields["full"].boolean(),
-        secrets_added=fields["secrets_added"].each(lambda node: node.base64(SEALED_SECRET_SIZE)),
+        secrets_added=fields["secrets_added"].each(SealedSecret.read),
         secrets_dropped=fields["secrets_dropped"].each(lambda node: node.hex(32)),
         packs_added=fields["packs_added"].each(RecordPack.read),
         packs_dropped=fields["packs_dropped"].each(lambda node: PackRoot(node.hex(32))),
@@ -231,7 +258,7 @@ def _check_pack(pack: RecordPack, charter: Charter, *, repeats: bool) -> None:
 
 
 def _check_orders(record: DepositRecord) -> None:
-    added = [secret_id_of(sealed).hex() for sealed in record.secrets_added]
+    added = [item.secret_id.hex() for item in record.secrets_added]
     require_ascending("record.secrets_added", added)
     require_ascending("record.secrets_dropped", _hexes(record.secrets_dropped))
     require_ascending("record.packs_added", [pack.root.hex() for pack in record.packs_added])

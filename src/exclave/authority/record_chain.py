@@ -16,7 +16,7 @@ from exclave.authority.record import (
     PackKindName,
     RecordInconsistent,
     RecordPack,
-    secret_id_of,
+    SealedSecret,
 )
 from exclave.errors import AuthorityError
 from exclave.ids import Epoch, PackRoot, StatementHash
@@ -53,16 +53,12 @@ class DepositConflict(AuthorityError):
     """Two different records claim one deposit id."""
 
 
-def _frozen() -> MappingProxyType[bytes, bytes]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSet:
     """Packs and sealed secrets that a deposit refers to, by root and secret id."""
 
     packs: Mapping[PackRoot, RecordPack] = field(default_factory=lambda: MappingProxyType({}))
-    secrets: Mapping[bytes, bytes] = field(default_factory=_frozen)
+    secrets: Mapping[bytes, SealedSecret] = field(default_factory=lambda: MappingProxyType({}))
     epoch: Epoch | None = None
 
     @property
@@ -91,20 +87,22 @@ class LiveSet:
 
 
 def _add(
-    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, bytes], record: DepositRecord
+    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, SealedSecret], record: DepositRecord
 ) -> None:
     for pack in record.packs_added:
         if pack.root in packs:
             raise RecordInconsistent(f"record.packs_added: {pack.root.hex()[:16]} is live already")
         packs[pack.root] = pack
     for sealed in record.secrets_added:
-        identity = secret_id_of(sealed)
+        identity = sealed.secret_id
         if identity in secrets:
             raise RecordInconsistent(f"record.secrets_added: {identity.hex()[:16]} live already")
         secrets[identity] = sealed
 
 
-def _check_secrets(packs: Mapping[PackRoot, RecordPack], secrets: Mapping[bytes, bytes]) -> None:
+def _check_secrets(
+    packs: Mapping[PackRoot, RecordPack], secrets: Mapping[bytes, SealedSecret]
+) -> None:
     named = {pack.secret for pack in packs.values()}
     lacking, idle = sorted(named - secrets.keys()), sorted(secrets.keys() - named)
     if lacking:
@@ -129,7 +127,7 @@ def _check_manifests(packs: Mapping[PackRoot, RecordPack], record: DepositRecord
 
 
 def _checked(
-    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, bytes], record: DepositRecord
+    packs: dict[PackRoot, RecordPack], secrets: dict[bytes, SealedSecret], record: DepositRecord
 ) -> LiveSet:
     got = set_root(packs)
     if got != record.set_root:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope, payload_object
 from exclave.authority.fields import Node, require_ascending
 from exclave.authority.keys import X_WING, TypedKey, read_key
-from exclave.authority.record import SEALED_SECRET_SIZE, secret_id_of
+from exclave.authority.record import SEALED_SECRET_SIZE, SealedSecret
 from exclave.encoding import JsonObject, b64encode
-from exclave.ids import DepositId, Epoch, MissionId
+from exclave.ids import Epoch, MissionId
 
 __all__ = [
-    "SealedSecret",
     "UnsealAnswer",
     "UnsealRequest",
     "UnsealedSecret",
@@ -25,32 +24,6 @@ __all__ = [
     "parse_unsealed",
     "request_envelope",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedSecret:
-    """A deposit secret as its packs carry it, and the deposit to which it is bound."""
-
-    deposit: DepositId
-    sealed: bytes
-
-    @property
-    def secret_id(self) -> bytes:
-        """H(sealed)."""
-        return secret_id_of(self.sealed)
-
-    def to_json(self) -> JsonObject:
-        """As it stands in a request."""
-        return {"deposit": self.deposit.hex(), "sealed": b64encode(self.sealed)}
-
-    @classmethod
-    def read(cls, node: Node) -> SealedSecret:
-        """Read one; its length admits nothing but a deposit secret."""
-        fields = node.fields(*cls.__slots__)
-        return cls(
-            deposit=DepositId(fields["deposit"].hex(16)),
-            sealed=fields["sealed"].base64(SEALED_SECRET_SIZE),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
