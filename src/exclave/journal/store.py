@@ -47,7 +47,8 @@ CREATE TABLE shards (
   pack INTEGER NOT NULL, seat INTEGER NOT NULL, root BLOB NOT NULL, held INTEGER NOT NULL,
   PRIMARY KEY (pack, seat)) WITHOUT ROWID;
 CREATE INDEX shards_late ON shards (seat, pack) WHERE held = 0;
-CREATE TABLE secrets (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE secrets (
+  id BLOB PRIMARY KEY, deposit BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE chunks (
   id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
   stored INTEGER NOT NULL, plain INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
@@ -101,6 +102,7 @@ class SafePack:
     k: int
     kind: int
     secret: bytes  # secret id
+    deposit: DepositId  # that the secret was sealed for
     sealed_secret: bytes
     shards: tuple[ShardRow, ...]
     chunks: tuple[tuple[ChunkId, int, int, int, int], ...]  # id, offset, stored, plain, codec
@@ -206,7 +208,8 @@ class Journal:
         """Enter a safe pack with its chunks, durably; returns its number."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO secrets VALUES (?, ?)", (pack.secret, pack.sealed_secret)
+                "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
+                (pack.secret, pack.deposit, pack.sealed_secret),
             )
             self._db.execute(
                 "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
@@ -227,6 +230,16 @@ class Journal:
         """The named packs, in the order asked."""
         return [self._pack(n) for n in numbers]
 
+    def packs_by_root(self, roots: Iterable[PackRoot]) -> list[PackRow]:
+        """The packs of these roots; every one must be known."""
+        found = []
+        for root in roots:
+            rows = self._rows("SELECT n FROM packs WHERE root = ?", (root,))
+            if not rows:
+                raise JournalUnusable(f"journal: pack {root.hex()[:16]} is not known")
+            found.append(self._pack(rows[0][0]))
+        return found
+
     def live_roots(self) -> frozenset[PackRoot]:
         """Roots of the packs that the newest record names."""
         return frozenset(
@@ -238,12 +251,12 @@ class Journal:
         numbers = [r[0] for r in self._rows("SELECT n FROM packs WHERE live = 1 ORDER BY n")]
         return self.packs(numbers)
 
-    def sealed_secret(self, secret: bytes) -> bytes:
-        """The sealed form of a deposit secret by its id."""
-        rows = self._rows("SELECT sealed FROM secrets WHERE id = ?", (secret,))
+    def sealed_secret(self, secret: bytes) -> tuple[DepositId, bytes]:
+        """The sealed form of a deposit secret by its id, and the deposit it was sealed for."""
+        rows = self._rows("SELECT deposit, sealed FROM secrets WHERE id = ?", (secret,))
         if not rows:
             raise JournalUnusable("journal: a pack names a secret that is not there")
-        return bytes(rows[0][0])
+        return DepositId(rows[0][0]), bytes(rows[0][1])
 
     def late_shards(self, seat: Seat) -> list[tuple[PackRoot, ShardRoot]]:
         """Shards that a seat has not acknowledged; their sealed form lies in the spool."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from exclave.archive.manifest import ManifestObject, Register
-from exclave.archive.stream import StreamRef
+from exclave.archive.reference import StreamRef
 
 __all__ = [
     "ArchiveSink",
@@ -65,7 +65,9 @@ class ArchiveSink(Protocol):
     def scratch(self) -> Path:
         """A folder (0700) for temporary files; only encrypted content may touch it."""
 
-    def open_stream(self, purpose: StreamPurpose, *, expected_size: int | None = None) -> StreamSink:
+    def open_stream(
+        self, purpose: StreamPurpose, *, expected_size: int | None = None
+    ) -> StreamSink:
         """Begin a stream; the expected size (bytes) helps to choose chunk sizes."""
 
 

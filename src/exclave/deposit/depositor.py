@@ -1,0 +1,56 @@
+"""Who deposits: identity, keys and the layout of its charter, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exclave.authority.charter import Charter
+from exclave.authority.envelope import Envelope
+from exclave.ids import Epoch, MissionId, Seat
+from exclave.sealing.recovery import XWingPublicKey
+from exclave.signer.interface import Signer
+
+__all__ = ["DepositorParty", "sign_with_all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorParty:
+    """A depositor under the charter in force."""
+
+    id: str
+    charter: Charter
+    signers: tuple[Signer, ...]  # Ed25519 and ML-DSA-65
+    dedup_key: bytes = field(repr=False)
+
+    @property
+    def mission(self) -> MissionId:
+        """The mission deposited to."""
+        return self.charter.mission_id
+
+    @property
+    def epoch(self) -> Epoch:
+        """Epoch of the recovery key in use."""
+        return self.charter.current_epoch.epoch
+
+    @property
+    def recovery(self) -> XWingPublicKey:
+        """The key that deposit secrets are sealed to."""
+        return self.charter.current_epoch.key.xwing
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """Numbers of the seats in use, ascending."""
+        return tuple(entry.seat for entry in self.charter.active_seats)
+
+    @property
+    def states(self) -> Mapping[Seat, str]:
+        """Receiving state of each seat."""
+        return {entry.seat: entry.state for entry in self.charter.active_seats}
+
+
+def sign_with_all(envelope: Envelope, signers: tuple[Signer, ...]) -> Envelope:
+    """Add the signature of every signer over the same bytes."""
+    for signer in signers:
+        envelope = envelope.with_signature(signer.key, signer.sign(envelope.pae))
+    return envelope

@@ -1,0 +1,259 @@
+"""One deposit from beginning to end.
+
+1. Late seats are caught up and a record that was made but not lodged is sent again.
+2. Registers are captured; packs are sealed, reopened, dispersed, sent, journalled.
+3. The manifest follows in packs of its own.
+4. The record makes it a deposit; the catalogue remembers it.
+
+Killed at any point, the next run adopts the packs that are safe and seals the rest again
+under a new deposit secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exclave import __version__
+from exclave.archive.manifest import Manifest, manifest_to_bytes
+from exclave.archive.reference import Reference
+from exclave.clock import Clock, format_time
+from exclave.deposit.capture import (
+    CapturedRegister,
+    DepositProgress,
+    RegisterTask,
+    capture_register,
+    store_bytes,
+)
+from exclave.deposit.catalogue import Catalogue, CatalogueEntry
+from exclave.deposit.depositor import DepositorParty
+from exclave.deposit.dispatch import Dispatcher, SeatLine
+from exclave.deposit.lodging import (
+    Lodged,
+    build_record,
+    catch_up_seat,
+    lodge,
+    require_lodged,
+    sign_record,
+)
+from exclave.deposit.packing import Packer, PackTable
+from exclave.deposit.sealing import PackSealer, SealedPack
+from exclave.deposit.spool import Spool
+from exclave.deposit.stages import SealingStage
+from exclave.deposit.streams import DepositSink, Tally
+from exclave.ids import DepositId, PackRoot, Seat
+from exclave.journal.store import Journal, RecordRow
+from exclave.lines import LoopThread
+from exclave.sealing.pack import PackKind
+
+__all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """What a deposit works with at home and on the line."""
+
+    loop: LoopThread
+    lines: Mapping[Seat, SeatLine]
+    journal: Journal
+    spool: Spool
+    catalogue: Catalogue
+    scratch: Path
+    clock: Clock
+    random: Callable[[int], bytes]
+    progress: DepositProgress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositOutcome:
+    """A lodged deposit."""
+
+    entry: CatalogueEntry
+    lodged: tuple[Seat, ...]
+    late: Mapping[Seat, str]  # seats that do not hold it yet, with the reason
+
+    @property
+    def partial(self) -> bool:
+        """Whether some seat does not hold it yet."""
+        return bool(self.late)
+
+
+def catch_up(party: DepositorParty, place: Workplace) -> Mapping[Seat, str]:
+    """Bring every seat up to date; returns reasons of seats that are still late."""
+    wanted = {(seat, root) for seat in party.seats for _, root in place.journal.late_shards(seat)}
+    place.spool.forget_unless(lambda seat, root: (seat, root) in wanted)
+    late: dict[Seat, str] = {}
+    for seat, line in place.lines.items():
+        _, reason = place.loop.run(catch_up_seat(line, place.journal, place.spool))
+        if reason is not None:
+            late[seat] = reason
+    newest = place.journal.newest_record()
+    if newest is not None:
+        require_lodged(newest.lodged, party, late)
+    return late
+
+
+def deposit(
+    tasks: Sequence[RegisterTask],
+    *,
+    party: DepositorParty,
+    place: Workplace,
+    plan_text: bytes,
+) -> DepositOutcome:
+    """Capture the registers and lodge them; raises when fewer than h states hold the deposit."""
+    place.progress.phase("catch up")
+    catch_up(party, place)
+    attempt = _Attempt(party, place)
+    try:
+        return attempt.run(tasks, plan_text)
+    finally:
+        attempt.close()
+
+
+class _Attempt:
+    """One attempt at a deposit: the stages joined, and what they count."""
+
+    def __init__(self, party: DepositorParty, place: Workplace) -> None:
+        self._party = party
+        self._place = place
+        self._deposit = DepositId(place.random(16))
+        self._tables = {kind: PackTable() for kind in PackKind}
+        self._sealer = PackSealer(
+            mission=party.mission,
+            deposit=self._deposit,
+            epoch=party.epoch,
+            recovery=party.recovery,
+            k=party.charter.dispersal.k,
+            seats=party.seats,
+            dedup_key=party.dedup_key,
+            random=place.random,
+        )
+        self._dispatcher = Dispatcher(
+            loop=place.loop,
+            lines=place.lines,
+            h=party.charter.dispersal.h,
+            spool=place.spool,
+            journal=place.journal,
+            on_safe=self._on_safe,
+            remember=place.catalogue.add_pack,
+        )
+        self._stage = SealingStage(self._sealer, self._dispatcher)
+        self._packers = {
+            kind: Packer(
+                kind,
+                table=self._tables[kind],
+                hand_on=self._stage.take,
+                journal=place.journal if kind is PackKind.DATA else None,
+            )
+            for kind in PackKind
+        }
+        self._sink = DepositSink(
+            data=self._packers[PackKind.DATA],
+            manifest=self._packers[PackKind.MANIFEST],
+            dedup_key=party.dedup_key,
+            scratch=place.scratch,
+        )
+
+    def run(self, tasks: Sequence[RegisterTask], plan_text: bytes) -> DepositOutcome:
+        """Capture, seal, lodge."""
+        place = self._place
+        started = format_time(place.clock())
+        place.progress.phase("capture")
+        captured = [
+            capture_register(task, self._sink, clock=place.clock, progress=place.progress)
+            for task in tasks
+        ]
+        place.progress.phase("manifest")
+        root = self._store_manifest(captured, plan_text)
+        self._stage.drain()
+        place.progress.phase("lodge")
+        return self._lodge(captured, root, started)
+
+    def close(self) -> None:
+        """End the threads and forget the deposit secret, whatever happened."""
+        self._sink.close()
+        self._stage.close()
+        self._dispatcher.wait()
+        self._sealer.wipe()
+
+    def _store_manifest(self, captured: Sequence[CapturedRegister], plan_text: bytes) -> Reference:
+        plan = store_bytes(self._sink, plan_text)
+        # The last data pack must be sealed before the manifest can name its root.
+        self._packers[PackKind.DATA].close()
+        self._stage.drain()
+        manifest = Manifest(
+            mission=self._party.mission,
+            deposit=self._deposit,
+            epoch=self._party.epoch,
+            started=captured[0].register.started,
+            ended=self._place.clock().replace(microsecond=0),
+            software=f"exclave/{__version__}",
+            plan=plan,
+            packs=self._tables[PackKind.DATA].roots(),
+            registers=tuple(item.register for item in captured),
+        )
+        reference = self._sink.store_root(manifest_to_bytes(manifest))
+        self._packers[PackKind.MANIFEST].close()
+        return reference
+
+    def _lodge(
+        self, captured: Sequence[CapturedRegister], root: Reference, started: str
+    ) -> DepositOutcome:
+        party, place = self._party, self._place
+        manifest_packs = self._tables[PackKind.MANIFEST].roots()
+        roots = {*manifest_packs, *self._tables[PackKind.DATA].roots()}
+        record = build_record(
+            party,
+            place.journal,
+            deposit=self._deposit,
+            live=place.journal.packs_by_root(roots),
+            manifest_packs=manifest_packs,
+            now=place.clock(),
+        )
+        envelope = sign_record(record, party).to_bytes()
+        row = RecordRow(
+            sequence=record.sequence,
+            statement=record.statement_hash,
+            deposit=self._deposit,
+            envelope=envelope,
+            lodged=frozenset(),
+        )
+        entry = self._entry(captured, row, root, manifest_packs, started)
+        place.catalogue.add(entry, envelope)
+        place.journal.store_record(row, roots)
+        reachable = [
+            line for seat, line in place.lines.items() if seat not in self._dispatcher.late
+        ]
+        outcome: Lodged = place.loop.run(lodge(row, reachable, place.journal))
+        late = {**self._dispatcher.late, **outcome.reasons}
+        require_lodged(outcome.receipts, party, late)
+        return DepositOutcome(entry=entry, lodged=tuple(sorted(outcome.receipts)), late=late)
+
+    def _entry(
+        self,
+        captured: Sequence[CapturedRegister],
+        row: RecordRow,
+        root: Reference,
+        manifest_packs: tuple[PackRoot, ...],
+        started: str,
+    ) -> CatalogueEntry:
+        tally: Tally = self._sink.tally
+        return CatalogueEntry(
+            deposit=self._deposit,
+            sequence=row.sequence,
+            statement=row.statement,
+            started=started,
+            ended=format_time(self._place.clock()),
+            registers=tuple(item.summary for item in captured),
+            read=tally.read,
+            new=tally.new,
+            stored=tally.stored,
+            sent=tuple(sorted(self._dispatcher.bytes_sent.items())),
+            manifest_root=root,
+            manifest_packs=manifest_packs,
+        )
+
+    def _on_safe(self, pack: SealedPack, number: int) -> None:
+        self._tables[pack.full.kind].set_root(pack.full.number, pack.root)
+        self._packers[pack.full.kind].forget_in_flight(pack.full, number)

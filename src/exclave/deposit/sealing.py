@@ -1,0 +1,133 @@
+"""Seal full packs, open them again, disperse them: the stage before the line.
+
+Every pack is decrypted from the very bytes that will be sent and each chunk is decoded and
+its id recomputed, so a fault of memory, of a library or of this software is found while
+the source still stands. Deposit secret and veils exist in memory only.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exclave.archive.pack import chunk_id, decode_chunk, parse_directory
+from exclave.deposit.packing import FullPack
+from exclave.dispersal.packroot import pack_root
+from exclave.dispersal.shard import Shard, make_shards
+from exclave.errors import IntegrityError
+from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
+from exclave.sealing.pack import PackHeader, generate_salt, open_pack, seal_pack
+from exclave.sealing.recovery import XWingPublicKey
+from exclave.sealing.secret import DepositContext, seal_deposit_secret, secret_id
+
+__all__ = ["PackSealer", "ReopenedDiffers", "SealedPack"]
+
+
+class ReopenedDiffers(IntegrityError):
+    """A pack did not open to what was put into it: nothing of it was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedPack:
+    """A pack ready for the line."""
+
+    full: FullPack
+    root: PackRoot
+    length: int
+    k: int
+    secret: bytes  # secret id
+    deposit: DepositId
+    sealed_secret: bytes
+    shards: tuple[Shard, ...]
+
+
+class PackSealer:
+    """Seals the packs of one attempt under one deposit secret; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        mission: MissionId,
+        deposit: DepositId,
+        epoch: Epoch,
+        recovery: XWingPublicKey,
+        k: int,
+        seats: tuple[Seat, ...],
+        dedup_key: bytes,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._mission = mission
+        self._deposit = deposit
+        self._epoch = epoch
+        self._recovery = recovery
+        self._k = k
+        self._seats = seats
+        self._dedup_key = dedup_key
+        self._random = random
+        self._secret = bytearray(random(32))
+        self.sealed_secret = seal_deposit_secret(
+            recovery,
+            bytes(self._secret),
+            DepositContext(
+                mission=mission, deposit=deposit, epoch=epoch, key_hash=recovery.key_hash
+            ),
+        )
+        self.secret_id = secret_id(self.sealed_secret)
+
+    def wipe(self) -> None:
+        """Overwrite the deposit secret; sealing is over."""
+        self._secret[:] = bytes(len(self._secret))
+
+    def seal(self, full: FullPack) -> SealedPack:
+        """Seal, reopen, disperse one pack."""
+        veil = self._random(32)
+        header = PackHeader(
+            kind=full.kind,
+            k=self._k,
+            epoch=self._epoch,
+            mission=self._mission,
+            deposit=self._deposit,
+            key_hash=self._recovery.key_hash,
+            sealed_secret=self.sealed_secret,
+            salt=generate_salt(self._random),
+        )
+        secret = bytes(self._secret)
+        sealed = seal_pack(header, secret=secret, veil=veil, plaintext=full.builder.finish())
+        self._reopen(sealed, secret, veil, full)
+        root = pack_root(sealed)
+        shards = make_shards(
+            sealed,
+            mission=self._mission,
+            veil=veil,
+            k=self._k,
+            seats=self._seats,
+            random=self._random,
+        )
+        return SealedPack(
+            full=full,
+            root=root,
+            length=len(sealed),
+            k=self._k,
+            secret=self.secret_id,
+            deposit=self._deposit,
+            sealed_secret=self.sealed_secret,
+            shards=tuple(shards),
+        )
+
+    def _reopen(self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack) -> None:
+        _, plaintext = open_pack(sealed, secret=secret, veil=veil)
+        entries = parse_directory(plaintext, kind=full.kind)
+        if len(entries) != full.builder.count:
+            raise ReopenedDiffers(
+                f"pack {full.number}: expected {full.builder.count} chunks after reopening, "
+                f"got {len(entries)}"
+            )
+        for entry in entries:
+            stored = plaintext[entry.offset : entry.offset + entry.stored]
+            plain = decode_chunk(entry, stored)
+            if not hmac.compare_digest(chunk_id(self._dedup_key, plain), entry.chunk_id):
+                raise ReopenedDiffers(
+                    f"pack {full.number}: a chunk at {entry.offset} reopens to other content",
+                    hint="memory or disk of this machine may be faulty; deposit again elsewhere",
+                )

@@ -1,0 +1,204 @@
+"""The plan: which registers are captured, from where, for whom (`registers.toml`).
+
+Parsed strictly: all errors at once, with file, line and key. Paths are relative to the plan's
+folder. Secrets do not belong into a plan, since it goes into every deposit: passwords come
+from a password file, a service file or the environment of the database's own tools.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from exclave.config import load_toml
+from exclave.errors import ConfigurationError
+
+__all__ = [
+    "FilesSource",
+    "Plan",
+    "PlanInconsistent",
+    "PostgresqlSource",
+    "RegisterPlan",
+    "SqliteSource",
+    "load_plan",
+    "parse_duration",
+]
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"([0-9]+) ?(s|min|h|d|w)")
+_SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+
+class PlanInconsistent(ConfigurationError):
+    """Registers of a plan contradict each other."""
+
+
+def parse_duration(value: object) -> int:
+    """`"15min"`, `"24h"`, `"7d"` as seconds."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('expected a duration such as "15min", "24h" or "7d"')
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _no_secret(value: str) -> str:
+    if "password" in value.lower():
+        raise ValueError("a password in clear text; name a password_file instead")
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+Slug = Annotated[str, Field(pattern=_SLUG)]
+Clean = Annotated[str, AfterValidator(_no_secret)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PostgresqlSource(_Model):
+    """All named databases of one server."""
+
+    kind: Literal["postgresql"]
+    host: Clean  # name, address or folder of the Unix socket
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    user: Clean
+    databases: Annotated[list[Clean], Field(min_length=1)]
+    password_file: str | None = None  # one line of libpq's .pgpass format or more
+    bin_dir: str | None = None  # where the server's own pg_dump lies
+    jobs: Annotated[int, Field(ge=1, le=32)] = 2
+    lock_timeout: Duration = 30
+    max_snapshot_age: Duration = 4 * 3600
+    heap_order: list[str] = []  # "schema.table" copied in physical order
+
+
+class SqliteSource(_Model):
+    """One database file."""
+
+    kind: Literal["sqlite"]
+    path: str
+
+
+class FilesSource(_Model):
+    """One folder."""
+
+    kind: Literal["files"]
+    path: str
+
+
+class _Register(_Model):
+    id: Slug
+    title: Annotated[str, Field(min_length=1)]
+    owner: str
+    classification: str
+    rpo: Duration
+    rto: Duration
+    depends_on: list[Slug] = []
+    runbook: str | None = None
+    artefacts: str | None = None
+    source: Annotated[PostgresqlSource | SqliteSource | FilesSource, Field(discriminator="kind")]
+
+
+class _PlanFile(_Model):
+    register: Annotated[list[_Register], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterPlan:
+    """One register of the plan; paths are absolute."""
+
+    id: str
+    title: str
+    owner: str
+    classification: str
+    rpo: int  # seconds
+    rto: int  # seconds
+    depends_on: tuple[str, ...]
+    runbook: Path | None
+    artefacts: Path | None
+    source: PostgresqlSource | SqliteSource | FilesSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The registers, each after those that it depends on."""
+
+    path: Path
+    text: bytes  # the file as read: goes into the manifest
+    registers: tuple[RegisterPlan, ...]
+
+    def select(self, names: tuple[str, ...]) -> tuple[RegisterPlan, ...]:
+        """The named registers in the plan's order; all when no name is given."""
+        unknown = sorted(set(names) - {register.id for register in self.registers})
+        if unknown:
+            raise ConfigurationError(
+                f"{self.path}: no register {', '.join(unknown)}",
+                hint="known: " + ", ".join(register.id for register in self.registers),
+            )
+        return tuple(r for r in self.registers if not names or r.id in names)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read and check a plan; raises `ConfigurationError` with every error found."""
+    parsed = load_toml(path, _PlanFile)
+    folder = path.parent.resolve()
+    registers = tuple(_register(item, folder) for item in parsed.register)
+    return Plan(path=path, text=path.read_bytes(), registers=_in_order(path, registers))
+
+
+def _register(item: _Register, folder: Path) -> RegisterPlan:
+    source = item.source
+    if isinstance(source, PostgresqlSource):
+        if source.password_file is not None:
+            password_file = str(folder / source.password_file)
+            source = source.model_copy(update={"password_file": password_file})
+    else:
+        source = source.model_copy(update={"path": str(folder / source.path)})
+    return RegisterPlan(
+        id=item.id,
+        title=item.title,
+        owner=item.owner,
+        classification=item.classification,
+        rpo=item.rpo,
+        rto=item.rto,
+        depends_on=tuple(item.depends_on),
+        runbook=None if item.runbook is None else folder / item.runbook,
+        artefacts=None if item.artefacts is None else folder / item.artefacts,
+        source=source,
+    )
+
+
+def _in_order(path: Path, registers: tuple[RegisterPlan, ...]) -> tuple[RegisterPlan, ...]:
+    by_id = {register.id: register for register in registers}
+    if len(by_id) != len(registers):
+        names = sorted(r.id for r in registers)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise PlanInconsistent(f"{path}: register {', '.join(twice)} is declared twice")
+    ordered: dict[str, RegisterPlan] = {}
+    for register in registers:
+        _visit(path, register, by_id, ordered, ())
+    return tuple(ordered.values())
+
+
+def _visit(
+    path: Path,
+    register: RegisterPlan,
+    by_id: dict[str, RegisterPlan],
+    ordered: dict[str, RegisterPlan],
+    trail: tuple[str, ...],
+) -> None:
+    if register.id in trail:
+        raise PlanInconsistent(
+            f"{path}: registers depend on each other: {' -> '.join([*trail, register.id])}"
+        )
+    for name in register.depends_on:
+        if name not in by_id:
+            raise PlanInconsistent(
+                f"{path}: register {register.id} depends on {name!r}, which is not in the plan"
+            )
+        _visit(path, by_id[name], by_id, ordered, (*trail, register.id))
+    ordered.setdefault(register.id, register)

@@ -1,0 +1,1 @@
+"""Reconstruct: from vaults or their folders back to running registers, proven."""

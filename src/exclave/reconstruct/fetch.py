@@ -1,0 +1,176 @@
+"""Fetch packs from whichever seats answer, rebuild and open them.
+
+Rules
+- Any k shards do. Seats are asked in an order that prefers rows of data (no arithmetic) and
+  seats that have not failed; a shard that is corrupt, missing or late is named once and the
+  next seat is asked.
+- When shards are whole but decode to another pack, other combinations are tried and the
+  disagreement is named: the depositor dispersed inconsistently, or a record was forged.
+- Opened packs are kept in a small cache in memory; plaintext never touches a disk here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from exclave.dispersal.shard import Shard, ShardsDisagree, parse_shard, rebuild_pack
+from exclave.errors import IntegrityError, VaultError
+from exclave.ids import PackRoot, Seat, ShardRoot
+from exclave.lines import LoopThread
+from exclave.sealing.pack import open_pack
+from exclave.vault.interface import ShardStore
+
+__all__ = ["CACHE_PACKS", "PackFetcher", "PackPlan", "PackUnavailable", "SeatFault"]
+
+CACHE_PACKS: Final = 6
+"""Opened packs kept: one for each stream that a parallel restore reads, and the manifest's."""
+
+
+class PackUnavailable(IntegrityError):
+    """Fewer than k good shards of a pack could be had, or its secret is not given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackPlan:
+    """What is known of a pack before it is fetched, from the record."""
+
+    root: PackRoot
+    length: int
+    k: int
+    secret: bytes  # secret id
+    shards: tuple[tuple[Seat, ShardRoot], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatFault:
+    """Something a seat did wrong, for the report."""
+
+    seat: Seat
+    pack: PackRoot
+    what: str
+
+
+class PackFetcher:
+    """Opened packs by root; thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        loop: LoopThread,
+        plans: Mapping[PackRoot, PackPlan],
+        stores: Mapping[Seat, ShardStore],
+        secrets: Mapping[bytes, bytes],
+    ) -> None:
+        """`secrets`: deposit secrets by secret id."""
+        self._loop = loop
+        self._plans = plans
+        self._stores = stores
+        self._secrets = secrets
+        self._cache: OrderedDict[PackRoot, Future[memoryview]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._faulty: dict[Seat, int] = dict.fromkeys(stores, 0)
+        self.faults: list[SeatFault] = []
+        self.bytes_fetched: dict[Seat, int] = dict.fromkeys(stores, 0)
+        self.packs_fetched = 0
+
+    def plaintext(self, root: PackRoot) -> memoryview:
+        """The opened pack; concurrent callers of the same pack share one fetch."""
+        with self._lock:
+            future = self._cache.get(root)
+            mine = future is None
+            if future is None:
+                future = self._cache[root] = Future()
+                while len(self._cache) > CACHE_PACKS:
+                    self._cache.popitem(last=False)
+            self._cache.move_to_end(root)
+        if mine:
+            try:
+                future.set_result(self._open(root))
+            except BaseException as error:
+                with self._lock:
+                    self._cache.pop(root, None)
+                future.set_exception(error)
+        return future.result()
+
+    def _open(self, root: PackRoot) -> memoryview:
+        plan = self._plans.get(root)
+        if plan is None:
+            raise PackUnavailable(f"pack {root.hex()[:16]}: no record of this deposit names it")
+        secret = self._secrets.get(plan.secret)
+        if secret is None:
+            raise PackUnavailable(
+                f"pack {root.hex()[:16]}: its secret {plan.secret.hex()[:16]} was not given out",
+                hint="make the unseal request for this deposit and unseal again",
+            )
+        sealed, veil = self._rebuild(plan)
+        _, plaintext = open_pack(sealed, secret=secret, veil=veil)
+        self.packs_fetched += 1
+        return plaintext
+
+    def _rebuild(self, plan: PackPlan) -> tuple[bytearray, bytes]:
+        good: list[Shard] = []
+        waiting = self._order(plan)
+        while waiting or len(good) >= plan.k:
+            missing = max(plan.k - len(good), 1 if len(good) >= plan.k else 0)
+            batch, waiting = waiting[:missing], waiting[missing:]
+            good += self._loop.run(self._get_all(plan, batch))
+            if len(good) < plan.k:
+                continue
+            rebuilt = self._first_agreeing(plan, good)
+            if rebuilt is not None:
+                return rebuilt
+            if not waiting:
+                break
+        raise PackUnavailable(
+            f"pack {plan.root.hex()[:16]}: {len(good)} good shards of {len(plan.shards)}, "
+            f"{plan.k} needed",
+            hint="; ".join(f"seat {f.seat}: {f.what}" for f in self.faults if f.pack == plan.root)
+            or "bring another seat's vault or folder",
+        )
+
+    def _first_agreeing(self, plan: PackPlan, good: list[Shard]) -> tuple[bytearray, bytes] | None:
+        # The newest shard takes part in every new combination; older ones were tried before.
+        for rest in itertools.combinations(good[:-1], plan.k - 1):
+            chosen = [*rest, good[-1]]
+            try:
+                return rebuild_pack(chosen, plan.k)
+            except ShardsDisagree as error:
+                for shard in chosen:
+                    self._fault(shard.header.seat, plan.root, f"shards disagree: {error.message}")
+        return None
+
+    def _order(self, plan: PackPlan) -> list[tuple[Seat, ShardRoot]]:
+        there = [(seat, root) for seat, root in plan.shards if seat in self._stores]
+        return sorted(there, key=lambda item: (self._faulty[item[0]], item[0] > plan.k, item[0]))
+
+    async def _get_all(
+        self, plan: PackPlan, wanted: Sequence[tuple[Seat, ShardRoot]]
+    ) -> list[Shard]:
+        shards = await asyncio.gather(*(self._get(plan, seat, root) for seat, root in wanted))
+        return [shard for shard in shards if shard is not None]
+
+    async def _get(self, plan: PackPlan, seat: Seat, root: ShardRoot) -> Shard | None:
+        try:
+            data = await self._stores[seat].get_shard(root)
+            shard = await asyncio.to_thread(parse_shard, data, root)
+            if shard.header.pack_root != plan.root or shard.header.seat != seat:
+                raise IntegrityError("shard: header names another pack or seat")
+        except (IntegrityError, VaultError) as error:
+            self._fault(seat, plan.root, error.message)
+            return None
+        self.bytes_fetched[seat] += len(data)
+        return shard
+
+    def _fault(self, seat: Seat, pack: PackRoot, what: str) -> None:
+        with self._lock:
+            self._faulty[seat] += 1
+            fault = SeatFault(seat=seat, pack=pack, what=what)
+            if fault not in self.faults:
+                self.faults.append(fault)

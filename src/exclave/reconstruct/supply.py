@@ -1,0 +1,88 @@
+"""The archive supply that targets read from: streams become bytes again.
+
+References are resolved to packs by the manifest's tables; nodes and chunks are decoded from
+opened packs. Several threads may read different streams at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from exclave.archive.manifest import Manifest, parse_manifest
+from exclave.archive.pack import Role, parse_directory, read_chunk
+from exclave.archive.reference import MANIFEST_PACK_BIT, Reference, StreamRef
+from exclave.archive.stream import iter_references
+from exclave.errors import IntegrityError
+from exclave.ids import DepositId, MissionId, PackRoot
+from exclave.reconstruct.fetch import PackFetcher
+from exclave.sealing.pack import PackKind
+
+__all__ = ["ManifestForeign", "ReconstructSupply", "read_manifest"]
+
+
+class ManifestForeign(IntegrityError):
+    """A manifest says that it belongs to another deposit than the record that names it."""
+
+
+def read_manifest(
+    fetcher: PackFetcher,
+    manifest_packs: Sequence[PackRoot],
+    *,
+    mission: MissionId,
+    deposit: DepositId,
+) -> Manifest:
+    """Open the last manifest pack and parse its last chunk (spec/archive.md 5)."""
+    if not manifest_packs:
+        raise IntegrityError("record: names no manifest pack")
+    plaintext = fetcher.plaintext(manifest_packs[-1])
+    last = parse_directory(plaintext, kind=PackKind.MANIFEST)[-1]
+    if last.role is not Role.MANIFEST_ROOT:
+        raise IntegrityError("manifest pack: its last chunk is not a manifest root")
+    manifest = parse_manifest(read_chunk(plaintext, last))
+    if manifest.mission != mission or manifest.deposit != deposit:
+        raise ManifestForeign(
+            f"manifest: expected deposit {deposit.hex()}, got {manifest.deposit.hex()}"
+        )
+    return manifest
+
+
+class ReconstructSupply:
+    """Reads the streams of one deposit (`exclave.source.interface.ArchiveSupply`)."""
+
+    def __init__(
+        self,
+        *,
+        fetcher: PackFetcher,
+        packs: Sequence[PackRoot],
+        manifest_packs: Sequence[PackRoot],
+        scratch: Path,
+    ) -> None:
+        self._fetcher = fetcher
+        self._packs = packs
+        self._manifest_packs = manifest_packs
+        self._scratch = scratch
+
+    @property
+    def scratch(self) -> Path:
+        """A folder (0700) for temporary files."""
+        return self._scratch
+
+    def read_stream(self, stream: StreamRef) -> Iterator[bytes]:
+        """The stream's bytes in order, a chunk at a time."""
+        for reference in iter_references(stream, self._chunk):
+            yield self._chunk(reference)
+
+    def packs_of(self, stream: StreamRef) -> set[PackRoot]:
+        """Roots of the packs that a stream's chunks lie in."""
+        return {self._root(reference) for reference in iter_references(stream, self._chunk)}
+
+    def _chunk(self, reference: Reference) -> bytes:
+        return read_chunk(self._fetcher.plaintext(self._root(reference)), reference)
+
+    def _root(self, reference: Reference) -> PackRoot:
+        number = reference.pack & ~MANIFEST_PACK_BIT
+        table = self._manifest_packs if reference.pack & MANIFEST_PACK_BIT else self._packs
+        if number >= len(table):
+            raise IntegrityError(f"reference: pack {number} of {len(table)}")
+        return table[number]
