@@ -86,13 +86,14 @@ def make_folders(root: Path, folder: Path, known: set[Path] | None = None) -> No
 class DurableFile:
     """A temporary file that becomes a durable one under its final name, or nothing."""
 
-    __slots__ = ("_descriptor", "_subject", "_temporary")
+    __slots__ = ("_descriptor", "_subject", "_temporary", "_there")
 
     def __init__(self, tmp_folder: Path, subject: str) -> None:
         self._subject = subject
         self._temporary = tmp_folder / f".tmp-{secrets.token_hex(16)}"
         with storage_errors(subject):
             self._descriptor: int | None = os.open(self._temporary, _NEW, 0o600)
+        self._there = True
 
     @property
     def temporary(self) -> Path:
@@ -125,6 +126,7 @@ class DurableFile:
     def rename(self, final: Path) -> None:
         """Give the synced file its name, in place of what had it."""
         self._temporary.replace(final)
+        self._there = False
         sync_folder(final.parent)
 
     def discard(self) -> None:
@@ -134,8 +136,10 @@ class DurableFile:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         # A leftover costs room only, and tmp/ may be emptied while the server is down.
-        with contextlib.suppress(OSError):
-            self._temporary.unlink()
+        if self._there:
+            self._there = False
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
 
     def _open(self) -> int:
         if self._descriptor is None:
