@@ -1,3 +1,4 @@
+# long: a table of cases, mostly one entry each; apart they would need to import each other.
 """Writes `vectors/archive/*.json`, one case a file; the same bytes every time.
 
 Each case has an `operation`, its inputs, and `expect` or (`fails` and `why`). Valid inputs come
@@ -37,8 +38,8 @@ Case = dict[str, Any]
 
 KEY = bytes(range(32))
 # One block of 64 times "a": magic, single segment with one byte of content size, RLE block.
-FRAME = bytes.fromhex("28b52ffd" "20" "40" "030200" "61")
-BOMB = bytes.fromhex("28b52ffd" "e0" "0000000000010000" "030200" "61")  # claims 2^40 bytes
+FRAME = bytes.fromhex("28b52ffd204003020061")
+BOMB = bytes.fromhex("28b52ffde0000000000001000003020061")  # claims 2^40 bytes
 
 
 def case(section: int, operation: str, name: str, what: str, **rest: Any) -> Case:
@@ -67,7 +68,10 @@ def chunk_cases() -> Iterator[Case]:
         2, "chunk-id", "keyed", "keyed BLAKE3 of the plaintext", key=KEY.hex(), plain=plain.hex(),
         expect={"id": chunk_id(KEY, plain).hex()},
     )  # fmt: skip
-    good = [("raw", plain, [len(plain), len(plain), 0], plain), ("zstd", FRAME, [10, 64, 1], b"a" * 64)]
+    good = [
+        ("raw", plain, [len(plain), len(plain), 0], plain),
+        ("zstd", FRAME, [10, 64, 1], b"a" * 64),
+    ]
     for name, stored, form, result in good:
         yield case(
             1, "chunk", name, f"a chunk stored {name}", stored=stored.hex(), entry=form,
@@ -116,8 +120,19 @@ def patched(data: bytes, position: int, new: bytes) -> bytes:
 def pack_cases() -> Iterator[Case]:
     """Directories, the ladder, padding and roles."""
     for size in (1, 16384, 16385, 24577, 32769, 50331649):
-        rung = next(r for r in sorted([*(16384 << j for j in range(13)), *(24576 << j for j in range(12))]) if r >= size)
-        yield case(3, "ladder", str(size), "smallest rung that holds so many bytes", size=size, expect={"rung": rung})
+        rung = next(
+            r
+            for r in sorted([*(16384 << j for j in range(13)), *(24576 << j for j in range(12))])
+            if r >= size
+        )
+        yield case(
+            3,
+            "ladder",
+            str(size),
+            "smallest rung that holds so many bytes",
+            size=size,
+            expect={"rung": rung},
+        )
     for name, data, kind in (
         ("two", sample_pack(), 1),
         ("node", sample_pack(role=Role.NODE), 2),
@@ -140,19 +155,44 @@ def bad_packs() -> Iterator[Case]:
         ("magic", patched(good, -1, b"2"), "TrailerInvalid", "the trailer ends in EXCLDIR2"),
         ("count-zero", patched(good, -12, bytes(4)), "TrailerInvalid", "no entries"),
         ("count-huge", patched(good, -12, b"\xff" * 4), "TrailerInvalid", "more entries than fit"),
-        ("outside", patched(good, -16, b"\x00\x00\x40\x00"), "TrailerInvalid", "directory begins outside"),
+        (
+            "outside",
+            patched(good, -16, b"\x00\x00\x40\x00"),
+            "TrailerInvalid",
+            "directory begins outside",
+        ),
         ("length", good + bytes(16), "PaddingInvalid", "16400 bytes are no rung"),
         ("rung", good[:-16] + bytes(8192) + good[-16:], "PaddingInvalid", "one rung too long"),
-        ("padding", patched(good, 4000, b"\x01"), "PaddingInvalid", "a byte of padding is not zero"),
+        (
+            "padding",
+            patched(good, 4000, b"\x01"),
+            "PaddingInvalid",
+            "a byte of padding is not zero",
+        ),
         ("gap", patched(good, entry + 35, b"\x16"), "EntryInvalid", "one byte between two chunks"),
         ("codec", patched(good, entry + 44, b"\x02"), "EntryInvalid", "codec 2"),
         ("role", patched(good, entry + 45, b"\x03"), "EntryInvalid", "role 3"),
         ("reserved", patched(good, entry + 47, b"\x01"), "EntryInvalid", "reserved bytes not zero"),
-        ("plain", patched(good, entry + 40, b"\x01\x00\x00\x01"), "EntryInvalid", "16 MiB and a byte"),
-        ("directory-early", patched(good, -16, struct.pack(">I", 30)), "EntryInvalid", "directory begins in a chunk"),
-        ("not-smaller", patched(good, entry + 40, struct.pack(">I", 10)), "EntryInvalid", "compressed, but not smaller"),
+        (
+            "plain",
+            patched(good, entry + 40, b"\x01\x00\x00\x01"),
+            "EntryInvalid",
+            "16 MiB and a byte",
+        ),
+        (
+            "directory-early",
+            patched(good, -16, struct.pack(">I", 30)),
+            "EntryInvalid",
+            "directory begins in a chunk",
+        ),
+        (
+            "not-smaller",
+            patched(good, entry + 40, struct.pack(">I", 10)),
+            "EntryInvalid",
+            "compressed, but not smaller",
+        ),
         ("data-role", sample_pack(role=Role.NODE), "RoleNotAllowed", "a node in a data pack"),
-    ]  # fmt: skip
+    ]
     for name, data, error, why in bad:
         yield case(
             3, "pack", name, "a pack that must be refused", kind=1, plaintext=folded(data),
@@ -206,6 +246,12 @@ def stream_cases() -> Iterator[Case]:
             f"{count}-chunks", f"a stream of {count} chunks", stream.to_json(), nodes,
             expect={"count": count, "refs_sha256": refs_digest(refs)},
         )  # fmt: skip
+    yield from bad_streams()
+    yield from bad_nodes()
+
+
+def bad_streams() -> Iterator[Case]:
+    """Streams with one thing wrong each."""
     stream, nodes, refs = written(17)
     good, node = stream.to_json(), nodes[0]
     listed = [list(map(int, r)) for r in refs]
@@ -213,29 +259,90 @@ def stream_cases() -> Iterator[Case]:
     total = sum(r.plain for r in refs[:16])
     root = good["root"]
     bad: list[tuple[str, object, list[bytes], str, str]] = [
-        ("list-of-17", {"length": stream.length, "refs": listed}, [], "StreamInvalid", "17 references listed"),
-        ("sum", {"length": 3, "refs": listed[:1]}, [], "LengthMismatch", "the chunk has 1 byte, not 3"),
-        ("needless-tree", {"length": total, "level": 0, "root": root}, [short], "NodeNotCanonical", "16 chunks in a tree"),
+        (
+            "list-of-17",
+            {"length": stream.length, "refs": listed},
+            [],
+            "StreamInvalid",
+            "17 references listed",
+        ),
+        (
+            "sum",
+            {"length": 3, "refs": listed[:1]},
+            [],
+            "LengthMismatch",
+            "the chunk has 1 byte, not 3",
+        ),
+        (
+            "needless-tree",
+            {"length": total, "level": 0, "root": root},
+            [short],
+            "NodeNotCanonical",
+            "16 chunks in a tree",
+        ),
         ("level", {**good, "level": 1}, [node], "NodeNotCanonical", "the root is of level 0"),
         ("level-5", {**good, "level": 5}, [node], "StreamInvalid", "level 5"),
-        ("tree-sum", {**good, "length": stream.length + 1}, [node], "LengthMismatch", "one byte too long"),
-        ("node-in-data-pack", {**good, "root": [0, 0, 9, 9, 0]}, [node], "StreamInvalid", "root in a data pack"),
+        (
+            "tree-sum",
+            {**good, "length": stream.length + 1},
+            [node],
+            "LengthMismatch",
+            "one byte too long",
+        ),
+        (
+            "node-in-data-pack",
+            {**good, "root": [0, 0, 9, 9, 0]},
+            [node],
+            "StreamInvalid",
+            "root in a data pack",
+        ),
         ("unknown-field", {**good, "more": 1}, [node], "FieldUnknown", "a field too many"),
         ("missing-field", {"length": 0}, [], "FieldMissing", "no refs"),
-        ("not-integers", {"length": 1, "refs": [[0, 0, 1, 1, True]]}, [], "FieldTypeWrong", "true as codec"),
+        (
+            "not-integers",
+            {"length": 1, "refs": [[0, 0, 1, 1, True]]},
+            [],
+            "FieldTypeWrong",
+            "true as codec",
+        ),
         ("codec-2", {"length": 1, "refs": [[0, 0, 1, 1, 2]]}, [], "ReferenceInvalid", "codec 2"),
-        ("empty-chunk", {"length": 0, "refs": [[0, 0, 0, 0, 0]]}, [], "ReferenceInvalid", "a chunk of 0 bytes"),
+        (
+            "empty-chunk",
+            {"length": 0, "refs": [[0, 0, 0, 0, 0]]},
+            [],
+            "ReferenceInvalid",
+            "a chunk of 0 bytes",
+        ),
+    ]
+    for name, value, data, error, why in bad:
+        yield stream_case(name, "a stream that must be refused", value, data, **failing(error, why))
+
+
+def bad_nodes() -> Iterator[Case]:
+    """Trees with one node wrong each."""
+    stream, nodes, _ = written(17)
+    good, node = stream.to_json(), nodes[0]
+    bad: list[tuple[str, object, list[bytes], str, str]] = [
         ("magic", good, [patched(node, 3, b"X")], "NodeInvalid", "magic EXNX"),
-        ("node-reserved", good, [patched(node, 5, b"\x01")], "NodeInvalid", "reserved byte not zero"),
+        (
+            "node-reserved",
+            good,
+            [patched(node, 5, b"\x01")],
+            "NodeInvalid",
+            "reserved byte not zero",
+        ),
         ("node-longer", good, [node + b"\x00"], "NodeInvalid", "a byte too many"),
         ("node-empty", good, [node[:8] + bytes(4)], "NodeInvalid", "no references"),
         ("node-codec", good, [patched(node, -1, b"\x02")], "NodeInvalid", "codec 2"),
-        ("node-not-full", *not_full(), "NodeNotCanonical", "a node before the last has 20 references"),
-    ]  # fmt: skip
+        (
+            "node-not-full",
+            *not_full(),
+            "NodeNotCanonical",
+            "a node before the last has 20 references",
+        ),
+    ]
     for name, value, data, error, why in bad:
-        yield stream_case(
-            name, "a stream that must be refused", value, data, **failing(error, why)
-        )
+        yield stream_case(name, "a stream that must be refused", value, data, **failing(error, why))
 
 
 def not_full() -> tuple[object, list[bytes]]:
@@ -298,6 +405,65 @@ def sample_manifest() -> Manifest:
     )  # fmt: skip
 
 
+MANIFEST_CHANGES = (
+    ("space", '"deposit":', '"deposit": ', "NonCanonicalData", "a space after a colon"),
+    ("not-json", '"format":', '"format"', "MalformedData", "a colon is missing"),
+    ("format-2", '"format":1', '"format":2', "FormatUnknown", "format 2"),
+    ("missing", '"is_called":true,', "", "FieldMissing", "a sequence without is_called"),
+    ("unknown", '"is_called"', '"is_asked":1,"is_called"', "FieldUnknown", "an unknown field"),
+    ("type", '"is_called":true', '"is_called":1', "FieldTypeWrong", "1 where true or false stands"),
+    ("epoch", '"epoch":1', '"epoch":0', "FieldValueInvalid", "epoch 0"),
+    ("section", "pre-data", "mid-data", "FieldValueInvalid", "an unknown section"),
+    ("slug", '"id":"deeds"', '"id":"Deeds"', "FieldValueInvalid", "an upper-case id"),
+    (
+        "sequence",
+        "9223372036854775807",
+        "9223372036854775808",
+        "FieldValueInvalid",
+        "beyond 64 bits",
+    ),
+    (
+        "key",
+        '"key":["id"]',
+        '"key":["name"]',
+        "FieldValueInvalid",
+        "the key is not the first column",
+    ),
+    (
+        "no-key",
+        '"key":["id"]',
+        '"key":[]',
+        "FieldValueInvalid",
+        "ordered by a key that is not there",
+    ),
+    ("object", "pg.sequence", "pg.sequences", "ObjectTypeUnknown", "an unknown object"),
+    ("foreign", '"kind":"files"', '"kind":"sqlite"', "ObjectForeign", "files in a SQLite register"),
+    (
+        "dependency",
+        '["population-register"]',
+        '["land-register"]',
+        "DependencyOrder",
+        "depends on none listed",
+    ),
+    (
+        "pack",
+        '"refs":[[1,0,15,15,0]]',
+        '"refs":[[2,0,15,15,0]]',
+        "PackUnknown",
+        "data pack 2 of 0 and 1",
+    ),
+    (
+        "misplaced",
+        "[[1,0,15,15,0]]",
+        "[[2147483648,0,15,15,0]]",
+        "StreamMisplaced",
+        "rows in a manifest pack",
+    ),
+    ("time", "22:00:09Z", "22:00:61Z", "MalformedData", "second 61"),
+    ("sum", '"length":15', '"length":16', "LengthMismatch", "15 bytes in chunks, 16 stated"),
+)
+
+
 def manifest_cases() -> Iterator[Case]:
     """The manifest root."""
     text = manifest_to_bytes(sample_manifest()).decode("utf-8")
@@ -305,28 +471,8 @@ def manifest_cases() -> Iterator[Case]:
         5, "manifest", "two-registers", "a manifest root, as text", manifest=text,
         expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [3, 1]},
     )  # fmt: skip
-    bad = [
-        ("space", text.replace(":", ": ", 1), "NonCanonicalData", "a space after a colon"),
-        ("not-json", text[:-1], "MalformedData", "the last brace is missing"),
-        ("format-2", text.replace('"format":1', '"format":2'), "FormatUnknown", "format 2"),
-        ("missing", text.replace('"is_called":true,', ""), "FieldMissing", "a sequence without is_called"),
-        ("unknown", text.replace('"is_called"', '"is_asked":1,"is_called"'), "FieldUnknown", "an unknown field"),
-        ("type", text.replace('"is_called":true', '"is_called":1'), "FieldTypeWrong", "1 where true or false stands"),
-        ("epoch", text.replace('"epoch":1', '"epoch":0'), "FieldValueInvalid", "epoch 0"),
-        ("section", text.replace("pre-data", "mid-data"), "FieldValueInvalid", "an unknown section"),
-        ("slug", text.replace('"id":"deeds"', '"id":"Deeds"'), "FieldValueInvalid", "an upper-case id"),
-        ("sequence", text.replace("9223372036854775807", "9223372036854775808"), "FieldValueInvalid", "beyond 64 bits"),
-        ("key", text.replace('"key":["id"]', '"key":["name"]'), "FieldValueInvalid", "the key is not the first column"),
-        ("no-key", text.replace('"key":["id"]', '"key":[]'), "FieldValueInvalid", "ordered by a key that is not there"),
-        ("object", text.replace("pg.sequence", "pg.sequences"), "ObjectTypeUnknown", "an unknown object"),
-        ("foreign", text.replace('"kind":"files"', '"kind":"sqlite"'), "ObjectForeign", "files in a SQLite register"),
-        ("dependency", text.replace('["population-register"]', '["land-register"]'), "DependencyOrder", "depends on none listed"),
-        ("pack", text.replace('"refs":[[1,0,15,15,0]]', '"refs":[[2,0,15,15,0]]'), "PackUnknown", "data pack 2 of 0 and 1"),
-        ("misplaced", text.replace("[[1,0,15,15,0]]", "[[2147483648,0,15,15,0]]"), "StreamMisplaced", "rows in a manifest pack"),
-        ("time", text.replace("22:00:09Z", "22:00:61Z"), "MalformedData", "second 61"),
-        ("sum", text.replace('"length":15', '"length":16'), "LengthMismatch", "15 bytes in chunks, 16 stated"),
-    ]  # fmt: skip
-    for name, changed, error, why in bad:
+    for name, old, new, error, why in MANIFEST_CHANGES:
+        changed = text.replace(old, new)
         assert changed != text, name
         yield case(
             5, "manifest", name, "a manifest that must be refused", manifest=changed,
@@ -344,28 +490,56 @@ def row_cases() -> Iterator[Case]:
         ("three", ["1\tAnna", "2\tJüri\\n", "3\t\\N"]),
     ):
         block = "".join(line + "\n" for line in lines).encode()
-        yield case(6, "row-tree", name, "rows in the order of the tree", lines=lines, expect=tree_of(block))
+        yield case(
+            6, "row-tree", name, "rows in the order of the tree", lines=lines, expect=tree_of(block)
+        )
     counted = "".join(f"{i}\n" for i in range(20000)).encode()
     yield case(
         6, "row-tree", "20000", "rows are the decimal numbers from 0; several groups",
         decimal_rows=20000, expect=tree_of(counted),
     )  # fmt: skip
     good = [
-        ("int8", ["-1"], ["int8"]), ("int4", ["2147483647"], ["int4"]), ("oid", ["4294967295"], ["oid"]),
-        ("text", ["a\\tb\\\\"], ["text"]), ("uuid", ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], ["uuid"]),
-        ("two", ["-32768", "Õ"], ["int2", "varchar"]), ("empty", [""], ["text"]),
-    ]  # fmt: skip
+        ("int8", ["-1"], ["int8"]),
+        ("int4", ["2147483647"], ["int4"]),
+        ("oid", ["4294967295"], ["oid"]),
+        ("text", ["a\\tb\\\\"], ["text"]),
+        ("uuid", ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], ["uuid"]),
+        ("two", ["-32768", "Õ"], ["int2", "varchar"]),
+        ("empty", [""], ["text"]),
+    ]
     for name, fields, types in good:
         key = rows.canonical_key([f.encode() for f in fields], types)
-        yield case(6, "canonical-key", name, "COPY fields and their types", fields=fields, types=types, expect={"key": key.hex()})
+        yield case(
+            6,
+            "canonical-key",
+            name,
+            "COPY fields and their types",
+            fields=fields,
+            types=types,
+            expect={"key": key.hex()},
+        )
     bad = [
         ("null", ["\\N"], ["text"], "KeyInvalid", "null in a key"),
         ("int2-range", ["32768"], ["int2"], "KeyInvalid", "beyond int2"),
         ("plus", ["+1"], ["int4"], "KeyInvalid", "a sign that PostgreSQL does not write"),
-        ("escape", ["\\x41"], ["text"], "CopyEscapeInvalid", "an escape that COPY TO does not write"),
-    ]  # fmt: skip
+        (
+            "escape",
+            ["\\x41"],
+            ["text"],
+            "CopyEscapeInvalid",
+            "an escape that COPY TO does not write",
+        ),
+    ]
     for name, fields, types, error, why in bad:
-        yield case(6, "canonical-key", name, "fields that must be refused", fields=fields, types=types, **failing(error, why))
+        yield case(
+            6,
+            "canonical-key",
+            name,
+            "fields that must be refused",
+            fields=fields,
+            types=types,
+            **failing(error, why),
+        )
 
 
 def tree_of(block: bytes) -> Case:
@@ -397,9 +571,16 @@ def large_object_cases() -> Iterator[Case]:
         ("zero", bytes(4) + one[4:], "LargeObjectInvalid", "oid 0"),
         ("acl", one[:-4] + b"\xff" * 4, "LargeObjectInvalid", "an ACL of 4 GiB"),
         ("utf8", patched(one, 46, b"\xff"), "LargeObjectInvalid", "an owner that is not UTF-8"),
-    ]  # fmt: skip
+    ]
     for name, data, error, why in bad:
-        yield case(7, "large-objects", name, "entries that must be refused", entries=data.hex(), **failing(error, why))
+        yield case(
+            7,
+            "large-objects",
+            name,
+            "entries that must be refused",
+            entries=data.hex(),
+            **failing(error, why),
+        )
 
 
 FOLDER_ENTRY = FileEntry(type=FileType.FOLDER, path=b"", mode=0o750, uid=0, gid=0, mtime=0)
@@ -444,7 +625,14 @@ def file_cases() -> Iterator[Case]:
     )  # fmt: skip
     top = record(filetree.encode_entry(FOLDER_ENTRY))
     plain = filetree.encode_entry(regular(b"evil", extents=((0, 9),)))
-    for name, path in (("dotdot", b"../x"), ("absolute", b"/etc"), ("dot", b"./ab"), ("double", b"a//b"), ("nul", b"ab\x00c")):  # fmt: skip
+    outside = {
+        "dotdot": b"../x",
+        "absolute": b"/etc",
+        "dot": b"./ab",
+        "double": b"a//b",
+        "nul": b"ab\x00c",
+    }
+    for name, path in outside.items():
         data = top + record(plain.replace(b"\x00\x04evil", b"\x00\x04" + path))
         yield bad_files(name, data, "PathEscapes", f"the path is {path!r}")
     yield from misplaced_files(top)
@@ -453,15 +641,45 @@ def file_cases() -> Iterator[Case]:
         ("empty", b"", "EntryOrder", "not even the tree's folder"),
         ("no-top", record(hole), "EntryOrder", "the first path is not empty"),
         ("cut", top[:-1], "FileRecordInvalid", "the last byte is missing"),
-        ("more", record(top[4:] + b"\x00"), "FileRecordInvalid", "a byte after the record's fields"),
+        (
+            "more",
+            record(top[4:] + b"\x00"),
+            "FileRecordInvalid",
+            "a byte after the record's fields",
+        ),
         ("huge", b"\x01\x00\x00\x01", "FileRecordInvalid", "a record of 16 MiB and a byte"),
         ("type-0", record(b"\x00" + top[5:]), "FileRecordInvalid", "type 0"),
-        ("mode", record(patched(top[4:], 3, b"\x10")), "FileRecordInvalid", "mode 0o10000 and more"),
-        ("folder-size", record(patched(top[4:], 28, b"\x01")), "FileRecordInvalid", "a folder with a size"),
-        ("offset", top + record(patched(hole, 36, b"\x01")), "FileRecordInvalid", "content offset 1 instead of 0"),
-        ("touching", top + record(patched(hole, -11, b"\x02")), "ExtentsInvalid", "extents 0..2 and 2..4 touch"),
-        ("beyond", top + record(patched(hole, -3, b"\x03")), "ExtentsInvalid", "extent ends after the file"),
-    ]  # fmt: skip
+        (
+            "mode",
+            record(patched(top[4:], 3, b"\x10")),
+            "FileRecordInvalid",
+            "mode 0o10000 and more",
+        ),
+        (
+            "folder-size",
+            record(patched(top[4:], 28, b"\x01")),
+            "FileRecordInvalid",
+            "a folder with a size",
+        ),
+        (
+            "offset",
+            top + record(patched(hole, 36, b"\x01")),
+            "FileRecordInvalid",
+            "content offset 1 instead of 0",
+        ),
+        (
+            "touching",
+            top + record(patched(hole, -11, b"\x02")),
+            "ExtentsInvalid",
+            "extents 0..2 and 2..4 touch",
+        ),
+        (
+            "beyond",
+            top + record(patched(hole, -3, b"\x03")),
+            "ExtentsInvalid",
+            "extent ends after the file",
+        ),
+    ]
     for name, data, error, why in bad:
         yield bad_files(name, data, error, why)
 
@@ -475,9 +693,10 @@ def misplaced_files(top: bytes) -> Iterator[Case]:
         ("no-parent", [regular(b"b/x")], "ParentMissing", "the folder b has no record"),
         ("order", [regular(b"b"), regular(b"a", 4)], "EntryOrder", "a after b"),
         ("twice", [regular(b"a"), regular(b"a", 4)], "EntryOrder", "the same path twice"),
-    ]  # fmt: skip
+    ]
     for name, entries, error, why in bad:
-        yield bad_files(name, top + b"".join(record(filetree.encode_entry(e)) for e in entries), error, why)  # fmt: skip
+        records = b"".join(record(filetree.encode_entry(entry)) for entry in entries)
+        yield bad_files(name, top + records, error, why)
 
 
 def bad_files(name: str, data: bytes, error: str, why: str) -> Case:
