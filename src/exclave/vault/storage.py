@@ -1,59 +1,105 @@
-"""What a vault needs of the engine that keeps its objects.
+"""What a vault needs of the engine that keeps one mission's objects.
 
-Engines live beside the vault, not below it: each has this shape without knowing this module, and
-`exclave.wiring` joins them. Keys are paths such as `missions/<m>/shards/ab/<root>`
-(spec/vault-folder.md), relative to the vault's folder.
+Engines live beside the vault, not below it: they have this shape without knowing this module, and
+`exclave.wiring` joins them. Keys are the paths of spec/vault-folder.md below the mission's folder.
 
 Rules
-- What `commit`, `create` and `replace` were asked for is durable when they return.
-- An object appears under its key whole or not at all, and never changes: only
-  `replace` changes what a key holds, and the vault uses it for checkpoints and `meta/`.
+- What `commit` and `replace_head` were asked for is durable when they return.
+- An object appears under its key whole or not at all, and never changes: only `replace_head`
+  changes what a key holds, and engines take only `log/` and `meta/` there.
 - There is no verb that deletes. `StorageError` means no room or a failing disk; after any
   error of a write the object is either there, whole, or not there.
+- An `IntegrityError` of `get` or `size` means that there is no such object.
 - Calls block; the vault calls them from threads, from several at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["ObjectStore", "Upload"]
+from exclave.errors import IntegrityError
+from exclave.ids import ShardRoot
+
+__all__ = [
+    "CHECKPOINT",
+    "ENROLMENT",
+    "Key",
+    "ObjectStore",
+    "Upload",
+    "body_key",
+    "read_optional",
+    "shard_key",
+    "store_object",
+]
+
+Key: TypeAlias = Any
+"""A `str`; engines have a type of their own for it, which is not known here."""
+
+CHECKPOINT: Final = "log/checkpoint"
+ENROLMENT: Final = "enrolment.json"
 
 
 class Upload(Protocol):
-    """An object on its way, not visible under any key."""
+    """An object on its way, not visible before `commit`."""
 
-    def write(self, piece: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
 
-    def commit(self, key: str) -> bool:
-        """Make it appear under `key`; False when the key was there already (it stays)."""
+    def commit(self) -> bool:
+        """Make it appear; False when the same bytes were there already."""
 
     def abort(self) -> None:
-        """Forget it; also allowed, without effect, after `commit`."""
+        """Forget it; without effect after `commit`."""
 
 
 class ObjectStore(Protocol):
     """Objects by key."""
 
-    def upload(self) -> Upload:
-        """Begin an object whose name is known only at its end."""
+    def create_writer(self, key: Key) -> Upload:
+        """Begin an object."""
 
-    def create(self, key: str, data: bytes) -> bool:
-        """Store a small object; False when the key was there already (it stays)."""
+    def replace_head(self, key: Key, data: bytes) -> None:
+        """Store a file of the log or of `meta/`, in place of what the key held."""
 
-    def replace(self, key: str, data: bytes) -> None:
-        """Store a small object, or put it in the place of what the key held."""
+    def get(self, key: Key, offset: int = 0, length: int | None = None) -> bytes:
+        """An object's bytes from `offset`."""
 
-    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes | None:
-        """An object's bytes from `start`; None when there is no such object."""
-
-    def size(self, key: str) -> int | None:
-        """Bytes of an object; None when there is no such object."""
+    def size(self, key: Key) -> int:
+        """Bytes of an object."""
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """All keys under a prefix that ends with a slash, in any order."""
+        """All keys that begin so, ascending."""
 
     def free_bytes(self) -> int:
         """Room that is left."""
+
+
+def shard_key(root: ShardRoot) -> str:
+    """Where a shard lies."""
+    return f"shards/{root.hex()[:2]}/{root.hex()}"
+
+
+def body_key(sha256: bytes) -> str:
+    """Where a body lies."""
+    return f"bodies/{sha256.hex()[:2]}/{sha256.hex()}"
+
+
+def read_optional(
+    store: ObjectStore, key: str, offset: int = 0, length: int | None = None
+) -> bytes | None:
+    """An object's bytes; None when there is no such object."""
+    try:
+        return store.get(key, offset, length)
+    except IntegrityError:
+        return None
+
+
+def store_object(store: ObjectStore, key: str, data: bytes) -> bool:
+    """Store a whole object; False when the same bytes were there already."""
+    writer = store.create_writer(key)
+    try:
+        writer.write(data)
+        return writer.commit()
+    finally:
+        writer.abort()

@@ -1,0 +1,174 @@
+"""The fold: what each log entry and each stored shard means for the index.
+
+The same code runs when an entry has just been logged and when an index is built again from the
+objects alone, so that both give the same rows. It trusts the vault's own log: what may enter
+it was decided before (`exclave.vault.rules`, `exclave.vault.submission`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Final
+
+from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.envelope import Envelope, parse_envelope
+from exclave.authority.persons import require_threshold
+from exclave.authority.record import DepositRecord, parse_record
+from exclave.authority.record_chain import live_set
+from exclave.authority.warrant import parse_warrant
+from exclave.dispersal.code import body_length
+from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
+from exclave.errors import IntegrityError, QuorumNotReached
+from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ledger.entry import EntryType, LogEntry
+from exclave.vault.state import Index, NamedShard, WarrantRow
+
+__all__ = ["BodyMissing", "Fold", "KnownRecords", "named_shards"]
+
+_CACHED_RECORDS: Final = 64
+"""A chain's stretch between two full records is 32 long."""
+
+
+class BodyMissing(IntegrityError):
+    """The log names a body that is not stored, or that is not what it was."""
+
+
+class KnownRecords(Mapping[StatementHash, DepositRecord]):
+    """Parsed records by statement hash, read from their bodies when asked for."""
+
+    def __init__(self, index: Index, read_body: Callable[[bytes], bytes]) -> None:
+        self._index = index
+        self._read_body = read_body
+        self._cache: dict[StatementHash, DepositRecord] = {}
+
+    def __getitem__(self, statement: StatementHash) -> DepositRecord:
+        found = self._cache.get(statement)
+        if found is None:
+            place = self._index.statement(statement)
+            if place is None or place[0] is not EntryType.RECORD:
+                raise KeyError(statement)
+            found = parse_record(parse_envelope(self._read_body(place[2])))
+            if len(self._cache) >= _CACHED_RECORDS:
+                self._cache.pop(next(iter(self._cache)))
+            self._cache[statement] = found
+        return found
+
+    def __iter__(self) -> Iterator[StatementHash]:
+        return (row.statement for row in self._index.records())
+
+    def __len__(self) -> int:
+        return len(self._index.records())
+
+
+def named_shards(record: DepositRecord, seat: Seat) -> tuple[NamedShard, ...]:
+    """The shards that a record wants of one seat; older packs may have none there."""
+    return tuple(
+        NamedShard(root=root, pack=pack.root, size=PREFIX_SIZE + body_length(pack.length, pack.k))
+        for pack in record.packs_added
+        for number, root in pack.shards
+        if number == seat
+    )
+
+
+class Fold:
+    """Applies entries in order; holds the charters, which everything else is read under."""
+
+    def __init__(
+        self, *, mission: MissionId, seat: Seat, index: Index, read_body: Callable[[bytes], bytes]
+    ) -> None:
+        self._mission = mission
+        self._seat = seat
+        self._index = index
+        self._read_body = read_body
+        self.known = KnownRecords(index, read_body)
+        self._chain: CharterChain | None = None
+        self.charters_logged: list[int] = []
+        self._load_charters()
+
+    @property
+    def chain(self) -> CharterChain:
+        """The charters that this vault holds."""
+        if self._chain is None:
+            raise BodyMissing("log: expected charter 1 as its first entry, got an empty log")
+        return self._chain
+
+    def entry(self, number: int, entry: LogEntry, body: bytes | None = None) -> None:
+        """Write what one entry means; within a transaction of the index."""
+        match entry.type:
+            case EntryType.CHARTER:
+                self._charter(entry, self._envelope(entry, body))
+            case EntryType.RECORD:
+                self._record(number, entry, self._envelope(entry, body))
+            case EntryType.LODGED:
+                self._lodged(number, entry)
+            case EntryType.WARRANT | EntryType.SIGNATURES:
+                self._warrant(entry, self._envelope(entry, body))
+            case _:
+                pass
+        self._index.add_entry(number, entry)
+
+    def shard(self, root: ShardRoot, header: ShardHeader) -> None:
+        """Write that a shard is stored."""
+        self._index.add_shard(root, header.shard_length, header.pack_root)
+
+    def _envelope(self, entry: LogEntry, body: bytes | None) -> Envelope:
+        data = self._read_body(entry.hash) if body is None else body
+        if hashlib.sha256(data).digest() != entry.hash:
+            raise BodyMissing(f"body {entry.hash.hex()}: not what the log names")
+        return parse_envelope(data)
+
+    def _load_charters(self) -> None:
+        rows = self._index.charters()
+        if rows:
+            envelopes = (parse_envelope(self._read_body(body)) for body, _ in rows)
+            self._chain = verify_chain(envelopes, self._mission)
+            self.charters_logged = [service for _, service in rows]
+
+    def _charter(self, entry: LogEntry, envelope: Envelope) -> None:
+        if self._chain is None:
+            self._chain = verify_chain([envelope], self._mission)
+        else:
+            self._chain = verify_successor(self._chain, envelope)
+        self.charters_logged.append(entry.service)
+        self._index.add_charter(envelope.statement_hash, entry.hash, entry.service)
+
+    def _record(self, number: int, entry: LogEntry, envelope: Envelope) -> None:
+        record = parse_record(envelope)
+        author = self.chain.find(record.charter).depositor(record.depositor).keys[0].key_id
+        self._index.add_record(
+            record,
+            statement=envelope.statement_hash,
+            author=author,
+            number=number,
+            logged=entry.logged,
+            shards=named_shards(record, self._seat),
+        )
+
+    def _lodged(self, number: int, entry: LogEntry) -> None:
+        if entry.statement is None:
+            raise BodyMissing(f"log entry {number}: lodged without a statement")
+        record = self.known[entry.statement]
+        days = self.chain.find(record.charter).settings.retention_days
+        until = int((entry.logged + timedelta(days=days)).timestamp())
+        live = live_set(record, self.known)
+        self._index.set_lodged(entry.statement, number, live.roots, until)
+
+    def _warrant(self, entry: LogEntry, envelope: Envelope) -> None:
+        statement = envelope.statement_hash
+        row = self._index.warrant(statement)
+        completed = None if row is None else row.completed
+        if row is not None:
+            envelope = parse_envelope(row.envelope).merge(envelope)
+        if completed is None:
+            named = self.chain.find(parse_warrant(envelope).charter)
+            try:
+                require_threshold(envelope, named, RoleName.READ)
+                completed = entry.service
+            except QuorumNotReached:
+                completed = None
+        self._index.put_warrant(
+            WarrantRow(statement=statement, envelope=envelope.to_bytes(), completed=completed)
+        )

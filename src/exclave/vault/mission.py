@@ -1,0 +1,317 @@
+"""One mission at one vault: its log, its index and its objects behind one lock.
+
+Plain blocking code, called from threads. What it decides stands in `exclave.vault.rules`, how
+statements are taken in `exclave.vault.submission`; here things are kept together.
+
+Rules
+- The log decides what is so; the index follows it. An index that was not closed in order, or
+  that covers another length than the log, is built again from the objects.
+- All changes happen under the lock; bulk bytes (shards) move outside of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exclave.authority.charter import Charter
+from exclave.authority.envelope import parse_envelope
+from exclave.authority.record_chain import live_set
+from exclave.authority.warrant import (
+    Moment,
+    ReleaseInputs,
+    Warrant,
+    WarrantPhase,
+    WarrantStanding,
+    parse_warrant,
+    warrant_state,
+)
+from exclave.clock import Clock
+from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
+from exclave.dispersal.veil import VEIL_SIZE
+from exclave.errors import AuthorityError, IntegrityError
+from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ledger.checkpoint import origin_for
+from exclave.ledger.entry import EntryType, LogEntry
+from exclave.ledger.note import NoteSigner
+from exclave.sealing.recovery import XWingPrivateKey
+from exclave.vault.fold import Fold
+from exclave.vault.interface import MissionStatus, State, WarrantState
+from exclave.vault.log import Addition, Log
+from exclave.vault.rules import Ancestry, Usage, can_lodge
+from exclave.vault.service_clock import ServiceClock
+from exclave.vault.state import Index, RecordRow, WarrantRow
+from exclave.vault.storage import ObjectStore
+
+__all__ = ["Mission", "SeatKeys"]
+
+_CLEAN = "clean"
+_SIZE = "log_size"
+_PHASES = {phase: State(phase.value) for phase in WarrantPhase}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatKeys:
+    """What a vault needs of its private keys for one mission."""
+
+    log_public: bytes
+    sign: Callable[[bytes], bytes]  # with the log key
+    seat_private: XWingPrivateKey | None = None  # opens sealed shards
+
+
+class Mission:
+    """State of one mission at this seat."""
+
+    def __init__(
+        self,
+        *,
+        mission: MissionId,
+        seat: Seat,
+        store: ObjectStore,
+        index_path: str,
+        keys: SeatKeys,
+        clock: Clock,
+        min_free_bytes: int = 0,
+    ) -> None:
+        self.mission = mission
+        self.seat = seat
+        self.store = store
+        self.keys = keys
+        self.clock = clock
+        self.lock = threading.RLock()
+        self._min_free = min_free_bytes
+        signer = NoteSigner(
+            name=origin_for(mission, seat), public_key=keys.log_public, sign=keys.sign
+        )
+        self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
+        self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
+        self.index = Index(index_path)
+        self._arriving = 0
+        self._unfit: set[StatementHash] = set()
+        self._lacking: dict[StatementHash, set[ShardRoot]] = {}
+        if self.index.fact(_CLEAN) and self.index.fact(_SIZE) == self.log.size:
+            self.fold = self._new_fold()
+        else:
+            self.fold = self.rebuild()
+        self.index.set_fact(_CLEAN, 0)
+        self._staged = self.index.shard_totals()[2]
+        for row in self.index.pending():
+            self._lacking[row.statement] = set(self.index.missing(row.statement))
+
+    def close(self) -> None:
+        """Keep service time and the index; the next start is then quick."""
+        with self.lock:
+            self.service.keep()
+            self.index.set_fact(_CLEAN, 1)
+            self.index.close()
+
+    def rebuild(self) -> Fold:
+        """Make the index again from the objects alone."""
+        with self.lock, self.index.transaction():
+            self.index.clear()
+            fold = self._new_fold()
+            for number, entry in self.log.entries():
+                fold.entry(number, entry)
+            self._fold_shards(fold)
+            self.index.set_fact(_SIZE, self.log.size)
+        self.fold = fold
+        return fold
+
+    def append(self, additions: list[Addition]) -> list[tuple[int, LogEntry]]:
+        """Log and fold; the lock is held by the caller."""
+        self.sync()
+        done = self.log.append(additions, clock=self.clock, service=self.service.now)
+        bodies = [item.body for item in additions]
+        self._fold_entries([(*entry, body) for entry, body in zip(done, bodies, strict=True)])
+        return done
+
+    def sync(self) -> None:
+        """After a failed write: read the log again and fold what it has and the index has not."""
+        self.log.refresh()
+        if self.log.size != self.index.fact(_SIZE):
+            entries = list(self.log.entries(self.index.fact(_SIZE)))
+            self._fold_entries([(number, entry, None) for number, entry in entries])
+            self._staged = self.index.shard_totals()[2]
+
+    # Charters and warrants
+
+    def charter(self) -> Charter:
+        """The charter in force now."""
+        return self.fold.chain.in_force(self.fold.charters_logged, self.service.now())
+
+    def standing(self, row: WarrantRow) -> tuple[Warrant, WarrantStanding]:
+        """A warrant and where it stands now."""
+        envelope = parse_envelope(row.envelope)
+        warrant = parse_warrant(envelope)
+        moment = Moment(service_ms=self.service.now(), expiry_time=self.clock())
+        inputs = ReleaseInputs(
+            envelope=envelope,
+            named=self.fold.chain.find(warrant.charter),
+            in_force=self.charter(),
+            completed_ms=row.completed,
+            now=moment,
+        )
+        return warrant, warrant_state(inputs)
+
+    def released(self) -> list[tuple[StatementHash, Warrant]]:
+        """Warrants under which shards may be read now."""
+        with self.lock:
+            found = [(row.statement, *self.standing(row)) for row in self.index.warrants()]
+        return [
+            (statement, warrant)
+            for statement, warrant, standing in found
+            if standing.phase is WarrantPhase.RELEASED
+        ]
+
+    def warrant_states(self) -> tuple[WarrantState, ...]:
+        """All warrants as the status lists them."""
+        found = [(row.statement, self.standing(row)[1]) for row in self.index.warrants()]
+        return tuple(
+            WarrantState(
+                statement=statement,
+                state=_PHASES[standing.phase],
+                seconds=standing.seconds if standing.phase is WarrantPhase.WAITING else None,
+            )
+            for statement, standing in found
+        )
+
+    def anchors(self) -> set[bytes]:
+        """Identities that may try to connect; what they may do is decided for each request."""
+        with self.lock:
+            charters = self.fold.chain.charters
+            found = {item.identity for charter in charters for item in charter.depositors}
+            found |= {item.identity for charter in charters for item in charter.seats}
+            for row in self.index.warrants():
+                if row.completed is not None:
+                    found.add(parse_warrant(parse_envelope(row.envelope)).reader)
+        return found
+
+    # Records
+
+    def lodge_ready(self) -> None:
+        """Lodge every pending record that has become complete, ancestors first."""
+        progress = True
+        while progress:
+            progress = False
+            for row in self.index.pending():
+                if row.statement in self._unfit:
+                    continue
+                lacking = self._lacking.setdefault(
+                    row.statement, set(self.index.missing(row.statement))
+                )
+                if can_lodge(full=row.full, ancestry=self._ancestry(row), missing=len(lacking)):
+                    progress = self._lodge(row) or progress
+
+    def _lodge(self, row: RecordRow) -> bool:
+        place = self.index.statement(row.statement)
+        assert place is not None
+        try:
+            live_set(self.fold.known[row.statement], self.fold.known)
+        except AuthorityError:
+            # It contradicts its ancestors: it stays what it is, mirrored and pending.
+            self._unfit.add(row.statement)
+            return False
+        body = self.log.body(place[2])
+        self.append([Addition(type=EntryType.LODGED, statement=row.statement, body=body)])
+        self._lacking.pop(row.statement, None)
+        return True
+
+    def _ancestry(self, row: RecordRow) -> Ancestry:
+        parent = None if row.previous is None else self.index.record(row.previous)
+        lodged = row.previous is None or (parent is not None and parent.lodged)
+        step, forked = parent, False
+        while step is not None:
+            if step.lodged:  # and so is what it stands on
+                return Ancestry(known=True, forked=forked, previous_lodged=lodged)
+            forked = forked or step.forked
+            if step.previous is None:
+                return Ancestry(known=True, forked=forked, previous_lodged=lodged)
+            step = self.index.record(step.previous)
+        return Ancestry(known=row.previous is None, forked=forked, previous_lodged=lodged)
+
+    # Shards
+
+    def reserve_room(self, size: int) -> Usage:
+        """Usage before an upload of `size` bytes, which then counts as arriving."""
+        with self.lock:
+            usage = Usage(
+                staged=self._staged,
+                arriving=self._arriving,
+                free=self.store.free_bytes(),
+                kept_free=self._min_free,
+            )
+            self._arriving += size
+            return usage
+
+    def release_room(self, size: int) -> None:
+        """The upload has ended, one way or the other."""
+        with self.lock:
+            self._arriving -= size
+
+    def shard_stored(self, root: ShardRoot, header: ShardHeader) -> None:
+        """A shard is durable: index it, and lodge what it completes."""
+        with self.lock:
+            if not self.index.has_shard(root):
+                with self.index.transaction():
+                    self.fold.shard(root, header)
+                if not self.index.is_named(root):
+                    self._staged += header.shard_length
+            completed = False
+            for lacking in self._lacking.values():
+                lacking.discard(root)
+                completed = completed or not lacking
+            if completed:
+                self.lodge_ready()
+
+    def shards_named(self) -> None:
+        """A record has named shards that were staged."""
+        self._staged = self.index.shard_totals()[2]
+
+    def status(self) -> MissionStatus:
+        """The mission's status."""
+        with self.lock:
+            charter = self.charter()
+            count, total, staged = self.index.shard_totals()
+            records = self.index.records()
+            return MissionStatus(
+                mission=self.mission,
+                seat=self.seat,
+                state=charter.seat(self.seat).state,
+                charter=charter.statement_hash,
+                charters=len(self.fold.chain.charters),
+                log_size=self.log.size,
+                shards=count,
+                shard_bytes=total,
+                staged_bytes=staged,
+                quota_bytes=sum(item.total_bytes for item in charter.depositors),
+                free_bytes=self.store.free_bytes(),
+                records=tuple(row.listed() for row in records),
+                warrants=self.warrant_states(),
+                forks=tuple(row.statement for row in records if row.forked),
+                service=self.service.now(),
+            )
+
+    def _new_fold(self) -> Fold:
+        return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
+
+    def _fold_entries(self, entries: list[tuple[int, LogEntry, bytes | None]]) -> None:
+        try:
+            with self.index.transaction():
+                for number, entry, body in entries:
+                    self.fold.entry(number, entry, body)
+                self.index.set_fact(_SIZE, self.log.size)
+        except BaseException:
+            # The rows are rolled back: what the fold holds in memory must follow them.
+            self.fold = self._new_fold()
+            raise
+
+    def _fold_shards(self, fold: Fold) -> None:
+        for key in self.store.keys("shards/"):
+            prefix = self.store.get(key, 0, PREFIX_SIZE)
+            try:
+                header = ShardHeader.decode(prefix[VEIL_SIZE:])
+                root = ShardRoot(bytes.fromhex(key.rsplit("/", 1)[1]))
+            except (IntegrityError, ValueError):
+                continue  # `fsck` names it; as a shard it does not exist
+            fold.shard(root, header)

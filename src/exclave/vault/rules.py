@@ -1,0 +1,150 @@
+"""Decisions of a vault as pure functions: what is taken, what is lodged, who may read.
+
+They look at values and raise `VaultRefused` with the cause, or answer; they read no clock, no
+file and no index.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import Depositor, SeatType
+from exclave.dispersal.shard import ShardHeader
+from exclave.ids import MissionId, Seat
+from exclave.vault.problems import refused
+
+__all__ = [
+    "Ancestry",
+    "Party",
+    "PartyKind",
+    "Usage",
+    "can_lodge",
+    "check_address",
+    "check_quota",
+    "check_room",
+    "fellow_addresses",
+    "find_party",
+    "require_kind",
+]
+
+
+class PartyKind(enum.Enum):
+    """Whom a pinned identity belongs to."""
+
+    DEPOSITOR = "depositor"
+    VAULT = "vault"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """A recognised peer of the data listener."""
+
+    kind: PartyKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What is stored and on its way; bytes."""
+
+    staged: int
+    arriving: int
+    free: int
+    kept_free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestry:
+    """What a vault knows about the records before one."""
+
+    known: bool  # all of them, back to one without `previous`
+    forked: bool  # one of them lost to another of the same place
+    previous_lodged: bool  # true as well when there is none
+
+
+def find_party(identity: bytes, charter: Charter, readers: Iterable[tuple[bytes, str]]) -> Party:
+    """Who a client's identity is under the charter in force.
+
+    `readers` are identities of released warrants with the warrants' names. A depositor's identity
+    that a warrant names too stays a depositor, and so can never read.
+    """
+    for depositor in charter.depositors:
+        if depositor.identity == identity:
+            return Party(kind=PartyKind.DEPOSITOR, name=depositor.id)
+    for seat in charter.active_seats:
+        if seat.identity == identity:
+            return Party(kind=PartyKind.VAULT, name=seat.vault)
+    for reader, name in readers:
+        if reader == identity:
+            return Party(kind=PartyKind.READER, name=name)
+    raise refused("identity", "this identity has no part in the mission as it stands now")
+
+
+def require_kind(party: Party, *kinds: PartyKind) -> None:
+    """Refuse a verb to parties that it is not for (spec/vault-http.md 3)."""
+    if party.kind not in kinds:
+        raise refused("identity", f"a {party.kind.value} may not do that")
+
+
+def check_address(header: ShardHeader, mission: MissionId, seat: Seat) -> None:
+    """Refuse a shard that was made for another mission or seat."""
+    if header.mission != mission:
+        raise refused("wrong-seat", f"shard: expected mission {mission.hex()[:16]}, got another")
+    if header.seat != seat:
+        raise refused("wrong-seat", f"shard: expected seat {seat}, got {header.seat}")
+
+
+def check_room(size: int, *, named: bool, charter: Charter, usage: Usage) -> None:
+    """Refuse a shard for which there is no room; one that a record names is never staged."""
+    if usage.free - usage.arriving - size < usage.kept_free:
+        raise refused("no-space", f"shard: expected room for {size} bytes, got none")
+    limit = charter.quotas.staging
+    if not named and usage.staged + usage.arriving + size > limit:
+        raise refused(
+            "quota",
+            f"staging: expected at most {limit} bytes, got {usage.staged} stored, "
+            f"{usage.arriving} arriving and {size} more",
+            hint="lodge the records that name the staged shards first",
+        )
+
+
+def check_quota(
+    new: int, *, depositor: Depositor, charter: Charter, today: int, total: int
+) -> None:
+    """Refuse a record whose new packs go beyond what the charter grants its depositor."""
+    if today + new > depositor.daily_bytes:
+        raise refused(
+            "quota",
+            f"depositor {depositor.id}: expected at most {depositor.daily_bytes} bytes a day, "
+            f"got {today} today and {new} more",
+        )
+    granted = depositor.total_bytes + (charter.quotas.reserve if depositor.reserve else 0)
+    if total + new > granted:
+        raise refused(
+            "quota",
+            f"depositor {depositor.id}: expected at most {granted} bytes, "
+            f"got {total} so far and {new} more",
+        )
+
+
+def can_lodge(*, full: bool, ancestry: Ancestry, missing: int) -> bool:
+    """Whether a pending record becomes lodged (spec/records.md 3).
+
+    A full record stands on its own shards; others also on those of the record before.
+    """
+    if missing or not ancestry.known or ancestry.forked:
+        return False
+    return full or ancestry.previous_lodged
+
+
+def fellow_addresses(charter: Charter, seat: Seat) -> dict[Seat, tuple[bytes, tuple[str, ...]]]:
+    """Identity and public addresses of the other vaults of a mission."""
+    return {
+        entry.seat: (entry.identity, tuple(address.public for address in entry.addresses))
+        for entry in charter.active_seats
+        if entry.seat != seat and entry.type is SeatType.VAULT
+    }

@@ -1,0 +1,372 @@
+"""A mission's index at one vault: what would be slow to find in the objects themselves.
+
+SQLite, one file `state.db` a mission. It says nothing that the log and the shards do not say: every
+row is written by folding a log entry or a stored shard (`exclave.vault.fold`), so a new index
+built from them is the same, row by row.
+
+Rules: only the fold writes; the file may be deleted at any time while the vault is down; after
+an unclean stop it is built again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from exclave.authority.record import DepositRecord
+from exclave.clock import format_time
+from exclave.ids import DepositId, KeyId, PackRoot, ShardRoot, StatementHash
+from exclave.ledger.entry import EntryType, LogEntry
+from exclave.vault.interface import RecordState, State
+
+__all__ = ["Index", "NamedShard", "RecordRow", "WarrantRow"]
+
+_TABLES: Final = {
+    "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
+    "entries": "type TEXT, hash BLOB, number INTEGER NOT NULL, PRIMARY KEY (type, hash)",
+    "statements": "hash BLOB PRIMARY KEY, type TEXT NOT NULL, number INTEGER NOT NULL, "
+    "body BLOB NOT NULL",
+    "charters": "number INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL, "
+    "service INTEGER NOT NULL",
+    "warrants": "hash BLOB PRIMARY KEY, envelope BLOB NOT NULL, completed INTEGER",
+    "records": "hash BLOB PRIMARY KEY, author TEXT NOT NULL, depositor TEXT NOT NULL, "
+    "sequence INTEGER NOT NULL, deposit BLOB NOT NULL, previous BLOB, complete INTEGER NOT NULL, "
+    "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL",
+    "named": "root BLOB, record BLOB, PRIMARY KEY (root, record)",
+    "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
+    "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL",
+    "usage": "depositor TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (depositor, day)",
+}
+_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS records_place ON records (author, sequence)",
+    "CREATE INDEX IF NOT EXISTS records_deposit ON records (deposit)",
+    "CREATE INDEX IF NOT EXISTS named_record ON named (record)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedShard:
+    """A shard that a record wants of this seat; size in bytes."""
+
+    root: ShardRoot
+    pack: PackRoot
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """Where a record stands."""
+
+    statement: StatementHash
+    author: KeyId  # the depositor's Ed25519 key: chains are of keys, not of names
+    depositor: str
+    sequence: int
+    deposit: DepositId
+    previous: StatementHash | None
+    full: bool
+    number: int  # of its latest log entry
+    logged: str
+    lodged: bool
+    forked: bool
+
+    @property
+    def state(self) -> State:
+        """As the protocol names it."""
+        if self.forked:
+            return State.FORKED
+        return State.LODGED if self.lodged else State.PENDING
+
+    def listed(self) -> RecordState:
+        """As the status lists it."""
+        return RecordState(
+            statement=self.statement,
+            deposit=self.deposit,
+            depositor=self.depositor,
+            sequence=self.sequence,
+            state=self.state,
+            logged=self.logged,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantRow:
+    """A warrant with all signatures so far; `completed` is service time in milliseconds."""
+
+    statement: StatementHash
+    envelope: bytes
+    completed: int | None
+
+
+class Index:
+    """The tables and their questions; calls are serialised by the mission's lock."""
+
+    def __init__(self, path: str) -> None:
+        """`path` may be `:memory:`."""
+        self._db = apsw.Connection(path)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        # A lost tail is noticed (the index then covers less than the log) and folded again.
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        with self._db:
+            for name, columns in _TABLES.items():
+                self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) WITHOUT ROWID")
+            for statement in _INDEXES:
+                self._db.execute(statement)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def transaction(self) -> apsw.Connection:
+        """Use as `with`: all or nothing."""
+        return self._db
+
+    def clear(self) -> None:
+        """Empty every table."""
+        for name in _TABLES:
+            self._db.execute(f"DELETE FROM {name}")  # noqa: S608
+
+    def dump(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every row of every table in order of its key, facts about the run left out."""
+        return {
+            name: [tuple(row) for row in self._db.execute(f"SELECT * FROM {name} ORDER BY 1, 2")]  # noqa: S608
+            for name in _TABLES
+            if name != "facts"
+        }
+
+    # Facts
+
+    def fact(self, name: str) -> int:
+        """A number kept under a name; 0 when never set."""
+        return self._number("SELECT value FROM facts WHERE name = ?", name)
+
+    def set_fact(self, name: str, value: int) -> None:
+        """Keep a number under a name."""
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    # Entries and statements
+
+    def add_entry(self, number: int, entry: LogEntry) -> None:
+        """An entry of the log and, when it has one, its statement's newest place."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO entries VALUES (?, ?, ?)", (entry.type.value, entry.hash, number)
+        )
+        if entry.statement is not None:
+            self._db.execute(
+                "INSERT INTO statements VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE "
+                "SET number = excluded.number, body = excluded.body",
+                (entry.statement, entry.type.value, number, entry.hash),
+            )
+
+    def entry_number(self, kind: EntryType, body: bytes) -> int | None:
+        """Where a body was logged under that type."""
+        return self._optional(
+            "SELECT number FROM entries WHERE type = ? AND hash = ?", kind.value, body
+        )
+
+    def statement(self, statement: StatementHash) -> tuple[EntryType, int, bytes] | None:
+        """First type, newest entry and newest body of a statement."""
+        rows = self._rows("SELECT type, number, body FROM statements WHERE hash = ?", statement)
+        for kind, number, body in rows:
+            return EntryType(kind), int(str(number)), _blob(body)
+        return None
+
+    # Charters
+
+    def add_charter(self, statement: StatementHash, body: bytes, service: int) -> None:
+        """The next charter of the chain."""
+        self._db.execute(
+            "INSERT INTO charters SELECT COUNT(*), ?, ?, ? FROM charters",
+            (statement, body, service),
+        )
+
+    def charters(self) -> list[tuple[bytes, int]]:
+        """Bodies and service times in order."""
+        rows = self._rows("SELECT body, service FROM charters ORDER BY number")
+        return [(_blob(body), int(str(service))) for body, service in rows]
+
+    # Warrants
+
+    def put_warrant(self, row: WarrantRow) -> None:
+        """A warrant as it stands now."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO warrants VALUES (?, ?, ?)",
+            (row.statement, row.envelope, row.completed),
+        )
+
+    def warrants(self) -> list[WarrantRow]:
+        """All, by hash."""
+        rows = self._rows("SELECT hash, envelope, completed FROM warrants ORDER BY hash")
+        return [
+            WarrantRow(
+                statement=StatementHash(_blob(name)),
+                envelope=_blob(envelope),
+                completed=None if completed is None else int(str(completed)),
+            )
+            for name, envelope, completed in rows
+        ]
+
+    def warrant(self, statement: StatementHash) -> WarrantRow | None:
+        """One of them."""
+        return next((row for row in self.warrants() if row.statement == statement), None)
+
+    # Records
+
+    def add_record(
+        self,
+        record: DepositRecord,
+        *,
+        statement: StatementHash,
+        author: KeyId,
+        number: int,
+        logged: datetime,
+        shards: Iterable[NamedShard],
+    ) -> None:
+        """A mirrored record; charges its new packs to the depositor's day."""
+        forked = self.at_place(author, record.sequence) is not None
+        text = format_time(logged)
+        self._db.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            (statement, author, record.depositor, record.sequence, record.deposit, record.previous,
+             record.full, number, text, forked),
+        )  # fmt: skip
+        charged = 0
+        for shard in shards:
+            if not self.is_named(shard.root):
+                charged += shard.size
+            self._db.execute("INSERT INTO named VALUES (?, ?)", (shard.root, statement))
+        self._db.execute(
+            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (depositor, day) DO UPDATE "
+            "SET bytes = bytes + excluded.bytes",
+            (record.depositor, text[:10], charged),
+        )
+
+    def set_lodged(
+        self, statement: StatementHash, number: int, packs: Iterable[PackRoot], retain_until: int
+    ) -> None:
+        """A record is lodged; its live packs are kept at least until then (epoch seconds)."""
+        self._db.execute(
+            "UPDATE records SET lodged = ?, number = ? WHERE hash = ?", (number, number, statement)
+        )
+        self._db.executemany(
+            "INSERT INTO packs VALUES (?, ?) ON CONFLICT (root) DO UPDATE "
+            "SET retain_until = max(retain_until, excluded.retain_until)",
+            [(pack, retain_until) for pack in packs],
+        )
+
+    def records(self, where: str = "1", *values: bytes | str | int) -> list[RecordRow]:
+        """Records in the order of the log; `where` is one of this module's conditions."""
+        rows = self._rows(  # no value of a peer is ever part of `where`
+            "SELECT hash, author, depositor, sequence, deposit, previous, complete, number, "  # noqa: S608
+            f"logged, lodged, forked FROM records WHERE {where} ORDER BY number, hash",
+            *values,
+        )
+        return [_record_row(row) for row in rows]
+
+    def record(self, statement: StatementHash) -> RecordRow | None:
+        """One of them."""
+        return next(iter(self.records("hash = ?", statement)), None)
+
+    def at_place(self, author: KeyId, sequence: int) -> RecordRow | None:
+        """The first record of a chain with that number."""
+        found = self.records("author = ? AND sequence = ? AND forked = 0", author, sequence)
+        return next(iter(found), None)
+
+    def of_deposit(self, deposit: DepositId) -> RecordRow | None:
+        """The record of a deposit id."""
+        return next(iter(self.records("deposit = ?", deposit)), None)
+
+    def pending(self) -> list[RecordRow]:
+        """Records that may still be lodged."""
+        return self.records("lodged IS NULL AND forked = 0")
+
+    def used(self, depositor: str, day: str | None = None) -> int:
+        """Bytes charged to a depositor, of one day or of all."""
+        if day is None:
+            return self._number("SELECT SUM(bytes) FROM usage WHERE depositor = ?", depositor)
+        return self._number(
+            "SELECT bytes FROM usage WHERE depositor = ? AND day = ?", depositor, day
+        )
+
+    # Shards
+
+    def add_shard(self, root: ShardRoot, size: int, pack: PackRoot) -> None:
+        """A stored shard."""
+        self._db.execute("INSERT OR IGNORE INTO shards VALUES (?, ?, ?)", (root, size, pack))
+
+    def has_shard(self, root: ShardRoot) -> bool:
+        """Whether it is stored."""
+        return self._optional("SELECT 1 FROM shards WHERE root = ?", root) is not None
+
+    def is_named(self, root: ShardRoot) -> bool:
+        """Whether a record names it; else it is staged."""
+        return self._optional("SELECT 1 FROM named WHERE root = ?", root) is not None
+
+    def missing(self, record: StatementHash) -> tuple[ShardRoot, ...]:
+        """Shards that a record names and that are not stored, ascending."""
+        rows = self._rows(
+            "SELECT named.root FROM named LEFT JOIN shards USING (root) "
+            "WHERE record = ? AND shards.root IS NULL ORDER BY named.root",
+            record,
+        )
+        return tuple(ShardRoot(_blob(row[0])) for row in rows)
+
+    def named_by_lodged(self, root: ShardRoot) -> bool:
+        """Whether a lodged record names it."""
+        return (
+            self._optional(
+                "SELECT 1 FROM named JOIN records ON records.hash = named.record "
+                "WHERE root = ? AND lodged IS NOT NULL",
+                root,
+            )
+            is not None
+        )
+
+    def shard_totals(self) -> tuple[int, int, int]:
+        """Number and bytes of all shards, bytes of staged ones."""
+        count = self._number("SELECT COUNT(*) FROM shards")
+        total = self._number("SELECT SUM(size) FROM shards")
+        staged = self._number(
+            "SELECT SUM(size) FROM shards WHERE root NOT IN (SELECT root FROM named)"
+        )
+        return count, total, staged
+
+    def retain_until(self, pack: PackRoot) -> int | None:
+        """Epoch seconds; None for a pack of no lodged record."""
+        return self._optional("SELECT retain_until FROM packs WHERE root = ?", pack)
+
+    def _rows(self, sql: str, *values: bytes | str | int) -> Iterator[tuple[object, ...]]:
+        return iter(self._db.execute(sql, values).fetchall())
+
+    def _optional(self, sql: str, *values: bytes | str | int) -> int | None:
+        for row in self._rows(sql, *values):
+            return None if row[0] is None else int(str(row[0]))
+        return None
+
+    def _number(self, sql: str, *values: bytes | str | int) -> int:
+        return self._optional(sql, *values) or 0
+
+
+def _blob(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def _record_row(row: tuple[object, ...]) -> RecordRow:
+    previous = row[5]
+    return RecordRow(
+        statement=StatementHash(_blob(row[0])),
+        author=KeyId(str(row[1])),
+        depositor=str(row[2]),
+        sequence=int(str(row[3])),
+        deposit=DepositId(_blob(row[4])),
+        previous=None if previous is None else StatementHash(_blob(previous)),
+        full=bool(row[6]),
+        number=int(str(row[7])),
+        logged=str(row[8]),
+        lodged=row[9] is not None,
+        forked=bool(row[10]),
+    )

@@ -1,0 +1,179 @@
+"""How a vault takes a statement, whoever brings it (spec/vault-http.md 2).
+
+Statements authenticate themselves. What is known already changes nothing and answers with its
+state; what contradicts the log, is not signed as it must be or goes beyond a quota is refused and
+leaves no trace but a count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from exclave.authority.charter import NotInCharter, parse_charter
+from exclave.authority.charter_chain import ChainBroken, verify_successor
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.envelope import Envelope, Kind, parse_envelope, payload_object
+from exclave.authority.persons import require_keys, signed_persons
+from exclave.authority.record import verify_record
+from exclave.authority.record_chain import AncestorMissing, live_set
+from exclave.authority.warrant import parse_warrant
+from exclave.clock import format_time
+from exclave.errors import AuthorityError
+from exclave.ids import StatementHash
+from exclave.ledger.entry import EntryType
+from exclave.vault.fold import named_shards
+from exclave.vault.identity import check_identity
+from exclave.vault.interface import State, StatementState
+from exclave.vault.log import Addition
+from exclave.vault.mission import Mission
+from exclave.vault.problems import refused
+from exclave.vault.rules import check_quota
+
+__all__ = ["state_of", "submit"]
+
+_KINDS: Final = frozenset({Kind.CHARTER, Kind.RECORD, Kind.WARRANT, Kind.SUPPLEMENT})
+
+
+def submit(mission: Mission, data: bytes) -> StatementState:
+    """Take an envelope or the sealed annex; on return it is durably logged."""
+    digest = hashlib.sha256(data).digest()
+    with mission.lock:
+        mission.sync()
+        if any(digest == charter.annex for charter in mission.fold.chain.charters):
+            return _annex(mission, digest, data)
+    envelope = parse_envelope(data, kinds=_KINDS)
+    statement = envelope.statement_hash
+    with mission.lock:
+        mission.sync()
+        if mission.index.statement(statement) is None:
+            _TAKE[envelope.kind](mission, envelope, data)
+            mission.lodge_ready()
+        elif envelope.kind is Kind.WARRANT:
+            _more_signatures(mission, envelope)
+        return state_of(mission, statement)
+
+
+def state_of(mission: Mission, statement: StatementHash) -> StatementState:
+    """Where a statement stands here; refused with `not-found` when it is unknown."""
+    with mission.lock:
+        place = mission.index.statement(statement)
+        if place is None:
+            raise refused("not-found", f"statement {statement.hex()[:16]}: not here")
+        state, seconds = State.LOGGED, None
+        if (record := mission.index.record(statement)) is not None:
+            state = record.state
+        elif mission.index.warrant(statement) is not None:
+            listed = next(w for w in mission.warrant_states() if w.statement == statement)
+            state, seconds = listed.state, listed.seconds
+        return StatementState(state=state, statement=statement, entry=place[1], seconds=seconds)
+
+
+def _annex(mission: Mission, digest: bytes, data: bytes) -> StatementState:
+    number = mission.index.entry_number(EntryType.ANNEX, digest)
+    if number is None:
+        addition = Addition(type=EntryType.ANNEX, statement=None, body=data)
+        number = mission.append([addition])[0][0]
+    return StatementState(state=State.LOGGED, statement=StatementHash(digest), entry=number)
+
+
+def _charter(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    chain = mission.fold.chain
+    charter = parse_charter(envelope)
+    if charter.order in {known.order for known in chain.charters}:
+        raise refused(
+            "conflict", f"charter {charter.era}.{charter.version}: another one is logged here"
+        )
+    try:
+        verify_successor(chain, envelope)
+    except ChainBroken as error:
+        raise refused("charter-gap", error.message, hint=error.hint) from error
+    _log(mission, EntryType.CHARTER, envelope, data)
+
+
+def _warrant(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    warrant = parse_warrant(envelope)
+    if warrant.mission != mission.mission:
+        raise refused("conflict", "warrant: made for another mission")
+    try:
+        named = mission.fold.chain.find(warrant.charter)
+    except NotInCharter as error:
+        raise refused("charter-gap", error.message, hint="hand in the charter first") from error
+    check_identity(warrant.reader, "warrant.reader")
+    # A warrant that nobody signed would let anybody fill a log that never forgets.
+    if not signed_persons(envelope, named.officials) & set(named.role(RoleName.READ).members):
+        raise refused("quorum", "warrant: expected a signature of the read roster, got none")
+    _log(mission, EntryType.WARRANT, envelope, data)
+
+
+def _more_signatures(mission: Mission, envelope: Envelope) -> None:
+    row = mission.index.warrant(envelope.statement_hash)
+    if row is None:
+        return
+    known = parse_envelope(row.envelope)
+    officials = mission.fold.chain.find(parse_warrant(envelope).charter).officials
+    if not signed_persons(envelope, officials) - signed_persons(known, officials):
+        return
+    joined = known.merge(envelope)
+    _log(mission, EntryType.SIGNATURES, joined, joined.to_bytes())
+
+
+def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    fields = payload_object(envelope, Kind.SUPPLEMENT).fields("kind", "mission", "seat", "shards")
+    if fields["mission"].hex(32) != mission.mission:
+        raise refused("conflict", "supplement: made for another mission")
+    number = fields["seat"].integer(1, 255)
+    seat = next((s for s in mission.fold.chain.newest.seats if s.seat == number), None)
+    if seat is None:
+        raise refused("signature", f"supplement: the charter has no seat {number}")
+    require_keys(envelope, [seat.log_key], party=f"seat {number}")
+    _log(mission, EntryType.SUPPLEMENT, envelope, data)
+
+
+def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    chain, index = mission.fold.chain, mission.index
+    try:
+        record = verify_record(envelope, chain, seat=mission.seat)
+    except NotInCharter as error:
+        raise refused("charter-gap", error.message, hint="hand in the charter first") from error
+    charter = chain.find(record.charter)
+    depositor = charter.depositor(record.depositor)
+    other = index.of_deposit(record.deposit)
+    if other is not None:
+        raise refused(
+            "conflict", f"deposit {record.deposit.hex()}: another record of it is logged here"
+        )
+    if record.full or (record.previous is not None and record.previous in mission.fold.known):
+        try:
+            live_set(record, mission.fold.known)
+        except AuthorityError as error:
+            if not _lacks_ancestor(mission, error):
+                raise refused("conflict", error.message, hint=error.hint) from error
+    shards = named_shards(record, mission.seat)
+    new = sum(shard.size for shard in shards if not index.is_named(shard.root))
+    check_quota(
+        new,
+        depositor=depositor,
+        charter=charter,
+        today=index.used(depositor.id, format_time(mission.clock())[:10]),
+        total=index.used(depositor.id),
+    )
+    _log(mission, EntryType.RECORD, envelope, data)
+    mission.shards_named()
+
+
+def _lacks_ancestor(mission: Mission, error: AuthorityError) -> bool:
+    return isinstance(error, AncestorMissing) and error.missing not in mission.fold.known
+
+
+def _log(mission: Mission, kind: EntryType, envelope: Envelope, data: bytes) -> None:
+    addition = Addition(type=kind, statement=envelope.statement_hash, body=data)
+    mission.append([addition])
+
+
+_TAKE: Final = {
+    Kind.CHARTER: _charter,
+    Kind.RECORD: _record,
+    Kind.WARRANT: _warrant,
+    Kind.SUPPLEMENT: _supplement,
+}
