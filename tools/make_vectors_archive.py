@@ -247,6 +247,7 @@ def stream_cases() -> Iterator[Case]:
             expect={"count": count, "refs_sha256": refs_digest(refs)},
         )  # fmt: skip
     yield from bad_streams()
+    yield from bad_fields()
     yield from bad_nodes()
 
 
@@ -296,6 +297,16 @@ def bad_streams() -> Iterator[Case]:
             "StreamInvalid",
             "root in a data pack",
         ),
+    ]
+    for name, value, data, error, why in bad:
+        yield stream_case(name, "a stream that must be refused", value, data, **failing(error, why))
+
+
+def bad_fields() -> Iterator[Case]:
+    """Streams whose JSON is not what it must be."""
+    stream, nodes, _ = written(17)
+    good, node = stream.to_json(), nodes[0]
+    bad: list[tuple[str, object, list[bytes], str, str]] = [
         ("unknown-field", {**good, "more": 1}, [node], "FieldUnknown", "a field too many"),
         ("missing-field", {"length": 0}, [], "FieldMissing", "no refs"),
         (
@@ -615,6 +626,15 @@ def record(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
+OUTSIDE = {
+    "dotdot": b"../x",
+    "absolute": b"/etc",
+    "dot": b"./ab",
+    "double": b"a//b",
+    "nul": b"ab\x00c",
+}
+
+
 def file_cases() -> Iterator[Case]:
     """Records of files."""
     tree = sample_tree()
@@ -625,14 +645,7 @@ def file_cases() -> Iterator[Case]:
     )  # fmt: skip
     top = record(filetree.encode_entry(FOLDER_ENTRY))
     plain = filetree.encode_entry(regular(b"evil", extents=((0, 9),)))
-    outside = {
-        "dotdot": b"../x",
-        "absolute": b"/etc",
-        "dot": b"./ab",
-        "double": b"a//b",
-        "nul": b"ab\x00c",
-    }
-    for name, path in outside.items():
+    for name, path in OUTSIDE.items():
         data = top + record(plain.replace(b"\x00\x04evil", b"\x00\x04" + path))
         yield bad_files(name, data, "PathEscapes", f"the path is {path!r}")
     yield from misplaced_files(top)
