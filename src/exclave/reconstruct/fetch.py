@@ -24,7 +24,7 @@ from exclave.dispersal.shard import Shard, ShardsDisagree, parse_shard, rebuild_
 from exclave.errors import IntegrityError, VaultError
 from exclave.ids import PackRoot, Seat, ShardRoot
 from exclave.lines import LoopThread
-from exclave.sealing.pack import open_pack
+from exclave.sealing.pack import CommitmentMismatch, open_pack
 from exclave.vault.interface import ShardStore
 
 __all__ = ["CACHE_PACKS", "PackFetcher", "PackPlan", "PackUnavailable", "SeatFault"]
@@ -109,25 +109,21 @@ class PackFetcher:
                 f"pack {root.hex()[:16]}: its secret {plan.secret.hex()[:16]} was not given out",
                 hint="make the unseal request for this deposit and unseal again",
             )
-        sealed, veil = self._rebuild(plan)
-        _, plaintext = open_pack(sealed, secret=secret, veil=veil)
+        plaintext = self._first_good(plan, secret)
         self.packs_fetched += 1
         return plaintext
 
-    def _rebuild(self, plan: PackPlan) -> tuple[bytearray, bytes]:
+    def _first_good(self, plan: PackPlan, secret: bytes) -> memoryview:
         good: list[Shard] = []
         waiting = self._order(plan)
-        while waiting or len(good) >= plan.k:
-            missing = max(plan.k - len(good), 1 if len(good) >= plan.k else 0)
-            batch, waiting = waiting[:missing], waiting[missing:]
-            good += self._loop.run(self._get_all(plan, batch))
-            if len(good) < plan.k:
-                continue
-            rebuilt = self._first_agreeing(plan, good)
-            if rebuilt is not None:
-                return rebuilt
-            if not waiting:
-                break
+        while waiting:
+            wanted = max(plan.k - len(good), 1)
+            batch, waiting = waiting[:wanted], waiting[wanted:]
+            for shard in self._loop.run(self._get_all(plan, batch)):
+                good.append(shard)
+                plaintext = self._try_with_newest(plan, secret, good)
+                if plaintext is not None:
+                    return plaintext
         raise PackUnavailable(
             f"pack {plan.root.hex()[:16]}: {len(good)} good shards of {len(plan.shards)}, "
             f"{plan.k} needed",
@@ -135,15 +131,19 @@ class PackFetcher:
             or "bring another seat's vault or folder",
         )
 
-    def _first_agreeing(self, plan: PackPlan, good: list[Shard]) -> tuple[bytearray, bytes] | None:
-        # The newest shard takes part in every new combination; older ones were tried before.
+    def _try_with_newest(
+        self, plan: PackPlan, secret: bytes, good: list[Shard]
+    ) -> memoryview | None:
+        # The newest shard takes part in every combination; those of older ones were tried before.
         for rest in itertools.combinations(good[:-1], plan.k - 1):
             chosen = [*rest, good[-1]]
             try:
-                return rebuild_pack(chosen, plan.k)
-            except ShardsDisagree as error:
-                for shard in chosen:
-                    self._fault(shard.header.seat, plan.root, f"shards disagree: {error.message}")
+                sealed, veil = rebuild_pack(chosen, plan.k)
+                return open_pack(sealed, secret=secret, veil=veil)[1]
+            except (ShardsDisagree, CommitmentMismatch) as error:
+                # Whole shards, another pack or veil: dispersed inconsistently. Others may agree.
+                seats = ", ".join(str(shard.header.seat) for shard in chosen)
+                self._fault(good[-1].header.seat, plan.root, f"seats {seats}: {error.message}")
         return None
 
     def _order(self, plan: PackPlan) -> list[tuple[Seat, ShardRoot]]:
