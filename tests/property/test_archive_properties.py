@@ -20,6 +20,7 @@ from exclave.archive.pack import (
     choose_stored,
     chunk_id,
     decode_chunk,
+    make_decompressor,
     parse_directory,
     read_chunk,
 )
@@ -97,7 +98,8 @@ def test_pack_round_trip(chunks: list[bytes]) -> None:
         builder.add(chunk_id(bytes(32), plain), len(plain), codec, stored)
     plaintext = builder.finish()
     entries = parse_directory(plaintext)
-    assert [read_chunk(plaintext, entry) for entry in entries] == chunks
+    reused = make_decompressor()
+    assert [read_chunk(plaintext, entry, reused) for entry in entries] == chunks
     assert rebuild(plaintext, entries) == plaintext
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "decode_chunk",
     "ladder_size",
     "make_compressor",
+    "make_decompressor",
     "parse_directory",
     "read_chunk",
 ]
@@ -171,7 +172,16 @@ def choose_stored(
     return Codec.RAW, plain
 
 
-def decode_chunk(form: ChunkForm, stored: bytes | bytearray | memoryview) -> bytes:
+def make_decompressor() -> zstandard.ZstdDecompressor:
+    """A decompressor for `decode_chunk`; one per thread, since it must not be shared."""
+    return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+
+
+def decode_chunk(
+    form: ChunkForm,
+    stored: bytes | bytearray | memoryview,
+    decompressor: zstandard.ZstdDecompressor | None = None,
+) -> bytes:
     """The plaintext of a chunk; raises `ChunkCorrupt`. Never allocates more than `plain` states."""
     if len(stored) != form.stored:
         raise ChunkCorrupt(f"chunk: expected {form.stored} stored bytes, got {len(stored)}")
@@ -188,8 +198,7 @@ def decode_chunk(form: ChunkForm, stored: bytes | bytearray | memoryview) -> byt
             raise ChunkCorrupt(
                 f"chunk: expected a zstd frame of {form.plain} bytes, got {frame.content_size}"
             )
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-        plain = decompressor.decompress(stored, allow_extra_data=False)
+        plain = (decompressor or make_decompressor()).decompress(stored, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise ChunkCorrupt("chunk: not one intact zstd frame") from error
     if len(plain) != form.plain:
@@ -336,10 +345,14 @@ def _parse_entries(
     return tuple(entries)
 
 
-def read_chunk(plaintext: bytes | bytearray | memoryview, form: ChunkForm) -> bytes:
+def read_chunk(
+    plaintext: bytes | bytearray | memoryview,
+    form: ChunkForm,
+    decompressor: zstandard.ZstdDecompressor | None = None,
+) -> bytes:
     """The plaintext of one chunk of an opened pack; raises `ChunkCorrupt`."""
     view = memoryview(plaintext)
     end = form.offset + form.stored
     if end > len(view):
         raise ChunkCorrupt(f"chunk: expected {len(view)} bytes of pack to hold it, ends at {end}")
-    return decode_chunk(form, view[form.offset : end])
+    return decode_chunk(form, view[form.offset : end], decompressor)
