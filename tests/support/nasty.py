@@ -81,7 +81,8 @@ INSERT INTO public.unlogged_one SELECT generate_series(1, 10);
 
 CREATE TABLE public.parted (k int NOT NULL, at date NOT NULL, v text, PRIMARY KEY (k, at))
   PARTITION BY RANGE (at);
-CREATE TABLE public.parted_old PARTITION OF public.parted FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
+CREATE TABLE public.parted_old PARTITION OF public.parted
+  FOR VALUES FROM (MINVALUE) TO ('2020-01-01');
 CREATE TABLE public.parted_new (v text, at date NOT NULL, k int NOT NULL);
 ALTER TABLE public.parted ATTACH PARTITION public.parted_new
   FOR VALUES FROM ('2020-01-01') TO (MAXVALUE);

@@ -2,5 +2,6 @@
 
 from exclave.source.postgresql.capture import PostgresSource
 from exclave.source.postgresql.config import PostgresConfig, TableOrder
+from exclave.source.postgresql.restore import PostgresTarget
 
-__all__ = ["PostgresConfig", "PostgresSource", "TableOrder"]
+__all__ = ["PostgresConfig", "PostgresSource", "PostgresTarget", "TableOrder"]

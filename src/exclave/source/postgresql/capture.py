@@ -249,9 +249,9 @@ def _major(session: Connection, database: str) -> int:
 
 def _server_facts(session: Connection, tools: DumpTools) -> tuple[tuple[str, str], ...]:
     return (
+        ("pg_dump", tools.version),
         ("server", f"PostgreSQL {session.info.parameter_status('server_version')}"),
         ("server_version_num", str(session.info.server_version)),
-        ("pg_dump", tools.version),
     )
 
 
