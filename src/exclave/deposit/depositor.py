@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exclave.authority.charter import Charter
-from exclave.authority.envelope import Envelope
 from exclave.ids import Epoch, MissionId, Seat
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.signer.interface import Signer
 
-__all__ = ["DepositorParty", "sign_with_all"]
+__all__ = ["DepositorParty"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +46,3 @@ class DepositorParty:
     def states(self) -> Mapping[Seat, str]:
         """Receiving state of each seat."""
         return {entry.seat: entry.state for entry in self.charter.active_seats}
-
-
-def sign_with_all(envelope: Envelope, signers: tuple[Signer, ...]) -> Envelope:
-    """Add the signature of every signer over the same bytes."""
-    for signer in signers:
-        envelope = envelope.with_signature(signer.key, signer.sign(envelope.pae))
-    return envelope

@@ -25,7 +25,7 @@ from exclave.authority.record import (
     record_payload,
 )
 from exclave.authority.record_chain import set_root
-from exclave.deposit.depositor import DepositorParty, sign_with_all
+from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import SeatLine, TooFewSeats
 from exclave.deposit.spool import Spool
 from exclave.encoding import parse_canonical_json
@@ -34,6 +34,7 @@ from exclave.ids import DepositId, PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, PackRow, RecordRow
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.sealing.pack import PackKind
+from exclave.signer.interface import sign_envelope
 from exclave.vault.interface import State
 
 __all__ = ["Lodged", "build_record", "catch_up_seat", "lodge", "require_lodged"]
@@ -91,7 +92,7 @@ def sign_record(record: DepositRecord, party: DepositorParty) -> Envelope:
     """The record's envelope, signed by both keys of the depositor."""
     payload = parse_canonical_json(record_payload(record))
     assert isinstance(payload, dict)
-    return sign_with_all(envelope_for(payload), party.signers)
+    return sign_envelope(envelope_for(payload), party.signers)
 
 
 async def lodge(row: RecordRow, lines: Iterable[SeatLine], journal: Journal) -> Lodged:

@@ -122,10 +122,9 @@ def report_text(report: ReconstructionReport) -> str:
     lines = [
         f"Reconstruction of deposit {report.deposit.hex()}: {verdict}",
         f"mission {report.mission.hex()}",
-        f"from {report.started} to {report.ended}, {report.elapsed_ms / 1000:.1f} s, "
+        f"from {report.started} to {report.ended}, {report.elapsed_ms / 1000:.1f} s",
         f"after a read delay of {report.warrant_delay} s",
-        "fetched "
-        + (", ".join(f"{size} bytes from seat {s}" for s, size in report.fetched) or "0"),
+        *(f"fetched {size} bytes from seat {seat}" for seat, size in report.fetched),
         "",
     ]
     for item in report.registers:
