@@ -1,0 +1,47 @@
+"""The key sets of the parties of a mission: which algorithms each has (spec/statements.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exclave.authority.keys import ED25519, ML_DSA_44, ML_DSA_65, X_WING
+from exclave.signer.bundle import KeyBundle, Purpose, new_bundle
+
+__all__ = [
+    "DEDUP_SECRET",
+    "new_depositor_key",
+    "new_official_key",
+    "new_reader_key",
+    "new_vault_key",
+]
+
+DEDUP_SECRET = "dedup"  # noqa: S105 - the name of a secret
+"""Name of the key under which a depositor names chunks."""
+
+Random = Callable[[int], bytes]
+
+
+def new_official_key(random: Random) -> KeyBundle:
+    """An official's signing set, and an X-Wing key to which cards can be sealed.
+
+    The opaque id that stands in the charter is drawn here: it says nothing about the person.
+    """
+    id = f"p-{random(8).hex()}"
+    return new_bundle(Purpose.OFFICIAL, id, (ED25519, ML_DSA_65, X_WING), random=random)
+
+
+def new_depositor_key(id: str, random: Random) -> KeyBundle:
+    """A depositor's signing set and dedup key."""
+    algorithms = (ED25519, ML_DSA_65)
+    return new_bundle(Purpose.DEPOSITOR, id, algorithms, random=random, secrets=(DEDUP_SECRET,))
+
+
+def new_reader_key(id: str, random: Random) -> KeyBundle:
+    """A reader's report key and one-time unsealing key: for one warrant."""
+    return new_bundle(Purpose.READER, id, (ED25519, X_WING), random=random)
+
+
+def new_vault_key(id: str, random: Random) -> KeyBundle:
+    """A vault's log key, seat key and the two cosigning keys, in this order."""
+    algorithms = (ED25519, X_WING, ED25519, ML_DSA_44)
+    return new_bundle(Purpose.VAULT, id, algorithms, random=random)
