@@ -1,0 +1,39 @@
+"""Fuzz target: a receipt's bytes.
+
+Invariant: any bytes either decode to a value that encodes to the same bytes, or are refused with
+an `ExclaveError`.
+
+Run by `make fuzz`; with file names as arguments it replays those files without the fuzzer.
+"""
+
+import sys
+from pathlib import Path
+
+from exclave.errors import ExclaveError
+from exclave.ledger.receipt import parse_receipt
+
+
+def check_receipt(data: bytes) -> None:
+    """Raise AssertionError if the invariant does not hold for these bytes."""
+    try:
+        value = parse_receipt(data)
+    except ExclaveError:
+        return
+    assert value.encode() == data
+
+
+def main() -> None:
+    """Fuzz, or replay files."""
+    files = [Path(name) for name in sys.argv[1:] if Path(name).is_file()]
+    for path in files:
+        check_receipt(path.read_bytes())
+    if not files:
+        import atheris
+
+        atheris.instrument_all()
+        atheris.Setup(sys.argv, check_receipt)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

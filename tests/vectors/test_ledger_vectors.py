@@ -1,0 +1,131 @@
+"""The ledger's vectors, ours and published ones, through our readers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exclave.errors import ExclaveError
+from exclave.ledger.checkpoint import open_checkpoint
+from exclave.ledger.consistency import verify_consistency
+from exclave.ledger.entry import parse_entry
+from exclave.ledger.note import parse_note, parse_vkey, verify_note
+from exclave.ledger.receipt import parse_receipt, verify_receipt
+from exclave.ledger.tiles import TileReader, TreeEdge, grow, load_edge, parse_tile_path
+from exclave.merkle import leaf_hash
+
+FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "ledger"
+CASES = sorted(FOLDER.glob("*.json"))
+Fields = dict[str, Any]
+
+
+def run_entry(case: Fields) -> Fields:
+    entry = parse_entry(case["entry"].encode())
+    assert entry.encode() == case["entry"].encode()
+    return {"size": entry.size}
+
+
+def run_checkpoint(case: Fields) -> Fields:
+    data = case["checkpoint"].encode()
+    checkpoint = open_checkpoint(data, parse_vkey(case["vkey"]))
+    assert parse_note(data).encode() == data
+    return {"size": checkpoint.size}
+
+
+def run_receipt(case: Fields) -> Fields:
+    receipt = parse_receipt(case["receipt"].encode())
+    entry = verify_receipt(receipt, parse_vkey(case["vkey"]))
+    assert receipt.encode() == case["receipt"].encode()
+    return {"size": entry.size}
+
+
+def run_consistency(case: Fields) -> Fields:
+    verify_consistency(
+        old_size=case["old"],
+        old_root=bytes.fromhex(case["old_root"]),
+        new_size=case["new"],
+        new_root=bytes.fromhex(case["new_root"]),
+        proof=[bytes.fromhex(digest) for digest in case["proof"]],
+    )
+    return {}
+
+
+def run_path(case: Fields) -> Fields:
+    tile = parse_tile_path(case["path"])
+    assert tile.path() == case["path"]
+    return {"level": tile.level, "index": tile.index, "width": tile.width}
+
+
+def run_growth(case: Fields) -> Fields:
+    edge, files = grow(TreeEdge(), [entry.encode() for entry in case["entries"]])
+    hashes = {file.tile.path(): leaf_hash(file.data).hex() for file in files}
+    return {"root": edge.root().hex(), "files": hashes}
+
+
+RUN: dict[str, Callable[[Fields], Fields]] = {
+    "entry": run_entry,
+    "checkpoint": run_checkpoint,
+    "receipt": run_receipt,
+    "consistency": run_consistency,
+    "path": run_path,
+    "growth": run_growth,
+}
+
+
+def test_vectors_of_every_kind_are_there() -> None:
+    assert {path.stem.split("-")[0] for path in CASES} == set(RUN)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_vector(path: Path) -> None:
+    case = json.loads(path.read_text(encoding="utf-8"))
+    assert case["case"] == path.stem
+    run = RUN[path.stem.split("-")[0]]
+    if "fails" in case:
+        with pytest.raises(ExclaveError) as caught:
+            run(case)
+        assert type(caught.value).__name__ == case["fails"]
+    else:
+        assert run(case) == case["expect"]
+
+
+def published(name: str) -> Fields:
+    fields: Fields = json.loads((FOLDER / "published" / name).read_text(encoding="utf-8"))
+    assert fields["source"]
+    return fields
+
+
+def test_note_of_the_c2sp_specification() -> None:
+    fields = published("signed-note.json")
+    verifier = parse_vkey(fields["vkey"])
+    assert verifier.vkey() == fields["vkey"]
+    note = parse_note(fields["note"].encode())
+    assert verify_note(note, [verifier]) == (verifier,)
+    assert note.encode() == fields["note"].encode()
+
+
+def test_log_of_tessera() -> None:
+    fields = published("tessera-log.json")
+    log = parse_vkey(fields["vkey"])
+    tiles = {path: bytes.fromhex(data) for path, data in fields["tiles"].items()}
+    assert all(parse_tile_path(path).path() == path for path in tiles)
+    states = [open_checkpoint(note.encode(), log) for note in fields["checkpoints"].values()]
+    assert len(states) == 16
+    last = TileReader(max(state.size for state in states), tiles.get)
+    edge = TreeEdge()
+    for state in sorted(states, key=lambda state: state.size):
+        if state.size == 0:
+            continue
+        assert load_edge(state.size, tiles.get).root() == state.root
+        edge, files = grow(edge, [last.entry(n) for n in range(edge.size, state.size)])
+        assert edge.root() == state.root
+        assert all(tiles[file.tile.path()] == file.data for file in files)
+        verify_consistency(
+            old_size=state.size,
+            old_root=state.root,
+            new_size=last.size,
+            new_root=last.root(),
+            proof=last.consistency_proof(state.size),
+        )
