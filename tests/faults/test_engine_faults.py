@@ -185,6 +185,15 @@ def test_objects_are_read_only_files(engine: FileEngine) -> None:
     assert engine.path_of(KEY).stat().st_mode & 0o777 == 0o444
 
 
+def test_a_folder_that_cannot_be_read_is_not_empty(
+    engine: FileEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_object(engine, KEY, [b"body"])
+    monkeypatch.setattr(os, "scandir", fail(errno.EIO))
+    with pytest.raises(StorageFailed):
+        list(engine.keys("bodies/"))
+
+
 def test_single_files(tmp_path: Path) -> None:
     final = tmp_path / "file"
     write_new_file(final, [b"a", b"b"])

@@ -106,7 +106,7 @@ class FileEngine:
             if (self._folder / ENROLMENT_KEY).is_file():
                 yield ENROLMENT_KEY
         elif start.split("/", maxsplit=1)[0] in _TOPS:
-            for folder, _, names in os.walk(self._folder / start):
+            for folder, _, names in os.walk(self._folder / start, onerror=_refuse):
                 below = Path(folder).relative_to(self._folder).as_posix()
                 yield from (f"{below}/{name}" for name in names)
 
@@ -174,6 +174,12 @@ def _check_key(key: ObjectKey) -> None:
         check_head_key(key)
     else:
         check_object_key(key)
+
+
+def _refuse(error: OSError) -> None:
+    # os.walk would pass over a folder that cannot be read: a list that is short without a word.
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _read(descriptor: int, length: int | None) -> bytes:

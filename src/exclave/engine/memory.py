@@ -88,7 +88,7 @@ class MemoryEngine:
 
     def free_bytes(self) -> int:
         """See `Engine`."""
-        return self._capacity - sum(len(data) for data in self._seen.values())
+        return self._capacity - sum(len(data) for data in list(self._seen.values()))
 
     def commit_object(self, key: ObjectKey, data: bytes, age: int) -> bool:
         """What a writer's commit does; `age` is that of the writer."""
