@@ -5,8 +5,8 @@ cover is not in the log: a crash in between leaves tiles beyond it, which the ne
 
 Rules
 - Every write is durable before the next one starts; the checkpoint is published after all of them.
-- After a failed write the log reads itself again before it goes on, and makes the checkpoint that it
-  finds durable first, so that nothing published is lost to a power cut.
+- After a failed write the log reads itself again before it goes on, and makes the checkpoint that
+  it finds durable first, so that nothing published is lost to a power cut.
 - It never gets shorter: a checkpoint smaller than one published in this run stops it.
 - Callers hold the mission's lock; the log has none.
 """

@@ -13,10 +13,11 @@ from typing import Final
 from exclave.authority.charter import NotInCharter, parse_charter
 from exclave.authority.charter_chain import ChainBroken, verify_successor
 from exclave.authority.charter_parts import RoleName
-from exclave.authority.envelope import Envelope, Kind, parse_envelope, payload_object
-from exclave.authority.persons import require_keys, signed_persons
-from exclave.authority.record import verify_record
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.persons import signed_persons
+from exclave.authority.record import parse_record, verify_record
 from exclave.authority.record_chain import AncestorMissing, live_set
+from exclave.authority.supplement import verify_supplement
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import format_time
 from exclave.errors import AuthorityError
@@ -119,23 +120,20 @@ def _more_signatures(mission: Mission, envelope: Envelope) -> None:
 
 
 def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
-    fields = payload_object(envelope, Kind.SUPPLEMENT).fields("kind", "mission", "seat", "shards")
-    if fields["mission"].hex(32) != mission.mission:
-        raise refused("conflict", "supplement: made for another mission")
-    number = fields["seat"].integer(1, 255)
-    seat = next((s for s in mission.fold.chain.newest.seats if s.seat == number), None)
-    if seat is None:
-        raise refused("signature", f"supplement: the charter has no seat {number}")
-    require_keys(envelope, [seat.log_key], party=f"seat {number}")
+    verify_supplement(envelope, mission.fold.chain.newest)
     _log(mission, EntryType.SUPPLEMENT, envelope, data)
 
 
 def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     chain, index = mission.fold.chain, mission.index
-    try:
-        record = verify_record(envelope, chain, seat=mission.seat)
-    except NotInCharter as error:
-        raise refused("charter-gap", error.message, hint="hand in the charter first") from error
+    named = parse_record(envelope)
+    if named.mission != mission.mission:
+        raise refused("conflict", "record: made for another mission")
+    if named.charter not in chain.hashes:
+        raise refused(
+            "charter-gap", "record: its charter is not here", hint="hand in the charter first"
+        )
+    record = verify_record(envelope, chain, seat=mission.seat)
     charter = chain.find(record.charter)
     depositor = charter.depositor(record.depositor)
     other = index.of_deposit(record.deposit)

@@ -1,0 +1,187 @@
+"""The data listener's own verbs: shards in from depositors and vaults, out to readers.
+
+Each request is authorised anew from the identity that issued the client's leaf and the state of
+the mission at that moment (spec/vault-http.md 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from aiohttp import web
+
+from exclave.ids import ShardRoot, StatementHash
+from exclave.vault.handlers_public import read_hash
+from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
+from exclave.vault.identity import identity_hash
+from exclave.vault.intake import Intake
+from exclave.vault.interface import VaultRefused
+from exclave.vault.mission import Mission
+from exclave.vault.problems import refused
+from exclave.vault.rules import Party, PartyKind, check_room, find_party, require_kind
+from exclave.vault.storage import shard_key
+from exclave.vault.wire import write_missing
+
+__all__ = ["add_data_routes"]
+
+_BATCH: Final = 2**20
+"""Bytes handed to a worker thread at once: large enough that the hand-over costs nothing."""
+
+
+def add_data_routes(app: web.Application, hosting: Hosting) -> None:
+    """The verbs of section 3."""
+    handlers = _Data(hosting)
+    app.router.add_put("/v1/{mission}/shards/{hash}", handlers.put_shard)
+    app.router.add_put("/v1/{mission}/sealed-shards/{hash}", handlers.put_sealed_shard)
+    app.router.add_get("/v1/{mission}/shards/{hash}", handlers.get_shard, allow_head=False)
+    app.router.add_get("/v1/{mission}/missing/{hash}", handlers.missing, allow_head=False)
+
+
+class _Data:
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+
+    async def put_shard(self, request: web.Request) -> web.Response:
+        return await self._put(request, sealed=False)
+
+    async def put_sealed_shard(self, request: web.Request) -> web.Response:
+        return await self._put(request, sealed=True)
+
+    async def get_shard(self, request: web.Request) -> web.StreamResponse:
+        hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))
+        identity = self._hosting.identity(request)
+        party = await self._hosting.run(_party, hosted, identity)
+        require_kind(party, PartyKind.READER)
+        await self._hosting.run(hosted.reading.check, identity, root)
+        return await self._send(request, hosted.mission, root)
+
+    async def missing(self, request: web.Request) -> web.Response:
+        hosted, statement = self._hosting.hosted(request), StatementHash(read_hash(request))
+        party = await self._hosting.run(_party, hosted, self._hosting.identity(request))
+        require_kind(party, PartyKind.DEPOSITOR)
+        roots = await self._hosting.run(_missing, hosted.mission, statement)
+        return web.Response(body=write_missing(roots), content_type=JSON_TYPE)
+
+    async def _put(self, request: web.Request, *, sealed: bool) -> web.Response:
+        hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))
+        identity = self._hosting.identity(request)
+        try:
+            party = await self._hosting.run(_party, hosted, identity)
+            require_kind(party, PartyKind.DEPOSITOR, PartyKind.VAULT)
+            name = f"uploads of {identity_hash(identity).hex()}"
+            with self._hosting.slot(name, self._hosting.limits.uploads_per_peer):
+                new = await self._store(request, hosted.mission, root, sealed=sealed)
+        except VaultRefused:
+            await self._drain(request)
+            raise
+        if new:
+            await hosted.tell()
+        return web.Response(status=201 if new else 200)
+
+    async def _store(
+        self, request: web.Request, mission: Mission, root: ShardRoot, *, sealed: bool
+    ) -> bool:
+        length = request.content_length
+        if length is None:
+            raise refused("malformed", "upload: expected a Content-Length, got none")
+        if length > self._hosting.limits.shard_bytes:
+            raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
+        if await self._hosting.run(_has_shard, mission, root):
+            await self._drain(request)
+            return False
+        usage = await self._hosting.run(mission.reserve_room, length)
+        try:
+            named = await self._hosting.run(_is_named, mission, root)
+            check_room(length, named=named, charter=mission.charter(), usage=usage)
+            intake = await self._hosting.run(lambda: Intake(mission, root, sealed=sealed))
+            return await self._receive(request, intake)
+        finally:
+            mission.release_room(length)
+
+    async def _receive(self, request: web.Request, intake: Intake) -> bool:
+        """Read the next batch while the one before is hashed and written."""
+        at_work: asyncio.Future[None] | None = None
+        batch: list[bytes] = []
+        size = 0
+        try:
+            limit = self._hosting.limits.shard_bytes
+            async for piece in self._hosting.pieces(request, limit):
+                batch.append(piece)
+                size += len(piece)
+                if size >= _BATCH:
+                    if at_work is not None:
+                        await at_work
+                    at_work = asyncio.ensure_future(self._hosting.run(intake.feed, batch))
+                    batch, size = [], 0
+            if at_work is not None:
+                await at_work
+            await self._hosting.run(intake.feed, batch)
+            return await asyncio.shield(self._hosting.run(intake.finish))
+        finally:
+            if at_work is not None:
+                await asyncio.gather(at_work, return_exceptions=True)
+            await asyncio.shield(self._hosting.run(intake.abort))
+
+    async def _drain(self, request: web.Request) -> None:
+        # A peer that is still sending would never see the answer if the line were cut now.
+        with contextlib.suppress(VaultRefused, ConnectionError):
+            async for _ in self._hosting.pieces(request, self._hosting.limits.shard_bytes):
+                pass
+
+    async def _send(
+        self, request: web.Request, mission: Mission, root: ShardRoot
+    ) -> web.StreamResponse:
+        key = shard_key(root)
+        if not await self._hosting.run(_has_shard, mission, root):
+            raise refused("not-found", f"shard {root.hex()[:16]}: not here")
+        size = await self._hosting.run(mission.store.size, key)
+        start, stop, partial = _range(request, size)
+        answer = web.StreamResponse(status=206 if partial else 200)
+        answer.content_type = "application/octet-stream"
+        answer.content_length = stop - start
+        if partial:
+            answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        await answer.prepare(request)
+        for at in range(start, stop, _BATCH):
+            piece = await self._hosting.run(mission.store.get, key, at, min(_BATCH, stop - at))
+            async with asyncio.timeout(self._hosting.limits.idle_seconds):
+                await answer.write(piece)
+        await answer.write_eof()
+        return answer
+
+
+def _party(hosted: Hosted, identity: bytes) -> Party:
+    mission = hosted.mission
+    with mission.lock:
+        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released()]
+        return find_party(identity, mission.charter(), readers)
+
+
+def _has_shard(mission: Mission, root: ShardRoot) -> bool:
+    with mission.lock:
+        return mission.index.has_shard(root)
+
+
+def _is_named(mission: Mission, root: ShardRoot) -> bool:
+    with mission.lock:
+        return mission.index.is_named(root)
+
+
+def _missing(mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
+    with mission.lock:
+        if mission.index.record(statement) is None:
+            raise refused("not-found", f"record {statement.hex()[:16]}: not here")
+        return mission.index.missing(statement)
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
+    try:
+        wanted = request.http_range
+        start, stop, _ = wanted.indices(size)
+    except ValueError as error:
+        raise refused("malformed", "range: expected bytes=first-last") from error
+    if not 0 <= start < stop:
+        raise refused("malformed", "range: outside the shard")
+    return start, stop, (start, stop) != (0, size)

@@ -1,0 +1,196 @@
+"""What the handlers of both listeners share: missions, limits, peers and worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from exclave.errors import ExclaveError
+from exclave.ids import MissionId
+from exclave.vault.config import Limits
+from exclave.vault.identity import IdentityUnknown, identity_hash, issuing_anchor
+from exclave.vault.interface import VaultRefused
+from exclave.vault.mission import Mission
+from exclave.vault.problems import CONTENT_TYPE, as_refusal, problem_document, refused
+from exclave.vault.reading import ReadingList
+from exclave.vault.refusals import ANONYMOUS, Refusals
+
+__all__ = ["JSON_TYPE", "Hosted", "Hosting", "problem_middleware"]
+
+T = TypeVar("T")
+JSON_TYPE: Final = "application/json"
+_LOG = logging.getLogger(__name__)
+_SLOWEST: Final = 16 * 1024
+"""Bytes a second below which a body is given up: else a thousand trickling peers hold us."""
+_KNOWN_LEAVES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosted:
+    """A mission and what belongs to it while the vault serves."""
+
+    mission: Mission
+    reading: ReadingList
+    refusals: Refusals
+    changed: asyncio.Condition  # told when a statement was logged: wakes mirroring and anchors
+
+    @classmethod
+    def of(cls, mission: Mission) -> Hosted:
+        """Ready to be served."""
+        return cls(
+            mission=mission,
+            reading=ReadingList(mission),
+            refusals=Refusals(mission.mission, mission.clock),
+            changed=asyncio.Condition(),
+        )
+
+    async def news(self, seen: int) -> None:
+        """Wait until the log has more than `seen` entries."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.mission.log.size > seen)
+
+    async def tell(self) -> None:
+        """The log may have grown."""
+        async with self.changed:
+            self.changed.notify_all()
+
+
+@dataclass(kw_only=True)
+class Hosting:
+    """State of a running vault."""
+
+    missions: Mapping[MissionId, Hosted]
+    limits: Limits
+    software: str
+    workers: ThreadPoolExecutor
+    busy: Counter[str] = field(default_factory=Counter)
+    leaves: dict[bytes, bytes] = field(default_factory=dict)
+
+    def hosted(self, request: web.Request) -> Hosted:
+        """The mission that a path names; refused with `unknown-mission`."""
+        text = request.match_info["mission"]
+        try:
+            return self.missions[MissionId(bytes.fromhex(text))]
+        except (KeyError, ValueError) as error:
+            raise refused("unknown-mission", "this vault holds no such mission") from error
+
+    async def run(self, call: Callable[..., T], *values: object) -> T:
+        """A blocking call in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, call, *values)
+
+    def identity(self, request: web.Request) -> bytes:
+        """The pinned identity behind a connection of the data listener."""
+        connection = request.get_extra_info("ssl_object")
+        leaf = connection.getpeercert(True) if connection is not None else None
+        if leaf is None:
+            raise refused("identity", "expected a client certificate, got none")
+        known = self.leaves.get(leaf)
+        if known is None:
+            anchors = {a for hosted in self.missions.values() for a in hosted.mission.anchors()}
+            try:
+                known = issuing_anchor(leaf, anchors)
+            except IdentityUnknown as error:
+                raise refused("identity", error.message) from error
+            if len(self.leaves) >= _KNOWN_LEAVES:
+                self.leaves.clear()
+            self.leaves[leaf] = known
+        return known
+
+    def peer(self, request: web.Request) -> str:
+        """How refusals name a peer."""
+        connection = request.get_extra_info("ssl_object")
+        if connection is None or connection.getpeercert(True) is None:
+            return ANONYMOUS
+        try:
+            return identity_hash(self.identity(request)).hex()
+        except VaultRefused:
+            return ANONYMOUS
+
+    @contextmanager
+    def slot(self, name: str, most: int) -> Iterator[None]:
+        """One of `most` things that a peer may do at once; refused with `rate`."""
+        if self.busy[name] >= most:
+            raise refused("rate", f"expected at most {most} requests at once, got more")
+        self.busy[name] += 1
+        try:
+            yield
+        finally:
+            self.busy[name] -= 1
+            if not self.busy[name]:
+                del self.busy[name]
+
+    async def pieces(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
+        """A request's body; gives up a peer that is too slow or sends too much."""
+        length = request.content_length
+        if length is not None and length > most:
+            raise refused("too-large", f"body: expected at most {most} bytes, got {length}")
+        taken = 0
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.idle_seconds + (length or most) / _SLOWEST
+        while True:
+            wait = min(self.limits.idle_seconds, max(0.0, deadline - loop.time()))
+            try:
+                async with asyncio.timeout(wait):
+                    piece = await request.content.readany()
+            except TimeoutError as error:
+                raise refused("rate", "body: came too slowly") from error
+            if not piece:
+                return
+            taken += len(piece)
+            if taken > most:
+                raise refused("too-large", f"body: expected at most {most} bytes, got more")
+            yield piece
+
+
+def problem_middleware(
+    hosting: Hosting,
+) -> Callable[[web.Request, Callable[..., object]], object]:
+    """Turns errors into problem documents and counts refusals."""
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[[web.Request], object]
+    ) -> web.StreamResponse:
+        peer = hosting.peer(request)
+        name = peer if peer != ANONYMOUS else f"address {request.remote}"
+        try:
+            with hosting.slot(name, hosting.limits.requests_per_peer):
+                return await handler(request)  # type: ignore[misc,no-any-return]
+        except web.HTTPException as error:
+            answer = _http_refusal(error)
+        except ExclaveError as error:
+            answer = as_refusal(error)
+            if answer.cause == "unavailable":
+                _LOG.error("%s %s: %s", request.method, request.path, error.message)
+        except OSError as error:
+            _LOG.error("%s %s: %s", request.method, request.path, type(error).__name__)
+            answer = refused("unavailable", "the vault cannot answer now")
+        _count(hosting, request, peer, answer)
+        return web.Response(
+            status=answer.status, body=problem_document(answer), content_type=CONTENT_TYPE
+        )
+
+    return middleware
+
+
+def _http_refusal(error: web.HTTPException) -> VaultRefused:
+    causes = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+    cause = causes.get(error.status, "malformed")
+    return refused(cause, f"request: {error.reason}")
+
+
+def _count(hosting: Hosting, request: web.Request, peer: str, answer: VaultRefused) -> None:
+    try:
+        hosted = hosting.missions.get(MissionId(bytes.fromhex(request.match_info["mission"])))
+    except (KeyError, ValueError):
+        return
+    if hosted is not None and answer.cause not in {"not-found", "unavailable"}:
+        hosted.refusals.count(peer, answer.cause)

@@ -1,0 +1,225 @@
+"""A running vault: two listeners, its background tasks, its orderly end.
+
+Joins the parts; decides nothing. `serve` prints one line of JSON with the bound addresses when
+both listeners accept, which whoever started it may wait for, and returns after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from aiohttp import web
+
+from exclave import __version__
+from exclave.clock import Clock
+from exclave.errors import ConfigurationError, ExclaveError
+from exclave.vault.addresses import Address, check_bind, parse_address
+from exclave.vault.client import HttpVault
+from exclave.vault.config import VaultConfig
+from exclave.vault.handlers_data import add_data_routes
+from exclave.vault.handlers_public import add_public_routes
+from exclave.vault.hosting import Hosted, Hosting, problem_middleware
+from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.mirror import mirror_to
+from exclave.vault.mission import Mission
+from exclave.vault.rules import fellow_addresses
+from exclave.vault.tls import add_anchors, server_context, use_leaf
+
+__all__ = ["VaultServer", "serve"]
+
+_LOG = logging.getLogger(__name__)
+_RENEW_SECONDS: Final = 24 * 3600
+_HOUSEKEEPING_SECONDS: Final = 30
+_HANDSHAKE_SECONDS: Final = 15
+_STOP_SECONDS: Final = 10
+
+
+class VaultServer:
+    """Serves missions until stopped; use as `async with`."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        missions: Sequence[Mission],
+        config: VaultConfig,
+        clock: Clock,
+        mirror: bool = True,
+    ) -> None:
+        self._identity = identity
+        self._config = config
+        self._clock = clock
+        self._mirror = mirror
+        self._hosting = Hosting(
+            missions={mission.mission: Hosted.of(mission) for mission in missions},
+            limits=config.limits,
+            software=f"exclave {__version__}",
+            workers=ThreadPoolExecutor(max_workers=8, thread_name_prefix="vault"),
+        )
+        self._runners: list[web.AppRunner] = []
+        self._servers: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.data: Address | None = None
+        self.public: Address | None = None
+
+    async def __aenter__(self) -> VaultServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bind both listeners; returns when they accept."""
+        leaf = issue_leaf(self._identity, server=True, now=self._clock())
+        anchors = {a for h in self._hosted() for a in h.mission.anchors()}
+        data, public = server_context(leaf, anchors), server_context(leaf, None)
+        self.data = await self._listen(parse_address(self._config.data), data, data=True)
+        self.public = await self._listen(parse_address(self._config.public), public, data=False)
+        self._spawn(self._renew([data, public]))
+        self._spawn(self._housekeeping())
+        for hosted in self._hosted():
+            self._spawn(self._follow(hosted, data))
+
+    async def stop(self) -> None:
+        """Take no more connections, let running requests end, keep the indexes."""
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for runner in self._runners:
+            await runner.cleanup()
+        for hosted in self._hosted():
+            await self._hosting.run(hosted.mission.close)
+        self._hosting.workers.shutdown(wait=True)
+
+    def _hosted(self) -> list[Hosted]:
+        return list(self._hosting.missions.values())
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
+        check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
+        app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
+        add_public_routes(app, self._hosting)
+        if data:
+            add_data_routes(app, self._hosting)
+        runner = web.AppRunner(
+            app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=_STOP_SECONDS,
+            keepalive_timeout=float(self._config.limits.idle_seconds),
+            read_bufsize=2**18,
+            max_line_size=4096,
+            max_field_size=4096,
+            lingering_time=float(_STOP_SECONDS),
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        assert runner.server is not None
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                runner.server,
+                address.host,
+                address.port,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                backlog=128,
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"listener {address}: cannot be bound: {error.strerror}"
+            ) from error
+        self._servers.append(server)
+        bound: socket.socket = server.sockets[0]
+        return Address(address.host, int(bound.getsockname()[1]))
+
+    async def _renew(self, contexts: list[ssl.SSLContext]) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            leaf = issue_leaf(self._identity, server=True, now=self._clock())
+            for context in contexts:
+                use_leaf(context, leaf)
+
+    async def _housekeeping(self) -> None:
+        """Keeps service time, and logs the refusals of hours that are over."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            for hosted in self._hosted():
+                try:
+                    await self._hosting.run(_keep, hosted)
+                except ExclaveError as error:
+                    _LOG.error("housekeeping: %s", error.message)
+
+    async def _follow(self, hosted: Hosted, context: ssl.SSLContext) -> None:
+        """Trust new identities and mirror to new fellows as the log brings them."""
+        fellows: dict[tuple[int, bytes, tuple[str, ...]], asyncio.Task[None]] = {}
+        try:
+            while True:
+                size = hosted.mission.log.size
+                add_anchors(context, await self._hosting.run(hosted.mission.anchors))
+                charter = hosted.mission.charter()
+                wanted = fellow_addresses(charter, hosted.mission.seat) if self._mirror else {}
+                for seat, (identity, addresses) in wanted.items():
+                    key = (int(seat), identity, addresses)
+                    if key not in fellows and addresses:
+                        client = HttpVault(
+                            mission=hosted.mission.mission,
+                            seat=seat,
+                            anchor=identity,
+                            public=parse_address(addresses[0]),
+                            clock=self._clock,
+                        )
+                        fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
+                await hosted.news(size)
+        finally:
+            for task in fellows.values():
+                task.cancel()
+            await asyncio.gather(*fellows.values(), return_exceptions=True)
+
+    async def _mirror_to(self, hosted: Hosted, client: HttpVault) -> None:
+        async with client:
+            await mirror_to(self._hosting, hosted, client)
+
+
+def _keep(hosted: Hosted) -> None:
+    mission = hosted.mission
+    mission.service.keep()
+    addition = hosted.refusals.due()
+    if addition is not None:
+        with mission.lock:
+            mission.append([addition])
+
+
+async def _serve(server: VaultServer) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with server:
+        ready = {"data": str(server.data), "public": str(server.public), "tls": ssl.OPENSSL_VERSION}
+        # The one line that is for programs: whoever started this vault waits for it.
+        print(json.dumps({"ready": ready}), flush=True)  # noqa: T201
+        await ended.wait()
+
+
+def serve(server: VaultServer) -> None:
+    """Serve until SIGTERM or SIGINT; under uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_serve(server))
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(server))
