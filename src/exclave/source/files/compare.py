@@ -1,0 +1,210 @@
+"""Compares a restored folder with its tree: every byte and attribute, nothing more, nothing less.
+
+Expected values come from the manifest's entries, whose root is checked first. Numeric owners are
+compared as root only, since nobody else can set them. Access and change times are not kept.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from exclave.archive.filetree import FileEntry, FileType, decode_entries, tree_root
+from exclave.archive.manifest import Register
+from exclave.archive.objects import FilesTree
+from exclave.errors import MalformedData
+from exclave.source.files.errors import TreeUnwritable, shown
+from exclave.source.files.folder import FOLDER_FLAGS, open_folder, opened_parent, read_xattrs
+from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
+
+__all__ = ["compare_tree"]
+
+_PIECE: Final = 1024 * 1024
+_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_MODES: Final = {
+    FileType.REGULAR: stat.S_IFREG,
+    FileType.FOLDER: stat.S_IFDIR,
+    FileType.SYMLINK: stat.S_IFLNK,
+    FileType.FIFO: stat.S_IFIFO,
+}
+
+
+def compare_tree(
+    folder: Path,
+    register: Register,
+    supply: ArchiveSupply,
+    progress: Progress,
+    only: tuple[bytes, ...],
+) -> Compared:
+    """Compare all trees of a register, or only the named paths and what lies below them."""
+    try:
+        root = os.open(folder, FOLDER_FLAGS)
+    except OSError as error:
+        raise TreeUnwritable(
+            f"{folder}: expected a restored folder, got: {error.strerror}"
+        ) from error
+    left_out = ["access and change times"]
+    if os.geteuid() != 0:
+        left_out.append("owners and groups: only root can restore them")
+    if only:
+        left_out.append("everything but the named paths")
+    try:
+        run = _TreeComparison(root, register.id, only)
+        for tree in register.objects:
+            if isinstance(tree, FilesTree):
+                run.compare(tree, supply, progress)
+    finally:
+        os.close(root)
+    return Compared(
+        rows=0,
+        files=run.files,
+        objects=run.objects,
+        differences=tuple(run.differences),
+        not_compared=tuple(left_out),
+    )
+
+
+class _TreeComparison:
+    """One comparison; collects what differs."""
+
+    def __init__(self, root: int, register: str, only: tuple[bytes, ...]) -> None:
+        self._root = root
+        self._register = register
+        self._only = only
+        self.differences: list[Difference] = []
+        self.files = 0
+        self.objects = 0
+
+    def compare(self, tree: FilesTree, supply: ArchiveSupply, progress: Progress) -> None:
+        """Compare one tree with what stands in the folder."""
+
+        def entries() -> Iterator[FileEntry]:
+            return decode_entries(supply.read_stream(tree.entries))
+
+        try:
+            if tree_root(entries()) != tree.tree_root:
+                self._differs(b"", "stored entries are not those that were fingerprinted")
+        except MalformedData as error:
+            self._differs(b"", error.message)
+            return
+        expected = set()
+        for entry in entries():
+            if self._chosen(entry.path):
+                expected.add(entry.path)
+                self._entry(entry)
+                self.objects += 1
+                progress(tree.name, 1, entry.size)
+        for path in self._standing(b""):
+            if path not in expected and self._chosen(path):
+                self._differs(path, "added")
+
+    def _chosen(self, path: bytes) -> bool:
+        if not self._only:
+            return True
+        return any(path == name or path.startswith(name + b"/") for name in self._only)
+
+    def _differs(self, path: bytes, what: str, expected: object = "", got: object = "") -> None:
+        self.differences.append(
+            Difference(
+                register=self._register,
+                subject=shown(path),
+                what=what,
+                expected=str(expected),
+                got=str(got),
+            )
+        )
+
+    def _entry(self, entry: FileEntry) -> None:
+        try:
+            if not entry.path:
+                self._attributes(entry, os.fstat(self._root), self._root)
+                return
+            with opened_parent(self._root, entry.path) as (parent, name):
+                self._at(parent, name, entry)
+        except (FileNotFoundError, NotADirectoryError):
+            self._differs(entry.path, "missing")
+        except OSError as error:
+            self._differs(entry.path, "unreadable", got=error.strerror)
+
+    def _at(self, parent: int, name: bytes, entry: FileEntry) -> None:
+        facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if entry.type is FileType.HARDLINK:
+            self._hard_link(entry, facts)
+            return
+        if stat.S_IFMT(facts.st_mode) != _MODES[entry.type]:
+            self._differs(entry.path, "another type of file", entry.type.name.lower())
+            return
+        if entry.type is FileType.SYMLINK:
+            target = os.readlink(name, dir_fd=parent)
+            if target != entry.target:
+                self._differs(entry.path, "link differs", shown(entry.target), shown(target))
+            self._attributes(entry, facts, None)
+        elif entry.type is FileType.FIFO:
+            self._attributes(entry, facts, None)
+        else:
+            descriptor = os.open(name, _READ_FLAGS, dir_fd=parent)
+            try:
+                if entry.type is FileType.REGULAR:
+                    self._content(entry, descriptor)
+                self._attributes(entry, os.fstat(descriptor), descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _hard_link(self, entry: FileEntry, facts: os.stat_result) -> None:
+        with opened_parent(self._root, entry.target) as (folder, first):
+            origin = os.stat(first, dir_fd=folder, follow_symlinks=False)
+        if (origin.st_dev, origin.st_ino) != (facts.st_dev, facts.st_ino):
+            self._differs(entry.path, "not the same file as", shown(entry.target))
+
+    def _content(self, entry: FileEntry, descriptor: int) -> None:
+        digest = blake3()
+        size = 0
+        while piece := os.pread(descriptor, _PIECE, size):
+            digest.update(piece)
+            size += len(piece)
+        self.files += 1
+        if size != entry.size:
+            self._differs(entry.path, "size differs", entry.size, size)
+        elif digest.digest() != entry.blake3:
+            self._differs(entry.path, "content differs", entry.blake3.hex(), digest.hexdigest())
+
+    def _attributes(self, entry: FileEntry, facts: os.stat_result, descriptor: int | None) -> None:
+        mode = stat.S_IMODE(facts.st_mode)
+        # The mode of a symbolic link means nothing and cannot be set.
+        if entry.type is not FileType.SYMLINK and mode != entry.mode:
+            self._differs(entry.path, "mode differs", oct(entry.mode), oct(mode))
+        if facts.st_mtime_ns != entry.mtime:
+            self._differs(entry.path, "time differs", entry.mtime, facts.st_mtime_ns)
+        owners = (facts.st_uid, facts.st_gid)
+        if os.geteuid() == 0 and owners != (entry.uid, entry.gid):
+            self._differs(entry.path, "owner differs", (entry.uid, entry.gid), owners)
+        if descriptor is not None and read_xattrs(descriptor) != entry.xattrs:
+            names = b" ".join(name for name, _ in entry.xattrs)
+            self._differs(entry.path, "extended attributes differ", shown(names))
+
+    def _standing(self, folder: bytes) -> Iterator[bytes]:
+        waiting = [folder]
+        while waiting:
+            place = waiting.pop()
+            try:
+                descriptor = open_folder(self._root, place)
+            except OSError as error:
+                self._differs(place, "unreadable", got=error.strerror)
+                continue
+            try:
+                with os.scandir(descriptor) as listing:
+                    found = [
+                        (os.fsencode(e.name), e.is_dir(follow_symlinks=False)) for e in listing
+                    ]
+            finally:
+                os.close(descriptor)
+            for name, is_folder in found:
+                path = place + b"/" + name if place else name
+                yield path
+                if is_folder:
+                    waiting.append(path)

@@ -1,0 +1,108 @@
+"""Reaching into a tree without ever following a symbolic link.
+
+Every step is relative to an opened folder (openat with O_NOFOLLOW), so a link planted in place
+of a folder makes the step fail instead of leading out of the tree. All names are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from blake3 import blake3
+
+__all__ = [
+    "FOLDER_FLAGS",
+    "data_extents",
+    "hash_zeros",
+    "open_folder",
+    "opened_parent",
+    "read_xattrs",
+    "split",
+]
+
+FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ZEROS: Final = 1024 * 1024
+# Attributes that belong to the file's user; the system's are of this machine.
+_KEPT: Final = b"user."
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """A relative path as (folder, name)."""
+    folder, _, name = path.rpartition(b"/")
+    return folder, name
+
+
+def open_folder(root: int, path: bytes) -> int:
+    """A descriptor of the folder at `path` below the opened `root`; raises `OSError`."""
+    current = os.dup(root)
+    for part in path.split(b"/") if path else ():
+        try:
+            following = os.open(part, FOLDER_FLAGS, dir_fd=current)
+        finally:
+            os.close(current)
+        current = following
+    return current
+
+
+@contextmanager
+def opened_parent(root: int, path: bytes) -> Iterator[tuple[int, bytes]]:
+    """The opened folder that holds `path`, and the last part of its name."""
+    folder, name = split(path)
+    descriptor = open_folder(root, folder)
+    try:
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def read_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The user's extended attributes, sorted; none where the file system has none."""
+    try:
+        names = sorted(map(os.fsencode, os.listxattr(descriptor)))
+        return tuple(
+            (name, os.getxattr(descriptor, name)) for name in names if name.startswith(_KEPT)
+        )
+    except OSError:
+        return ()
+
+
+def data_extents(descriptor: int, size: int) -> tuple[tuple[int, int], ...]:
+    """Where a file has data, as (offset, length); one extent where holes are not known."""
+    found: list[tuple[int, int]] = []
+    place = 0
+    while place < size:
+        try:
+            start = os.lseek(descriptor, place, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError:
+            if found or _is_hole(descriptor, place):
+                break
+            return ((0, size),)
+        end = min(end, size)
+        if start >= size:
+            break
+        if found and sum(found[-1]) == start:
+            found[-1] = (found[-1][0], end - found[-1][0])
+        else:
+            found.append((start, end - start))
+        place = end
+    return tuple(found)
+
+
+def _is_hole(descriptor: int, place: int) -> bool:
+    """Whether SEEK_DATA failed because there is no data after `place`, not for lack of support."""
+    try:
+        return os.lseek(descriptor, place, os.SEEK_HOLE) == place
+    except OSError:
+        return False
+
+
+def hash_zeros(digest: blake3, count: int) -> None:
+    """Feed a hole into a hash."""
+    while count > 0:
+        size = min(count, _ZEROS)
+        digest.update(bytes(size))
+        count -= size

@@ -1,0 +1,355 @@
+"""SQLite registers: one database file, captured while it is in use.
+
+A capture holds one read transaction: it checks the database, counts the rows and copies the
+pages as SQLite itself sees them, with what still stands in a write-ahead log. The copy lives in
+memory only (nothing unencrypted may touch the scratch folder), so the size is limited by
+`memory_limit`; a larger database is refused before anything is read.
+
+Rules
+- `integrity_check` must say "ok" in the same transaction; foreign keys that lead nowhere are a
+  note, since SQLite enforces them only for programs that ask for it.
+- A restore creates a new file and refuses leftovers of an old one: a journal beside it would be
+  replayed into the restored pages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+from blake3 import blake3
+
+from exclave.archive.manifest import Register
+from exclave.archive.objects import SqliteDatabase
+from exclave.errors import SourceError, TargetError, UsageError
+from exclave.source.interface import (
+    ArchiveSink,
+    ArchiveSupply,
+    Captured,
+    Compared,
+    Difference,
+    Progress,
+    StreamPurpose,
+)
+
+__all__ = [
+    "DatabaseCorrupt",
+    "DatabaseTooLarge",
+    "DatabaseUnreadable",
+    "FileExists",
+    "FileUnwritable",
+    "SqliteConfig",
+    "SqliteSource",
+    "SqliteTarget",
+]
+
+_PIECE: Final = 1024 * 1024
+_BESIDE: Final = ("-journal", "-wal", "-shm")
+_PART: Final = ".exclave-part"
+
+
+class DatabaseUnreadable(SourceError):
+    """The file is missing, locked for too long, or not a SQLite database."""
+
+
+class DatabaseCorrupt(SourceError):
+    """SQLite's own check finds damage."""
+
+
+class DatabaseTooLarge(SourceError):
+    """The database is larger than may be held in memory."""
+
+
+class FileExists(TargetError):
+    """The target file, or a journal of it, exists."""
+
+
+class FileUnwritable(TargetError):
+    """The target file cannot be written, or its name is not that of a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteConfig:
+    """Which file, and limits."""
+
+    file: Path
+    busy_timeout: float = 30.0  # seconds to wait for a writer
+    memory_limit: int = 512 * 1024 * 1024
+
+
+class SqliteSource:
+    """One SQLite database file."""
+
+    def __init__(self, config: SqliteConfig) -> None:
+        self._config = config
+
+    def check(self) -> Sequence[str]:
+        """Open the database and read from it; no warnings are known."""
+        with self._transaction() as connection:
+            self._refuse_large(connection)
+        return ()
+
+    def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
+        """Capture the database; see the module's rules."""
+        with self._transaction() as connection:
+            self._refuse_large(connection)
+            _refuse_damage(connection, self._config.file)
+            notes = _dangling(connection)
+            tables = _count_rows(connection)
+            data = connection.serialize("main")
+        stream = sink.open_stream(StreamPurpose.CONTENT, expected_size=len(data))
+        view = memoryview(data)
+        for start in range(0, len(data), _PIECE):
+            stream.write(view[start : start + _PIECE])
+        progress(self._config.file.name, sum(rows for _, rows in tables), len(data))
+        database = SqliteDatabase(
+            file=self._config.file.name,
+            blake3=blake3(data).digest(),
+            size=len(data),
+            tables=tables,
+            data=stream.finish(),
+        )
+        return Captured(
+            objects=(database,),
+            facts=(("sqlite", apsw.sqlite_lib_version()),),
+            notes=notes,
+            rows=sum(rows for _, rows in tables),
+            files=0,
+            bytes_read=len(data),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        """A read transaction that has taken its snapshot."""
+        try:
+            with _opened(self._config.file, self._config.busy_timeout) as connection:
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_schema")
+                yield connection
+        except (apsw.Error, OSError) as error:
+            raise DatabaseUnreadable(
+                f"{self._config.file}: expected a readable SQLite database, got: {error}"
+            ) from error
+
+    def _refuse_large(self, connection: apsw.Connection) -> None:
+        size = _number(connection, "PRAGMA page_count") * _number(connection, "PRAGMA page_size")
+        if size > self._config.memory_limit:
+            raise DatabaseTooLarge(
+                f"{self._config.file}: expected at most {self._config.memory_limit} bytes, "
+                f"got {size}",
+                hint="raise memory_limit, or capture a copy of the file as part of a file tree",
+            )
+
+
+class SqliteTarget:
+    """A folder into which a SQLite database is restored under its own name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def check_empty(self, register: Register) -> None:
+        """Raise `FileExists` unless neither the file nor a journal of it exists."""
+        for database in _databases(register, ()):
+            path = self._path(database)
+            for existing in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
+                if existing.is_symlink() or existing.exists():
+                    raise FileExists(f"{existing}: expected no file, got one")
+
+    def restore(
+        self,
+        register: Register,
+        supply: ArchiveSupply,
+        progress: Progress,
+        *,
+        only: Sequence[str] = (),
+    ) -> None:
+        """Write the file beside its place, then move it there; a later call begins anew."""
+        todo = _databases(register, only)
+        self.check_empty(register)
+        for database in todo:
+            path = self._path(database)
+            part = path.with_name(path.name + _PART)
+            try:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _write(part, database, supply, progress)
+                part.rename(path)
+                _sync_folder(self._folder)
+            except OSError as error:
+                raise FileUnwritable(
+                    f"{path}: expected to write the database, got: {error.strerror}"
+                ) from error
+
+    def compare(
+        self,
+        register: Register,
+        supply: ArchiveSupply,
+        progress: Progress,
+        *,
+        only: Sequence[str] = (),
+    ) -> Compared:
+        """Compare bytes, SQLite's own check and the number of rows of every table."""
+        del supply
+        differences: list[Difference] = []
+        rows = 0
+        databases = _databases(register, only)
+        for database in databases:
+            path = self._path(database)
+            try:
+                differences += _compare_bytes(register.id, database, path)
+                found = _compare_rows(register.id, database, path)
+            except (apsw.Error, OSError) as error:
+                found = [_difference(register.id, database, "unreadable", got=str(error))]
+            differences += found
+            rows += sum(count for _, count in database.tables)
+            progress(database.file, rows, database.size)
+        return Compared(
+            rows=rows,
+            files=len(databases),
+            objects=len(databases),
+            differences=tuple(differences),
+            not_compared=(),
+        )
+
+    def _path(self, database: SqliteDatabase) -> Path:
+        name = database.file
+        if name in ("", ".", "..") or "/" in name or "\x00" in name:
+            raise FileUnwritable(f"sqlite: expected the name of a file, got {name[:80]!r}")
+        return self._folder / name
+
+
+@contextmanager
+def _opened(
+    file: Path, busy_timeout: float, *, immutable: bool = False
+) -> Iterator[apsw.Connection]:
+    """A read-only connection; `immutable` touches no journal and needs no locks."""
+    uri = file.absolute().as_uri() + ("?immutable=1" if immutable else "")
+    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        connection.set_busy_timeout(round(busy_timeout * 1000))
+        # The schema is data: functions named in it must not act.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _number(connection: apsw.Connection, query: str) -> int:
+    return int(str(next(iter(connection.execute(query)))[0]))
+
+
+def _damage(connection: apsw.Connection) -> str | None:
+    said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+    return None if said == ["ok"] else "; ".join(said)[:500]
+
+
+def _refuse_damage(connection: apsw.Connection, file: Path) -> None:
+    damage = _damage(connection)
+    if damage is not None:
+        raise DatabaseCorrupt(
+            f"{file}: expected integrity_check to say ok, got: {damage}",
+            hint="repair the database with .recover, or restore an older deposit",
+        )
+
+
+def _dangling(connection: apsw.Connection) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for row in connection.execute("PRAGMA foreign_key_check"):
+        counts[str(row[0])] = counts.get(str(row[0]), 0) + 1
+    return tuple(
+        f"table {name}: {count} foreign keys lead nowhere" for name, count in sorted(counts.items())
+    )
+
+
+def _count_rows(connection: apsw.Connection) -> tuple[tuple[str, int], ...]:
+    names = [
+        str(row[0])
+        for row in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
+            " ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name"
+        )
+    ]
+    found = []
+    for name in names:
+        quoted = name.replace('"', '""')
+        found.append((name, _number(connection, f'SELECT count(*) FROM "{quoted}"')))  # noqa: S608
+    return tuple(found)
+
+
+def _databases(register: Register, only: Sequence[str]) -> list[SqliteDatabase]:
+    found = [each for each in register.objects if isinstance(each, SqliteDatabase)]
+    for name in only:
+        if name not in {each.file for each in found}:
+            raise UsageError(f"register {register.id}: expected a database file, got {name!r}")
+    return [each for each in found if not only or each.file in only]
+
+
+def _write(part: Path, database: SqliteDatabase, supply: ArchiveSupply, progress: Progress) -> None:
+    part.unlink(missing_ok=True)  # of an interrupted call
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(part, flags, 0o600), "wb") as stream:
+        for piece in supply.read_stream(database.data):
+            stream.write(piece)
+            progress(database.file, 0, len(piece))
+        stream.flush()
+        os.fsync(stream.fileno())
+    progress(database.file, sum(rows for _, rows in database.tables), 0)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _difference(
+    register: str, database: SqliteDatabase, what: str, *, expected: str = "", got: str = ""
+) -> Difference:
+    return Difference(
+        register=register, subject=database.file, what=what, expected=expected, got=got
+    )
+
+
+def _compare_bytes(register: str, database: SqliteDatabase, path: Path) -> Iterator[Difference]:
+    digest = blake3()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    if digest.digest() != database.blake3:
+        yield _difference(
+            register,
+            database,
+            "content differs",
+            expected=database.blake3.hex(),
+            got=digest.hexdigest(),
+        )
+
+
+def _compare_rows(register: str, database: SqliteDatabase, path: Path) -> list[Difference]:
+    if not database.size:
+        return []
+    found: list[Difference] = []
+    with _opened(path, 0, immutable=True) as connection:
+        damage = _damage(connection)
+        if damage is not None:
+            found.append(_difference(register, database, "damaged", got=damage))
+        counted = dict(_count_rows(connection))
+    expected = dict(database.tables)
+    for name in sorted(expected.keys() | counted.keys()):
+        if expected.get(name) != counted.get(name):
+            found.append(
+                _difference(
+                    register,
+                    database,
+                    f"number of rows in {name} differs",
+                    expected=str(expected.get(name)),
+                    got=str(counted.get(name)),
+                )
+            )
+    return found
