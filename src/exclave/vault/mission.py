@@ -72,8 +72,10 @@ class Mission:
         index_path: str,
         keys: SeatKeys,
         clock: Clock,
+        charter: bytes | None = None,
         min_free_bytes: int = 0,
     ) -> None:
+        """`charter` is the enrolment's charter 1, which begins the log when it is empty."""
         self.mission = mission
         self.seat = seat
         self.store = store
@@ -90,6 +92,13 @@ class Mission:
         self._arriving = 0
         self._unfit: set[StatementHash] = set()
         self._lacking: dict[StatementHash, set[ShardRoot]] = {}
+        if charter is not None and self.log.size == 0:
+            addition = Addition(
+                type=EntryType.CHARTER,
+                statement=parse_envelope(charter).statement_hash,
+                body=charter,
+            )
+            self.log.append([addition], clock=clock, service=self.service.now)
         if self.index.fact(_CLEAN) and self.index.fact(_SIZE) == self.log.size:
             self.fold = self._new_fold()
         else:

@@ -1,0 +1,99 @@
+"""A real vault in this process: engine, mission, both listeners on loopback, and clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from exclave import clock
+from exclave.clock import Clock
+from exclave.ids import Seat
+from exclave.vault.client import HttpVault
+from exclave.vault.config import Limits, VaultConfig
+from exclave.vault.identity import Identity
+from exclave.vault.mission import Mission
+from exclave.vault.server import VaultServer
+from exclave.vault.storage import ObjectStore
+from tests.support.vault_world import World
+
+SEAT = Seat(1)
+
+
+def open_mission(
+    world: World,
+    store: ObjectStore,
+    *,
+    seat: Seat = SEAT,
+    index: str = ":memory:",
+    now: Clock = clock.now,
+    min_free: int = 0,
+) -> Mission:
+    """The mission at a seat; charter 1 is logged when the store is new."""
+    return Mission(
+        mission=world.mission,
+        seat=seat,
+        store=store,
+        index_path=index,
+        keys=world.vaults[seat].keys,
+        clock=now,
+        charter=world.envelope.to_bytes(),
+        min_free_bytes=min_free,
+    )
+
+
+@dataclass(kw_only=True)
+class Served:
+    world: World
+    mission: Mission
+    server: VaultServer
+    clients: list[HttpVault] = field(default_factory=list)
+
+    def client(self, identity: Identity | None = None, anchor: bytes | None = None) -> HttpVault:
+        assert self.server.public is not None
+        made = HttpVault(
+            mission=self.world.mission,
+            seat=self.mission.seat,
+            anchor=anchor or self.world.vaults[self.mission.seat].identity.certificate,
+            public=self.server.public,
+            data=self.server.data if identity is not None else None,
+            identity=identity,
+            clock=clock.now,
+            idle_seconds=20,
+        )
+        self.clients.append(made)
+        return made
+
+    @property
+    def depositor(self) -> HttpVault:
+        return self.client(self.world.depositor.identity)
+
+
+@asynccontextmanager
+async def serving(
+    world: World,
+    store: ObjectStore,
+    *,
+    limits: Limits | None = None,
+    min_free: int = 0,
+    now: Clock = clock.now,
+) -> AsyncIterator[Served]:
+    """A served mission; everything is closed at the end."""
+    mission = open_mission(world, store, min_free=min_free, now=now)
+    config = VaultConfig(
+        data="127.0.0.1:0", public="127.0.0.1:0", limits=limits or Limits(), min_free_bytes=min_free
+    )
+    server = VaultServer(
+        identity=world.vaults[SEAT].identity,
+        missions=[mission],
+        config=config,
+        clock=now,
+        mirror=False,
+    )
+    async with server:
+        served = Served(world=world, mission=mission, server=server)
+        try:
+            yield served
+        finally:
+            for client in served.clients:
+                await client.close()
