@@ -155,8 +155,7 @@ def card_text(card: Card) -> str:
         f"state: {card.state_code} {card.state_name}",
         f"epoch: {card.epoch}",
         f"share set: {card.share_set}",
-        f"group: {card.group}/{card.groups} {card.group_name}, "
-        f"needs {card.threshold} of {card.members}",
+        _group_line(card),
         f"member: {card.member}",
         f"groups needed: {card.groups_needed}",
         f"recovery key: {card.recovery_key.hex()}",
@@ -166,6 +165,11 @@ def card_text(card: Card) -> str:
         *_word_lines(card.words),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _group_line(card: Card) -> str:
+    needs = f"needs {card.threshold} of {card.members}"
+    return f"group: {card.group}/{card.groups} {card.group_name}, {needs}"
 
 
 def _seat_line(seat: CardSeat) -> str:
