@@ -102,7 +102,10 @@ class Packer:
         self._hand_on = hand_on
         self._journal = journal
         self._capacity = capacity
-        self._lock = threading.Lock()
+        # Two locks: filling blocks while later stages are full, and these need the index to
+        # tell that a pack is safe. Taken in this order, never the other way round.
+        self._filling = threading.Lock()
+        self._index = threading.Lock()
         self._builder: PackBuilder | None = None
         self._number = -1
         self._entries: list[tuple[ChunkId, int, int, int, int]] = []
@@ -114,7 +117,7 @@ class Packer:
         if self._journal is None:
             return [None] * len(ids)
         # In-flight first: a chunk leaves that map only after the journal has it.
-        with self._lock:
+        with self._index:
             found = [self._in_flight.get(chunk_id) for chunk_id in ids]
         asked = [i for i, reference in enumerate(found) if reference is None]
         places = self._journal.lookup([ids[i] for i in asked]) if asked else []
@@ -131,8 +134,9 @@ class Packer:
 
     def add(self, chunk: StoredChunk, *, role: Role = Role.DATA) -> Reference:
         """Store a chunk; hands on the pack before it when the chunk no longer fits."""
-        with self._lock:
-            if self._journal is not None and (known := self._in_flight.get(chunk.id)):
+        with self._filling:
+            known = self._known_in_flight(chunk.id)
+            if known is not None:
                 return known
             if self._builder is not None and not self._builder.fits(len(chunk.stored)):
                 self._close_pack()
@@ -148,34 +152,39 @@ class Packer:
                 codec=chunk.codec,
             )
             if self._journal is not None:
-                self._in_flight[chunk.id] = reference
                 self._entries.append(
                     (chunk.id, offset, len(chunk.stored), chunk.plain, int(chunk.codec))
                 )
+                with self._index:
+                    self._in_flight[chunk.id] = reference
             return reference
 
     def close(self) -> None:
         """Hand on the last pack."""
-        with self._lock:
+        with self._filling:
             if self._builder is not None:
                 self._close_pack()
 
     def forget_in_flight(self, pack: FullPack, journal_number: int) -> None:
         """The journal holds the pack now: its chunks are found there."""
-        with self._lock:
+        with self._index:
             self._known[journal_number] = pack.number
             for chunk_id, *_ in pack.chunks:
                 self._in_flight.pop(chunk_id, None)
 
+    def _known_in_flight(self, chunk_id: ChunkId) -> Reference | None:
+        with self._index:
+            return self._in_flight.get(chunk_id)
+
     def _number_of(self, journal_number: int) -> int:
-        with self._lock:
+        with self._index:
             number = self._known.get(journal_number)
         if number is not None:
             return number
         assert self._journal is not None
         root = self._journal.packs([journal_number])[0].root
         number = self._table.number_of(root)
-        with self._lock:
+        with self._index:
             self._known[journal_number] = number
         return number
 

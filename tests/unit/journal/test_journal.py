@@ -1,0 +1,153 @@
+"""The journal: dedup index, packs, records; what a crash or another epoch leaves of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
+from exclave.journal.store import (
+    Journal,
+    JournalForeign,
+    JournalUnusable,
+    RecordRow,
+    SafePack,
+    ShardRow,
+)
+
+MISSION = MissionId(b"\x01" * 32)
+
+
+def _open(path: Path, *, epoch: int = 1, depositor: str = "home") -> Journal:
+    return Journal.open(path, mission=MISSION, depositor=depositor, epoch=Epoch(epoch))
+
+
+def _pack(tag: int, *, late: bool = False) -> SafePack:
+    return SafePack(
+        root=PackRoot(bytes([tag]) * 32),
+        length=1000,
+        k=2,
+        kind=1,
+        secret=b"\x05" * 32,
+        deposit=DepositId(b"\x06" * 16),
+        sealed_secret=b"\x07" * 1168,
+        shards=(
+            ShardRow(seat=Seat(1), root=ShardRoot(bytes([tag, 1]) * 16), held=True),
+            ShardRow(seat=Seat(2), root=ShardRoot(bytes([tag, 2]) * 16), held=not late),
+        ),
+        chunks=((ChunkId(bytes([tag]) + b"\x09" * 31), 0, 10, 20, 1),),
+    )
+
+
+def _record(sequence: int) -> RecordRow:
+    return RecordRow(
+        sequence=sequence,
+        statement=bytes([sequence]) * 32,
+        deposit=DepositId(bytes([sequence]) * 16),
+        envelope=b"envelope",
+        lodged=frozenset(),
+    )
+
+
+def test_a_safe_pack_is_found_after_reopening(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    number = journal.add_safe_pack(_pack(1))
+    journal.close()
+    journal = _open(tmp_path / "j.db")
+    [place, nothing] = journal.lookup([_pack(1).chunks[0][0], ChunkId(b"\xff" * 32)])
+    assert place is not None
+    assert (place.pack, place.offset, place.stored, place.plain, place.codec) == (
+        number, 0, 10, 20, 1,
+    )  # fmt: skip
+    assert nothing is None
+    assert journal.sealed_secret(b"\x05" * 32) == (b"\x06" * 16, b"\x07" * 1168)
+
+
+def test_chunks_of_dropped_packs_are_not_shared(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    first, second = _pack(1), _pack(2)
+    journal.add_safe_pack(first)
+    journal.store_record(_record(1), [first.root])
+    journal.add_safe_pack(second)
+    journal.store_record(_record(2), [second.root])
+    assert journal.lookup([first.chunks[0][0]]) == [None]
+    assert journal.lookup([second.chunks[0][0]]) != [None]
+    assert journal.live_roots() == {second.root}
+    assert [r.sequence for r in journal.records()] == [2, 1]
+
+
+def test_a_safe_pack_without_record_is_adopted_by_the_next_attempt(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.add_safe_pack(_pack(1))
+    journal.store_record(_record(1), [_pack(1).root])
+    journal.add_safe_pack(_pack(2))  # then killed
+    assert journal.lookup([_pack(2).chunks[0][0]]) != [None]
+    assert journal.live_roots() == {_pack(1).root}
+
+
+def test_late_shards_until_held(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    pack = _pack(1, late=True)
+    journal.add_safe_pack(pack)
+    assert journal.late_shards(Seat(1)) == []
+    assert journal.late_shards(Seat(2)) == [(pack.root, pack.shards[1].root)]
+    journal.mark_held(Seat(2), pack.shards[1].root)
+    assert journal.late_shards(Seat(2)) == []
+
+
+def test_lodgings_are_remembered(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.store_record(_record(1), [])
+    journal.mark_lodged(1, Seat(3), "receipt")
+    newest = journal.newest_record()
+    assert newest is not None
+    assert newest.lodged == {Seat(3)}
+
+
+def test_dedup_never_crosses_epochs(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.add_safe_pack(_pack(1))
+    journal.store_record(_record(1), [_pack(1).root])
+    journal.close()
+    journal = _open(tmp_path / "j.db", epoch=2)
+    assert journal.lookup([_pack(1).chunks[0][0]]) == [None]
+    assert journal.live_roots() == frozenset()
+    assert journal.newest_record() is not None
+
+
+def test_a_foreign_journal_is_refused(tmp_path: Path) -> None:
+    _open(tmp_path / "j.db").close()
+    with pytest.raises(JournalForeign, match="belongs to depositor 'home'"):
+        _open(tmp_path / "j.db", depositor="other")
+
+
+def test_a_damaged_journal_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"not a database, certainly" * 100)
+    with pytest.raises(JournalUnusable) as caught:
+        _open(tmp_path / "j.db")
+    assert caught.value.hint is not None
+    assert "catalogue" in caught.value.hint
+
+
+def test_a_failed_transaction_changes_nothing(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.add_safe_pack(_pack(1))
+    with pytest.raises(JournalUnusable):
+        journal.add_safe_pack(_pack(1))  # the root is there already
+    assert journal.chunk_count() == 1
+    journal.add_safe_pack(_pack(2))
+    assert journal.chunk_count() == 2
+
+
+def test_no_key_material_has_a_column(tmp_path: Path) -> None:
+    _open(tmp_path / "j.db").close()
+    import apsw
+
+    names = {
+        row[1]
+        for table in ("meta", "packs", "shards", "secrets", "chunks", "records", "lodgings")
+        for row in apsw.Connection(str(tmp_path / "j.db")).execute(f"PRAGMA table_info({table})")
+    }
+    assert not names & {"veil", "key", "seed", "plain_secret"} - {"key"}
+    assert (tmp_path / "j.db").stat().st_mode & 0o077 == 0
