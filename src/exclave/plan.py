@@ -104,7 +104,8 @@ class _Register(_Model):
 
 
 class _PlanFile(_Model):
-    register: Annotated[list[_Register], Field(min_length=1)]
+    # Not `register`: pydantic's models have that as a class method, and warn.
+    registers: Annotated[list[_Register], Field(alias="register", min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,7 @@ def load_plan(path: Path) -> Plan:
     """Read and check a plan; raises `ConfigurationError` with every error found."""
     parsed = load_toml(path, _PlanFile)
     folder = path.parent.resolve()
-    registers = tuple(_register(item, folder) for item in parsed.register)
+    registers = tuple(_register(item, folder) for item in parsed.registers)
     return Plan(path=path, text=path.read_bytes(), registers=_in_order(path, registers))
 
 

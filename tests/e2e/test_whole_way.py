@@ -1,0 +1,74 @@
+"""The main job in small: deposit, lose the homeland and a vault, reconstruct with proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exclave.reconstruct.fetch import PackUnavailable
+from exclave.reconstruct.run import Scope
+from tests.support.embassy import found_embassy
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_any_two_vaults_give_everything_back(tmp_path: Path, lost: int) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=1)
+        embassy.deposit()
+        embassy.lose_vault(lost)
+        embassy.lose_home()
+        report = embassy.reconstruct(tmp_path / "out")
+    assert report.proven
+    assert [item.id for item in report.registers] == ["scans", "gazette"]
+    assert {seat for seat, _ in report.fetched} == {1, 2, 3} - {lost}
+
+
+def test_a_day_later_only_the_change_is_sent(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=2)
+        first = embassy.deposit()
+        embassy.write_registers(mib=2, seed=2)
+        second = embassy.deposit()
+        assert second.entry.read == pytest.approx(first.entry.read, rel=0.05)
+        assert second.entry.new < first.entry.new / 2
+        assert sum(n for _, n in second.entry.sent) < sum(n for _, n in first.entry.sent) / 2
+        assert [record.sequence for record in embassy.survey().records] == [2, 1]
+        newest = embassy.reconstruct(tmp_path / "newest")
+        oldest = embassy.survey().records[-1]
+        older = embassy.reconstruct(tmp_path / "older", record=oldest)
+    assert newest.proven
+    assert older.proven
+    changed = "scans/deed-000.bin"
+    new, old = ((tmp_path / name / changed).read_bytes() for name in ("newest", "older"))
+    assert new != old
+
+
+def test_one_vault_is_not_enough(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=0.2)
+        embassy.deposit()
+        embassy.lose_vault(1)
+        embassy.lose_vault(2)
+        with pytest.raises(PackUnavailable, match="1 good shards of 3, 2 needed"):
+            embassy.reconstruct(tmp_path / "out")
+
+
+def test_one_register_alone(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=1)
+        embassy.deposit()
+        report = embassy.reconstruct(tmp_path / "out", scope=Scope(registers=("gazette",)))
+    assert report.proven
+    assert [item.id for item in report.registers] == ["gazette"]
+    assert not (tmp_path / "out" / "scans").exists()
+
+
+def test_three_of_five(tmp_path: Path) -> None:
+    with found_embassy(tmp_path, n=5, k=3) as embassy:
+        embassy.write_registers(mib=0.5)
+        embassy.deposit()
+        embassy.lose_vault(1)
+        embassy.lose_vault(4)
+        embassy.lose_home()
+        assert embassy.reconstruct(tmp_path / "out").proven
