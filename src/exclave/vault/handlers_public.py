@@ -106,6 +106,7 @@ class _Public:
         with self._hosting.slot(f"statements of {request.remote}", 4):
             parts = [piece async for piece in self._hosting.pieces(request, MAX_BODY)]
             state = await self._hosting.run(_submit, hosted, b"".join(parts))
+        await self._hosting.trust(hosted)  # before the answer: a reader may connect at once
         await hosted.tell()
         return _answer(state)
 

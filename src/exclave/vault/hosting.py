@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from exclave.vault.mission import Mission
 from exclave.vault.problems import CONTENT_TYPE, as_refusal, problem_document, refused
 from exclave.vault.reading import ReadingList
 from exclave.vault.refusals import ANONYMOUS, Refusals
+from exclave.vault.tls import add_anchors
 
 __all__ = ["JSON_TYPE", "Hosted", "Hosting", "problem_middleware"]
 
@@ -73,6 +75,7 @@ class Hosting:
     workers: ThreadPoolExecutor
     busy: Counter[str] = field(default_factory=Counter)
     leaves: dict[bytes, bytes] = field(default_factory=dict)
+    line: ssl.SSLContext | None = None  # the data listener's
 
     def hosted(self, request: web.Request) -> Hosted:
         """The mission that a path names; refused with `unknown-mission`."""
@@ -85,6 +88,11 @@ class Hosting:
     async def run(self, call: Callable[..., T], *values: object) -> T:
         """A blocking call in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *values)
+
+    async def trust(self, hosted: Hosted) -> None:
+        """Let the identities that the mission's log names connect from now on."""
+        if self.line is not None:
+            add_anchors(self.line, await self.run(hosted.mission.anchors))
 
     def identity(self, request: web.Request) -> bytes:
         """The pinned identity behind a connection of the data listener."""

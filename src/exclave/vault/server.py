@@ -31,7 +31,7 @@ from exclave.vault.identity import Identity, issue_leaf
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.rules import fellow_addresses
-from exclave.vault.tls import add_anchors, server_context, use_leaf
+from exclave.vault.tls import server_context, use_leaf
 
 __all__ = ["VaultServer", "serve"]
 
@@ -82,12 +82,13 @@ class VaultServer:
         leaf = issue_leaf(self._identity, server=True, now=self._clock())
         anchors = {a for h in self._hosted() for a in h.mission.anchors()}
         data, public = server_context(leaf, anchors), server_context(leaf, None)
+        self._hosting.line = data
         self.data = await self._listen(parse_address(self._config.data), data, data=True)
         self.public = await self._listen(parse_address(self._config.public), public, data=False)
         self._spawn(self._renew([data, public]))
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
-            self._spawn(self._follow(hosted, data))
+            self._spawn(self._follow(hosted))
 
     async def stop(self) -> None:
         """Take no more connections, let running requests end, keep the indexes."""
@@ -162,13 +163,12 @@ class VaultServer:
                 except ExclaveError as error:
                     _LOG.error("housekeeping: %s", error.message)
 
-    async def _follow(self, hosted: Hosted, context: ssl.SSLContext) -> None:
-        """Trust new identities and mirror to new fellows as the log brings them."""
+    async def _follow(self, hosted: Hosted) -> None:
+        """Mirror to the fellows, and to new ones as charters bring them."""
         fellows: dict[tuple[int, bytes, tuple[str, ...]], asyncio.Task[None]] = {}
         try:
             while True:
                 size = hosted.mission.log.size
-                add_anchors(context, await self._hosting.run(hosted.mission.anchors))
                 charter = hosted.mission.charter()
                 wanted = fellow_addresses(charter, hosted.mission.seat) if self._mirror else {}
                 for seat, (identity, addresses) in wanted.items():

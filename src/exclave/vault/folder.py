@@ -1,0 +1,127 @@
+"""A vault's folder without its server: disks that were carried away (spec/vault-folder.md).
+
+`FolderVault` reads one mission's folder as the public record and the shard store of its seat.
+It writes nothing and trusts nothing: bodies and shards are checked against their names, and the
+log is the reader's to check (`exclave.vault.survey`). What is missing or broken is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Sequence
+from pathlib import Path
+
+from exclave.dispersal.shard import parse_shard
+from exclave.errors import ConfigurationError, IntegrityError
+from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ledger.checkpoint import parse_checkpoint
+from exclave.ledger.entry import EntryType, parse_entry
+from exclave.ledger.note import parse_note
+from exclave.ledger.receipt import Receipt
+from exclave.ledger.tiles import TileReader, parse_tile_path
+from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.problems import refused
+from exclave.vault.storage import CHECKPOINT, body_key, shard_key
+
+__all__ = ["FolderVault", "ObjectCorrupt", "ObjectUnreadable"]
+
+
+class ObjectUnreadable(IntegrityError):
+    """A file of the folder is missing or cannot be read."""
+
+
+class ObjectCorrupt(IntegrityError):
+    """A file's bytes do not have the hash that names it."""
+
+
+class FolderVault:
+    """One mission's folder; the seat comes from its checkpoint and is verified by the reader."""
+
+    def __init__(self, folder: Path, mission: MissionId) -> None:
+        """`folder` is `VAULT/missions/<mission hex>`."""
+        self._folder = folder
+        self._mission = mission
+        if not folder.is_dir():
+            raise ConfigurationError(
+                f"{folder.name}: no such folder",
+                hint="expected a mission's folder below missions/ of a vault",
+            )
+        origin = parse_checkpoint(parse_note(self._read(CHECKPOINT)).text).origin
+        start, _, seat = origin.rpartition("/")
+        if start != f"exclave/{mission.hex()}" or not seat.isdecimal():
+            raise ObjectCorrupt(f"log/checkpoint: expected mission {mission.hex()}, got {origin}")
+        self._seat = Seat(int(seat))
+
+    @property
+    def seat(self) -> Seat:
+        return self._seat
+
+    async def checkpoint(self) -> bytes:
+        return self._read(CHECKPOINT)
+
+    async def tile(self, path: str) -> bytes:
+        parse_tile_path(path)  # nothing else may be read under that name
+        return self._read(f"log/{path}")
+
+    async def body(self, sha256: bytes) -> bytes:
+        data = await asyncio.to_thread(self._read, body_key(sha256))
+        got = hashlib.sha256(data).digest()
+        if not hmac.compare_digest(got, sha256):
+            raise ObjectCorrupt(f"body {sha256.hex()}: its bytes have hash {got.hex()}")
+        return data
+
+    async def status(self) -> MissionStatus:
+        raise refused("unavailable", "a folder has no status: its log and bodies say everything")
+
+    async def receipt(self, entry_type: str, sha256: bytes) -> str:
+        return await asyncio.to_thread(self._receipt, EntryType(entry_type), sha256)
+
+    async def submit(self, envelope: bytes) -> StatementState:
+        raise refused("method-not-allowed", "a folder takes no statements")
+
+    async def statement(self, statement: StatementHash) -> StatementState:
+        raise refused("unavailable", "a folder answers no questions: survey its log")
+
+    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        raise refused("method-not-allowed", "a folder takes no shards")
+
+    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        raise refused("method-not-allowed", "a folder takes no shards")
+
+    async def get_shard(self, root: ShardRoot) -> bytes:
+        return await asyncio.to_thread(self._shard, root)
+
+    async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
+        raise refused("unavailable", "a folder answers no questions: survey its log")
+
+    def _shard(self, root: ShardRoot) -> bytes:
+        data = self._read(shard_key(root))
+        parse_shard(data, root)
+        return data
+
+    def _receipt(self, kind: EntryType, sha256: bytes) -> str:
+        note = self._read(CHECKPOINT)
+        size = parse_checkpoint(parse_note(note).text).size
+        reader = TileReader(size, self._fetch)
+        for number in range(size):
+            data = reader.entry(number)
+            entry = parse_entry(data)
+            if entry.type is kind and entry.hash == sha256:
+                path = tuple(reader.inclusion_proof(number))
+                receipt = Receipt(entry=data, index=number, path=path, checkpoint=note)
+                return receipt.encode().decode("utf-8")
+        raise refused("not-found", f"{kind.value} {sha256.hex()[:16]}: not in this log")
+
+    def _fetch(self, path: str) -> bytes | None:
+        try:
+            return self._read(f"log/{path}")
+        except ObjectUnreadable:
+            return None
+
+    def _read(self, key: str) -> bytes:
+        try:
+            return (self._folder / key).read_bytes()
+        except OSError as error:
+            raise ObjectUnreadable(f"{key}: {error.strerror or 'cannot be read'}") from error

@@ -1,0 +1,204 @@
+"""Setting up a vault's folder and enrolling it in missions (spec/vault-folder.md).
+
+Everything here is written once: a vault that is there is never made again over, and a mission's
+enrolment never changes. Which keys there are and how they are saved is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exclave.authority.charter import Charter
+from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrolment
+from exclave.authority.envelope import Kind, parse_envelope
+from exclave.authority.keys import TypedKey
+from exclave.clock import Clock
+from exclave.errors import ConfigurationError
+from exclave.ids import MissionId
+from exclave.vault.identity import Identity, load_identity, save_identity
+from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.storage import ENROLMENT, ObjectStore
+
+__all__ = [
+    "VaultExists",
+    "VaultFolder",
+    "VaultMissing",
+    "create_vault",
+    "enrol",
+    "find_kit",
+    "open_missions",
+]
+
+_MARK: Final = b"exclave vault v1\n"
+_KIT: Final = ("reader", "spec", "vectors")
+
+
+class VaultExists(ConfigurationError):
+    """The folder is in use already."""
+
+
+class VaultMissing(ConfigurationError):
+    """The folder is not a vault's."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultFolder:
+    """Paths of a vault that has been set up."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> VaultFolder:
+        """Check that it is one; raises `VaultMissing`."""
+        mark = path / "VAULT"
+        if not mark.is_file() or mark.read_bytes() != _MARK:
+            raise VaultMissing(f"{path}: not a vault's folder", hint="run `exclave vault init`")
+        return cls(path)
+
+    @property
+    def tmp(self) -> Path:
+        """Uploads in progress."""
+        return self.path / "tmp"
+
+    @property
+    def keys(self) -> Path:
+        """Private keys."""
+        return self.path / "keys"
+
+    def mission(self, mission: MissionId) -> Path:
+        """A mission's folder, there or not."""
+        return self.path / "missions" / mission.hex()
+
+    def identity(self) -> Identity:
+        """The vault's identity."""
+        return load_identity(self.keys / "identity.pem")
+
+    def missions(self) -> list[tuple[MissionId, bytes]]:
+        """Missions with their enrolment files."""
+        found: list[tuple[MissionId, bytes]] = []
+        for folder in sorted((self.path / "missions").iterdir()):
+            data = (folder / ENROLMENT).read_bytes()
+            enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
+            if enrolment.mission.hex() != folder.name:
+                raise ConfigurationError(
+                    f"missions/{folder.name}: expected its own enrolment, got another mission's"
+                )
+            found.append((enrolment.mission, data))
+        return found
+
+
+def find_kit() -> Path:
+    """The folder with reader, specification and vectors: the wheel's, or the checkout's."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_kit", package.parents[1]):
+        if (folder / "spec").is_dir():
+            return folder
+    raise ConfigurationError("kit: reader and specification are not installed beside the program")
+
+
+def create_vault(
+    path: Path,
+    *,
+    identity: Identity,
+    seat_request: bytes,
+    save_keys: Callable[[Path], None],
+    kit: Path,
+) -> VaultFolder:
+    """Set up a new vault; `save_keys` writes the other private keys into the folder it gets."""
+    if path.exists() and any(path.iterdir()):
+        raise VaultExists(f"{path}: not empty", hint="a vault is never made again over another")
+    path.mkdir(parents=True, exist_ok=True)
+    for name in ("missions", "tmp"):
+        (path / name).mkdir()
+    (path / "keys").mkdir(mode=0o700)
+    for source, relative in _kit_files(kit):
+        target = path / "KIT" / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(target, source.read_bytes())
+    save_identity(identity, path / "keys" / "identity.pem")
+    save_keys(path / "keys")
+    _write_new(path / "seat-request.json", seat_request)
+    # Last: before it the folder is no vault, whatever a crash left in it.
+    _write_new(path / "VAULT", _MARK)
+    return VaultFolder(path)
+
+
+def enrol(
+    folder: VaultFolder, data: bytes, *, log_key: TypedKey, seat_key: TypedKey
+) -> tuple[Enrolment, Charter]:
+    """Pin a mission; refused unless its charter seats this vault's own keys. Idempotent."""
+    envelope = parse_envelope(data, kinds=[Kind.ENROLMENT])
+    enrolment, charter = verify_enrolment(
+        envelope,
+        log_key=log_key,
+        seat_key=seat_key,
+        identity=folder.identity().certificate,
+    )
+    target = folder.mission(enrolment.mission)
+    target.mkdir(exist_ok=True)
+    try:
+        _write_new(target / ENROLMENT, data)
+    except FileExistsError as error:
+        if (target / ENROLMENT).read_bytes() != data:
+            raise ConfigurationError(
+                f"mission {enrolment.mission.hex()[:16]}: enrolled already, by another file",
+                hint="an enrolment never changes; later charters are handed in as statements",
+            ) from error
+    return enrolment, charter
+
+
+def open_missions(
+    folder: VaultFolder,
+    *,
+    engine: Callable[[Path, Path], ObjectStore],
+    keys: SeatKeys,
+    clock: Clock,
+    min_free_bytes: int = 0,
+) -> list[Mission]:
+    """All missions of a vault; `engine` gets a mission's folder and the folder for uploads."""
+    opened: list[Mission] = []
+    for mission, data in folder.missions():
+        enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
+        place = folder.mission(mission)
+        opened.append(
+            Mission(
+                mission=mission,
+                seat=enrolment.seat,
+                store=engine(place, folder.tmp),
+                index_path=str(place / "state.db"),
+                keys=keys,
+                clock=clock,
+                charter=enrolment.charter.to_bytes(),
+                min_free_bytes=min_free_bytes,
+            )
+        )
+    return opened
+
+
+def _kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
+    for name in _KIT:
+        for source in sorted((kit / name).rglob("*")):
+            if source.is_file() and "__pycache__" not in source.parts:
+                yield source, source.relative_to(kit)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        # Links fail where rename would overwrite.
+        path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

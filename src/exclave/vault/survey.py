@@ -1,0 +1,423 @@
+"""What several seats together say about a mission, checked from the mission id on.
+
+Walks each seat's log, verifies it against its own checkpoint and that against the charter, and
+collects charters, records and warrants. Needs no keys and asks for no shards.
+
+Rules
+- Nothing counts because a seat says so, except that a seat's signed log says what that seat has.
+- Statements count by their own signatures, wherever they were found.
+- Whatever is wrong at one seat is a named problem of that seat and keeps nobody else back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
+from exclave.authority.charter_parts import Official
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.persons import signed_persons
+from exclave.authority.record import DepositRecord, verify_record
+from exclave.authority.record_chain import LiveSet, live_set, newest_first
+from exclave.authority.supplement import Supplement, verify_supplement
+from exclave.authority.warrant import Warrant, parse_warrant
+from exclave.errors import ExclaveError, IntegrityError
+from exclave.ids import DepositId, MissionId, Seat, StatementHash
+from exclave.ledger.checkpoint import log_verifier, open_checkpoint, parse_checkpoint
+from exclave.ledger.entry import EntryType, LogEntry, parse_entry
+from exclave.ledger.note import parse_note
+from exclave.ledger.tiles import TILE_WIDTH, TileReader, tiles_of
+from exclave.vault.interface import PublicRecord
+
+__all__ = [
+    "DepositView",
+    "MissionNotFound",
+    "MissionView",
+    "Problem",
+    "SeatView",
+    "WarrantView",
+    "survey",
+]
+
+T = TypeVar("T")
+_AT_ONCE = 8
+_BODIES = frozenset(EntryType) - {EntryType.ANNEX, EntryType.REFUSALS}
+
+
+class MissionNotFound(IntegrityError):
+    """No seat could show the mission's first charter."""
+
+    def __init__(self, message: str, *, problems: tuple[Problem, ...]) -> None:
+        lines = "; ".join(f"seat {item.seat}: {item.what}" for item in problems)
+        super().__init__(message, hint=lines or None)
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong at a seat."""
+
+    seat: Seat
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatView:
+    """One seat's log as far as it could be checked."""
+
+    seat: Seat
+    log_size: int
+    verified: bool  # the checkpoint is the seat's and its tiles lead to it
+    checkpoint: bytes
+    entries: tuple[LogEntry, ...]
+    problems: tuple[Problem, ...]
+
+    def has_lodged(self, statement: StatementHash) -> bool:
+        """Whether the seat's signed log says that it holds a record's shards."""
+        return self.verified and any(
+            entry.type is EntryType.LODGED and entry.statement == statement
+            for entry in self.entries
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositView:
+    """A deposit that some seat has a record of."""
+
+    deposit: DepositId
+    statement: StatementHash
+    envelope: Envelope
+    record: DepositRecord
+    live: LiveSet | None  # None: a record before it is missing, or it contradicts them
+    lodged: tuple[Seat, ...]
+    mirrored: tuple[Seat, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantView:
+    """A warrant with all signatures found."""
+
+    statement: StatementHash
+    envelope: Envelope
+    warrant: Warrant
+    logged: tuple[Seat, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissionView:
+    """Everything that the seats' records show; deposits newest first."""
+
+    mission: MissionId
+    chain: CharterChain
+    charter_envelopes: tuple[Envelope, ...]
+    charter: Charter  # in force
+    seats: tuple[SeatView, ...]
+    deposits: tuple[DepositView, ...]
+    warrants: tuple[WarrantView, ...]
+    supplements: tuple[Supplement, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(kw_only=True)
+class _Walk:
+    """What one seat gave, before anything of it is known to be true."""
+
+    seat: Seat
+    note: bytes = b""
+    size: int = 0
+    consistent: bool = False
+    entries: list[LogEntry] = field(default_factory=list)
+    bodies: dict[bytes, bytes] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def complain(self, what: str) -> None:
+        self.problems.append(Problem(seat=self.seat, what=what))
+
+
+async def survey(sources: Sequence[PublicRecord], mission: MissionId) -> MissionView:
+    """Read and check all sources; raises `MissionNotFound` when none shows the charter."""
+    # 1. walk every log on its own
+    walks = await asyncio.gather(*(_walk(source, mission) for source in sources))
+    # 2. charters, from the mission id on
+    envelopes = _parse(walks, (EntryType.CHARTER,))
+    chain, chain_envelopes = _chain(envelopes, mission, walks)
+    # 3. checkpoints, by the keys that the charters name
+    views = tuple(_verified(walk, chain) for walk in walks)
+    # 4. statements, by their own signatures
+    deposits = _deposits(walks, views, chain)
+    warrants = _warrants(walks, chain)
+    supplements = _supplements(walks, chain)
+    problems = tuple(problem for walk in walks for problem in walk.problems)
+    return MissionView(
+        mission=mission,
+        chain=chain,
+        charter_envelopes=chain_envelopes,
+        charter=_in_force(chain, views),
+        seats=tuple(
+            SeatView(
+                seat=view.seat,
+                log_size=view.log_size,
+                verified=view.verified,
+                checkpoint=view.checkpoint,
+                entries=view.entries,
+                problems=tuple(walk.problems),
+            )
+            for walk, view in zip(walks, views, strict=True)
+        ),
+        deposits=deposits,
+        warrants=warrants,
+        supplements=supplements,
+        problems=problems,
+    )
+
+
+async def _walk(source: PublicRecord, mission: MissionId) -> _Walk:
+    walk = _Walk(seat=source.seat)
+    try:
+        walk.note = await source.checkpoint()
+        checkpoint = parse_checkpoint(parse_note(walk.note).text)
+        walk.size = checkpoint.size
+        tiles = await _tiles(source, walk)
+        reader = TileReader(checkpoint.size, tiles.get)
+        if not hmac.compare_digest(reader.root(), checkpoint.root):
+            raise IntegrityError("log: its tiles do not lead to its checkpoint")
+        for bundle in range(-(-checkpoint.size // TILE_WIDTH)):
+            walk.entries += [parse_entry(data) for data in reader.entries(bundle)]
+        if any(entry.mission != mission for entry in walk.entries):
+            raise IntegrityError("log: has entries of another mission")
+        walk.consistent = True
+    except ExclaveError as error:
+        walk.complain(error.message)
+    await _bodies(source, walk)
+    return walk
+
+
+async def _tiles(source: PublicRecord, walk: _Walk) -> Mapping[str, bytes]:
+    gate = asyncio.Semaphore(_AT_ONCE)
+    found: dict[str, bytes] = {}
+
+    async def fetch(path: str) -> None:
+        async with gate:
+            try:
+                found[path] = await source.tile(path)
+            except ExclaveError as error:
+                walk.complain(f"{path}: {error.message}")
+
+    await asyncio.gather(*(fetch(tile.path()) for tile in tiles_of(walk.size)))
+    return found
+
+
+async def _bodies(source: PublicRecord, walk: _Walk) -> None:
+    gate = asyncio.Semaphore(_AT_ONCE)
+    wanted = {entry.hash for entry in walk.entries if entry.type in _BODIES}
+
+    async def fetch(digest: bytes) -> None:
+        async with gate:
+            try:
+                data = await source.body(digest)
+                if not hmac.compare_digest(hashlib.sha256(data).digest(), digest):
+                    raise IntegrityError(f"body {digest.hex()}: corrupted")
+                walk.bodies[digest] = data
+            except ExclaveError as error:
+                walk.complain(error.message)
+
+    await asyncio.gather(*(fetch(digest) for digest in sorted(wanted)))
+
+
+def _parse(
+    walks: Iterable[_Walk], types: tuple[EntryType, ...]
+) -> dict[StatementHash, list[Envelope]]:
+    """Statements of these types in the order of the logs, with every form found of each.
+
+    Forms differ in their signatures only. They are kept apart, since one seat's bad signature
+    would spoil the good ones of the others.
+    """
+    found: dict[StatementHash, list[Envelope]] = {}
+    for walk in walks:
+        for entry in walk.entries:
+            data = walk.bodies.get(entry.hash)
+            if entry.type not in types or data is None:
+                continue
+            try:
+                envelope = parse_envelope(data)
+            except ExclaveError as error:
+                walk.complain(f"{entry.type.value} {entry.hash.hex()[:16]}: {error.message}")
+                continue
+            forms = found.setdefault(envelope.statement_hash, [])
+            if envelope not in forms:
+                forms.append(envelope)
+    return found
+
+
+def _first_valid(forms: Iterable[Envelope], check: Callable[[Envelope], T]) -> tuple[Envelope, T]:
+    failure: ExclaveError | None = None
+    for envelope in forms:
+        try:
+            return envelope, check(envelope)
+        except ExclaveError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _chain(
+    envelopes: Mapping[StatementHash, Sequence[Envelope]],
+    mission: MissionId,
+    walks: Sequence[_Walk],
+) -> tuple[CharterChain, tuple[Envelope, ...]]:
+    problems = tuple(problem for walk in walks for problem in walk.problems)
+    first = envelopes.get(StatementHash(mission))
+    if first is None:
+        raise MissionNotFound(
+            f"mission {mission.hex()[:16]}: no seat shows its first charter", problems=problems
+        )
+    begin, chain = _first_valid(first, lambda envelope: verify_chain([envelope], mission))
+    used = [begin]
+    progress = True
+    while progress:
+        progress = False
+        for envelope in (form for forms in envelopes.values() for form in forms):
+            if envelope.statement_hash in chain.hashes or envelope.kind is not Kind.CHARTER:
+                continue
+            try:
+                chain = verify_successor(chain, envelope)
+            except ExclaveError:
+                continue  # not the next one, or not rightly signed
+            used.append(envelope)
+            progress = True
+    return chain, tuple(used)
+
+
+def _verified(walk: _Walk, chain: CharterChain) -> SeatView:
+    verified = False
+    try:
+        key = chain.newest.seat(walk.seat).log_key.raw
+        if walk.note:
+            open_checkpoint(walk.note, log_verifier(chain.mission, walk.seat, key))
+            verified = walk.consistent
+    except ExclaveError as error:
+        walk.complain(f"checkpoint: {error.message}")
+    return SeatView(
+        seat=walk.seat,
+        log_size=walk.size,
+        verified=verified,
+        checkpoint=walk.note,
+        entries=tuple(walk.entries),
+        problems=(),
+    )
+
+
+def _deposits(
+    walks: Sequence[_Walk], views: Sequence[SeatView], chain: CharterChain
+) -> tuple[DepositView, ...]:
+    envelopes = _parse(walks, (EntryType.RECORD, EntryType.LODGED))
+    known: dict[StatementHash, DepositRecord] = {}
+    valid: dict[StatementHash, Envelope] = {}
+    for statement, forms in envelopes.items():
+        try:
+            valid[statement], known[statement] = _first_valid(
+                forms, lambda envelope: verify_record(envelope, chain)
+            )
+        except ExclaveError as error:
+            _complain_all(walks, statement, f"record {statement.hex()[:16]}: {error.message}")
+    places = {id(record): statement for statement, record in known.items()}
+    found: list[DepositView] = []
+    for record in newest_first(known.values()):
+        statement = places[id(record)]
+        found.append(
+            DepositView(
+                deposit=record.deposit,
+                statement=statement,
+                envelope=valid[statement],
+                record=record,
+                live=_live(record, known),
+                lodged=tuple(view.seat for view in views if view.has_lodged(statement)),
+                mirrored=_logged(walks, statement),
+            )
+        )
+    return tuple(found)
+
+
+def _live(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -> LiveSet | None:
+    try:
+        return live_set(record, known)
+    except ExclaveError:
+        return None
+
+
+def _warrants(walks: Sequence[_Walk], chain: CharterChain) -> tuple[WarrantView, ...]:
+    found: list[WarrantView] = []
+    for statement, forms in _parse(walks, (EntryType.WARRANT, EntryType.SIGNATURES)).items():
+        try:
+            warrant = parse_warrant(forms[0])
+            officials = chain.find(warrant.charter).officials
+            envelope = _joined(forms, officials)
+        except ExclaveError as error:
+            _complain_all(walks, statement, f"warrant {statement.hex()[:16]}: {error.message}")
+            continue
+        view = WarrantView(
+            statement=statement,
+            envelope=envelope,
+            warrant=warrant,
+            logged=_logged(walks, statement),
+        )
+        found.append(view)
+    return tuple(found)
+
+
+def _joined(forms: Sequence[Envelope], officials: Sequence[Official]) -> Envelope:
+    """All signatures of the forms that carry no bad one."""
+    joined, _ = _first_valid(forms, lambda envelope: signed_persons(envelope, officials))
+    for form in forms:
+        try:
+            signed_persons(form, officials)
+        except ExclaveError:
+            continue
+        joined = joined.merge(form)
+    return joined
+
+
+def _supplements(walks: Sequence[_Walk], chain: CharterChain) -> tuple[Supplement, ...]:
+    found: list[Supplement] = []
+    for statement, forms in _parse(walks, (EntryType.SUPPLEMENT,)).items():
+        try:
+            check = _first_valid(forms, lambda item: verify_supplement(item, chain.newest))
+            found.append(check[1])
+        except ExclaveError as error:
+            _complain_all(walks, statement, f"supplement {statement.hex()[:16]}: {error.message}")
+    return tuple(found)
+
+
+def _logged(walks: Sequence[_Walk], statement: StatementHash) -> tuple[Seat, ...]:
+    return tuple(
+        walk.seat for walk in walks if any(entry.statement == statement for entry in walk.entries)
+    )
+
+
+def _complain_all(walks: Sequence[_Walk], statement: StatementHash, what: str) -> None:
+    for walk in walks:
+        if any(entry.statement == statement for entry in walk.entries):
+            walk.complain(what)
+
+
+def _in_force(chain: CharterChain, views: Sequence[SeatView]) -> Charter:
+    """The newest charter that is in force by the log of some seat."""
+    best = chain.charters[0]
+    for view in views:
+        if not view.verified or not view.entries:
+            continue
+        logged: list[int] = []
+        for statement in chain.hashes:
+            entry = next((e for e in view.entries if e.statement == statement), None)
+            if entry is None:
+                break
+            logged.append(entry.service)
+        charter = chain.in_force(logged, view.entries[-1].service)
+        best = max(best, charter, key=lambda item: item.order)
+    return best
