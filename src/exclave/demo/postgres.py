@@ -32,7 +32,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -201,9 +202,7 @@ def start_server(
     requested = data_dir.parent.resolve() / data_dir.name
     password = password or secrets.token_urlsafe(24)
     runtime = _make_runtime_folder(account)
-    fresh = not requested.is_dir() or not any(requested.iterdir())
-    process: subprocess.Popen[bytes] | None = None
-    try:
+    with _undone_on_failure(runtime, requested):
         actual = _prepare_data_folder(requested, account)
         version = version_of(bin_dir, account)
         _make_cluster(
@@ -226,15 +225,6 @@ def start_server(
             settings=settings,
         )
         _wait_ready(process, actual, runtime / "server.log", major)
-    except BaseException:
-        # Ctrl-C while waiting too: a server that nobody holds must not stay behind.
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(runtime, ignore_errors=True)
-        if fresh:
-            _remove_data(requested)
-        raise
     server = PostgresServer(
         major=major,
         version=version,
@@ -251,6 +241,19 @@ def start_server(
     )
     _RUNNING[process.pid] = server
     return server
+
+
+@contextmanager
+def _undone_on_failure(runtime: Path, requested: Path) -> Iterator[None]:
+    """Remove what a failed or interrupted start made: a folder that was empty is empty again."""
+    fresh = not requested.is_dir() or not any(requested.iterdir())
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(runtime, ignore_errors=True)
+        if fresh:
+            _remove_data(requested)
+        raise
 
 
 def write_passfile(path: Path, port: int, user: str, password: str) -> Path:
@@ -368,21 +371,32 @@ def _launch(
 
 
 def _wait_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path, major: int) -> None:
-    """Wait until the server writes "ready" into its pid file; no password is needed for that."""
+    """Wait until the server writes "ready" into its pid file; no password is needed for that.
+
+    A server that does not get there is killed, also when the wait is interrupted (Ctrl-C): nobody
+    would hold it.
+    """
     deadline = time.monotonic() + _START_SECONDS
     pid_file = data_dir / "postmaster.pid"
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            lines = pid_file.read_text().splitlines()
-        except FileNotFoundError:
-            lines = []
-        if lines[:1] == [str(process.pid)] and len(lines) > 7 and lines[7].strip() == "ready":
-            return
-        time.sleep(0.01)
-    tail = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
-    raise PostgresStartFailed(f"postgresql {major}: expected a running server, got {tail}")
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            if _says_ready(pid_file, process.pid):
+                return
+            time.sleep(0.01)
+        tail = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+        raise PostgresStartFailed(f"postgresql {major}: expected a running server, got {tail}")
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _says_ready(pid_file: Path, pid: int) -> bool:
+    try:
+        lines = pid_file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return lines[:1] == [str(pid)] and len(lines) > 7 and lines[7].strip() == "ready"
 
 
 def _open_private(path: Path) -> IO[bytes]:
