@@ -48,7 +48,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, c.relpersistence::t
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.indkey[p] ORDER BY p),
   has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
   c.relkind = 'r' AND row_security_active(c.oid),
-  CASE WHEN c.relkind = 'r' THEN coalesce(pg_table_size(c.oid), 0) ELSE 0 END
+  CASE WHEN c.relkind = 'r' AND %s THEN coalesce(pg_table_size(c.oid), 0) ELSE 0 END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -147,9 +147,14 @@ class DatabaseFacts:
     tablespaces: bool
 
 
-def list_tables(connection: Connection) -> tuple[ListedTable, ...]:
-    """All tables, also those that are only noted, by name."""
-    return tuple(_table(row) for row in _rows(connection, _TABLES))
+def list_tables(connection: Connection, *, sized: bool = False) -> tuple[ListedTable, ...]:
+    """All tables, also those that are only noted, by name.
+
+    `sized` asks for sizes (else 0): only where the tables are locked already, since the server
+    locks a table to measure it and would wait for whoever is rewriting it.
+    """
+    query = _TABLES.replace("AND %s", "AND true" if sized else "AND false")
+    return tuple(_table(row) for row in _rows(connection, query))
 
 
 def list_sequences(connection: Connection) -> tuple[SequenceShape, ...]:

