@@ -36,6 +36,7 @@ __all__ = [
     "SharesContradict",
     "SharesTooFew",
     "Trial",
+    "decode_share",
     "read_share",
     "recombine",
     "split_seed",
@@ -80,12 +81,14 @@ class Share:
     groups_needed: int
     member: int
     threshold: int
+    extendable: bool = True
+    exponent: int = _ITERATION_EXPONENT
     words: tuple[str, ...] = field(repr=False)
 
     @property
-    def layout(self) -> tuple[int, int, int]:
+    def layout(self) -> tuple[int, int, int, bool, int]:
         """What all shares of a set have in common."""
-        return self.share_set, self.groups, self.groups_needed
+        return self.share_set, self.groups, self.groups_needed, self.extendable, self.exponent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,18 @@ class Trial:
 
 
 def read_share(words: tuple[str, ...] | str) -> Share:
-    """The share that 33 words are; raises `WordUnknown`, `WordCountWrong`, `ShareChecksumWrong`."""
+    """The share of a recovery seed that 33 words are.
+
+    Raises `WordUnknown`, `WordCountWrong`, `ShareChecksumWrong` or `ShareForeign`.
+    """
+    share = decode_share(words)
+    if not share.extendable or share.exponent != _ITERATION_EXPONENT:
+        raise ShareForeign("card: expected an extendable share of exponent 1, got another")
+    return share
+
+
+def decode_share(words: tuple[str, ...] | str) -> Share:
+    """Any SLIP-39 share of 33 words, also one that no mission would make."""
     if isinstance(words, str):
         words = read_words(words, WORDS)
     if len(words) != WORDS_A_CARD:
@@ -123,9 +137,9 @@ def read_share(words: tuple[str, ...] | str) -> Share:
             "card: the words are no share, since their checksum is wrong",
             hint="a word was mistaken for another of the list, or two were exchanged",
         ) from error.with_traceback(None)
-    if not share.extendable or share.iteration_exponent != _ITERATION_EXPONENT:
-        raise ShareForeign("card: expected an extendable share of exponent 1, got another")
     return Share(
+        extendable=share.extendable,
+        exponent=share.iteration_exponent,
         share_set=share.identifier,
         group=share.group_index + 1,
         groups=share.group_count,
@@ -177,15 +191,15 @@ def try_out(
     return Trial(tried=tried, possible=possible)
 
 
-def recombine(shares: Iterable[Share]) -> bytes:
-    """The seed from enough shares; more than enough are allowed.
+def recombine(shares: Iterable[Share], passphrase: bytes = b"") -> bytes:
+    """The seed from enough shares; more than enough are allowed. Missions use no passphrase.
 
     Raises `ShareForeign`, `ShareRepeated`, `SharesTooFew` or `SharesContradict`.
     """
     chosen = _enough(list(shares))
     try:
         groups = decode_mnemonics([" ".join(share.words) for share in chosen])
-        return bytes(recover_ems(groups).decrypt(b""))
+        return bytes(recover_ems(groups).decrypt(passphrase))
     except MnemonicError as error:
         raise SharesContradict(
             "shares: reach the thresholds, but do not belong together",
