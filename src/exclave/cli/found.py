@@ -1,0 +1,199 @@
+"""`found`: the ceremony in which a mission, its keys and its cards come to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
+from exclave.cli.plain_words import grouped
+from exclave.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exclave.authority.card import Card
+    from exclave.authority.charter import Charter
+    from exclave.cli.terminal import Terminal
+    from exclave.found.cards import CardOutlet
+    from exclave.signer.bundle import PrivateKey
+    from exclave.signer.file import PublicKeys
+
+__all__ = ["OneOutlet", "register"]
+
+found = App(
+    name="found", help="Found a mission: keys, share cards, charter.", help_format="plaintext"
+)
+
+
+class OneOutlet(UsageError):
+    """Cards go to exactly one kind of place."""
+
+
+class _ScreenOutlet:
+    """Shows each card alone on the terminal and wipes it before the next."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def deliver(self, card: Card, holder: PublicKeys | None) -> None:
+        """Show one card until its holder has copied it."""
+        from exclave.authority.card import card_text
+
+        whom = "" if holder is None else f" for {holder.id}"
+        self._terminal.show_alone(
+            f"card {card.group}-{card.member} of group {card.group_name}{whom}", card_text(card)
+        )
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(found)
+
+
+@found.default
+def found_mission(
+    plan: Path,
+    *,
+    out: Path,
+    key: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    prepare: Flag = False,
+    printer: str | None = None,
+    seal_cards_to: Path | None = None,
+    unsafe_shares_to: Path | None = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseDescriptor = None,
+    terminal: Out,
+) -> None:
+    """Make the recovery key, hand out its cards, and write charter, enrolments and key files.
+
+    Cards are shown one by one on the terminal unless another place for them is named.
+
+    Parameters
+    ----------
+    plan
+        The founding.toml.
+    out
+        The new folder for what everybody gets.
+    key
+        An official's key file that signs the charter now; may be repeated.
+    prepare
+        Do not sign: officials sign OUT/charter.json elsewhere, then `found complete OUT`.
+    printer
+        Pipe each card into this command, such as "lpr -P vault".
+    seal_cards_to
+        Write each card into this folder, sealed to its holder's key.
+    unsafe_shares_to
+        Write all cards into this folder in the clear: for demonstrations only.
+    """
+    import os
+
+    from exclave.clock import now
+    from exclave.found import ceremony
+    from exclave.found.plan import load_founding_plan
+
+    if prepare is bool(key):
+        raise UsageError("found: expected --key for signing now, or --prepare, and not both")
+    outlet = _outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
+    parsed = load_founding_plan(plan)
+    if prepare:
+        made = ceremony.prepare(
+            parsed, folder=plan.parent, out=out, outlet=outlet, now=now(), random=os.urandom
+        )
+    else:
+        made = ceremony.found(
+            parsed,
+            folder=plan.parent,
+            out=out,
+            outlet=outlet,
+            signers=_signers(terminal, key or [], passphrase_file, passphrase_fd),
+            now=now(),
+            random=os.urandom,
+        )
+    tried = "all" if made.trial.exhaustive else f"{made.trial.tried} of {made.trial.possible}"
+    terminal.info(f"{tried} combinations of cards were tried; {made.cards} cards handed out")
+    _show(terminal, made.charter, out, complete=not prepare)
+
+
+@found.command(name="complete")
+def complete(
+    out: Path,
+    *,
+    signed: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    terminal: Out,
+) -> None:
+    """Check the officials' signatures under a prepared charter and write the enrolments.
+
+    Parameters
+    ----------
+    out
+        The folder that `found --prepare` wrote.
+    signed
+        A copy of the charter that was signed elsewhere; may be repeated.
+    """
+    from exclave.found import ceremony
+
+    charter = ceremony.complete(out, signed or [])
+    _show(terminal, charter, out, complete=True)
+
+
+def _outlet(
+    terminal: Terminal, printer: str | None, sealed: Path | None, unsafe: Path | None
+) -> CardOutlet:
+    import shlex
+
+    from exclave.found.cards import PrinterOutlet, SealedOutlet, UnsafeFolderOutlet
+
+    if sum(item is not None for item in (printer, sealed, unsafe)) > 1:
+        raise OneOutlet(
+            "found: expected one of --printer, --seal-cards-to, --unsafe-shares-to, got several"
+        )
+    if printer is not None:
+        return PrinterOutlet(shlex.split(printer))
+    if sealed is not None:
+        return SealedOutlet(sealed)
+    if unsafe is not None:
+        terminal.warning(
+            f"all cards go to {unsafe}: whoever reads that folder holds the recovery key",
+            hint="for demonstrations only",
+        )
+        return UnsafeFolderOutlet(unsafe)
+    terminal.require_person("found: cards are shown on a terminal, and there is none")
+    return _ScreenOutlet(terminal)
+
+
+def _signers(
+    terminal: Terminal, files: Sequence[Path], passphrase_file: Path | None, fd: int | None
+) -> list[PrivateKey]:
+    from exclave.cli.passphrases import passphrase_source
+    from exclave.signer.file import load_key_file
+
+    signers: list[PrivateKey] = []
+    for path in files:
+        source = passphrase_source(
+            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=fd
+        )
+        signers += load_key_file(path, source).signers
+    return signers
+
+
+def _show(terminal: Terminal, charter: Charter, out: Path, *, complete: bool) -> None:
+    from exclave.authority.card import mission_checksum
+
+    mission = charter.mission_id
+    following = (
+        f"give {out}/enrolments/<vault>.json to each vault and tell it the mission id otherwise"
+        if complete
+        else f"officials now sign {out}/charter.json; then: exclave found complete {out}"
+    )
+    terminal.result(
+        {"mission": mission.hex(), "checksum": mission_checksum(mission), "complete": complete},
+        [
+            f"mission   {grouped(mission)}",
+            f"checksum  {mission_checksum(mission)}",
+            f"written   {out}",
+            following,
+        ],
+    )

@@ -1,0 +1,100 @@
+"""From a command line to an exit code (docs/exit-codes.md); no stack trace reaches a user.
+
+Rules: an `ExclaveError` is a message, its hints and its code; anything unexpected leaves a crash
+file for its owner alone, with the trace but without the values of variables, since those may be
+secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+from cyclopts import CycloptsError
+
+from exclave.cli.app import app
+from exclave.cli.terminal import Terminal
+from exclave.errors import ExclaveError, UsageError
+
+__all__ = ["INTERRUPTED", "PIPE_CLOSED", "TERMINATED", "UNEXPECTED", "main"]
+
+UNEXPECTED = 70
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: everything on the stack is closed on the way out."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    terminal = Terminal()
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments), terminal)
+    except KeyboardInterrupt:
+        terminal.failure("interrupted")
+        return INTERRUPTED
+    except _Terminated:
+        terminal.failure("terminated")
+        return TERMINATED
+    except BrokenPipeError:
+        # Whoever read our output has enough; the interpreter must not complain at its end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: list[str], terminal: Terminal) -> int:
+    try:
+        code: int | None = app.meta(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        terminal.error(_usage(error))
+        return UsageError.exit_code
+    except ExclaveError as error:
+        terminal.error(error)
+        return error.exit_code
+    except (BrokenPipeError, SystemExit):
+        raise
+    except Exception as error:
+        file = _write_crash(error)
+        terminal.failure(
+            f"unexpected {type(error).__name__}: a fault of this program, written to {file}",
+            hint="look through the file before you send it to anybody",
+        )
+        return UNEXPECTED
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: CycloptsError) -> UsageError:
+    text = " ".join(str(error).split())
+    command = " ".join(error.command_chain or ())
+    return UsageError(
+        text[:1].lower() + text[1:].rstrip("."),
+        hint=f"exclave {command + ' ' if command else ''}--help",
+    )
+
+
+def _write_crash(error: Exception) -> str:
+    # `mkstemp` makes the file for its owner alone.
+    handle, path = tempfile.mkstemp(prefix="exclave-crash-", suffix=".txt")
+    trace = traceback.TracebackException.from_exception(error, capture_locals=False)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        # The messages are left out as well: a foreign library may quote what it was given.
+        stream.writelines(trace.stack.format())
+        stream.write(f"{type(error).__module__}.{type(error).__qualname__}\n")
+    return path
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    raise _Terminated

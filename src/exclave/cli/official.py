@@ -1,0 +1,166 @@
+"""`official init`, `sign`: what officials do with their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
+from exclave.errors import AuthorityError, ConfigurationError
+
+if TYPE_CHECKING:
+    from exclave.authority.charter import Charter
+    from exclave.authority.envelope import Envelope
+    from exclave.signer.bundle import KeyBundle
+
+__all__ = ["KeyForeign", "NotSigned", "register"]
+
+official = App(name="official", help="An official's keys.", help_format="plaintext")
+
+
+class KeyForeign(AuthorityError):
+    """A key that the charter gives no say here."""
+
+
+class NotSigned(AuthorityError):
+    """The official said no."""
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(official)
+    app.command(sign)
+
+
+@official.command(name="init")
+def init(
+    *,
+    out: Path,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseDescriptor = None,
+    terminal: Out,
+) -> None:
+    """Make an official's keys: the key file, encrypted, and beside it OUT.pub for the founders.
+
+    Parameters
+    ----------
+    out
+        The new key file; OUT.pub is written beside it.
+    """
+    import os
+
+    from exclave.cli.passphrases import new_passphrase
+    from exclave.signer.file import public_keys_bytes, save_key_file, write_once
+    from exclave.signer.parties import new_official_key
+
+    public = out.with_name(out.name + ".pub")
+    for path in (out, public):
+        if path.exists():
+            raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    passphrase = new_passphrase(
+        terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
+    )
+    bundle = new_official_key(os.urandom)
+    save_key_file(out, bundle, passphrase=passphrase, random=os.urandom)
+    write_once(public, public_keys_bytes(bundle))
+    terminal.result(
+        {"id": bundle.id, "key_file": str(out), "public": str(public)},
+        [
+            f"official {bundle.id}",
+            f"keys    {out}",
+            f"public  {public} (hand this to the founders)",
+        ],
+    )
+
+
+def sign(
+    file: Path,
+    *,
+    key: Annotated[list[Path], Parameter(consume_multiple=True)],
+    charter: Path | None = None,
+    yes: Flag = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseDescriptor = None,
+    terminal: Out,
+) -> None:
+    """Show what a charter or warrant says, ask, and add an official's signature to its file.
+
+    Parameters
+    ----------
+    file
+        The charter or warrant; the signature is added in place.
+    key
+        The official's key file; several officials may sign one after the other.
+    charter
+        The charter in force: says who must sign a warrant and how long vaults wait.
+    yes
+        Do not ask.
+    """
+    from exclave.authority.envelope import Kind, parse_envelope
+    from exclave.cli.passphrases import passphrase_source
+    from exclave.cli.plain_words import describe
+    from exclave.engine.durable import replace_file
+    from exclave.signer.file import load_key_file
+    from exclave.signer.interface import sign_envelope
+    from exclave.wiring.files import read_file
+
+    envelope = parse_envelope(read_file(file))
+    law = _law(envelope, charter)
+    for line in describe(envelope, law):
+        terminal.info(line)
+    for path in key:
+        if not yes and not terminal.confirm(f"sign this with {path}?"):
+            raise NotSigned(f"{file}: not signed")
+        source = passphrase_source(
+            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=passphrase_fd
+        )
+        bundle = load_key_file(path, source)
+        _check_say(bundle, envelope.kind is Kind.CHARTER, law)
+        envelope = sign_envelope(envelope, bundle.signers)
+        replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
+    _tell(terminal, file, envelope, law)
+
+
+def _law(envelope: Envelope, charter: Path | None) -> Charter | None:
+    from exclave.authority.charter import parse_charter
+    from exclave.authority.envelope import Kind
+    from exclave.wiring.files import load_charter
+
+    if envelope.kind is Kind.CHARTER:
+        return parse_charter(envelope)
+    return None if charter is None else load_charter(charter)
+
+
+def _check_say(bundle: KeyBundle, founding: bool, law: Charter | None) -> None:
+    from exclave.signer.bundle import Purpose
+
+    if bundle.purpose is not Purpose.OFFICIAL:
+        raise KeyForeign(f"keys of {bundle.id}: expected an official's, got a {bundle.purpose}'s")
+    if law is None:
+        return
+    mine = {key.key_id for key in bundle.public}
+    sets = [set_ for person in law.officials for set_ in person.key_sets]
+    if not any({key.key_id for key in keys} <= mine for keys in sets):
+        what = "this charter" if founding else "the charter"
+        raise KeyForeign(f"keys of {bundle.id}: {what} knows no official with these keys")
+
+
+def _tell(terminal: Out, file: Path, envelope: Envelope, law: Charter | None) -> None:
+    from exclave.authority.charter_parts import RoleName
+    from exclave.authority.envelope import Kind
+    from exclave.authority.persons import signed_persons
+
+    name = RoleName.GOVERN if envelope.kind is Kind.CHARTER else RoleName.READ
+    value: dict[str, object] = {
+        "statement": envelope.statement_hash.hex(),
+        "signatures": len(envelope.signatures),
+    }
+    line = f"{file}: {len(envelope.signatures)} signatures"
+    if law is not None:
+        role = law.role(name)
+        count = len(signed_persons(envelope, law.officials) & set(role.members))
+        value |= {"signed": count, "required": role.threshold}
+        line = f"{file}: {count} of {len(role.members)} officials signed, {role.threshold} required"
+    terminal.result(value, [line])

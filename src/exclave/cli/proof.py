@@ -1,0 +1,85 @@
+"""`limits`, `verify-receipt`, `demo`: what anybody can check or try."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+from exclave.cli.options import Flag, Out
+
+__all__ = ["register"]
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(limits)
+    app.command(verify_receipt)
+    app.command(demo)
+
+
+def limits(charter: Path, *, terminal: Out) -> None:
+    """Say what this software cannot promise under a charter.
+
+    Parameters
+    ----------
+    charter
+        The charter's file.
+    """
+    from exclave.limits import limits as limits_of
+    from exclave.wiring.files import load_charter
+
+    found = limits_of(load_charter(charter))
+    terminal.result(
+        {"limits": [{"name": item.name, "text": item.text} for item in found]},
+        [f"- {item.text}" for item in found],
+    )
+
+
+def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
+    """Check a receipt offline: which entry a vault put into its log, proven by the log's key.
+
+    Parameters
+    ----------
+    file
+        The receipt (a tlog-proof).
+    charter
+        The charter that names the vault's log key.
+    """
+    from exclave.wiring.files import load_charter, read_file
+    from exclave.wiring.receipts import verify_seat_receipt
+
+    seat, entry = verify_seat_receipt(read_file(file), load_charter(charter))
+    terminal.result(
+        {
+            "seat": seat,
+            "type": entry.type.value,
+            "hash": entry.hash.hex(),
+            "statement": None if entry.statement is None else entry.statement.hex(),
+            "logged": entry.logged,
+        },
+        [
+            f"valid: seat {seat} logged a {entry.type.value} entry at {entry.logged} (its claim)",
+            f"body       {entry.hash.hex()}",
+            f"statement  {'-' if entry.statement is None else entry.statement.hex()}",
+        ],
+    )
+
+
+def demo(
+    *, size: float = 1.0, keep: Flag = False, folder: Path | None = None, terminal: Out
+) -> int:
+    """Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.
+
+    Parameters
+    ----------
+    size
+        How much data: 1 is the usual amount.
+    keep
+        Leave everything where it is afterwards.
+    folder
+        Where to work; a new temporary folder otherwise.
+    """
+    from exclave.demo.story import run
+
+    return run(size=size, keep=keep, folder=folder, quiet=terminal.quiet, json=terminal.json)

@@ -1,0 +1,120 @@
+"""The one module that owns the terminal: what people read, and what they are asked.
+
+Results go to standard output, everything else to standard error; `--json` turns results into one
+line of JSON, `--quiet` leaves only results, warnings and errors. Nothing else prints. Rules: no
+colour or movement unless standard error is a terminal; a secret is never echoed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+from exclave.errors import ExclaveError, UsageError
+
+__all__ = ["Json", "NoTerminal", "Terminal"]
+
+Json = Mapping[str, object]
+
+
+class NoTerminal(UsageError):
+    """Something must be asked, and there is nobody to ask."""
+
+
+class Terminal:
+    """Where one run of the program speaks; tests give it other streams."""
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        ask: TextIO | None = None,
+    ) -> None:
+        self.json = json
+        self.quiet = quiet
+        self._out = sys.stdout if out is None else out
+        self._err = sys.stderr if err is None else err
+        self._ask = sys.stdin if ask is None else ask
+
+    @property
+    def moving(self) -> bool:
+        """Whether bars may be drawn."""
+        return self._err.isatty() and not self.quiet
+
+    @property
+    def err(self) -> TextIO:
+        """For bars only."""
+        return self._err
+
+    def result(self, value: Json, lines: Iterable[str]) -> None:
+        """What the command was run for: JSON when asked for, else lines."""
+        if self.json:
+            self._write(self._out, json.dumps(value, ensure_ascii=False, sort_keys=True))
+            return
+        for line in lines:
+            self._write(self._out, line)
+
+    def info(self, text: str) -> None:
+        """What happens, for whoever watches."""
+        if not self.quiet:
+            self._write(self._err, text)
+
+    def warning(self, text: str, *, hint: str | None = None) -> None:
+        """Something that should be looked at; the command goes on."""
+        self._write(self._err, f"warning: {text}")
+        self._hint(hint)
+
+    def error(self, error: ExclaveError) -> None:
+        """Why the command failed, and what to try."""
+        for line in error.message.splitlines() or [type(error).__name__]:
+            self._write(self._err, f"exclave: {line}")
+        self._hint(error.hint)
+
+    def failure(self, text: str, *, hint: str | None = None) -> None:
+        """A failure that is no `ExclaveError`."""
+        self._write(self._err, f"exclave: {text}")
+        self._hint(hint)
+
+    def confirm(self, question: str) -> bool:
+        """Ask for a yes; anything else is a no."""
+        if not self._ask.isatty():
+            raise NoTerminal(f"{question}: nobody to ask", hint="say --yes where it is meant")
+        self._err.write(f"{question} [y/N] ")
+        self._err.flush()
+        return self._ask.readline().strip().lower() in {"y", "yes"}
+
+    def require_person(self, why: str) -> None:
+        """Raise `NoTerminal` unless somebody sits at the terminal."""
+        if not (self._ask.isatty() and self._err.isatty()):
+            raise NoTerminal(why, hint="name another place for it, see --help")
+
+    def show_alone(self, title: str, text: str) -> None:
+        """Show something that only one person may see: it is wiped when he has said so."""
+        self._err.write(f"\033[2J\033[H{title}\n\n{text}\nEnter when it is copied: ")
+        self._err.flush()
+        self._ask.readline()
+        # Screen and scrollback: terminals that keep neither are the holder's to choose.
+        self._err.write("\033[2J\033[3J\033[H")
+        self._err.flush()
+
+    def secret(self, question: str) -> bytes:
+        """Ask for a passphrase without showing it."""
+        if not self._ask.isatty():
+            raise NoTerminal(
+                f"{question}: nobody to ask", hint="give --passphrase-file or --passphrase-fd"
+            )
+        return getpass.getpass(f"{question}: ").encode()
+
+    def _hint(self, hint: str | None) -> None:
+        for line in (hint or "").splitlines():
+            self._write(self._err, f"hint: {line}")
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()

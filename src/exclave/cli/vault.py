@@ -1,0 +1,246 @@
+"""`vault init | enrol | serve | status | fsck | submit`: the host operator's commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from exclave.cli.options import Flag, Out
+from exclave.cli.plain_words import grouped, size
+from exclave.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from exclave.vault.interface import MissionStatus
+
+__all__ = ["register"]
+
+vault = App(name="vault", help="A vault in a receiving state.", help_format="plaintext")
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(vault)
+
+
+@vault.command(name="init")
+def init(
+    folder: Path,
+    *,
+    vault: str,
+    state: str,
+    operator: str,
+    data: str,
+    public: str,
+    terminal: Out,
+) -> None:
+    """Set up a vault's folder and export its seat request.
+
+    Parameters
+    ----------
+    folder
+        The new vault's folder.
+    vault
+        Its name, such as vault-1.
+    state
+        The receiving state's code: two capital letters.
+    operator
+        Who runs it, in words.
+    data
+        Address and port of the data listener, such as 10.0.0.5:8443.
+    public
+        Address and port of the public record.
+    """
+    from exclave.wiring.host import init_vault
+
+    made = init_vault(folder, vault=vault, state=state, operator=operator, data=data, public=public)
+    terminal.result(
+        {
+            "vault": vault,
+            "seat_request": str(made.seat_request),
+            "identity": made.identity_hash.hex(),
+            "log_key": made.log_key.key_id,
+        },
+        [
+            f"vault {vault} in {folder}",
+            f"seat request  {made.seat_request} (hand this to the founders)",
+            f"identity      {grouped(made.identity_hash)}",
+        ],
+    )
+
+
+@vault.command(name="enrol")
+def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None:
+    """Pin a mission at this vault.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    enrolment
+        The enrolment file that the founders made for this vault.
+    mission
+        The mission id in hex, as the founders told it by another way than the file.
+    """
+    from exclave.encoding import hex_decode
+    from exclave.ids import MissionId
+    from exclave.wiring.host import enrol_vault
+
+    text = mission.replace(" ", "").lower()
+    wanted = MissionId(hex_decode(text, length=32, subject="--mission"))
+    found, charter = enrol_vault(folder, enrolment, mission=wanted)
+    terminal.result(
+        {"mission": found.mission.hex(), "seat": found.seat, "state": charter.state_code},
+        [
+            f"mission {grouped(found.mission)} of {charter.state_name}: seat {found.seat}",
+            "a running server takes it up when it is started again",
+        ],
+    )
+
+
+@vault.command(name="serve")
+def serve(folder: Path) -> None:
+    """Serve until SIGTERM; prints one line of JSON when both listeners accept.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    """
+    from exclave.wiring.host import serve_vault
+
+    serve_vault(folder)
+
+
+@vault.command(name="status")
+def status(folder: Path, *, terminal: Out) -> None:
+    """Show health and volumes of each mission; there is no content to show.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    """
+    from exclave.wiring.host import status_vault
+
+    found = status_vault(folder)
+    terminal.result(
+        {"missions": [_status_json(item) for item in found]},
+        [line for item in found for line in _status_lines(item)] or ["no mission enrolled"],
+    )
+
+
+@vault.command(name="fsck")
+def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
+    """Check every stored byte against its name, and the log against its checkpoint.
+
+    Ends with 7 when something is not as it must be. Nothing is ever deleted or changed.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    rebuild
+        Also make the index again from the stored objects; the server must be stopped.
+    """
+    from exclave.wiring.host import fsck_vault, rebuild_vault
+
+    if rebuild:
+        terminal.info(f"index made again for {rebuild_vault(folder)} missions")
+    found = fsck_vault(folder)
+    lines: list[str] = []
+    for mission, report in found:
+        lines.append(
+            f"mission {mission.hex()[:16]}: {report.shards} shards ({size(report.shard_bytes)}), "
+            f"{report.bodies} bodies, {report.entries} log entries, {len(report.bad)} bad"
+        )
+        lines += [f"  BAD {item.key}: {item.what}" for item in report.bad]
+    terminal.result(
+        {
+            "missions": [
+                {
+                    "mission": mission.hex(),
+                    "shards": report.shards,
+                    "shard_bytes": report.shard_bytes,
+                    "bodies": report.bodies,
+                    "entries": report.entries,
+                    "bad": [{"key": item.key, "what": item.what} for item in report.bad],
+                }
+                for mission, report in found
+            ]
+        },
+        lines or ["no mission enrolled"],
+    )
+    return IntegrityError.exit_code if any(report.bad for _, report in found) else 0
+
+
+@vault.command(name="submit")
+def submit(folder: Path, file: Path, *, terminal: Out) -> None:
+    """Hand in a statement that somebody carried here: it authenticates itself.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    file
+        The statement: a charter, warrant, record or supplement.
+    """
+    from exclave.wiring.host import submit_to_vault
+
+    state = submit_to_vault(folder, file)
+    left = "" if state.seconds is None else f", {state.seconds} s until release"
+    terminal.result(
+        {
+            "state": state.state.value,
+            "statement": state.statement.hex(),
+            "entry": state.entry,
+            "seconds": state.seconds,
+        },
+        [f"{state.state.value}{left} (entry {state.entry})"],
+    )
+
+
+def _status_json(item: MissionStatus) -> dict[str, object]:
+    return {
+        "mission": item.mission.hex(),
+        "seat": item.seat,
+        "state": item.state,
+        "charters": item.charters,
+        "log_size": item.log_size,
+        "shards": item.shards,
+        "shard_bytes": item.shard_bytes,
+        "staged_bytes": item.staged_bytes,
+        "quota_bytes": item.quota_bytes,
+        "free_bytes": item.free_bytes,
+        "records": dict(_counts(item)),
+        "warrants": [
+            {"statement": w.statement.hex(), "state": w.state.value, "seconds": w.seconds}
+            for w in item.warrants
+        ],
+        "forks": [fork.hex() for fork in item.forks],
+    }
+
+
+def _status_lines(item: MissionStatus) -> list[str]:
+    records = ", ".join(f"{count} {state}" for state, count in _counts(item)) or "none"
+    volume = f"{item.shards} shards, {size(item.shard_bytes)}; staged {size(item.staged_bytes)}"
+    lines = [
+        f"mission {item.mission.hex()[:16]} of {item.state}, seat {item.seat}",
+        f"  {volume}; free {size(item.free_bytes)}",
+        f"  records: {records}; log of {item.log_size} entries; {item.charters} charters",
+    ]
+    lines += [
+        f"  warrant {w.statement.hex()[:16]}: {w.state.value}"
+        + ("" if w.seconds is None else f", {w.seconds} s")
+        for w in item.warrants
+    ]
+    lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
+    return lines
+
+
+def _counts(item: MissionStatus) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for record in item.records:
+        counts[record.state.value] = counts.get(record.state.value, 0) + 1
+    return sorted(counts.items())

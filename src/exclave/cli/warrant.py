@@ -1,0 +1,203 @@
+"""`warrant prepare | submit | status`: how a restoring machine asks to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.options import Out
+from exclave.cli.plain_words import grouped, size
+
+if TYPE_CHECKING:
+    from exclave.ids import Seat
+    from exclave.vault.interface import StatementState
+    from exclave.vault.survey import DepositView, MissionView
+
+__all__ = ["register", "show_surveyed"]
+
+warrant = App(
+    name="warrant",
+    help="Ask officials and vaults to let this machine read.",
+    help_format="plaintext",
+)
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(warrant)
+
+
+@warrant.command(name="prepare")
+def prepare(
+    *,
+    card: Path,
+    out: Path,
+    deposit: str = "latest",
+    purpose: str = "reconstruction",
+    life: str = "30d",
+    terminal: Out,
+) -> None:
+    """Survey the vaults of a card and make a folder with reader keys, warrant and unseal request.
+
+    Parameters
+    ----------
+    card
+        A share card; only its addresses and keys are used, never its words.
+    out
+        The new folder of this reconstruction.
+    deposit
+        The first digits of a deposit's id, `latest` or `all`.
+    purpose
+        What the officials are told.
+    life
+        How long the warrant may be used, such as 12h or 30d.
+    """
+    from datetime import timedelta
+
+    from exclave.errors import UsageError
+    from exclave.plan import parse_duration
+    from exclave.vault.identity import identity_hash
+    from exclave.wiring.reader import load_card
+    from exclave.wiring.reader import prepare as prepare_folder
+
+    try:
+        seconds = parse_duration(life)
+    except ValueError as error:
+        raise UsageError(f"--life: {error}, got {life[:20]!r}") from error
+    reader, chosen, charter = prepare_folder(
+        load_card(card), out, deposit=deposit, purpose=purpose, life=timedelta(seconds=seconds)
+    )
+    statement = reader.warrant.statement_hash
+    identity = identity_hash(reader.identity.certificate)
+    terminal.result(
+        {
+            "folder": str(out),
+            "deposit": chosen.deposit.hex(),
+            "warrant": statement.hex(),
+            "reader": identity.hex(),
+            "unseal_key": reader.unseal_key.key_hash.hex(),
+            "mission": charter.mission_id.hex(),
+        },
+        [
+            f"deposit       {chosen.deposit.hex()}  (lodged at seats {_seats(chosen)})",
+            f"warrant       {grouped(statement)}",
+            f"reader        {grouped(identity)}",
+            f"one-time key  {grouped(reader.unseal_key.key_hash)}",
+            f"officials sign {out / 'warrant.json'}; read the last three lines to them",
+        ],
+    )
+
+
+@warrant.command(name="submit")
+def submit(
+    place: Annotated[Path, Parameter(name="PLACE")], *, card: Path | None = None, terminal: Out
+) -> int:
+    """Hand a signed warrant to every vault, and put it into the folder's unseal request.
+
+    Parameters
+    ----------
+    place
+        The reconstruction's folder, or a warrant's file.
+    card
+        A share card that says where the vaults are, when no charter.json lies beside.
+    """
+    from exclave.wiring.reader import load_card, submit_warrant
+
+    states = submit_warrant(place, None if card is None else load_card(card))
+    return _show_states(states, terminal)
+
+
+@warrant.command(name="status")
+def status(
+    place: Annotated[Path, Parameter(name="PLACE")], *, card: Path | None = None, terminal: Out
+) -> int:
+    """Show where a warrant stands at every vault, and how long until it is released.
+
+    Parameters
+    ----------
+    place
+        The reconstruction's folder, or a warrant's file.
+    card
+        A share card that says where the vaults are, when no charter.json lies beside.
+    """
+    from exclave.wiring.reader import load_card, warrant_states
+
+    states = warrant_states(place, None if card is None else load_card(card))
+    return _show_states(states, terminal)
+
+
+def show_surveyed(card: Path, terminal: Out) -> None:
+    """`deposits --card`: what the vaults themselves say."""
+    from exclave.wiring.reader import load_card, survey_card
+
+    view = survey_card(load_card(card))
+    terminal.result(_view_json(view), _view_lines(view))
+    for problem in view.problems:
+        terminal.warning(f"seat {problem.seat}: {problem.what}")
+
+
+def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> int:
+    from exclave.errors import VaultError
+
+    value: dict[str, object] = {}
+    lines: list[str] = []
+    for seat, answer in sorted(states.items()):
+        if isinstance(answer, str):
+            value[str(seat)] = {"problem": answer}
+            lines.append(f"seat {seat}: {answer}")
+            continue
+        value[str(seat)] = {"state": answer.state.value, "seconds": answer.seconds}
+        left = "" if answer.seconds is None else f", {answer.seconds} s"
+        lines.append(f"seat {seat}: {answer.state.value}{left}")
+    terminal.result({"seats": value}, lines)
+    return (
+        0
+        if any(not isinstance(answer, str) for answer in states.values())
+        else (VaultError.exit_code)
+    )
+
+
+def _view_json(view: MissionView) -> dict[str, object]:
+    return {
+        "mission": view.mission.hex(),
+        "retention_days": view.charter.settings.retention_days,
+        "deposits": [
+            {
+                "deposit": item.deposit.hex(),
+                "depositor": item.record.depositor,
+                "sequence": item.record.sequence,
+                "claimed_time": item.record.claimed_time.isoformat(),
+                "bytes": _live_bytes(item),
+                "lodged": list(item.lodged),
+                "mirrored": list(item.mirrored),
+            }
+            for item in view.deposits
+        ],
+        "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
+    }
+
+
+def _view_lines(view: MissionView) -> list[str]:
+    lines = [
+        f"mission {grouped(view.mission)}",
+        f"kept at least {view.charter.settings.retention_days} days after lodging",
+    ]
+    for item in view.deposits:
+        amount = _live_bytes(item)
+        lines.append(
+            f"deposit {item.deposit.hex()}  {item.record.depositor} number "
+            f"{item.record.sequence}  {item.record.claimed_time:%Y-%m-%d %H:%M:%S} (claimed)  "
+            f"{'size unknown' if amount is None else size(amount)}  seats {_seats(item)}"
+        )
+    return lines if view.deposits else [*lines, "no deposit yet"]
+
+
+def _live_bytes(item: DepositView) -> int | None:
+    return None if item.live is None else sum(pack.length for pack in item.live.packs.values())
+
+
+def _seats(item: DepositView) -> str:
+    return ", ".join(map(str, item.lodged)) or "none"

@@ -1,0 +1,167 @@
+"""What software cannot promise, in plain words for one charter (`exclave limits`).
+
+A pure function from a charter to sentences. Each sentence says what can go wrong although
+everything works as built; none may be dropped because it sounds bad. Figures are the charter's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import Place, RoleName
+
+__all__ = ["Limit", "duration", "limits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One thing that cannot be promised."""
+
+    name: str  # stable, for programs
+    text: str
+
+
+def limits(charter: Charter) -> tuple[Limit, ...]:
+    """All limits that hold under this charter."""
+    return (
+        *_destruction(charter),
+        *_reading(charter),
+        *_depositor(charter),
+        *_shares(charter),
+        *_time(charter),
+    )
+
+
+def duration(seconds: int) -> str:
+    """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _destruction(charter: Charter) -> Iterator[Limit]:
+    k, n = charter.dispersal.k, charter.dispersal.n
+    yield Limit(
+        name="own-copy",
+        text="A host can destroy its own copy: seats " + ", ".join(_hosts(charter)) + ".",
+    )
+    fatal = n - k + 1
+    seats = "1 seat is" if fatal == 1 else f"{fatal} of {n} seats are"
+    yield Limit(
+        name="fatal-loss",
+        text=f"Any {k} of {n} seats give everything back; when {seats} destroyed, nothing does.",
+    )
+    if n == 1:
+        yield Limit(
+            name="single-host",
+            text="There is one seat: whoever holds it decides alone whether the data survives.",
+        )
+    if k == 1 and n > 1:
+        yield Limit(
+            name="whole-copies",
+            text="k is 1: every host holds all of the encrypted data, whole.",
+        )
+    for state, seats_there in sorted(_by_state(charter).items()):
+        if seats_there > n - k:
+            yield Limit(
+                name="state-fatal",
+                text=f"State {state} alone holds {seats_there} of {n} seats: "
+                "its loss is the loss of the data.",
+            )
+        if seats_there >= k and n > 1:
+            yield Limit(
+                name="state-suffices",
+                text=f"State {state} alone holds {seats_there} seats, and {k} suffice to read "
+                "with the recovery key.",
+            )
+
+
+def _reading(charter: Charter) -> Iterator[Limit]:
+    k, epoch = charter.dispersal.k, charter.current_epoch
+    read = charter.role(RoleName.READ)
+    yield Limit(
+        name="disks-and-shares",
+        text=f"The disks of {k} {_plural(k, 'host')} and enough cards "
+        f"({epoch.group_threshold} of {len(epoch.groups)} groups) read everything, without a "
+        "warrant: the warrant binds vaults that obey, not disks that are taken.",
+    )
+    yield Limit(
+        name="warrant-delay",
+        text=f"A lawful reading waits {duration(read.delay)} after {read.threshold} of "
+        f"{len(read.members)} officials signed: that is part of every recovery time.",
+    )
+
+
+def _depositor(charter: Charter) -> Iterator[Limit]:
+    names = ", ".join(item.id for item in charter.depositors) or "none yet"
+    yield Limit(
+        name="garbage",
+        text=f"A compromised depositor (in this charter: {names}) lodges garbage from then on, "
+        "and sees what passes through it. What was lodged before stays.",
+    )
+    yield Limit(
+        name="guess-confirmation",
+        text="Whoever steals a depositor's dedup key together with its index can confirm guesses "
+        "about chunks of past deposits; it opens none.",
+    )
+
+
+def _shares(charter: Charter) -> Iterator[Limit]:
+    epoch = charter.current_epoch
+    yield Limit(
+        name="old-shares",
+        text=f"Sharing the recovery key again does not revoke older cards: enough cards of share "
+        f"set {epoch.share_set} of epoch {epoch.epoch} remain enough for ever.",
+    )
+    yield Limit(
+        name="old-deposits",
+        text="Older deposits keep the k and n that they were made with; this charter's "
+        f"{charter.dispersal.k} of {charter.dispersal.n} holds for new ones.",
+    )
+    abroad = sum(group.place is Place.ABROAD for group in epoch.groups)
+    if abroad == len(epoch.groups):
+        yield Limit(
+            name="home-powerless",
+            text="All cards lie abroad: the homeland alone can never open its own deposits.",
+        )
+
+
+def _time(charter: Charter) -> Iterator[Limit]:
+    witness, n = charter.witness, charter.dispersal.n
+    if witness.f == 0:
+        yield Limit(
+            name="no-liar-tolerated",
+            text=f"With {n} {_plural(n, 'seat')} and {len(witness.external)} external witnesses no "
+            "lying witness is tolerated (f = 0): one that lies about time or logs is noticed by "
+            "comparison, not outvoted.",
+        )
+    yield Limit(
+        name="logs-unwitnessed",
+        text="Receipts are provisional: a vault's own log signs them. Vaults do not cosign each "
+        "other's logs yet, so a fork of one log shows when two of its checkpoints are compared.",
+    )
+    yield Limit(
+        name="not-built",
+        text="Lockdown, exile, audits between vaults and repair of lost shards are fixed in the "
+        "formats but not carried out by this version.",
+    )
+    if charter.notice:
+        yield Limit(name="notice", text=f"The charter itself says: {charter.notice}")
+
+
+def _hosts(charter: Charter) -> list[str]:
+    return [f"{seat.seat} ({seat.state}, {seat.operator})" for seat in charter.active_seats]
+
+
+def _by_state(charter: Charter) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for seat in charter.active_seats:
+        counts[seat.state] = counts.get(seat.state, 0) + 1
+    return counts
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,163 @@
+"""The depositing machine: its bundle, journal, spool, catalogue and lines, opened for one command.
+
+The bundle is the folder that `exclave found` made for it: `keys.json`, `identity.pem`,
+`charter.json`. One command at a time: a lock beside the journal keeps a second one out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exclave.clock import now
+from exclave.deposit.capture import DepositProgress
+from exclave.deposit.catalogue import Catalogue
+from exclave.deposit.depositor import DepositorParty
+from exclave.deposit.rebuild import rebuild_journal
+from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
+from exclave.deposit.spool import Spool
+from exclave.errors import ConfigurationError, UsageError
+from exclave.ids import Seat
+from exclave.journal.store import Journal
+from exclave.lines import LoopThread
+from exclave.plan import Plan, load_plan
+from exclave.signer.bundle import Purpose
+from exclave.signer.file import load_key_file
+from exclave.signer.parties import DEDUP_SECRET
+from exclave.vault.identity import Identity, load_identity
+from exclave.wiring.files import load_charter
+from exclave.wiring.lines import Lines
+from exclave.wiring.registers import task_of
+from exclave.wiring.settings import DepositSettings, load_deposit_settings
+
+__all__ = ["DepositBusy", "Home", "open_home", "run_catch_up", "run_deposit"]
+
+
+class DepositBusy(UsageError):
+    """Another command of this depositor is at work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """Everything that `deposit.toml` names, read and checked."""
+
+    settings: DepositSettings
+    plan: Plan
+    party: DepositorParty
+    identity: Identity
+
+
+def open_home(config: Path) -> Home:
+    """Read settings, plan and bundle; raises on the first file that is not as it must be."""
+    settings = load_deposit_settings(config)
+    plan = load_plan(settings.plan)
+    if not settings.depositor.is_dir():
+        raise ConfigurationError(
+            f"{settings.depositor}: expected the depositor's bundle, got no folder",
+            hint="it is depositors/<id> of what exclave found wrote",
+        )
+    charter = load_charter(settings.depositor / "charter.json")
+    keys = load_key_file(settings.depositor / "keys.json")
+    identity = load_identity(settings.depositor / "identity.pem")
+    if keys.purpose is not Purpose.DEPOSITOR:
+        raise ConfigurationError(
+            f"keys of {keys.id}: expected a depositor's, got a {keys.purpose}'s"
+        )
+    entry = charter.depositor(keys.id)
+    if entry.keys != keys.public or entry.identity != identity.certificate:
+        raise ConfigurationError(
+            f"depositor {keys.id}: the charter seats other keys than those of {settings.depositor}"
+        )
+    party = DepositorParty(
+        id=keys.id,
+        charter=charter,
+        signers=keys.signers,
+        dedup_key=keys.secret(DEDUP_SECRET),
+    )
+    return Home(settings=settings, plan=plan, party=party, identity=identity)
+
+
+def run_deposit(
+    home: Home, registers: tuple[str, ...], progress: DepositProgress
+) -> DepositOutcome:
+    """Deposit the named registers, or all."""
+    tasks = [task_of(register) for register in home.plan.select(registers)]
+    with _workplace(home, progress) as place:
+        return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+
+
+def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
+    """Only bring late seats up to date; returns reasons of those still late."""
+    with _workplace(home, progress) as place:
+        return catch_up(home.party, place)
+
+
+@contextmanager
+def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
+    settings, party = home.settings, home.party
+    with ExitStack() as stack:
+        stack.enter_context(_lock(settings.journal))
+        scratch = stack.enter_context(_scratch(settings.scratch))
+        spool = Spool(settings.spool, limit=settings.spool_limit)
+        catalogue = Catalogue(settings.catalogue)
+        fresh = not settings.journal.exists()
+        journal = Journal.open(
+            settings.journal, mission=party.mission, depositor=party.id, epoch=party.epoch
+        )
+        stack.callback(journal.close)
+        if fresh and (packs := rebuild_journal(catalogue, journal, spool)):
+            progress.phase(f"journal rebuilt from the catalogue: {packs} packs")
+        loop = LoopThread()
+        stack.callback(loop.close)
+        lines = stack.enter_context(
+            Lines(
+                party.charter,
+                loop=loop,
+                clock=now,
+                identity=home.identity,
+                addresses=settings.addresses,
+            )
+        )
+        yield Workplace(
+            loop=loop,
+            lines=lines.seats,
+            journal=journal,
+            spool=spool,
+            catalogue=catalogue,
+            scratch=scratch,
+            clock=now,
+            random=os.urandom,
+            progress=progress,
+        )
+
+
+@contextmanager
+def _lock(journal: Path) -> Iterator[None]:
+    journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(f"{journal}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DepositBusy(
+                f"{journal}: another exclave deposit is at work", hint="wait until it has ended"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for leftover in folder.glob("run-*"):
+        # Of a run that was killed: the lock says that nobody works here now.
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as place:
+        yield Path(place)

@@ -1,0 +1,298 @@
+"""The host's side: a vault's folder set up, enrolled, served, inspected.
+
+One process at a time has a vault open: `vault.lock` says so. A command that needs the vault while
+the server runs asks that server. Keys never leave `keys/`; `vault.toml` lies in the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import Address
+from exclave.authority.enrolment import Enrolment, parse_enrolment
+from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.keys import ED25519, TypedKey
+from exclave.authority.seat_request import SeatRequest, seat_request_payload
+from exclave.clock import now
+from exclave.config import load_toml, parse_toml
+from exclave.encoding import parse_canonical_json
+from exclave.engine.file import FileEngine
+from exclave.errors import AuthorityError, ConfigurationError
+from exclave.ids import MissionId
+from exclave.lines import LoopThread
+from exclave.signer.bundle import KeyBundle, PrivateKey
+from exclave.signer.file import load_key_file, save_key_file, write_once
+from exclave.signer.interface import sign_envelope
+from exclave.signer.parties import new_vault_key
+from exclave.vault.addresses import parse_address
+from exclave.vault.client import HttpVault
+from exclave.vault.config import VaultConfig
+from exclave.vault.fsck import FsckReport, check_objects
+from exclave.vault.identity import new_identity
+from exclave.vault.install import VaultFolder, create_vault, find_kit, open_missions
+from exclave.vault.install import enrol as enrol_mission
+from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.server import VaultServer, serve
+from exclave.vault.storage import ObjectStore
+from exclave.vault.submission import submit
+from exclave.wiring.files import read_file
+
+__all__ = [
+    "MissionUnexpected",
+    "NewVault",
+    "VaultBusy",
+    "enrol_vault",
+    "fsck_vault",
+    "init_vault",
+    "rebuild_vault",
+    "serve_vault",
+    "status_vault",
+    "submit_to_vault",
+]
+
+_KEYS = "vault.key"
+_CONFIG = "vault.toml"
+
+
+class MissionUnexpected(AuthorityError):
+    """An enrolment of another mission than the one compared out of band."""
+
+
+class VaultBusy(ConfigurationError):
+    """Another process has the vault open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVault:
+    """A vault that was set up."""
+
+    seat_request: Path
+    identity_hash: bytes
+    log_key: TypedKey
+
+
+def init_vault(
+    path: Path, *, vault: str, state: str, operator: str, data: str, public: str
+) -> NewVault:
+    """Make keys, folder, `vault.toml` and the signed seat request."""
+    text = f'data = "{data}"\npublic = "{public}"\n'
+    # Refused before anything is made: addresses that a vault may not have.
+    parse_toml(text.encode(), VaultConfig, name=_CONFIG)
+    keys, identity = new_vault_key(vault, os.urandom), new_identity(vault, now())
+    log, seat, first, second = keys.keys
+    request = SeatRequest(
+        vault=vault,
+        state=state,
+        operator=operator,
+        addresses=(Address(data=data, public=public),),
+        identity=identity.certificate,
+        log_key=log.key,
+        seat_key=seat.key,
+        witness_keys=(first.key, second.key),
+        receiving_state_key=None,
+        created=now().replace(microsecond=0),
+    )
+    payload = parse_canonical_json(seat_request_payload(request))
+    assert isinstance(payload, dict)
+    envelope = sign_envelope(envelope_for(payload), [log])
+
+    def save_keys(folder: Path) -> None:
+        save_key_file(folder / _KEYS, keys, passphrase=None, random=os.urandom)
+
+    create_vault(
+        path,
+        identity=identity,
+        seat_request=envelope.to_bytes(),
+        save_keys=save_keys,
+        kit=find_kit(),
+    )
+    write_once(path / _CONFIG, text.encode())
+    return NewVault(
+        seat_request=path / "seat-request.json",
+        identity_hash=hashlib.sha256(identity.certificate).digest(),
+        log_key=log.key,
+    )
+
+
+def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enrolment, Charter]:
+    """Pin a mission, if it is the one that was compared out of band."""
+    folder = VaultFolder.open(path)
+    data = read_file(enrolment)
+    got = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT])).mission
+    if got != mission:
+        raise MissionUnexpected(
+            f"enrolment: expected mission {mission.hex()}, got {got.hex()}",
+            hint="compare the mission id with the sending state once more, by another way",
+        )
+    log, seat = _log_and_seat(_keys(folder))
+    with _opened(folder):
+        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key)
+
+
+def serve_vault(path: Path) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    folder = VaultFolder.open(path)
+    config = _config(folder)
+    with _opened(folder):
+        missions = _missions(folder, config)
+        serve(VaultServer(identity=folder.identity(), missions=missions, config=config, clock=now))
+
+
+def status_vault(path: Path) -> Sequence[MissionStatus]:
+    """Each mission's status, from the running server if there is one."""
+    folder = VaultFolder.open(path)
+    config = _config(folder)
+    try:
+        with _opened(folder):
+            missions = _missions(folder, config)
+            try:
+                return [mission.status() for mission in missions]
+            finally:
+                _close(missions)
+    except VaultBusy:
+        with _own_clients(folder, config) as (loop, clients):
+            return [loop.run(client.status()) for client in clients]
+
+
+def submit_to_vault(path: Path, file: Path) -> StatementState:
+    """Hand a statement to the one mission that it is of."""
+    folder = VaultFolder.open(path)
+    config, data = _config(folder), read_file(file)
+    wanted = _mission_of(data)
+    try:
+        with _opened(folder):
+            missions = _missions(folder, config)
+            try:
+                return submit(_only(missions, wanted), data)
+            finally:
+                _close(missions)
+    except VaultBusy:
+        with _own_clients(folder, config, wanted) as (loop, clients):
+            if not clients:
+                raise _unknown(wanted) from None
+            return loop.run(clients[0].submit(data))
+
+
+def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
+    """Check every object of every mission; changes nothing, also beside a running server."""
+    folder = VaultFolder.open(path)
+    log, _ = _log_and_seat(_keys(folder))
+    found: list[tuple[MissionId, FsckReport]] = []
+    for mission, data in folder.missions():
+        seat = parse_enrolment(parse_envelope(data)).seat
+        store: ObjectStore = FileEngine(folder.mission(mission), folder.tmp)
+        report = check_objects(store, mission=mission, seat=seat, log_public=log.key.raw)
+        found.append((mission, report))
+    return found
+
+
+def rebuild_vault(path: Path) -> int:
+    """Make every mission's index again from its objects; returns how many missions."""
+    folder = VaultFolder.open(path)
+    config = _config(folder)
+    with _opened(folder):
+        missions = _missions(folder, config)
+        for mission in missions:
+            mission.rebuild()
+        _close(missions)
+    return len(missions)
+
+
+def _config(folder: VaultFolder) -> VaultConfig:
+    return load_toml(folder.path / _CONFIG, VaultConfig)
+
+
+def _keys(folder: VaultFolder) -> KeyBundle:
+    return load_key_file(folder.keys / _KEYS)
+
+
+def _log_and_seat(keys: KeyBundle) -> tuple[PrivateKey, PrivateKey]:
+    # In the order of `new_vault_key`.
+    log, seat = keys.keys[:2]
+    if log.alg != ED25519:
+        raise ConfigurationError(f"keys of {keys.id}: expected a vault's, got a {keys.purpose}'s")
+    return log, seat
+
+
+def _missions(folder: VaultFolder, config: VaultConfig) -> list[Mission]:
+    log, seat = _log_and_seat(_keys(folder))
+    return open_missions(
+        folder,
+        engine=FileEngine,
+        keys=SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing),
+        clock=now,
+        min_free_bytes=config.min_free_bytes,
+    )
+
+
+def _close(missions: Sequence[Mission]) -> None:
+    for mission in missions:
+        mission.close()
+
+
+def _only(missions: Sequence[Mission], wanted: MissionId) -> Mission:
+    for mission in missions:
+        if mission.mission == wanted:
+            return mission
+    raise _unknown(wanted)
+
+
+def _unknown(wanted: MissionId) -> ConfigurationError:
+    return ConfigurationError(f"mission {wanted.hex()[:16]}: not enrolled at this vault")
+
+
+def _mission_of(data: bytes) -> MissionId:
+    envelope = parse_envelope(data)
+    payload = parse_canonical_json(envelope.payload)
+    named = payload.get("mission") if isinstance(payload, dict) else None
+    if isinstance(named, str):
+        return MissionId(bytes.fromhex(named))
+    return MissionId(envelope.statement_hash)  # charter 1 names no mission: it is the mission
+
+
+@contextmanager
+def _opened(folder: VaultFolder) -> Iterator[None]:
+    handle = os.open(folder.path / "vault.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise VaultBusy(
+                f"{folder.path}: another process has this vault open", hint="stop the server first"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _own_clients(
+    folder: VaultFolder, config: VaultConfig, only: MissionId | None = None
+) -> Iterator[tuple[LoopThread, list[HttpVault]]]:
+    loop = LoopThread()
+    clients = [
+        HttpVault(
+            mission=mission,
+            seat=parse_enrolment(parse_envelope(data)).seat,
+            anchor=folder.identity().certificate,
+            public=parse_address(config.public),
+            clock=now,
+            idle_seconds=10,
+        )
+        for mission, data in folder.missions()
+        if only in (None, mission)
+    ]
+    try:
+        yield loop, clients
+    finally:
+        for client in clients:
+            loop.run(client.close())
+        loop.close()

@@ -1,0 +1,235 @@
+"""What a custodian must see: each declared register against its RPO, seats, spool, forecasts.
+
+Reads the plan, the catalogue and the journal; asks vaults for their public status unless told not
+to. Writes nothing: a missing journal is reported, not made. Figures of vaults are their claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from exclave.authority.charter_parts import SeatEntry
+from exclave.clock import now, parse_time
+from exclave.deposit.catalogue import Catalogue, CatalogueEntry
+from exclave.errors import ExclaveError
+from exclave.ids import Seat
+from exclave.journal.store import Journal
+from exclave.lines import LoopThread
+from exclave.plan import RegisterPlan
+from exclave.vault.interface import MissionStatus, PublicRecord
+from exclave.vault.retrying import RetryPolicy
+from exclave.wiring.depositor import Home
+from exclave.wiring.lines import Lines
+
+__all__ = ["Health", "Overview", "RegisterState", "SeatState", "ask_seats", "overview"]
+
+
+class Health(enum.Enum):
+    """How a register or seat stands."""
+
+    GOOD = "good"
+    LATE = "late"  # older than the RPO, or some seat does not hold it
+    BAD = "bad"  # declared and never deposited, or a seat that cannot be reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterState:
+    """A declared register."""
+
+    id: str
+    title: str
+    health: Health
+    last: CatalogueEntry | None
+    age: int | None  # seconds since its capture began
+    rpo: int
+    held: tuple[Seat, ...]  # seats that lodged its last deposit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatState:
+    """A seat of the charter."""
+
+    seat: Seat
+    state: str
+    name: str
+    health: Health
+    late_shards: int
+    spooled: int  # bytes
+    answer: MissionStatus | str | None  # None: not asked; text: why there is no answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """All of it."""
+
+    registers: tuple[RegisterState, ...]
+    seats: tuple[SeatState, ...]
+    spool_used: int
+    spool_limit: int
+    deposits_until_spool_full: int | None  # None: no seat is late, or nothing is known
+    full_deposit: int | None  # bytes to send if journal and catalogue were lost; None: unknown
+    journal_there: bool
+    catalogue_there: bool
+
+    @property
+    def good(self) -> bool:
+        """Nothing is late or bad."""
+        items: list[RegisterState | SeatState] = [*self.registers, *self.seats]
+        return self.journal_there and all(item.health is Health.GOOD for item in items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memory:
+    """What the journal knows."""
+
+    late: Mapping[Seat, int]
+    lodged: Mapping[int, frozenset[Seat]]  # by sequence
+    live_bytes: int  # of sealed packs, divided by k: what each seat holds
+
+
+def overview(home: Home, *, ask: bool) -> Overview:
+    """The present state; `ask` also asks the vaults."""
+    entries = Catalogue(home.settings.catalogue).entries()
+    memory = _read_journal(home)
+    answers = ask_seats(home) if ask else {}
+    spooled = _spooled(home)
+    seats = tuple(
+        _seat(entry, memory, spooled, answers.get(entry.seat))
+        for entry in home.party.charter.active_seats
+    )
+    moment = now()
+    used = sum(spooled.values())
+    return Overview(
+        registers=tuple(
+            _register(register, entries, memory, home.party.seats, moment)
+            for register in home.plan.registers
+        ),
+        seats=seats,
+        spool_used=used,
+        spool_limit=home.settings.spool_limit,
+        deposits_until_spool_full=_until_full(home, entries, seats, used),
+        full_deposit=None if memory is None else memory.live_bytes * len(seats),
+        journal_there=memory is not None,
+        catalogue_there=bool(entries),
+    )
+
+
+def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
+    """Every seat's public status, or why there is none."""
+    loop = LoopThread()
+    try:
+        with Lines(
+            home.party.charter,
+            loop=loop,
+            clock=now,
+            identity=home.identity,
+            addresses=home.settings.addresses,
+            policy=RetryPolicy(attempts=1),
+            idle_seconds=5,
+        ) as lines:
+            return loop.run(_ask_all({seat: line.record for seat, line in lines.seats.items()}))
+    finally:
+        loop.close()
+
+
+async def _ask_all(records: Mapping[Seat, PublicRecord]) -> Mapping[Seat, MissionStatus | str]:
+    answers = await asyncio.gather(*(_ask(record) for record in records.values()))
+    return dict(zip(records, answers, strict=True))
+
+
+async def _ask(record: PublicRecord) -> MissionStatus | str:
+    try:
+        return await record.status()
+    except ExclaveError as error:
+        return error.message
+
+
+def _read_journal(home: Home) -> _Memory | None:
+    party, path = home.party, home.settings.journal
+    if not path.exists():
+        return None
+    journal = Journal.open(path, mission=party.mission, depositor=party.id, epoch=party.epoch)
+    try:
+        return _Memory(
+            late={seat: len(journal.late_shards(seat)) for seat in party.seats},
+            lodged={row.sequence: row.lodged for row in journal.records()},
+            live_bytes=sum(-(-pack.length // pack.k) for pack in journal.live_packs()),
+        )
+    finally:
+        journal.close()
+
+
+def _spooled(home: Home) -> dict[Seat, int]:
+    # Not by opening the spool, which cleans it up: a deposit may be at work.
+    folder = home.settings.spool
+    sizes: dict[Seat, int] = {}
+    for place in folder.glob("[0-9]*") if folder.is_dir() else ():
+        sizes[Seat(int(place.name))] = sum(f.stat().st_size for f in place.iterdir() if f.is_file())
+    return sizes
+
+
+def _register(
+    plan: RegisterPlan,
+    entries: Sequence[CatalogueEntry],
+    memory: _Memory | None,
+    seats: Sequence[Seat],
+    moment: datetime,
+) -> RegisterState:
+    last = next(
+        (e for e in reversed(entries) if any(item.id == plan.id for item in e.registers)), None
+    )
+    held = frozenset[Seat]()
+    if last is not None and memory is not None:
+        held = memory.lodged.get(last.sequence, held)
+    age = None if last is None else int((moment - parse_time(last.started)).total_seconds())
+    if age is None:
+        health = Health.BAD
+    elif age > plan.rpo or set(seats) - held:
+        health = Health.LATE
+    else:
+        health = Health.GOOD
+    return RegisterState(
+        id=plan.id,
+        title=plan.title,
+        health=health,
+        last=last,
+        age=age,
+        rpo=plan.rpo,
+        held=tuple(sorted(held)),
+    )
+
+
+def _seat(
+    entry: SeatEntry,
+    memory: _Memory | None,
+    spooled: Mapping[Seat, int],
+    answer: MissionStatus | str | None,
+) -> SeatState:
+    seat = entry.seat
+    late = 0 if memory is None else memory.late.get(seat, 0)
+    behind = memory is not None and any(seat not in held for held in memory.lodged.values())
+    health = Health.LATE if late or behind else Health.GOOD
+    return SeatState(
+        seat=seat,
+        state=entry.state,
+        name=entry.vault,
+        health=Health.BAD if isinstance(answer, str) else health,
+        late_shards=late,
+        spooled=spooled.get(seat, 0),
+        answer=answer,
+    )
+
+
+def _until_full(
+    home: Home, entries: Sequence[CatalogueEntry], seats: Sequence[SeatState], used: int
+) -> int | None:
+    late = sum(seat.health is not Health.GOOD for seat in seats)
+    if not late or not entries:
+        return None
+    recent = entries[-5:]
+    a_seat = max((sent for entry in recent for _, sent in entry.sent), default=0)
+    return max(0, home.settings.spool_limit - used) // (a_seat * late) if a_seat else None

@@ -1,0 +1,261 @@
+"""The restoring machine: survey of vaults or folders, warrants, reconstruction.
+
+The folder of a reconstruction (see `exclave.reconstruct.warranting`) also keeps `charter.json`, so
+that after `warrant prepare` no card is needed to find the vaults. Vaults are asked under the
+reader's own identity; without a released warrant they give no shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from exclave.authority.card import Card, parse_card
+from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.keys import X_WING
+from exclave.authority.unsealing import parse_unsealed
+from exclave.authority.warrant import parse_warrant
+from exclave.clock import now
+from exclave.engine.durable import replace_file
+from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.ids import MissionId, Seat, StatementHash
+from exclave.lines import LoopThread
+from exclave.reconstruct.choose import choose_deposit, live_of
+from exclave.reconstruct.fetch import PackFetcher
+from exclave.reconstruct.plans import open_answer, pack_plans
+from exclave.reconstruct.report import ReconstructionReport, report_payload, report_text
+from exclave.reconstruct.run import ReconstructProgress, Scope, reconstruct
+from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
+from exclave.signer.interface import sign_envelope
+from exclave.vault.folder import FolderVault
+from exclave.vault.identity import Identity
+from exclave.vault.interface import PublicRecord, ShardStore, StatementState
+from exclave.vault.retrying import RetryPolicy
+from exclave.vault.survey import DepositView, MissionView, survey
+from exclave.wiring.bootstrap import first_charter
+from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
+from exclave.wiring.lines import Lines
+from exclave.wiring.registers import target_of
+from exclave.wiring.settings import TargetSettings
+
+__all__ = [
+    "DepositUnknown",
+    "Restoring",
+    "load_card",
+    "prepare",
+    "run_reconstruction",
+    "submit_warrant",
+    "survey_card",
+    "warrant_states",
+]
+
+_CHARTER = "charter.json"
+_SURVEY = RetryPolicy(attempts=2)
+_SURVEY_SECONDS = 10
+
+
+class DepositUnknown(ConfigurationError):
+    """No vault that answered has a record of the deposit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sources:
+    records: Sequence[PublicRecord]
+    stores: Mapping[Seat, ShardStore]
+
+
+def load_card(path: Path) -> Card:
+    """A card from a file."""
+    try:
+        return parse_card(read_file(path).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MalformedData(f"{path}: not a card: expected UTF-8") from error
+
+
+def survey_card(card: Card) -> MissionView:
+    """What the vaults on a card say, checked from the mission id on."""
+    _, charter = first_charter(card)
+    with _loop() as loop, _lines(charter, loop, None) as sources:
+        return loop.run(survey(sources.records, charter.mission_id))
+
+
+def prepare(
+    card: Card, folder: Path, *, deposit: str, purpose: str, life: timedelta
+) -> tuple[ReaderParty, DepositView, Charter]:
+    """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit."""
+    new_folder(folder)
+    view = survey_card(card)
+    everything = deposit == "all"
+    seats = [seat.seat for seat in view.seats if seat.verified]
+    chosen = choose_deposit(view, "latest" if everything else deposit, seats)
+    reader = prepare_warrant(
+        folder,
+        charter=view.charter,
+        record=chosen.record,
+        live=live_of(chosen),
+        deposits=None if everything else (chosen.deposit,),
+        purpose=purpose,
+        life=life,
+        now=now(),
+        random=os.urandom,
+    )
+    envelope = next(
+        item
+        for item in view.charter_envelopes
+        if item.statement_hash == view.charter.statement_hash
+    )
+    replace_file(folder / _CHARTER, [envelope.to_bytes()], mode=0o600)
+    return reader, chosen, view.charter
+
+
+def submit_warrant(place: Path, card: Card | None) -> Mapping[Seat, StatementState | str]:
+    """Hand a signed warrant to every vault; a folder's unseal request gets it too."""
+    charter = _charter_for(place, card)
+    file = place / "warrant.json" if place.is_dir() else place
+    envelope = load_envelope(file, Kind.WARRANT)
+    if place.is_dir():
+        attach_warrant(load_reader(place))
+    return _each_seat(charter, lambda record: record.submit(envelope.to_bytes()))
+
+
+def warrant_states(place: Path, card: Card | None) -> Mapping[Seat, StatementState | str]:
+    """Where a warrant stands at every vault."""
+    charter = _charter_for(place, card)
+    file = place / "warrant.json" if place.is_dir() else place
+    statement = load_envelope(file, Kind.WARRANT).statement_hash
+    return _each_seat(charter, lambda record: record.statement(statement))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """What a reconstruction is told."""
+
+    folder: Path
+    answer: Path
+    targets: TargetSettings
+    scope: Scope
+    vault_folders: tuple[Path, ...]  # in place of the network when there are any
+
+
+def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> ReconstructionReport:
+    """Reconstruct; writes report.json (signed by the reader's key) and report.txt."""
+    reader = load_reader(what.folder)
+    charter = load_charter(what.folder / _CHARTER)
+    answer = parse_unsealed(parse_envelope(read_file(what.answer), kinds=[Kind.UNSEALED]))
+    with _loop() as loop, _sources(what, charter, loop, reader.identity) as sources:
+        view = loop.run(survey(sources.records, charter.mission_id))
+        chosen = _recorded(view, reader.record)
+        live = live_of(chosen)
+        fetcher = PackFetcher(
+            loop=loop,
+            plans=pack_plans(live, view.supplements),
+            stores=sources.stores,
+            secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
+        )
+        named = view.chain.find(parse_warrant(reader.warrant).charter)
+        state = what.folder / "state"
+        state.mkdir(mode=0o700, exist_ok=True)
+        report = reconstruct(
+            chosen.record,
+            fetcher=fetcher,
+            target_for=lambda register: target_of(register, what.targets),
+            scope=what.scope,
+            state=state,
+            clock=now,
+            progress=progress,
+            warrant=reader.warrant.statement_hash,
+            warrant_delay=named.role(RoleName.READ).delay,
+        )
+    envelope = sign_envelope(envelope_for(report_payload(report)), reader.keys.signers)
+    replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
+    replace_file(what.folder / "report.txt", [report_text(report).encode()], mode=0o600)
+    return report
+
+
+def _recorded(view: MissionView, statement: StatementHash) -> DepositView:
+    for item in view.deposits:
+        if item.statement == statement:
+            return item
+    raise DepositUnknown(
+        f"record {statement.hex()[:16]}: no vault or folder that was asked has it",
+        hint="\n".join(f"seat {item.seat}: {item.what}" for item in view.problems) or None,
+    )
+
+
+@contextmanager
+def _sources(
+    what: Restoring, charter: Charter, loop: LoopThread, identity: Identity
+) -> Iterator[_Sources]:
+    if not what.vault_folders:
+        with _lines(charter, loop, identity) as sources:
+            yield sources
+        return
+    vaults = [_folder_vault(folder, charter.mission_id) for folder in what.vault_folders]
+    yield _Sources(records=vaults, stores={vault.seat: vault for vault in vaults})
+
+
+def _folder_vault(folder: Path, mission: MissionId) -> FolderVault:
+    # Both a whole vault's folder and the one mission's in it are understood.
+    inside = folder / "missions" / mission.hex()
+    return FolderVault(inside if inside.is_dir() else folder, mission)
+
+
+@contextmanager
+def _lines(charter: Charter, loop: LoopThread, identity: Identity | None) -> Iterator[_Sources]:
+    with Lines(
+        charter,
+        loop=loop,
+        clock=now,
+        identity=identity,
+        policy=_SURVEY,
+        idle_seconds=_SURVEY_SECONDS,
+    ) as lines:
+        seats = lines.seats
+        yield _Sources(
+            records=[line.record for line in seats.values()],
+            stores={seat: line.store for seat, line in seats.items()},
+        )
+
+
+def _charter_for(place: Path, card: Card | None) -> Charter:
+    beside = place / _CHARTER if place.is_dir() else place.with_name(_CHARTER)
+    if beside.is_file():
+        return load_charter(beside, None if card is None else card.mission)
+    if card is None:
+        raise ConfigurationError(
+            f"{place}: no {_CHARTER} beside it says where the vaults are", hint="give --card CARD"
+        )
+    return first_charter(card)[1]
+
+
+def _each_seat(
+    charter: Charter, call: Callable[[PublicRecord], Awaitable[StatementState]]
+) -> Mapping[Seat, StatementState | str]:
+    async def one(record: PublicRecord) -> StatementState | str:
+        try:
+            return await call(record)
+        except ExclaveError as error:
+            return error.message
+
+    async def everyone(records: Sequence[PublicRecord]) -> list[StatementState | str]:
+        return await asyncio.gather(*(one(record) for record in records))
+
+    with _loop() as loop, _lines(charter, loop, None) as sources:
+        answers = loop.run(everyone(sources.records))
+        return {r.seat: a for r, a in zip(sources.records, answers, strict=True)}
+
+
+@contextmanager
+def _loop() -> Iterator[LoopThread]:
+    loop = LoopThread()
+    try:
+        yield loop
+    finally:
+        loop.close()
