@@ -259,12 +259,12 @@ def new_world(
     return replace(world, envelope=world.officials_sign(world.envelope, (0, 1)))
 
 
-def next_charter(world: World, **changes: object) -> tuple[Charter, bytes]:
+def next_charter(world: World, version: int = 2, **changes: object) -> tuple[Charter, bytes]:
     """Charter 2, signed by two officials of the govern roster."""
     charter = replace(
         world.charter,
         mission=world.mission,
-        version=2,
+        version=version,
         previous=StatementHash(world.envelope.statement_hash),
         **changes,  # type: ignore[arg-type]
     )

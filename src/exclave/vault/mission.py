@@ -104,9 +104,8 @@ class Mission:
         else:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
-        self._staged = self.index.shard_totals()[2]
-        for row in self.index.pending():
-            self._lacking[row.statement] = set(self.index.missing(row.statement))
+        self._staged = 0
+        self._count_again()
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
@@ -141,7 +140,7 @@ class Mission:
         if self.log.size != self.index.fact(_SIZE):
             entries = list(self.log.entries(self.index.fact(_SIZE)))
             self._fold_entries([(number, entry, None) for number, entry in entries])
-            self._staged = self.index.shard_totals()[2]
+            self._count_again()
 
     # Charters and warrants
 
@@ -200,6 +199,7 @@ class Mission:
 
     def lodge_ready(self) -> None:
         """Lodge every pending record that has become complete, ancestors first."""
+        self.sync()
         progress = True
         while progress:
             progress = False
@@ -314,6 +314,11 @@ class Mission:
             # The rows are rolled back: what the fold holds in memory must follow them.
             self.fold = self._new_fold()
             raise
+
+    def _count_again(self) -> None:
+        self._staged = self.index.shard_totals()[2]
+        for row in self.index.pending():
+            self._lacking[row.statement] = set(self.index.missing(row.statement))
 
     def _fold_shards(self, fold: Fold) -> None:
         for key in self.store.keys("shards/"):

@@ -49,9 +49,9 @@ def submit(mission: Mission, data: bytes) -> StatementState:
         mission.sync()
         if mission.index.statement(statement) is None:
             _TAKE[envelope.kind](mission, envelope, data)
-            mission.lodge_ready()
         elif envelope.kind is Kind.WARRANT:
             _more_signatures(mission, envelope)
+        mission.lodge_ready()
         return state_of(mission, statement)
 
 
