@@ -14,7 +14,17 @@ from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.sealing.recovery import XWingPrivateKey, key_check_value
 from tools.vector_cases import drawn
 
-__all__ = ["HOME", "WEST", "charter", "ed25519", "official_id", "sign", "warrant", "x_wing"]
+__all__ = [
+    "HOME",
+    "WEST",
+    "charter",
+    "ed25519",
+    "official_id",
+    "public",
+    "sign",
+    "warrant",
+    "x_wing",
+]
 
 HOME = ("anna", "bela", "cyril")
 WEST, EAST = ("dora", "emil"), ("fani", "gita")

@@ -1,0 +1,318 @@
+"""Persons, chains, warrants and records beyond what the vectors hold."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
+from exclave.authority.annex import AnnexEntry, NameMismatch, name_hash, verify_annex
+from exclave.authority.charter import Charter, NotInCharter, charter_payload, parse_charter
+from exclave.authority.charter_chain import ChainEmpty, CharterChain, verify_chain
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.envelope import Envelope, Kind, StatementMismatch, parse_envelope
+from exclave.authority.keys import (
+    ED25519,
+    ML_DSA_65,
+    AlgorithmUnknown,
+    KeyInvalid,
+    SignatureInvalid,
+    TypedKey,
+    verify_signature,
+)
+from exclave.authority.persons import SignatureMissing, require_threshold, signed_persons
+from exclave.authority.record import (
+    DepositRecord,
+    PackSeatsInvalid,
+    SeatNotNamed,
+    parse_record,
+    record_payload,
+    verify_record,
+)
+from exclave.authority.record_chain import (
+    DepositConflict,
+    check_conflict,
+    find_forks,
+    newest_first,
+)
+from exclave.authority.warrant import (
+    Moment,
+    ReleaseInputs,
+    WarrantPhase,
+    WarrantStanding,
+    warrant_state,
+)
+from exclave.encoding import canonical_json
+from exclave.errors import MalformedData, QuorumNotReached
+from exclave.ids import DepositId, Epoch, PersonId, Seat, StatementHash
+from tests.vectors.cases import load
+from tools import vector_authority as mission
+
+Payload = dict[str, Any]
+
+
+def _charter(payload: Payload | None = None) -> Charter:
+    data = canonical_json(payload or mission.charter())
+    return parse_charter(Envelope(payload=data, kind=Kind.CHARTER))
+
+
+def _person(label: str) -> PersonId:
+    return PersonId(mission.official_id(label))
+
+
+def _chain(**rosters: Payload) -> tuple[CharterChain, Payload]:
+    """Charter 1 and a second whose rosters are changed; its payload too."""
+    first = mission.charter()
+    envelope = mission.sign(Kind.CHARTER, first, mission.HOME)
+    digest = envelope.statement_hash.hex()
+    second = copy.deepcopy(first)
+    second.update(mission=digest, version=2, previous=digest)
+    for name, change in rosters.items():
+        second["rosters"][name].update(change)
+    other = mission.sign(Kind.CHARTER, second, mission.HOME)
+    return verify_chain([envelope, other], _charter(first).mission_id), second
+
+
+def test_persons_count_not_keys() -> None:
+    payload = mission.charter()
+    person = next(p for p in payload["officials"] if p["id"] == _person("anna"))
+    person["key_sets"] = [
+        [mission.public("anna").to_json(), mission.public("anna 2").to_json()],
+        [mission.public("anna 3").to_json()],
+    ]
+    charter = _charter(payload)
+    for labels, expected in [
+        (["anna"], set()),
+        (["anna", "anna 2"], {"anna"}),
+        (["anna 3"], {"anna"}),
+        (["anna", "anna 2", "anna 3"], {"anna"}),
+        (["anna 2", "bela", "stranger"], {"bela"}),
+    ]:
+        envelope = mission.sign(Kind.CHARTER, payload, labels)
+        persons = signed_persons(envelope, charter.officials)
+        assert persons == {_person(label) for label in expected}
+    three_keys = mission.sign(Kind.CHARTER, payload, ["anna", "anna 2", "anna 3"])
+    with pytest.raises(QuorumNotReached, match="1 of 3 officials signed, 2 required"):
+        require_threshold(three_keys, charter, RoleName.GOVERN)
+
+
+def test_merging_joins_signatures_of_one_statement() -> None:
+    payload = mission.charter()
+    one = mission.sign(Kind.CHARTER, payload, ["anna"])
+    two = mission.sign(Kind.CHARTER, payload, ["bela", "anna"])
+    assert one.merge(two) == two == two.merge(one)
+    assert parse_envelope(two.to_bytes()) == two
+    payload["notice"] = "another"
+    with pytest.raises(StatementMismatch):
+        one.merge(mission.sign(Kind.CHARTER, payload, ["bela"]))
+
+
+def test_a_signature_of_another_kind_does_not_count() -> None:
+    payload = mission.charter()
+    envelope = mission.sign(Kind.CHARTER, payload, ["anna"])
+    relabelled = Envelope(
+        payload=envelope.payload, kind=Kind.WARRANT, signatures=envelope.signatures
+    )
+    with pytest.raises(SignatureInvalid):
+        signed_persons(relabelled, _charter().officials)
+
+
+def test_ml_dsa_signatures() -> None:
+    private = MLDSA65PrivateKey.from_seed_bytes(bytes(32))
+    key = TypedKey(ML_DSA_65, private.public_key().public_bytes_raw())
+    verify_signature(key, b"message", private.sign(b"message"))
+    for signature in (private.sign(b"other"), private.sign(b"message", b"context"), b""):
+        with pytest.raises(SignatureInvalid):
+            verify_signature(key, b"message", signature)
+
+
+def test_keys_of_wrong_form_are_refused() -> None:
+    with pytest.raises(AlgorithmUnknown, match="reserved"):
+        TypedKey("ecdsa-p256", bytes(33))
+    with pytest.raises(KeyInvalid, match="expected 32 bytes, got 31"):
+        TypedKey(ED25519, bytes(31))
+    with pytest.raises(MalformedData):
+        TypedKey("x-wing", bytes([255]) * 1216)
+
+
+def test_a_charter_cannot_shorten_its_own_delay() -> None:
+    chain, _ = _chain(govern={"delay": 1})
+    assert chain.waiting_time(1) == 100
+    logged = (0, 7_000)
+    assert chain.in_force(logged, 106_999) is chain.charters[0]
+    assert chain.in_force(logged, 107_000) is chain.charters[1]
+    assert chain.in_force(logged[:1], 10**9) is chain.charters[0]
+    assert chain.find(chain.hashes[1]).version == 2
+    with pytest.raises(NotInCharter):
+        chain.find(StatementHash(bytes(32)))
+
+
+def test_no_chain_without_charters() -> None:
+    with pytest.raises(ChainEmpty):
+        verify_chain([], _charter().mission_id)
+
+
+def test_charters_answer_for_their_parts() -> None:
+    charter = _charter()
+    assert charter.seat(Seat(1)).vault == "vault-one"
+    assert charter.epoch(Epoch(1)) is charter.current_epoch
+    assert charter.official(_person("anna")).id == _person("anna")
+    assert charter_payload(charter) == canonical_json(mission.charter())
+    for ask in (
+        lambda: charter.seat(Seat(2)),
+        lambda: charter.epoch(Epoch(2)),
+        lambda: charter.official(PersonId("p-0")),
+        lambda: charter.depositor("x"),
+    ):
+        with pytest.raises(NotInCharter):
+            ask()
+
+
+def _standing(
+    chain: CharterChain, labels: list[str], *, service: int, completed: int | None = 0
+) -> WarrantStanding:
+    digest = chain.hashes[0].hex()
+    envelope = mission.sign(Kind.WARRANT, mission.warrant(digest, digest), labels)
+    return warrant_state(
+        ReleaseInputs(
+            envelope=envelope,
+            named=chain.charters[0],
+            in_force=chain.charters[-1],
+            completed_ms=completed,
+            now=Moment(service_ms=service, expiry_time=datetime(2026, 2, 1, 12, tzinfo=UTC)),
+        )
+    )
+
+
+def test_warrants_are_recounted_under_the_charter_in_force() -> None:
+    without_anna = {"members": sorted([_person("bela"), _person("cyril")])}
+    chain, _ = _chain(read=without_anna)
+    assert _standing(chain, ["anna", "bela"], service=10**6).phase is WarrantPhase.INCOMPLETE
+    state = _standing(chain, ["bela", "cyril"], service=10**5)
+    assert state.phase is WarrantPhase.RELEASED
+    assert state.persons == {_person("bela"), _person("cyril")}
+
+
+def test_persons_added_later_do_not_complete_an_old_warrant() -> None:
+    chain, _ = _chain(read={"members": sorted(_person(x) for x in ("bela", "cyril", "dora"))})
+    assert _standing(chain, ["bela", "dora"], service=10**5).phase is WarrantPhase.INCOMPLETE
+
+
+def test_the_longer_read_delay_counts() -> None:
+    slower, _ = _chain(read={"delay": 70})
+    assert _standing(slower, ["anna", "bela"], service=60_000).seconds == 10
+    quicker, _ = _chain(read={"delay": 1})
+    assert _standing(quicker, ["anna", "bela"], service=40_000).seconds == 10
+
+
+def test_a_warrant_without_its_threshold_does_not_wait() -> None:
+    chain, _ = _chain()
+    assert _standing(chain, ["anna"], service=10**6).phase is WarrantPhase.INCOMPLETE
+    state = _standing(chain, ["anna", "bela"], service=10**6, completed=None)
+    assert state.phase is WarrantPhase.INCOMPLETE
+
+
+def _record(**changes: Any) -> DepositRecord:
+    given = next(case for case in load("records") if case.name == "record").given
+    data = given["payloads"][0].encode()
+    record = parse_record(Envelope(payload=data, kind=Kind.RECORD))
+    return replace(record, **changes)
+
+
+def test_conflicts_and_forks_are_told_apart() -> None:
+    record = _record()
+    check_conflict(record, record)
+    conflict = _record(claimed_time=datetime(2027, 1, 1, tzinfo=UTC))
+    with pytest.raises(DepositConflict):
+        check_conflict(conflict, record)
+    fork = _record(deposit=DepositId(bytes(16)))
+    check_conflict(fork, record)
+    (found,) = find_forks([record, fork, record])
+    assert (found.depositor, found.sequence) == ("registry-1", 1)
+    assert set(found.records) == {record.statement_hash, fork.statement_hash}
+    assert find_forks([record, record]) == ()
+
+
+def test_the_newest_chain_comes_first() -> None:
+    old = _record(sequence=33, previous=StatementHash(bytes(32)))
+    new = _record(depositor="registry-2")
+    assert newest_first([_record(), old, new]) == (new, old, _record())
+
+
+def _depositing() -> tuple[CharterChain, DepositRecord, list[Any]]:
+    """A mission with a depositor, its record, and its two private keys."""
+    payload = mission.charter()
+    private = MLDSA65PrivateKey.from_seed_bytes(bytes(32))
+    keys = [
+        mission.public("depositor"),
+        TypedKey(ML_DSA_65, private.public_key().public_bytes_raw()),
+    ]
+    payload["depositors"] = [
+        {
+            "id": "registry-1",
+            "keys": [key.to_json() for key in keys],
+            "identity": "AAAA",
+            "daily_bytes": 1,
+            "total_bytes": 1,
+            "reserve": False,
+        }
+    ]
+    envelope = mission.sign(Kind.CHARTER, payload, mission.HOME)
+    chain = verify_chain([envelope], _charter(payload).mission_id)
+    base = _record()
+    packs = tuple(replace(p, k=1, shards=p.shards[:1]) for p in base.packs_added)
+    record = replace(base, mission=chain.mission, charter=chain.hashes[0], packs_added=packs)
+    pairs = [(keys[0], mission.ed25519("depositor")), (keys[1], private)]
+    return chain, record, pairs
+
+
+def _signed(record: DepositRecord, pairs: list[Any]) -> Envelope:
+    envelope = Envelope(payload=record_payload(record), kind=Kind.RECORD)
+    for key, private in pairs:
+        envelope = envelope.with_signature(key, private.sign(envelope.pae))
+    return envelope
+
+
+def test_records_need_both_keys_and_this_charters_seats() -> None:
+    chain, record, pairs = _depositing()
+    assert verify_record(_signed(record, pairs), chain, seat=Seat(1)) == record
+    with pytest.raises(SignatureMissing, match="ml-dsa-65"):
+        verify_record(_signed(record, pairs[:1]), chain)
+    with pytest.raises(SeatNotNamed):
+        verify_record(_signed(record, pairs), chain, seat=Seat(2))
+    base = _record().packs_added
+    for packs in (
+        tuple(replace(pack, k=1) for pack in base),  # names seat 2, which does not exist
+        base,  # k = 2
+    ):
+        with pytest.raises(PackSeatsInvalid):
+            verify_record(_signed(replace(record, packs_added=packs), pairs), chain)
+    with pytest.raises(NotInCharter):
+        verify_record(_signed(replace(record, depositor="registry-2"), pairs), chain)
+
+
+def test_full_records_may_repeat_packs_of_older_charters() -> None:
+    chain, record, pairs = _depositing()
+    other = replace(record, previous=StatementHash(bytes(32)))
+    assert verify_record(_signed(other, pairs), chain, seat=Seat(2)) == other
+
+
+def test_the_annex_is_bound_by_salted_hashes() -> None:
+    payload = mission.charter()
+    entries = []
+    for official in payload["officials"]:
+        salt = bytes(32)
+        official["name_hash"] = name_hash(salt, f"name of {official['id']}").hex()
+        entries.append(
+            AnnexEntry(id=official["id"], name=f"name of {official['id']}", contact="", salt=salt)
+        )
+    charter = _charter(payload)
+    verify_annex(tuple(entries), charter)
+    with pytest.raises(NameMismatch):
+        verify_annex(tuple(entries[1:]), charter)
+    with pytest.raises(NameMismatch):
+        verify_annex((replace(entries[0], name="somebody else"), *entries[1:]), charter)
