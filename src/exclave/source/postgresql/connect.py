@@ -39,7 +39,10 @@ _PINNED: Final = (
     ("synchronize_seqscans", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("default_transaction_deferrable", "off"),
+    # What a database's own settings might say, and would end or refuse our work.
+    ("default_transaction_read_only", "off"),
     ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     # Of newer servers; unknown names are left out below.
     ("idle_session_timeout", "0"),

@@ -19,11 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from exclave.errors import StorageError
+from exclave.errors import IntegrityError, StorageError
 
-__all__ = ["ExternalSorter", "ScratchUnusable"]
+__all__ = ["ExternalSorter", "ScratchChanged", "ScratchUnusable"]
 
 _FRAME: Final = 64 * 1024  # plaintext of one encrypted frame: the memory of one run in the merge
 # A bytes object costs its header besides its content, and a list eight bytes for the pointer.
@@ -32,6 +33,10 @@ _OVERHEAD: Final = 33 + 8 + 8
 
 class ScratchUnusable(StorageError):
     """The scratch folder takes no temporary file, or is full."""
+
+
+class ScratchChanged(IntegrityError):
+    """A temporary file does not hold what was written to it."""
 
 
 class ExternalSorter:
@@ -135,8 +140,12 @@ class ExternalSorter:
         for number, offset, size in run:
             assert self._file is not None
             sealed = os.pread(self._file.fileno(), size, offset)
-            # A frame that was changed on disk fails here: InvalidTag, never a wrong order.
-            frame = self._cipher.decrypt(_nonce(number), sealed, None)
+            try:
+                frame = self._cipher.decrypt(_nonce(number), sealed, None)
+            except InvalidTag:
+                raise ScratchChanged(
+                    f"scratch folder {self._scratch}: a temporary file was changed meanwhile"
+                ) from None
             place = 0
             while place < len(frame):
                 length = int.from_bytes(frame[place : place + 4], "big")
