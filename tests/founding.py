@@ -78,9 +78,9 @@ def make_founding(folder: Path, random: Callable[[int], bytes]) -> Founding:
         (folder / item.keys).write_bytes(public_keys_bytes(officials[item.label]))
     vaults: dict[str, KeyBundle] = {}
     (folder / "requests").mkdir()
-    for item, state in zip(plan.seat, ("XB", "XC", "XD"), strict=True):
-        name = Path(item.request).stem
+    for seat, state in zip(plan.seat, ("XB", "XC", "XD"), strict=True):
+        name = Path(seat.request).stem
         vaults[name] = new_vault_key(name, random)
         request = seat_request(name, state, vaults[name])
-        (folder / item.request).write_bytes(request.to_bytes())
+        (folder / seat.request).write_bytes(request.to_bytes())
     return Founding(folder=folder, path=path, officials=officials, vaults=vaults)

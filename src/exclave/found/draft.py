@@ -40,7 +40,7 @@ from exclave.authority.layout import check_layout
 from exclave.authority.seat_request import verify_seat_request
 from exclave.encoding import b64decode
 from exclave.errors import ConfigurationError, ExclaveError
-from exclave.found.plan import FoundingPlan, OfficialPlan, RolePlan
+from exclave.found.plan import FoundingPlan, GroupPlan, OfficialPlan, RolePlan
 from exclave.ids import PersonId, Seat
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import PublicKeys, parse_public_keys
@@ -239,8 +239,20 @@ def _check_holders(plan: FoundingPlan, keys: Mapping[str, PublicKeys]) -> None:
                 f"recovery.group {group.name!r}: expected labels of officials as holders, "
                 f"got {unknown[0]!r}"
             )
+        _check_places(plan, group)
     holders = [label for group in plan.recovery.group for label in group.holders]
     _require_once("holder of a card", holders)
+
+
+def _check_places(plan: FoundingPlan, group: GroupPlan) -> None:
+    places = {official.label: official.place for official in plan.official}
+    for label in group.holders:
+        if places[label] != group.place:
+            raise FoundingInconsistent(
+                f"recovery.group {group.name!r}: expected holders {group.place}, "
+                f"got {label} {places[label]}",
+                hint="what counts as recombinable abroad must be held abroad",
+            )
 
 
 def _require_once(what: str, values: Sequence[str]) -> None:

@@ -182,6 +182,10 @@ REFUSED = {
         'members = ["nobody", "envoy-east"]',
     ),
     "two seats with one request": ("requests/vault-two.json", "requests/vault-one.json"),
+    "a card of exile held at home": (
+        'holders = ["envoy-west", "consul-west"]',
+        'holders = ["envoy-west", "archivist"]',
+    ),
     "missing request": ("requests/vault-two.json", "requests/vault-none.json"),
     "two officials with one key": (
         "officials/archivist.public.json",
@@ -196,6 +200,7 @@ CAUSES: dict[str, type[ExclaveError]] = {
     "too few states": DispersalImpossible,
     "unknown label": FoundingInconsistent,
     "two seats with one request": FoundingInconsistent,
+    "a card of exile held at home": FoundingInconsistent,
     "missing request": InputRefused,
     "two officials with one key": FoundingInconsistent,
 }
