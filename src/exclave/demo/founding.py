@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exclave.demo.estate import Estate, FilesSource, PostgresSource, Register
+from exclave.demo.postgres import PostgresServer
 
 __all__ = [
     "ABROAD",
@@ -24,11 +25,10 @@ __all__ = [
     "deposit_toml",
     "founding_toml",
     "registers_toml",
-    "vault_toml",
+    "targets_toml",
 ]
 
 SENDING_STATE: Final = "XV"
-MIB: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +172,6 @@ def _official(person: Person, folder: Path) -> str:
     )
 
 
-def vault_toml(*, data: str, public: str) -> str:
-    """`vault.toml` of a vault on loopback."""
-    return f"data = {quoted(data)}\npublic = {quoted(public)}\n"
-
-
 def registers_toml(estate: Estate, bin_dir: Path) -> str:
     """`registers.toml`: the plan of the estate."""
     return "\n".join(_register(register, bin_dir) for register in estate.registers)
@@ -217,11 +212,28 @@ def _register(register: Register, bin_dir: Path) -> str:
 def deposit_toml(*, plan: Path, depositor: Path, state: Path) -> str:
     """`deposit.toml` of the machine at home."""
     return (
+        f"depositor = {quoted(str(depositor))}\n"
         f"plan = {quoted(str(plan))}\n"
-        f"keys = {quoted(str(depositor / 'keys.json'))}\n"
-        f"identity = {quoted(str(depositor / 'identity.pem'))}\n"
-        f"charter = {quoted(str(depositor / 'charter.json'))}\n"
-        f"state = {quoted(str(state))}\n"
+        f"journal = {quoted(str(state / 'journal.db'))}\n"
+        f"catalogue = {quoted(str(state / 'catalogue'))}\n"
+        f"spool = {quoted(str(state / 'spool'))}\n"
+        'spool_limit = "20GiB"\n'
+        f"scratch = {quoted(str(state / 'scratch'))}\n"
+    )
+
+
+def targets_toml(*, server: PostgresServer, folder: Path) -> str:
+    """`targets.toml`: databases go to the new server, files and SQLite below the folder."""
+    return (
+        "[default.postgresql]\n"
+        'kind = "postgresql"\n'
+        f"host = {quoted(server.host)}\n"
+        f"port = {server.port}\n"
+        f"user = {quoted(server.user)}\n"
+        f"password_file = {quoted(str(server.passfile))}\n\n"
+        "[default.folder]\n"
+        'kind = "folder"\n'
+        f"path = {quoted(str(folder))}\n"
     )
 
 
