@@ -57,7 +57,7 @@ def test_the_description_has_every_public_path() -> None:
 @PUBLIC.parametrize()
 @seed(1)
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
