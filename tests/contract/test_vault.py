@@ -345,6 +345,20 @@ def test_slow_bodies_are_given_up(world: World, store: ObjectStore) -> None:
     run(body())
 
 
+def test_statements_are_limited_by_the_minute(world: World) -> None:
+    async def body() -> None:
+        async with serving(world, MemoryEngine(), limits=Limits(statements_per_minute=1)) as served:
+            vault = served.client()
+            causes = []
+            for _ in range(3):
+                with pytest.raises(VaultRefused) as caught:
+                    await vault.submit(b"{")
+                causes.append(caught.value.cause)
+            assert "rate" in causes
+
+    run(body())
+
+
 def test_the_log_proves_itself(world: World, store: ObjectStore) -> None:
     async def body() -> None:
         async with serving(world, store) as served:

@@ -103,6 +103,7 @@ class _Public:
 
     async def submit(self, request: web.Request) -> web.Response:
         hosted = self._hosting.hosted(request)
+        self._hosting.count_statement(request.remote)
         with self._hosting.slot(f"statements of {request.remote}", 4):
             parts = [piece async for piece in self._hosting.pieces(request, MAX_BODY)]
             state = await self._hosting.run(_submit, hosted, b"".join(parts))

@@ -76,6 +76,8 @@ class Hosting:
     busy: Counter[str] = field(default_factory=Counter)
     leaves: dict[bytes, bytes] = field(default_factory=dict)
     line: ssl.SSLContext | None = None  # the data listener's
+    statements: Counter[str] = field(default_factory=Counter)  # by address, of one minute
+    minute: int = 0
 
     def hosted(self, request: web.Request) -> Hosted:
         """The mission that a path names; refused with `unknown-mission`."""
@@ -134,6 +136,17 @@ class Hosting:
             self.busy[name] -= 1
             if not self.busy[name]:
                 del self.busy[name]
+
+    def count_statement(self, address: str | None) -> None:
+        """One more statement from an address; refused with `rate` beyond the limit a minute."""
+        minute = int(asyncio.get_running_loop().time() // 60)
+        if minute != self.minute:
+            self.minute = minute
+            self.statements.clear()
+        name = str(address)
+        self.statements[name] += 1
+        if self.statements[name] > self.limits.statements_per_minute:
+            raise refused("rate", "expected fewer statements a minute")
 
     async def pieces(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
         """A request's body; gives up a peer that is too slow or sends too much."""
