@@ -1,0 +1,3817 @@
+#!/usr/bin/env python3
+# long: one file on purpose, so that it can be kept, printed and read without anything else.
+"""Exclave's standalone reader: gets registers back out of vault folders, and checks everything.
+
+YOU HOLD a folder or disk from two or more vaults, some share cards (33 English words each) and
+this file. Somebody, perhaps long ago, sealed the registers of a state so that the host of a vault
+could not read them, and spread them so that some of the vaults and some of the cards suffice. How
+many is written on the cards ("groups needed", "needs 2 of 3") and in the charter, which `list`
+shows. You need no network, no other program of Exclave and no permission from a server.
+
+  1. Take a computer without network, with Python 3.11 or newer, and copy the folders onto it.
+  2. Install the libraries of requirements.txt (cryptography, zstandard, blake3), from a copy.
+  3. Find out whether this reader works there (the vectors lie beside it, in the vault's KIT/):
+         python exclave_reader.py verify-vectors vectors/
+  4. See what is there. This needs no cards:
+         python exclave_reader.py list FOLDER FOLDER
+  5. Type each card into a text file of its own (the words alone will do), then:
+         python exclave_reader.py extract --cards card1.txt card2.txt --out NEW FOLDER FOLDER
+     Without --cards the words are read from standard input, 33 for each card. --deposit takes
+     another than the newest deposit, --register one register only, --mission one of several.
+  6. Read NEW/VERDICT.txt. It names each register, what was compared, and each difference. The
+     program ends with 0 when all is equal, 1 on any difference, 2 when it could not go on.
+     A PostgreSQL register is loaded with `psql -X -d postgres -f load.sql` from inside its folder.
+
+Delete the card files afterwards: with the folders they open everything.
+
+What it does not do: it asks no vault for anything, changes no folder that it reads, and trusts
+nothing but the mission id: a charter is right when its hash is the mission id (compare it with
+your card), and all else is signed by keys in the charter or named by a hash.
+
+It was written from spec/ alone; the parts below follow its pages and name their sections. Every
+refusal is a ReaderError with one cause. Times in records are claims and are only displayed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import functools
+import hashlib
+import heapq
+import hmac
+import ipaddress
+import itertools
+import json
+import os
+import re
+import shutil
+import sqlite3
+import struct
+import sys
+import tempfile
+import unicodedata
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import zstandard
+from blake3 import blake3
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+Json = Any  # canonical JSON after decode_json; every use is behind a shape check
+
+
+class ReaderError(Exception):
+    """Something was refused. The class names the cause, the text says where."""
+
+
+class NotCanonical(ReaderError):
+    """JSON, Base64, hex or another encoding that is not the one allowed form."""
+
+
+class Malformed(ReaderError):
+    """A field is missing, unknown, of another type or out of range."""
+
+
+class UnknownSuite(ReaderError):
+    """Algorithms that this reader does not know."""
+
+
+class KeyRefused(ReaderError):
+    """A public or private key that is none."""
+
+
+class SealRefused(ReaderError):
+    """A sealed value does not open: another key, another context, or altered."""
+
+
+class KeyCheckFailed(ReaderError):
+    """The recombined seed is not the one of the charter."""
+
+
+class PackRefused(ReaderError):
+    """A sealed pack or its plaintext is not well-formed or does not decrypt."""
+
+
+class ShardCorrupt(ReaderError):
+    """A shard does not have the root that names it, or a wrong header."""
+
+
+class TooFewShards(ReaderError):
+    """Fewer than k usable shards."""
+
+
+class ShardsDisagree(ReaderError):
+    """Shards whose own roots are right rebuild no pack."""
+
+
+class SignatureRefused(ReaderError):
+    """A known key's signature fails, or a needed one is missing."""
+
+
+class QuorumNotReached(ReaderError):
+    """Fewer persons signed than the threshold."""
+
+
+class CharterRefused(ReaderError):
+    """A charter breaks a rule, or does not follow its predecessor."""
+
+
+class LogRefused(ReaderError):
+    """Checkpoint, tiles, entries or a proof do not fit together."""
+
+
+class CardRefused(ReaderError):
+    """Words or cards that are mistyped, mixed or not enough."""
+
+
+class RecordRefused(ReaderError):
+    """A deposit record, or its chain, is not right."""
+
+
+class StreamRefused(ReaderError):
+    """References, nodes or chunks do not describe a stream."""
+
+
+class EntryRefused(ReaderError):
+    """An entry of a file tree or of large objects is not allowed."""
+
+
+class NothingFound(ReaderError):
+    """No folder, mission, deposit or register of that name."""
+
+
+# ------------------------------------------------------------------ conventions.md 1-5: encodings
+
+
+def sha256(data: bytes) -> bytes:
+    """H of conventions.md 5."""
+    return hashlib.sha256(data).digest()
+
+
+def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotCanonical("json: a key stands twice")
+    for key in found:
+        if not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,128}", key):
+            raise NotCanonical(f"json: key {key[:40]!r} is not allowed")
+    return found
+
+
+def _check_depth(value: Json, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth == 32:
+            raise NotCanonical("json: nesting: expected at most 32, got more")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, depth + 1)
+    elif isinstance(value, float):
+        raise NotCanonical("json: numbers: expected integers, got a fraction")
+    elif isinstance(value, int) and abs(value) > 2**53 - 1:
+        raise NotCanonical("json: numbers: expected at most 2^53-1, got more")
+
+
+def encode_json(value: Json) -> bytes:
+    """Canonical JSON, conventions.md 2."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode("utf-8")
+
+
+def decode_json(data: bytes) -> Json:
+    """Decode canonical JSON; refuses every other encoding of the same value."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_pairs)
+        _check_depth(value, 0)
+        again = encode_json(value)
+    except (ValueError, RecursionError) as error:  # includes Unicode errors
+        raise NotCanonical(f"json: {error}") from None
+    if again != data:
+        raise NotCanonical("json: expected canonical bytes, got another encoding")
+    return value
+
+
+def decode_base64(text: str) -> bytes:
+    """Base64 with padding, no line breaks, unused bits zero."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise NotCanonical("base64: not decodable") from None
+    if base64.b64encode(data).decode() != text:
+        raise NotCanonical("base64: expected unused bits zero")
+    return data
+
+
+def decode_hex(text: str) -> bytes:
+    """Lower-case hex."""
+    if not re.fullmatch(r"(?:[0-9a-f]{2})*", text):
+        raise NotCanonical("hex: expected lower-case pairs")
+    return bytes.fromhex(text)
+
+
+# Shapes of JSON objects: a rule says whether a value is allowed.
+Rule = Callable[[Json], bool]
+
+
+def count_from(low: int, high: int = 2**53 - 1) -> Rule:
+    """An integer between low and high."""
+    return lambda v: type(v) is int and low <= v <= high
+
+
+def hex_of(size: int) -> Rule:
+    """Hex of so many bytes."""
+    return lambda v: isinstance(v, str) and bool(re.fullmatch(f"[0-9a-f]{{{2 * size}}}", v))
+
+
+def matches(pattern: str) -> Rule:
+    """Text of a form."""
+    return lambda v: isinstance(v, str) and bool(re.fullmatch(pattern, v))
+
+
+def maybe(rule: Rule) -> Rule:
+    """Or null."""
+    return lambda v: v is None or rule(v)
+
+
+def list_of(rule: Rule) -> Rule:
+    """A list of such values."""
+    return lambda v: isinstance(v, list) and all(map(rule, v))
+
+
+def row_of(*rules: Rule) -> Rule:
+    """A list of exactly these values."""
+    return lambda v: (
+        isinstance(v, list)
+        and len(v) == len(rules)
+        and all(rule(item) for rule, item in zip(rules, v, strict=True))
+    )
+
+
+def one_of(*values: Json) -> Rule:
+    """One of these values, of the same type."""
+    return lambda v: any(v == value and type(v) is type(value) for value in values)
+
+
+def shape(rules: dict[str, Rule]) -> Rule:
+    """An object with exactly these fields."""
+    return lambda v: (
+        isinstance(v, dict)
+        and v.keys() == rules.keys()
+        and all(rule(v[name]) for name, rule in rules.items())
+    )
+
+
+def is_base64(value: Json) -> bool:
+    """Strict Base64 text."""
+    try:
+        return isinstance(value, str) and decode_base64(value) is not None
+    except NotCanonical:
+        return False
+
+
+def is_time(value: Json) -> bool:
+    """YYYY-MM-DDTHH:MM:SSZ that exists."""
+    if not matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")(value) or not value.isascii():
+        return False
+    with suppress(ValueError):
+        datetime.strptime(value, "%Y-%m-%dT%H:%M:%S%z")
+        return True
+    return False
+
+
+def is_line(value: Json) -> bool:
+    """One line of at most 1,024 characters (authority.md 1)."""
+    if not isinstance(value, str) or len(value) > 1024:
+        return False
+    return not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value)
+
+
+is_text: Rule = lambda v: isinstance(v, str)  # noqa: E731
+is_bool: Rule = lambda v: isinstance(v, bool)  # noqa: E731
+is_count, is_positive = count_from(0), count_from(1)
+HASH, SLUG, CODE = hex_of(32), matches(r"[a-z0-9][a-z0-9-]{0,62}"), matches(r"[A-Z]{2}|X-[A-Z0-9]+")
+
+
+def ascending(values: Sequence[Any]) -> bool:
+    """Strictly ascending, so also distinct."""
+    return all(a < b for a, b in itertools.pairwise(values))
+
+
+def check_shape(what: str, value: Json, rules: dict[str, Rule]) -> dict[str, Json]:
+    """Return the object, or name the field that is wrong."""
+    if not isinstance(value, dict):
+        raise Malformed(f"{what}: expected an object")
+    for name in sorted(rules.keys() - value.keys()):
+        raise Malformed(f"{what}: field {name} is missing")
+    for name in sorted(value.keys() - rules.keys()):
+        raise Malformed(f"{what}: field {name} is unknown")
+    for name, rule in rules.items():
+        if not rule(value[name]):
+            raise Malformed(f"{what}: field {name} is not of the form allowed")
+    return value
+
+
+# ------------------------------------------------------------------ conventions.md 5: tree roots
+
+
+def hash_leaf(data: bytes) -> bytes:
+    """Leaf of an RFC 6962 tree."""
+    return sha256(b"\0" + data)
+
+
+def hash_node(left: bytes, right: bytes) -> bytes:
+    """Inner node of an RFC 6962 tree."""
+    return sha256(b"\1" + left + right)
+
+
+class Tree:
+    """Computes a tree root from leaf hashes one by one, in memory that grows with log2(size)."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._stack: list[bytes] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Append one leaf hash."""
+        size = self.size
+        while size & 1:  # a complete left sibling of the same height is waiting
+            leaf = hash_node(self._stack.pop(), leaf)
+            size >>= 1
+        self._stack.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Root over what was added."""
+        if not self._stack:
+            return sha256(b"")
+        *rest, root = self._stack
+        for left in reversed(rest):
+            root = hash_node(left, root)
+        return root
+
+
+def tree_root(leaves: Iterable[bytes]) -> bytes:
+    """Root over leaf data."""
+    tree = Tree()
+    for leaf in leaves:
+        tree.add(hash_leaf(leaf))
+    return tree.root()
+
+
+def pieces(data: bytes | memoryview, size: int) -> Iterator[bytes]:
+    """Cut into pieces of a size, the last one shorter."""
+    for start in range(0, len(data), size):
+        yield bytes(data[start : start + size])
+
+
+# ------------------------------------------------------------------ sealing.md 1-2: keys and HPKE
+
+
+@dataclass(frozen=True, slots=True)
+class XWingKey:
+    """An X-Wing private key, expanded from its 32-byte seed."""
+
+    seed: bytes
+    mlkem: MLKEM768PrivateKey
+    x25519: X25519PrivateKey
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> XWingKey:
+        """SHAKE256(seed, 96) = ML-KEM seed (64) || X25519 key (32)."""
+        if len(seed) != 32:
+            raise KeyRefused(f"seed: expected 32 bytes, got {len(seed)}")
+        wide = hashlib.shake_256(seed).digest(96)
+        mlkem = MLKEM768PrivateKey.from_seed_bytes(wide[:64])
+        return cls(seed, mlkem, X25519PrivateKey.from_private_bytes(wide[64:]))
+
+    def public(self) -> bytes:
+        """1,216 bytes."""
+        first = self.mlkem.public_key().public_bytes_raw()
+        return first + self.x25519.public_key().public_bytes_raw()
+
+    def decapsulate(self, enc: bytes) -> bytes:
+        """The shared secret of X-Wing: SHA3-256(ss_M || ss_X || ct_X || pk_X || label)."""
+        try:
+            first = self.mlkem.decapsulate(enc[:1088])
+            second = self.x25519.exchange(X25519PublicKey.from_public_bytes(enc[1088:]))
+        except ValueError:
+            raise SealRefused("sealed value: encapsulation is not valid") from None
+        own = self.x25519.public_key().public_bytes_raw()
+        return hashlib.sha3_256(first + second + enc[1088:] + own + b"\\.//^\\").digest()
+
+
+def key_hash(public: bytes) -> bytes:
+    """Name of an X-Wing public key."""
+    return sha256(public)
+
+
+def read_public_key(public: bytes) -> bytes:
+    """Refuse what is no X-Wing public key."""
+    if len(public) != 1216:
+        raise KeyRefused(f"x-wing key: expected 1216 bytes, got {len(public)}")
+    try:
+        MLKEM768PublicKey.from_public_bytes(public[:1184])
+        # A point of small order gives an all-zero result with every private key.
+        probe = X25519PrivateKey.from_private_bytes(b"\1" * 32)
+        probe.exchange(X25519PublicKey.from_public_bytes(public[1184:]))
+    except ValueError:
+        raise KeyRefused("x-wing key: a part is not a valid public key") from None
+    # 12-bit little-endian coefficients, FIPS 203 7.2: each below the modulus.
+    number = int.from_bytes(public[:1152], "little")
+    if any((number >> (12 * i)) & 0xFFF >= 3329 for i in range(768)):
+        raise KeyRefused("x-wing key: an ML-KEM coefficient is not below 3329")
+    return public
+
+
+def hkdf_extract(algorithm: str, salt: bytes, ikm: bytes) -> bytes:
+    """RFC 5869 2.2."""
+    size = hashlib.new(algorithm).digest_size
+    return hmac.digest(salt or bytes(size), ikm, algorithm)
+
+
+def hkdf_expand(algorithm: str, key: bytes, info: bytes, length: int) -> bytes:
+    """RFC 5869 2.3."""
+    out, block, counter = b"", b"", 0
+    while len(out) < length:
+        counter += 1
+        block = hmac.digest(key, block + info + bytes([counter]), algorithm)
+        out += block
+    return out[:length]
+
+
+def key_check(seed: bytes, name: bytes) -> bytes:
+    """Key-check value of a recovery seed whose public key has the hash `name`."""
+    key = hkdf_extract("sha256", b"", seed)
+    return hkdf_expand("sha256", key, b"exclave/1/key-check" + name, 16)
+
+
+HPKE_SUITE = b"HPKE" + bytes.fromhex("647a00010002")  # X-Wing, HKDF-SHA256, AES-256-GCM
+
+
+def hpke_key_schedule(shared: bytes, info: bytes, suite: bytes = HPKE_SUITE) -> tuple[bytes, bytes]:
+    """Key and base nonce of RFC 9180 5.1, base mode, for a 256-bit AEAD key."""
+
+    def extract(salt: bytes, label: bytes, ikm: bytes) -> bytes:
+        return hkdf_extract("sha256", salt, b"HPKE-v1" + suite + label + ikm)
+
+    def expand(key: bytes, label: bytes, context: bytes, length: int) -> bytes:
+        labeled = struct.pack(">H", length) + b"HPKE-v1" + suite + label + context
+        return hkdf_expand("sha256", key, labeled, length)
+
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", b"")
+    return expand(secret, b"key", context, 32), expand(secret, b"base_nonce", context, 12)
+
+
+def hpke_open(key: XWingKey, sealed: bytes, info: bytes) -> bytes:
+    """Open a sealed value: enc (1,120) || ciphertext, one message, no AAD."""
+    if len(sealed) < 1136:
+        raise SealRefused(f"sealed value: expected at least 1136 bytes, got {len(sealed)}")
+    aead, nonce = hpke_key_schedule(key.decapsulate(sealed[:1120]), info)
+    try:
+        return AESGCM(aead).decrypt(nonce, sealed[1120:], None)
+    except InvalidTag:
+        raise SealRefused("sealed value: does not open with this key and context") from None
+
+
+def open_32(key: XWingKey, sealed: bytes, info: bytes) -> bytes:
+    """Open a sealed value that must hold 32 bytes."""
+    if len(sealed) != 1168:
+        raise SealRefused(f"sealed value: expected 1168 bytes, got {len(sealed)}")
+    return hpke_open(key, sealed, info)
+
+
+def deposit_secret_info(mission: bytes, deposit: bytes, epoch: int, name: bytes) -> bytes:
+    """Context of a sealed deposit secret."""
+    return b"exclave/1/deposit-secret\0" + mission + deposit + struct.pack(">I", epoch) + name
+
+
+def unseal_veil_share(key: XWingKey, sealed: bytes, mission: bytes, pack: bytes, s: int) -> bytes:
+    """Open a veil share with the key of its seat."""
+    return open_32(key, sealed, b"exclave/1/veil-share\0" + mission + pack + bytes([s]))
+
+
+# ------------------------------------------------------------------ sealing.md 3-4: sealed packs
+
+SEGMENT = 16384
+COBBLESTONE = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"
+
+
+@dataclass(frozen=True, slots=True)
+class PackHeader:
+    """The first 1,296 bytes of a sealed pack."""
+
+    kind: int
+    k: int
+    epoch: int
+    mission: bytes
+    deposit: bytes
+    key_hash: bytes
+    sealed_secret: bytes
+    salt: bytes
+
+
+def parse_pack_header(data: bytes) -> PackHeader:
+    """sealing.md 4."""
+    if len(data) < 1296 + 56 + 16:
+        raise PackRefused(f"pack: expected at least {1296 + 56 + 16} bytes, got {len(data)}")
+    if data[:8] != b"EXCLAVEP":
+        raise PackRefused("pack: no EXCLAVEP at its start")
+    suite, kind, k, epoch = struct.unpack_from(">HBBI", data, 8)
+    if suite != 1:
+        raise UnknownSuite(f"pack: expected suite 1, got {suite}")
+    if kind not in (1, 2) or k == 0 or epoch == 0:
+        raise PackRefused(f"pack: kind {kind}, k {k}, epoch {epoch} are not allowed")
+    return PackHeader(
+        kind, k, epoch, data[16:48], data[48:64], data[64:96], data[96:1264], data[1264:1296]
+    )
+
+
+def pack_key(header: bytes, secret: bytes, veil: bytes) -> bytes:
+    """HKDF-SHA512 over deposit secret and veil, sealing.md 3."""
+    key = hkdf_extract("sha512", header[1264:1296], secret + veil)
+    return hkdf_expand("sha512", key, b"exclave/1/pack\0" + header[:96], 32)
+
+
+def cobblestone_keys(key: bytes, salt: bytes, context: bytes) -> tuple[bytes, int, bytes]:
+    """Key, base nonce and commitment of Cobblestone-256."""
+    out = hkdf_expand("sha512", key, COBBLESTONE + salt + context, 76)
+    return out[:32], int.from_bytes(out[32:44], "big"), out[44:]
+
+
+def cobblestone_open(key: bytes, body: bytes | memoryview, context: bytes) -> bytearray:
+    """Open salt24 || commitment || segments; the last segment is always shorter than 16 KiB."""
+    if len(body) < 56 + 16:
+        raise PackRefused("pack body: too short")
+    aead_key, base, commitment = cobblestone_keys(key, bytes(body[:24]), context)
+    if not hmac.compare_digest(commitment, body[24:56]):
+        raise PackRefused("pack body: commitment differs: wrong secret, veil or header")
+    whole, rest = divmod(len(body) - 56, SEGMENT + 16)
+    if rest < 16:
+        raise PackRefused("pack body: the last segment is full or cut")
+    aead, plain = AESGCM(aead_key), bytearray()
+    for number in range(whole + 1):
+        start = 56 + number * (SEGMENT + 16)
+        nonce = (base ^ number).to_bytes(12, "big")
+        try:
+            plain += aead.decrypt(nonce, body[start : start + SEGMENT + 16], None)
+        except InvalidTag:
+            raise PackRefused(f"pack body: segment {number} does not open") from None
+    return plain
+
+
+def open_pack(sealed: bytes, secret: bytes, veil: bytes) -> bytearray:
+    """Plaintext of a sealed pack."""
+    parse_pack_header(sealed)
+    key = pack_key(sealed[:1296], secret, veil)
+    return cobblestone_open(key, memoryview(sealed)[1296:], sha256(sealed[:1296]))
+
+
+def veil_fits(sealed: bytes, secret: bytes, veil: bytes) -> bool:
+    """Whether the commitment of a pack confirms secret and veil, without decrypting it."""
+    key = pack_key(sealed[:1296], secret, veil)
+    found = cobblestone_keys(key, sealed[1296:1320], sha256(sealed[:1296]))[2]
+    return hmac.compare_digest(found, sealed[1320:1352])
+
+
+# ------------------------------------------------------------------ dispersal.md: packs from shards
+
+
+class Field:
+    """GF(2^8) by tables of logarithms."""
+
+    def __init__(self, polynomial: int, generator: int) -> None:
+        self.exp, self.log, value = [0] * 510, [0] * 256, 1
+        for i in range(255):
+            self.exp[i] = self.exp[i + 255] = value
+            self.log[value] = i
+            value = _carryless(value, generator, polynomial)
+
+    def times(self, a: int, b: int) -> int:
+        """Product."""
+        return self.exp[self.log[a] + self.log[b]] if a and b else 0
+
+    def inverse(self, a: int) -> int:
+        """1/a; a is not 0."""
+        return self.exp[255 - self.log[a]]
+
+    def scale(self, factor: int, data: bytes) -> bytes:
+        """Product of each byte with one factor."""
+        return data.translate(bytes(self.times(factor, b) for b in range(256)))
+
+    def interpolate(self, points: Sequence[tuple[int, bytes]], at: int) -> bytes:
+        """Value at `at` of the polynomials through the points, byte by byte (Lagrange)."""
+        total = bytes(len(points[0][1]))
+        for i, (x_i, y_i) in enumerate(points):
+            factor = 1
+            for j, (x_j, _) in enumerate(points):
+                if i != j:
+                    factor = self.times(factor, self.times(at ^ x_j, self.inverse(x_i ^ x_j)))
+            total = xor(total, self.scale(factor, y_i))
+        return total
+
+
+def _carryless(a: int, b: int, polynomial: int) -> int:
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a = a << 1 ^ (polynomial if a & 0x80 else 0)
+        b >>= 1
+    return product
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    """Bytewise sum in GF(2^8)."""
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
+
+
+CODE_FIELD = Field(0x11D, 2)  # dispersal.md 1
+WORD_FIELD = Field(0x11B, 3)  # SLIP-39: the field of AES
+
+
+def pack_root(pack: bytes | memoryview) -> bytes:
+    """Tree root over 64 KiB pieces, dispersal.md 2."""
+    return tree_root(pieces(pack, 65536))
+
+
+def body_length(length: int, k: int) -> int:
+    """B, dispersal.md 3."""
+    return 4096 * -(-length // (4096 * k))
+
+
+def code_row(k: int, seat: int) -> list[int]:
+    """The factors of D_0..D_{k-1} in a seat's body."""
+    if k == 1:
+        return [1]
+    if seat <= k:
+        return [int(j == seat - 1) for j in range(k)]
+    return [CODE_FIELD.inverse((seat - 1) ^ j) for j in range(k)]
+
+
+def invert(rows: list[list[int]]) -> list[list[int]]:
+    """Inverse of a square matrix over the code's field (Gauss-Jordan)."""
+    gf, size = CODE_FIELD, len(rows)
+    wide = [row + [int(i == j) for j in range(size)] for i, row in enumerate(rows)]
+    for column in range(size):
+        pivot = next((r for r in range(column, size) if wide[r][column]), None)
+        if pivot is None:
+            raise ShardsDisagree("code: the rows are not independent")
+        wide[column], wide[pivot] = wide[pivot], wide[column]
+        inverse = gf.inverse(wide[column][column])
+        wide[column] = [gf.times(inverse, v) for v in wide[column]]
+        for r in range(size):
+            if r != column and (factor := wide[r][column]):
+                wide[r] = [
+                    v ^ gf.times(factor, w) for v, w in zip(wide[r], wide[column], strict=True)
+                ]
+    return [row[size:] for row in wide]
+
+
+def combine_rows(factors: Sequence[int], rows: Sequence[bytes]) -> bytes:
+    """Sum of rows, each times its factor."""
+    total = 0
+    for factor, row in zip(factors, rows, strict=True):
+        if factor:
+            total ^= int.from_bytes(CODE_FIELD.scale(factor, row) if factor > 1 else row, "big")
+    return total.to_bytes(len(rows[0]), "big")
+
+
+def decode_bodies(k: int, length: int, bodies: dict[int, bytes]) -> bytes:
+    """Rebuild a pack from the bodies of k seats; the padding must be zero."""
+    if len(bodies) < k:
+        raise TooFewShards(f"pack: expected {k} bodies, got {len(bodies)}")
+    chosen = sorted(bodies)[:k]
+    size = body_length(length, k)
+    for seat in chosen:
+        if len(bodies[seat]) != size:
+            raise ShardCorrupt(f"seat {seat}: body: expected {size} bytes, got other")
+    rows = [bodies[seat] for seat in chosen]
+    inverse = invert([code_row(k, seat) for seat in chosen])
+    pack = b"".join(
+        rows[r.index(1)] if sum(map(bool, r)) == 1 and 1 in r else combine_rows(r, rows)
+        for r in inverse
+    )
+    if pack[length:].count(0) != len(pack) - length:
+        raise ShardsDisagree(f"seats {chosen}: the padding of the rebuilt pack is not zero")
+    return pack[:length]
+
+
+def join_veil(k: int, shares: Sequence[tuple[int, bytes]]) -> bytes:
+    """The veil from k shares; more than k must agree."""
+    seats = [seat for seat, _ in shares]
+    if len(set(seats)) != len(seats) or not all(0 < seat < 256 for seat in seats):
+        raise ShardsDisagree("veil: seats: expected distinct ones from 1 to 255")
+    if len(shares) < k:
+        raise TooFewShards(f"veil: expected {k} shares, got {len(shares)}")
+    if any(len(share) != 32 for _, share in shares):
+        raise ShardCorrupt("veil share: expected 32 bytes")
+    veil = CODE_FIELD.interpolate(shares[:k], 0)
+    for seat, share in shares[k:]:
+        if CODE_FIELD.interpolate(shares[:k], seat) != share:
+            raise ShardsDisagree(f"veil: the share of seat {seat} does not fit the others")
+    return veil
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One seat's part of a pack, dispersal.md 4."""
+
+    veil_share: bytes
+    k: int
+    seat: int
+    mission: bytes
+    pack_root: bytes
+    length: int
+    body: bytes
+
+
+def shard_root(data: bytes) -> bytes:
+    """Root over leaf 0 (32), leaf 1 (96) and body leaves of 4 KiB."""
+    body = pieces(memoryview(data)[128:], 4096)
+    return tree_root(itertools.chain((data[:32], data[32:128]), body))
+
+
+def parse_shard(data: bytes, root: bytes) -> Shard:
+    """Check a shard against the root that names it, and its header."""
+    if len(data) < 128:
+        raise ShardCorrupt(f"shard: expected at least 128 bytes, got {len(data)}")
+    magic, suite, k, seat, zero = struct.unpack_from(">8sHBBI", data, 32)
+    mission, pack, length, size = struct.unpack_from(">32s32sQQ", data, 48)
+    if magic != b"EXCLAVES":
+        raise ShardCorrupt("shard: no EXCLAVES in its header")
+    if suite != 1:
+        raise UnknownSuite(f"shard: expected suite 1, got {suite}")
+    if not k or not seat or zero or not length or size != body_length(length, k):
+        raise ShardCorrupt(f"shard: k {k}, seat {seat}, lengths {length} and {size} do not fit")
+    if len(data) != 128 + size:
+        raise ShardCorrupt(f"shard: expected {128 + size} bytes, got {len(data)}")
+    if shard_root(data) != root:
+        raise ShardCorrupt(f"shard: its root is not its name {root.hex()}")
+    return Shard(data[:32], k, seat, mission, pack, length, data[128:])
+
+
+def unseal_shard(key: XWingKey, sealed: bytes, root: bytes) -> bytes:
+    """Shard bytes from a sealed shard (spool, bag), dispersal.md 5."""
+    if len(sealed) < 1168 + 96:
+        raise ShardCorrupt("sealed shard: too short")
+    header = sealed[1168 : 1168 + 96]
+    share = unseal_veil_share(key, sealed[:1168], header[16:48], header[48:80], header[11])
+    data = share + sealed[1168:]
+    parse_shard(data, root)
+    return data
+
+
+def check_alike(shards: Sequence[Shard]) -> None:
+    """Shards of one pack name the same pack, mission, k and length, and distinct seats."""
+    if len({(s.k, s.mission, s.pack_root, s.length) for s in shards}) > 1:
+        raise ShardsDisagree("shards: they name different packs, missions, k or lengths")
+    if len({s.seat for s in shards}) != len(shards):
+        raise ShardsDisagree("shards: a seat stands twice")
+
+
+def rebuild_pack(shards: Sequence[Shard]) -> tuple[bytes, list[str]]:
+    """The pack that has the right root, tried over all choices of k seats, and what disagreed."""
+    check_alike(shards)
+    first = shards[0]
+    if len(shards) < first.k:
+        raise TooFewShards(f"pack: expected {first.k} shards, got {len(shards)}")
+    ordered = sorted(shards, key=lambda s: s.seat)
+    for attempt, chosen in enumerate(itertools.combinations(ordered, first.k)):
+        with suppress(ShardsDisagree):
+            pack = decode_bodies(first.k, first.length, {s.seat: s.body for s in chosen})
+            if pack_root(pack) == first.pack_root:
+                return pack, disagreeing(pack, ordered) if attempt else []
+        if attempt >= 5000:
+            break
+    seats = [s.seat for s in ordered]
+    raise ShardsDisagree(f"pack {first.pack_root.hex()}: no {first.k} of seats {seats} rebuild it")
+
+
+def disagreeing(pack: bytes, shards: Sequence[Shard]) -> list[str]:
+    """The shards whose body is not what the code gives for the rebuilt pack."""
+    k, size = shards[0].k, len(shards[0].body)
+    padded = pack.ljust(k * size, b"\0")
+    rows = list(pieces(padded, size))
+    return [
+        f"seat {s.seat}: its shard of pack {s.pack_root.hex()} was dispersed wrongly"
+        for s in shards
+        if combine_rows(code_row(k, s.seat), rows) != s.body
+    ]
+
+
+# ------------------------------------------------------------------ statements.md: signed envelopes
+
+KEY_SIZES = {"ed25519": 32, "ml-dsa-65": 1952, "ml-dsa-44": 1312, "x-wing": 1216}
+RESERVED_KEYS = {"sshsig-ed25519", "sshsig-sk-ed25519", "ecdsa-p256", "ecdsa-p384"}
+
+
+def typed(*algorithms: str) -> Rule:
+    """A typed key of one of these algorithms."""
+
+    def rule(value: Json) -> bool:
+        if not shape({"alg": one_of(*algorithms), "key": is_base64})(value):
+            return False
+        return len(decode_base64(value["key"])) == KEY_SIZES.get(value["alg"], -1)
+
+    return rule
+
+
+def key_id(key: Json) -> str:
+    """Id of a typed key, from its bytes."""
+    raw = decode_base64(key["key"])
+    return sha256(b"exclave/1/key\0" + key["alg"].encode() + b"\0" + raw).hex()
+
+
+def verify_signature(algorithm: str, key: bytes, signature: bytes, message: bytes) -> None:
+    """One signature by a raw public key."""
+    try:
+        match algorithm:
+            case "ed25519":
+                Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+            case "ml-dsa-65":
+                MLDSA65PublicKey.from_public_bytes(key).verify(signature, message)
+            case "ml-dsa-44":
+                MLDSA44PublicKey.from_public_bytes(key).verify(signature, message)
+            case _:
+                raise SignatureRefused(f"{algorithm}: keys of this kind cannot sign")
+    except (InvalidSignature, ValueError):
+        raise SignatureRefused(f"{algorithm} signature: does not verify") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A DSSE statement whose payload is decoded but whose signatures are not yet checked."""
+
+    kind: str
+    payload: bytes
+    body: dict[str, Json]
+    signatures: dict[str, bytes]
+
+    @property
+    def statement(self) -> bytes:
+        """Statement hash: of the payload, so it outlives added signatures."""
+        return sha256(self.payload)
+
+
+def pae(media_type: str, payload: bytes) -> bytes:
+    """What DSSE signs."""
+    name = media_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
+    """statements.md 1; signatures are verified by `verify_signers`."""
+    if len(data) > 64 << 20:
+        raise Malformed("envelope: larger than 64 MiB")
+    signature = shape({"keyid": HASH, "sig": is_base64})
+    fields = {"payload": is_base64, "payloadType": is_text, "signatures": list_of(signature)}
+    value = check_shape("envelope", decode_json(data), fields)
+    ids = [item["keyid"] for item in value["signatures"]]
+    if not ascending(ids) or len(ids) > 256:
+        raise Malformed("envelope: signatures: expected at most 256, ascending by distinct keyid")
+    media = re.fullmatch(r"application/vnd\.exclave\.([a-z-]+)\.v1\+json", value["payloadType"])
+    payload = decode_base64(value["payload"])
+    body = decode_json(payload)
+    if media is None or not isinstance(body, dict) or body.get("kind") != media[1]:
+        raise Malformed("envelope: payload and media type name different kinds")
+    if kind is not None and media[1] != kind:
+        raise Malformed(f"envelope: expected a {kind}, got a {media[1]}")
+    if media[1] in ("charter", "seat-request", "warrant") and len(data) > 1 << 20:
+        raise Malformed("envelope: larger than 1 MiB")
+    signatures = {item["keyid"]: decode_base64(item["sig"]) for item in value["signatures"]}
+    return Envelope(media[1], payload, body, signatures)
+
+
+def verify_signers(envelope: Envelope, keys: Iterable[Json]) -> set[str]:
+    """Ids of the keys that signed; a failing signature of one of `keys` refuses the whole."""
+    message = pae(f"application/vnd.exclave.{envelope.kind}.v1+json", envelope.payload)
+    valid = set()
+    for key in keys:
+        name = key_id(key)
+        if name in envelope.signatures:
+            raw = decode_base64(key["key"])
+            verify_signature(key["alg"], raw, envelope.signatures[name], message)
+            valid.add(name)
+    return valid
+
+
+def persons_signed(envelope: Envelope, charter: Json, role: str) -> list[str]:
+    """The members of a role who signed: all keys of at least one of their sets (section 4)."""
+    officials = [o for o in charter["officials"] if o["id"] in charter["rosters"][role]["members"]]
+    known = [key for o in officials for keys in o["key_sets"] for key in keys]
+    valid = verify_signers(envelope, known)
+    return [
+        o["id"]
+        for o in officials
+        if any({key_id(key) for key in keys} <= valid for keys in o["key_sets"])
+    ]
+
+
+def check_quorum(envelope: Envelope, charter: Json, role: str) -> None:
+    """Threshold of a role, counted in persons."""
+    signed, needed = persons_signed(envelope, charter, role), charter["rosters"][role]["threshold"]
+    if len(signed) < needed:
+        raise QuorumNotReached(
+            f"{envelope.kind}: {role}: {len(signed)} persons signed, {needed} needed"
+        )
+
+
+# ------------------------------------------------------------------ ledger.md: the vault's log
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A signed note: its text, and (name, key id, signature) of each line."""
+
+    text: bytes
+    signatures: list[tuple[str, bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log's note says."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def parse_note(data: bytes) -> Note:
+    """ledger.md 3."""
+    try:
+        whole = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise LogRefused("note: not UTF-8") from None
+    text, gap, lines = whole.rpartition("\n\n")
+    if not gap or not lines.endswith("\n") or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", whole):
+        raise LogRefused("note: expected text, an empty line and signature lines")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        match = re.fullmatch("\u2014 ([^ +\\s]+) ([A-Za-z0-9+/=]+)", line)
+        raw = decode_base64(match[2]) if match else b""
+        if match is None or len(raw) < 5:
+            raise LogRefused("note: a signature line is malformed")
+        signatures.append((match[1], raw[:4], raw[4:]))
+    if len(signatures) > 16:
+        raise LogRefused(f"note: expected at most 16 signatures, got {len(signatures)}")
+    return Note(text.encode() + b"\n", signatures)
+
+
+def note_key_id(name: str, kind: int, public: bytes) -> bytes:
+    """Four bytes that name a note's key."""
+    return sha256(name.encode() + b"\n" + bytes([kind]) + public)[:4]
+
+
+def parse_checkpoint(text: bytes) -> Checkpoint:
+    """Origin, size and root: three lines, no more."""
+    match = re.fullmatch(rb"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/=]+)\n", text)
+    if match is None or len(root := decode_base64(match[3].decode())) != 32:
+        raise LogRefused("checkpoint: expected origin, size and a root of 32 bytes")
+    return Checkpoint(match[1].decode(), int(match[2]), root)
+
+
+def verify_checkpoint(note: Note, origin: str, log_key: bytes) -> Checkpoint:
+    """The vault's own signature on its checkpoint."""
+    checkpoint = parse_checkpoint(note.text)
+    if checkpoint.origin != origin:
+        raise LogRefused(f"checkpoint: expected origin {origin}, got {checkpoint.origin}")
+    wanted, signed = note_key_id(origin, 1, log_key), False
+    for name, keyid, signature in note.signatures:
+        if (name, keyid) == (origin, wanted):
+            verify_signature("ed25519", log_key, signature, note.text)
+            signed = True
+    if not signed:
+        raise SignatureRefused(f"checkpoint of {origin}: not signed by the log key")
+    return checkpoint
+
+
+def parse_vkey(text: str) -> tuple[str, int, bytes]:
+    """Name, type and public key of a verifier key."""
+    parts = text.split("+", 2)
+    if len(parts) != 3 or not re.fullmatch(r"[0-9a-f]{8}", parts[1]):
+        raise LogRefused("vkey: expected name+id+key")
+    raw = decode_base64(parts[2])
+    if len(raw) < 2 or note_key_id(parts[0], raw[0], raw[1:]).hex() != parts[1]:
+        raise LogRefused("vkey: its id is not that of its key")
+    return parts[0], raw[0], raw[1:]
+
+
+def tile_number(number: int) -> str:
+    """1234067 -> x001/x234/067."""
+    groups = [f"{number % 1000:03d}"]
+    while number := number // 1000:
+        groups.insert(0, f"x{number % 1000:03d}")
+    return "/".join(groups)
+
+
+def parse_tile_path(text: str) -> tuple[int, int, int]:
+    """Level, number and width of a tile of hashes."""
+    match = re.fullmatch(r"tile/([0-7])/((?:x\d{3}/)*\d{3})(?:\.p/([1-9]\d{0,2}))?", text, re.ASCII)
+    if match is None:
+        raise LogRefused("tile: not a tile's name")
+    number, width = int(re.sub(r"[x/]", "", match[2])), int(match[3] or 256)
+    if tile_number(number) != match[2] or (match[3] and width > 255):
+        raise LogRefused("tile: not a tile's name")
+    return int(match[1]), number, width
+
+
+def inclusion_root(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """Root that an inclusion proof leads to (RFC 9162 2.1.3.2)."""
+    if index >= size:
+        raise LogRefused(f"inclusion proof: index {index} is not below size {size}")
+    fn, sn, root = index, size - 1, leaf
+    for node in path:
+        if sn == 0:
+            raise LogRefused("inclusion proof: too long")
+        if fn & 1 or fn == sn:
+            root = hash_node(node, root)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            root = hash_node(root, node)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise LogRefused("inclusion proof: too short")
+    return root
+
+
+def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[bytes]) -> None:
+    """That the tree of `size` and root b extends the one of `old` and root a (RFC 9162 2.1.4.2)."""
+    if old > size or (old in (0, size) and proof):
+        raise LogRefused("consistency proof: sizes and proof do not fit")
+    if old in (0, size):
+        if a != (b if old == size else sha256(b"")):
+            raise LogRefused("consistency: same size, another root")
+        return
+    path = list(proof) if old & (old - 1) else [a, *proof]
+    if not path:
+        raise LogRefused("consistency proof: too short")
+    fn, sn = old - 1, size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    first = second = path[0]
+    for node in path[1:]:
+        if sn == 0:
+            raise LogRefused("consistency proof: too long")
+        if fn & 1 or fn == sn:
+            first, second = hash_node(node, first), hash_node(node, second)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            second = hash_node(second, node)
+        fn, sn = fn >> 1, sn >> 1
+    if sn or first != a or second != b:
+        raise LogRefused("consistency proof: leads to other roots: the log was forked")
+
+
+ENTRY_TYPES = (
+    "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "refusals",
+)  # fmt: skip
+
+
+def parse_entry(data: bytes) -> dict[str, Json]:
+    """A log entry, ledger.md 1."""
+    if len(data) > 4096:
+        raise LogRefused(f"entry: expected at most 4096 bytes, got {len(data)}")
+    fields = {
+        "type": one_of(*ENTRY_TYPES), "mission": HASH, "hash": HASH, "size": is_count,
+        "statement": maybe(HASH), "logged": is_time, "service": is_count,
+    }  # fmt: skip
+    return check_shape("entry", decode_json(data), fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A tlog-proof: an entry, its index and path, and the note it leads to."""
+
+    entry: bytes
+    index: int
+    path: list[bytes]
+    note: Note
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """ledger.md 5."""
+    head, gap, note = data.partition(b"\n\n")
+    lines = head.decode("utf-8", "replace").split("\n")
+    if not gap or len(lines) < 3 or lines[0] != "c2sp.org/tlog-proof@v1":
+        raise LogRefused("receipt: expected a c2sp.org/tlog-proof@v1")
+    index = re.fullmatch(r"index (0|[1-9][0-9]{0,15})", lines[2])
+    if not lines[1].startswith("extra ") or index is None:
+        raise LogRefused("receipt: expected extra and index lines")
+    path = [decode_base64(line) for line in lines[3:]]
+    if len(path) > 63 or any(len(node) != 32 for node in path):
+        raise LogRefused("receipt: path: expected at most 63 hashes")
+    return Receipt(decode_base64(lines[1][6:]), int(index[1]), path, parse_note(note))
+
+
+def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoint) -> bytes:
+    """What a witness signs (C2SP tlog-cosignature): type 4 Ed25519, type 6 ML-DSA-44."""
+    origin, root = checkpoint.origin.encode(), checkpoint.root
+    if kind == 4:
+        text = b"%b\n%d\n%b\n" % (origin, checkpoint.size, base64.b64encode(root))
+        return b"cosignature/v1\ntime %d\n" % int.from_bytes(stamp, "big") + text
+    names = bytes([len(name.encode())]) + name.encode() + stamp + bytes([len(origin)]) + origin
+    return b"subtree/v1\n\0" + names + struct.pack(">QQ", 0, checkpoint.size) + root
+
+
+def cosigners(note: Note, checkpoint: Checkpoint, charter: Json) -> set[str]:
+    """Seats and external witnesses of a charter that cosigned; a failing known one refuses."""
+    keys = [(f"seat {s['seat']}", k) for s in charter["seats"] for k in s["witness_keys"]]
+    keys += [(f"witness {w['name']}", w["key"]) for w in charter["witness"]["external"]]
+    found = set()
+    for name, keyid, signature in note.signatures:
+        for witness, key in keys:
+            raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
+            if note_key_id(name, kind, raw) == keyid:
+                stamp, rest = signature[:8], signature[8:]
+                message = cosignature_message(kind, name, stamp, checkpoint)
+                verify_signature(key["alg"], raw, rest, message)
+                found.add(witness)
+    return found
+
+
+def verify_receipt(data: bytes, charter: Json, mission: bytes) -> tuple[Json, Checkpoint, set[str]]:
+    """Entry, checkpoint and cosigners of a receipt, checked against a charter."""
+    receipt = parse_receipt(data)
+    entry = parse_entry(receipt.entry)
+    claimed = parse_checkpoint(receipt.note.text)
+    prefix = f"exclave/{mission.hex()}/"
+    seats = {f"{prefix}{s['seat']}": s for s in charter["seats"]}
+    if claimed.origin not in seats or entry["mission"] != mission.hex():
+        raise LogRefused(f"receipt: {claimed.origin} is no log of this mission")
+    log_key = decode_base64(seats[claimed.origin]["log_key"]["key"])
+    checkpoint = verify_checkpoint(receipt.note, claimed.origin, log_key)
+    leaf = hash_leaf(receipt.entry)
+    if inclusion_root(leaf, receipt.index, checkpoint.size, receipt.path) != checkpoint.root:
+        raise LogRefused("receipt: the path leads to another root")
+    return entry, checkpoint, cosigners(receipt.note, checkpoint, charter)
+
+
+# ------------------------------------------------------------------ authority.md 1-3: charters
+
+
+def is_address(value: Json) -> bool:
+    """a.b.c.d:port or [v6]:port."""
+    match = re.fullmatch(r"(\[)?([0-9a-f.:]+)(?(1)\]):([1-9][0-9]{0,4})", str(value))
+    if match is None or int(match[3]) > 65535 or not isinstance(value, str):
+        return False
+    with suppress(ValueError):
+        address = ipaddress.ip_address(match[2])
+        return address.version == (6 if match[1] else 4) and str(address) == match[2]
+    return False
+
+
+OFFICIAL = matches(r"p-[0-9a-f]{16}")
+PLACE = one_of("home", "abroad")
+SIGNING = typed("ed25519", "ml-dsa-65")
+ADDRESS = shape({"data": is_address, "public": is_address})
+ADDRESSES: Rule = lambda v: list_of(ADDRESS)(v) and len(v) <= 16  # noqa: E731
+CERTIFICATE: Rule = lambda v: is_base64(v) and 1 <= len(decode_base64(v)) <= 16384  # noqa: E731
+WITNESS_KEYS = row_of(typed("ed25519"), typed("ml-dsa-44"))
+SEAT = {
+    "seat": count_from(1, 255), "type": one_of("vault", "safe"), "vault": SLUG, "state": CODE,
+    "operator": is_line, "addresses": ADDRESSES, "identity": CERTIFICATE,
+    "log_key": typed("ed25519"), "seat_key": typed("x-wing"), "witness_keys": WITNESS_KEYS,
+    "agreement": maybe(HASH), "retired": is_bool,
+}  # fmt: skip
+GROUP = {
+    "name": is_line, "place": PLACE, "state": CODE,
+    "threshold": count_from(1, 16), "members": count_from(1, 16),
+}  # fmt: skip
+EPOCH = {
+    "epoch": count_from(1, 2**32 - 1), "key": typed("x-wing"), "check": hex_of(16),
+    "share_set": count_from(0, 2**15 - 1), "group_threshold": count_from(1, 16),
+    "groups": list_of(shape(GROUP)), "current": is_bool,
+}  # fmt: skip
+ROLE = {
+    "threshold": is_positive, "members": list_of(OFFICIAL),
+    "delay": is_count, "veto_window": is_count,
+}  # fmt: skip
+ROLES = ("govern", "read", "alarm", "release", "override", "exile_1", "exile_2")
+DEPOSITOR = {
+    "id": SLUG, "keys": row_of(typed("ed25519"), typed("ml-dsa-65")), "identity": CERTIFICATE,
+    "daily_bytes": is_count, "total_bytes": is_count, "reserve": is_bool,
+}  # fmt: skip
+CHARTER = {
+    "kind": one_of("charter"), "format": one_of(1), "suite": one_of(1), "mission": maybe(HASH),
+    "era": is_positive, "version": is_positive, "previous": maybe(HASH),
+    "state": shape({"code": CODE, "name": is_line}), "notice": is_line,
+    "issued": is_time, "advisory_expiry": is_time,
+    "dispersal": shape(dict.fromkeys("knh", count_from(1, 255))),
+    "seats": list_of(shape(SEAT)), "recovery": list_of(shape(EPOCH)),
+    "officials": list_of(shape({
+        "id": OFFICIAL, "place": PLACE, "institution": SLUG, "name_hash": HASH,
+        "key_sets": lambda v: v != [] and list_of(lambda s: s != [] and list_of(SIGNING)(s))(v),
+    })),
+    "annex": HASH, "rosters": shape(dict.fromkeys(ROLES, shape(ROLE))),
+    "delays": shape({
+        "dark_factor": count_from(3), "exile_change": is_count, "warrant_life": is_count,
+    }),
+    "witness": shape({
+        "f": is_count, "q": is_positive, "freshness": is_count,
+        "external": list_of(shape({"name": is_line, "key": typed("ed25519", "ml-dsa-44")})),
+    }),
+    "depositors": list_of(shape(DEPOSITOR)),
+    "quotas": shape(dict.fromkeys(("reserve", "staging", "staging_days"), is_count)),
+    "retention": shape({"days": is_count}),
+    "drill": shape(dict.fromkeys(("interval_days", "cards_days"), is_count)),
+    "bags": shape({"whole_deposit": is_bool}), "agreements": shape({"required": is_bool}),
+}  # fmt: skip
+
+
+def charter_keys(c: Json) -> list[Json]:
+    """Every typed key of a charter, once per place."""
+    keys = [key for s in c["seats"] for key in (s["log_key"], s["seat_key"], *s["witness_keys"])]
+    keys += [epoch["key"] for epoch in c["recovery"]] + [w["key"] for w in c["witness"]["external"]]
+    keys += [key for o in c["officials"] for keys in o["key_sets"] for key in keys]
+    return keys + [key for d in c["depositors"] for key in d["keys"]]
+
+
+def _seat_rules(c: Json) -> Iterator[tuple[str, bool]]:
+    live = [s for s in c["seats"] if not s["retired"]]
+    k, n, h = (c["dispersal"][name] for name in "knh")
+    f, q, external = c["witness"]["f"], c["witness"]["q"], len(c["witness"]["external"])
+    first = (c["era"], c["version"]) == (1, 1)
+    yield "charter 1, and only it, has no mission", first == (c["mission"] is None)
+    yield "charter 1, and only it, has no previous", first == (c["previous"] is None)
+    yield "seats ascend", ascending([s["seat"] for s in c["seats"]])
+    yield "n is the number of seats not retired", n == len(live)
+    yield "1 <= k <= h <= n", k <= h <= n
+    yield "h is at most the number of states", h <= len({s["state"] for s in live})
+    w = n + external
+    yield "with w witnesses: q > (w + f) / 2 and q <= w", w + f < 2 * q <= 2 * w
+    yield "3f < w, or f = 0", f == 0 or 3 * f < w
+    yield "advisory_expiry is after issued", c["advisory_expiry"] > c["issued"]
+    yield "vaults of seats in use are distinct", len({s["vault"] for s in live}) == n
+    yield "depositors ascend", ascending([d["id"] for d in c["depositors"]])
+    ids = [key_id(key) for key in charter_keys(c)]
+    yield "a key occurs once", len(set(ids)) == len(ids)
+
+
+def _roster_rules(c: Json) -> Iterator[tuple[str, bool]]:
+    places = {o["id"]: o["place"] for o in c["officials"]}
+    roles = c["rosters"]
+    yield "officials ascend", ascending([o["id"] for o in c["officials"]])
+    for name, role in roles.items():
+        yield f"{name}: members ascend", ascending(role["members"])
+        yield f"{name}: members are officials", set(role["members"]) <= places.keys()
+        yield f"{name}: threshold is 1..members", role["threshold"] <= len(role["members"])
+    one, two, override = roles["exile_1"], roles["exile_2"], roles["override"]
+    yield "exile rosters are disjoint", not set(one["members"]) & set(two["members"])
+    for role in (one, two):
+        abroad = all(places.get(member) == "abroad" for member in role["members"])
+        yield "exile members are abroad", abroad
+        yield "exile threshold is below its members", role["threshold"] < len(role["members"])
+    yield "the delay of exile_2 exceeds that of exile_1", two["delay"] > one["delay"]
+    highest = max(roles[name]["threshold"] for name in ("read", "release", "govern"))
+    everybody = override["threshold"] == len(override["members"])
+    yield "override needs more persons", override["threshold"] > highest or everybody
+    longest = max(role["delay"] for role in roles.values())
+    yield "exile_change is at least every delay", c["delays"]["exile_change"] >= longest
+
+
+def _epoch_rules(c: Json) -> Iterator[tuple[str, bool]]:
+    epochs = c["recovery"]
+    yield "there is an epoch", bool(epochs)
+    yield "epochs ascend", ascending([epoch["epoch"] for epoch in epochs])
+    sets = {epoch["share_set"] for epoch in epochs}
+    yield "share sets differ between epochs", len(sets) == len(epochs)
+    current = [epoch["current"] for epoch in epochs]
+    yield "the highest epoch is current, alone", current == [False] * (len(epochs) - 1) + [True]
+    for epoch in epochs:
+        groups, needed = epoch["groups"], epoch["group_threshold"]
+        abroad = [group for group in groups if group["place"] == "abroad"]
+        yield "group_threshold is 1..groups", needed <= len(groups) <= 16
+        yield "persons abroad can recombine", len(abroad) >= needed
+        yield (
+            "groups abroad lie in two states",
+            needed < 2 or len({group["state"] for group in abroad}) >= 2,
+        )
+        for group in groups:
+            yield "a group's threshold is 1..members", group["threshold"] <= group["members"]
+            alone = group["threshold"] > 1 or group["members"] == 1
+            yield "a group of threshold 1 has one member", alone
+
+
+def check_charter(body: Json) -> Json:
+    """Form and rules of a charter, authority.md 2."""
+    charter = check_shape("charter", body, CHARTER)
+    for rule, holds in itertools.chain(
+        _epoch_rules(charter), _seat_rules(charter), _roster_rules(charter)
+    ):
+        if not holds:
+            raise CharterRefused(f"charter: rule broken: {rule}")
+    for key in charter_keys(charter):
+        if key["alg"] == "x-wing":
+            read_public_key(decode_base64(key["key"]))
+    return charter
+
+
+def check_first_charter(envelope: Envelope, mission: bytes) -> Json:
+    """Charter 1: its hash is the mission id; signed by its own govern threshold."""
+    if envelope.statement != mission:
+        raise CharterRefused("charter 1: its hash is not the mission id")
+    charter = check_charter(envelope.body)
+    if charter["mission"] is not None:
+        raise CharterRefused("charter 1: expected era 1, version 1")
+    check_quorum(envelope, charter, "govern")
+    return charter
+
+
+def check_history(old: Json, new: Json) -> None:
+    """Seats and epochs stay: numbers with their keys, retired seats retired."""
+    seats = {s["seat"]: s for s in new["seats"]}
+    epochs = {e["epoch"]: e for e in new["recovery"]}
+    for seat in old["seats"]:
+        kept = seats.get(seat["seat"])
+        if (
+            kept is None
+            or kept["seat_key"] != seat["seat_key"]
+            or seat["retired"] > kept["retired"]
+        ):
+            raise CharterRefused(f"charter: seat {seat['seat']} was rewritten")
+    for epoch in old["recovery"]:
+        kept = epochs.get(epoch["epoch"])
+        if kept is None or any(kept[name] != epoch[name] for name in ("key", "check")):
+            raise CharterRefused(f"charter: epoch {epoch['epoch']} was rewritten")
+
+
+def check_next_charter(envelope: Envelope, before: Envelope, mission: bytes) -> Json:
+    """A charter that follows another, authority.md 3."""
+    old, new = before.body, check_charter(envelope.body)
+    if new["mission"] != mission.hex() or new["previous"] != before.statement.hex():
+        raise CharterRefused("charter: does not follow the one before")
+    check_history(old, new)
+    check_quorum(envelope, new, "govern")
+    if (new["era"], new["version"]) == (old["era"], old["version"] + 1):
+        check_quorum(envelope, old, "govern")
+    elif new["era"] == old["era"] + 1:
+        try:
+            check_quorum(envelope, old, "exile_1")
+        except QuorumNotReached:
+            check_quorum(envelope, old, "exile_2")
+    else:
+        raise CharterRefused("charter: era and version leave a gap")
+    return new
+
+
+def walk_charters(
+    envelopes: Iterable[Envelope], mission: bytes
+) -> tuple[list[Envelope], list[str]]:
+    """The chain from the mission id, and what does not attach to it."""
+    merged: dict[bytes, Envelope] = {}
+    for envelope in envelopes:
+        known = merged.setdefault(envelope.statement, envelope)
+        both = dict(sorted((envelope.signatures | known.signatures).items()))
+        merged[envelope.statement] = replace(known, signatures=both)
+    first = merged.pop(mission, None)
+    if first is None:
+        raise CharterRefused("charter 1: not found")
+    check_first_charter(first, mission)
+    chain, problems = [first], []
+    while True:
+        last = chain[-1]
+        following = [e for e in merged.values() if e.body.get("previous") == last.statement.hex()]
+        accepted: list[Envelope] = []
+        for envelope in following:
+            del merged[envelope.statement]
+            try:
+                check_next_charter(envelope, last, mission)
+                accepted.append(envelope)
+            except ReaderError as error:
+                problems.append(f"charter {envelope.statement.hex()}: {error}")
+        if not accepted:
+            problems += [f"charter {name.hex()}: does not attach to the chain" for name in merged]
+            return chain, problems
+        # A higher era beats every lower one; equal ones are a fork, named and not followed.
+        accepted.sort(key=lambda e: (e.body["era"], e.body["version"]))
+        chain.append(accepted[-1])
+        problems += [f"charter {e.statement.hex()}: a fork" for e in accepted[:-1]]
+
+
+# ------------------------------------------------------------------ authority.md 6: warrants
+
+WARRANT = {
+    "kind": one_of("warrant"), "mission": HASH, "charter": HASH, "nonce": hex_of(16),
+    "purpose": is_line, "issued": is_time, "expires": is_time, "reader": CERTIFICATE,
+    "deposits": lambda v: v == ["all"] or (v != [] and list_of(hex_of(16))(v) and ascending(v)),
+    "reader_key": typed("ed25519"), "unseal_key": typed("x-wing"),
+}  # fmt: skip
+
+
+def verify_warrant(envelope: Envelope, charter: Envelope, mission: bytes) -> Json:
+    """Form of a warrant, and the read threshold of the charter that it names."""
+    warrant = check_shape("warrant", envelope.body, WARRANT)
+    if warrant["mission"] != mission.hex() or warrant["charter"] != charter.statement.hex():
+        raise CharterRefused("warrant: of another mission, or under another charter")
+    if warrant["expires"] <= warrant["issued"]:
+        raise Malformed("warrant: expires is not after issued")
+    read_public_key(decode_base64(warrant["unseal_key"]["key"]))
+    check_quorum(envelope, charter.body, "read")
+    return warrant
+
+
+# ------------------------------------------------------------------ cards.md: SLIP-39
+
+WORDS_PER_SHARE = 33
+_GENERATORS = (
+    0xE0E040, 0x1C1C080, 0x3838100, 0x7070200, 0xE0E0009,
+    0x1C0C2412, 0x38086C24, 0x3090FC48, 0x21B1F890, 0x3F3F120,
+)  # fmt: skip
+
+
+@functools.cache
+def load_words() -> list[str]:
+    """The list of 1,024 words, from spec/wordlist.txt beside this file or one folder up."""
+    here = Path(__file__).resolve().parent
+    for folder in (here, here / "spec", here.parent / "spec"):
+        if (path := folder / "wordlist.txt").is_file():
+            words = path.read_text(encoding="ascii").split()
+            if sha256("\n".join(words).encode() + b"\n") == WORDLIST_HASH:
+                return words
+            raise CardRefused(f"{path}: not the list of words of SLIP-39")
+    raise NothingFound("wordlist.txt: expected beside the reader or in spec/")
+
+
+@functools.cache
+def word_index() -> dict[str, int]:
+    """Words, and their first four letters (which are distinct), to numbers."""
+    return {word[:4]: number for number, word in enumerate(load_words())}
+
+
+def word_number(word: str, place: int) -> int:
+    """A word in any letter case, whole or from its first four letters on."""
+    number = word_index().get(word.lower()[:4], -1)
+    if number < 0 or not load_words()[number].startswith(word.lower()):
+        raise CardRefused(f"card: word {place} is not in the list")
+    return number
+
+
+def read_words(text: str) -> list[str]:
+    """Words of a list of shares, white space between, numbers skipped."""
+    found = [word for word in text.split() if not word.isdigit()]
+    if not found or len(found) % WORDS_PER_SHARE:
+        raise CardRefused(f"card: expected {WORDS_PER_SHARE} words, got {len(found)}")
+    return [load_words()[word_number(word, place)] for place, word in enumerate(found, 1)]
+
+
+WORDLIST_HASH = bytes.fromhex("bcc4555340332d169718aed8bf31dd9d5248cb7da6e5d355140ef4f1e601eec3")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One SLIP-39 share."""
+
+    identifier: int
+    extendable: bool
+    exponent: int
+    group: int
+    group_threshold: int
+    groups: int
+    member: int
+    threshold: int
+    value: bytes
+
+
+def rs1024(values: Iterable[int]) -> int:
+    """Checksum polynomial of SLIP-39."""
+    check = 1
+    for value in values:
+        top = check >> 20
+        check = (check & 0xFFFFF) << 10 ^ value
+        for i, generator in enumerate(_GENERATORS):
+            check ^= generator if top >> i & 1 else 0
+    return check
+
+
+def parse_share(mnemonic: Sequence[str]) -> Share:
+    """Words to a share; checks words, checksum and padding."""
+    numbers = [word_number(word, place) for place, word in enumerate(mnemonic, 1)]
+    if len(mnemonic) < 20:
+        raise CardRefused(f"card: expected {WORDS_PER_SHARE} words, got {len(mnemonic)}")
+    head = 0
+    for number in numbers[:4]:
+        head = head << 10 | number
+    extendable = bool(head >> 24 & 1)
+    label = b"shamir_extendable" if extendable else b"shamir"
+    if rs1024([*label, *numbers]) != 1:
+        raise CardRefused("card: the checksum does not fit: a word is wrong or misplaced")
+    value = 0
+    for number in numbers[4:-3]:
+        value = value << 10 | number
+    bits = 10 * (len(numbers) - 7)
+    size = bits // 16 * 2
+    if bits - 8 * size > 8 or value >> (8 * size):
+        raise CardRefused("card: padding is not zero")
+    group, g_threshold, groups, member, threshold = (head >> s & 15 for s in (16, 12, 8, 4, 0))
+    if g_threshold > groups:
+        raise CardRefused("card: group threshold exceeds the number of groups")
+    return Share(
+        head >> 25, extendable, head >> 20 & 15, group, g_threshold + 1, groups + 1,
+        member, threshold + 1, value.to_bytes(size, "big"),
+    )  # fmt: skip
+
+
+def join_shares(threshold: int, points: Sequence[tuple[int, bytes]]) -> bytes:
+    """SLIP-39's secret sharing: the secret at 255, its digest at 254."""
+    if len(points) < threshold:
+        raise CardRefused(f"cards: {threshold} are needed, {len(points)} are there")
+    chosen = points[:threshold]
+    if threshold == 1:
+        return chosen[0][1]
+    secret = WORD_FIELD.interpolate(chosen, 255)
+    digest = WORD_FIELD.interpolate(chosen, 254)
+    right = hmac.digest(digest[4:], secret, "sha256")[:4]
+    if not hmac.compare_digest(digest[:4], right):
+        raise CardRefused("cards: digest differs: they are of different share sets")
+    return secret
+
+
+def decrypt_secret(share: Share, secret: bytes, passphrase: bytes = b"") -> bytes:
+    """The four Feistel rounds of SLIP-39."""
+    salt = b"" if share.extendable else b"shamir" + share.identifier.to_bytes(2, "big")
+    half = len(secret) // 2
+    left, right = secret[:half], secret[half:]
+    rounds = (10000 << share.exponent) // 4
+    for i in reversed(range(4)):
+        key = bytes([i]) + passphrase
+        mask = hashlib.pbkdf2_hmac("sha256", key, salt + right, rounds, half)
+        left, right = right, xor(left, mask)
+    return right + left
+
+
+def recombine(shares: Iterable[Share], passphrase: bytes = b"") -> bytes:
+    """The master secret of one share set; superfluous shares are left out."""
+    members: dict[int, dict[int, Share]] = {}
+    known: list[Share] = []
+    for share in shares:
+        same = members.setdefault(share.group, {}).setdefault(share.member, share)
+        if same != share:
+            raise CardRefused("cards: two different cards for one member: not one share set")
+        known.append(share)
+    if not known:
+        raise CardRefused("cards: none given")
+    for attribute in ("identifier", "extendable", "exponent", "group_threshold", "groups"):
+        if len({getattr(share, attribute) for share in known}) > 1:
+            raise CardRefused(f"cards: they differ in {attribute}: not one share set")
+    values = []
+    for group, held in sorted(members.items()):
+        thresholds = {share.threshold for share in held.values()}
+        lengths = {len(share.value) for share in known}
+        if len(thresholds) > 1 or len(lengths) > 1:
+            raise CardRefused("cards: thresholds or lengths differ: not one share set")
+        if len(held) >= (threshold := thresholds.pop()):
+            points = [(number, share.value) for number, share in sorted(held.items())]
+            values.append((group, join_shares(threshold, points)))
+    needed = known[0].group_threshold
+    if len(values) < needed:
+        raise CardRefused(f"cards: {needed} complete groups are needed, {len(values)} are there")
+    return decrypt_secret(known[0], join_shares(needed, values), passphrase)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A share, and what its header said (empty for words alone)."""
+
+    share: Share
+    header: dict[str, str]
+    words: list[str]
+
+
+ENDPOINT = r"(?:-|[0-9.]+:\d+|\[[0-9a-f:.]+\]:\d+)"
+NUMBER = r"[1-9][0-9]*"
+CARD = re.compile(
+    "exclave card v1\n"
+    f"mission: (?P<mission>[0-9a-f]{{8}}(?: [0-9a-f]{{8}}){{7}})\n"
+    f"checksum: (?P<checksum>[0-9a-f]{{8}})\nstate: [A-Z]\\S* [^\n]+\n"
+    f"epoch: (?P<epoch>{NUMBER})\nshare set: (?P<set>0|{NUMBER})\n"
+    f"group: (?P<group>{NUMBER})/(?P<groups>{NUMBER}) [^\n]*, "
+    f"needs (?P<threshold>{NUMBER}) of {NUMBER}\n"
+    f"member: (?P<member>{NUMBER})\ngroups needed: (?P<needed>{NUMBER})\n"
+    "recovery key: (?P<key>[0-9a-f]{64})\n"
+    f"(?:seat: {NUMBER} [A-Z]\\S* data={ENDPOINT} public={ENDPOINT} "
+    "log=[0-9a-f]{64} identity=[0-9a-f]{64}\n)*"
+    "reader: [^\n]+\n\n(?P<words>[a-z0-9 \n]+)\n"
+)
+
+
+def parse_card(text: str) -> Card:
+    """A card as printed, cards.md 2."""
+    match = CARD.fullmatch(text)
+    if match is None or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text):
+        raise CardRefused("card: a line is missing, misplaced or not of its form")
+    header = match.groupdict()
+    header["mission"] = header["mission"].replace(" ", "")
+    if header["checksum"] != card_checksum(bytes.fromhex(header["mission"])):
+        raise CardRefused("card: the checksum of the mission id does not fit")
+    words = read_words(header["words"])
+    lines = [f"{1 + i} {' '.join(words[i : i + 4])}" for i in range(0, len(words), 4)]
+    if len(words) != WORDS_PER_SHARE or header["words"] != "\n".join(lines):
+        raise CardRefused("card: words: expected four to a line, numbered")
+    share = parse_share(words)
+    return Card(share, header, words)
+
+
+def parse_cards(text: str) -> list[Card]:
+    """Cards as printed, or the words alone, one after another."""
+    if text.startswith("exclave card v1\n"):
+        return [parse_card(part) for part in re.split(r"(?m)^(?=exclave card v1$)", text) if part]
+    words = read_words(text)
+    shares = [words[i : i + WORDS_PER_SHARE] for i in range(0, len(words), WORDS_PER_SHARE)]
+    return [Card(parse_share(part), {}, part) for part in shares]
+
+
+def check_card(card: Card, mission: bytes) -> None:
+    """That the words of a card are what its header says, for this mission."""
+    if not card.header:
+        return
+    if card.header["mission"] != mission.hex():
+        raise CardRefused(f"card: it is of mission {card.header['mission']}")
+    share = card.share
+    said = {
+        "set": share.identifier, "group": share.group + 1, "groups": share.groups,
+        "threshold": share.threshold, "member": share.member + 1, "needed": share.group_threshold,
+    }  # fmt: skip
+    for name, value in said.items():
+        if int(card.header[name]) != value:
+            raise CardRefused(f"card: {name}: the words say {value}, the card {card.header[name]}")
+
+
+def card_checksum(mission: bytes) -> str:
+    """First 8 hex digits that stand on a card beside the mission id."""
+    return sha256(b"exclave/1/card\0" + mission).hex()[:8]
+
+
+def recover_keys(cards: Sequence[Card], charter: Json, mission: bytes) -> dict[int, XWingKey]:
+    """Recovery keys by epoch, each compared with the charter's key and key-check value."""
+    for card in cards:
+        check_card(card, mission)
+    sets: dict[int, list[Share]] = {}
+    for card in cards:
+        sets.setdefault(card.share.identifier, []).append(card.share)
+    keys: dict[int, XWingKey] = {}
+    for shares in sets.values():
+        seed = recombine(shares)
+        key = XWingKey.from_seed(seed)
+        public = key.public()
+        for epoch in charter["recovery"]:
+            if decode_base64(epoch["key"]["key"]) == public:
+                check = key_check(seed, key_hash(public)).hex()
+                if not hmac.compare_digest(check, epoch["check"]):
+                    raise KeyCheckFailed(f"epoch {epoch['epoch']}: key-check value differs")
+                keys[epoch["epoch"]] = key
+    if not keys:
+        raise KeyCheckFailed("cards: the recombined key is of no epoch of the charter")
+    return keys
+
+
+# ------------------------------------------------------------------ records.md: deposit records
+
+PACK = {
+    "root": HASH, "length": is_positive, "k": count_from(1, 255), "secret": HASH,
+    "kind": one_of("data", "manifest"), "shards": list_of(row_of(count_from(1, 255), HASH)),
+}  # fmt: skip
+RECORD = {
+    "kind": one_of("record"), "mission": HASH, "charter": HASH, "depositor": SLUG,
+    "deposit": hex_of(16), "epoch": count_from(1, 2**32 - 1), "sequence": is_positive,
+    "previous": maybe(HASH), "full": is_bool,
+    "secrets_added": list_of(shape({"deposit": hex_of(16), "sealed": is_base64})),
+    "secrets_dropped": list_of(HASH), "packs_added": list_of(shape(PACK)),
+    "packs_dropped": list_of(HASH), "set_root": HASH, "manifest_packs": list_of(HASH),
+    "claimed_time": is_time,
+}  # fmt: skip
+SUPPLEMENT = {
+    "kind": one_of("supplement"), "mission": HASH, "seat": count_from(1, 255),
+    "shards": list_of(row_of(HASH, HASH)),
+}  # fmt: skip
+
+
+def check_record(body: Json) -> Json:
+    """Form of a record, records.md 2."""
+    r: dict[str, Json] = check_shape("record", body, RECORD)
+    packs = [pack["root"] for pack in r["packs_added"]]
+    sealed = [decode_base64(item["sealed"]) for item in r["secrets_added"]]
+    rules = {
+        "secrets_added ascend, 1,168 bytes each": ascending([sha256(s) for s in sealed])
+        and all(len(s) == 1168 for s in sealed),
+        "secrets_dropped ascend": ascending(r["secrets_dropped"]),
+        "packs_added ascend": ascending(packs),
+        "packs_dropped ascend": ascending(r["packs_dropped"]),
+        "seats ascend": all(ascending([s for s, _ in p["shards"]]) for p in r["packs_added"]),
+        "k seats at least": all(len(p["shards"]) >= p["k"] for p in r["packs_added"]),
+        "manifest packs are distinct and there": bool(r["manifest_packs"])
+        and len(set(r["manifest_packs"])) == len(r["manifest_packs"]),
+        "a full record drops nothing": not r["full"]
+        or not (r["packs_dropped"] or r["secrets_dropped"]),
+        "the first and every 32nd record is full": r["full"] or r["sequence"] % 32 != 1,
+        "a record after the first has a previous": r["sequence"] == 1 or r["previous"] is not None,
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise RecordRefused(f"record: rule broken: {rule}")
+    return r
+
+
+def verify_record(envelope: Envelope, charters: dict[str, Json], mission: bytes) -> Json:
+    """Form, mission and both signatures against the charter that the record names."""
+    record = check_record(envelope.body)
+    charter = charters.get(record["charter"])
+    if record["mission"] != mission.hex() or charter is None:
+        raise RecordRefused("record: of another mission, or made under an unknown charter")
+    keys = [d["keys"] for d in charter["depositors"] if d["id"] == record["depositor"]]
+    if not keys:
+        raise RecordRefused(f"record: {record['depositor']} is no depositor of its charter")
+    if len(verify_signers(envelope, keys[0])) != len(keys[0]):
+        raise SignatureRefused("record: not signed by both keys of the depositor")
+    return record
+
+
+def check_live_set(record: Json, live: dict[str, Json], secrets: set[str]) -> None:
+    """set_root, secrets and manifest packs of a record against its live set."""
+    if tree_root(bytes.fromhex(root) for root in sorted(live)).hex() != record["set_root"]:
+        raise RecordRefused("record: set_root is not that of its live set")
+    if secrets != {pack["secret"] for pack in live.values()}:
+        raise RecordRefused("record: its secrets are not those that its live packs name")
+    manifests = {root for root, pack in live.items() if pack["kind"] == "manifest"}
+    if manifests != set(record["manifest_packs"]):
+        raise RecordRefused("record: its manifest packs are not those of its live set")
+
+
+def apply_record(
+    record: Json, before: dict[str, Json], secrets: set[str]
+) -> tuple[dict[str, Json], set[str]]:
+    """Live packs and secrets after a record, given those before it (records.md 2)."""
+    added = {pack["root"]: pack for pack in record["packs_added"]}
+    sealed = {sha256(decode_base64(item["sealed"])).hex() for item in record["secrets_added"]}
+    if record["full"]:
+        before, secrets = {}, set()
+    dropped = set(record["packs_dropped"])
+    if not dropped <= before.keys() or added.keys() & before.keys():
+        raise RecordRefused("record: drops or adds packs against its previous record")
+    if not set(record["secrets_dropped"]) <= secrets or sealed & secrets:
+        raise RecordRefused("record: drops or adds secrets against its previous record")
+    live = {root: pack for root, pack in before.items() if root not in dropped} | added
+    secrets = secrets - set(record["secrets_dropped"]) | sealed
+    check_live_set(record, live, secrets)
+    return live, secrets
+
+
+# ------------------------------------------------------------------ archive.md 1, 3, 4: chunks
+
+LADDER = sorted([16384 << j for j in range(13)] + [24576 << j for j in range(12)])
+CHUNK_LIMIT = 16 << 20
+Ref = tuple[int, int, int, int, int]  # pack, offset, stored, plain, codec
+
+
+@dataclass(frozen=True, slots=True)
+class PackDirectory:
+    """Where chunks lie in a pack plaintext: (offset, stored, plain, codec) -> role, in order."""
+
+    entries: dict[tuple[int, int, int, int], int]
+
+
+def parse_directory(plain: bytes | bytearray, kind: int) -> PackDirectory:
+    """archive.md 3."""
+    if len(plain) not in LADDER:
+        raise PackRefused(f"pack plaintext: {len(plain)} bytes are no rung of the ladder")
+    start, count, magic = struct.unpack_from(">II8s", plain, len(plain) - 16)
+    end = start + 48 * count
+    if magic != b"EXCLDIR1" or not count or end + 16 > len(plain):
+        raise PackRefused("pack plaintext: the trailer is not well-formed")
+    if len(plain) != next(rung for rung in LADDER if rung >= end + 16):
+        raise PackRefused("pack plaintext: a smaller rung of the ladder would do")
+    if plain.count(0, end, len(plain) - 16) != len(plain) - 16 - end:
+        raise PackRefused("pack plaintext: the padding is not zero")
+    entries: dict[tuple[int, int, int, int], int] = {}
+    offset = 0
+    for at in range(start, end, 48):
+        position, stored, size, codec, role, zero = struct.unpack_from(">IIIBBH", plain, at + 32)
+        if position != offset or zero or role > (2 if kind == 2 else 0):
+            raise PackRefused("pack directory: offset, role or reserved bytes are not allowed")
+        check_chunk(stored, size, codec)
+        entries[offset, stored, size, codec] = role
+        offset += stored
+    if offset != start:
+        raise PackRefused("pack directory: does not start where the last chunk ends")
+    return PackDirectory(entries)
+
+
+def check_chunk(stored: int, plain: int, codec: int) -> None:
+    """Lengths and codec of a chunk."""
+    fits = stored == plain if codec == 0 else codec == 1 and 0 < stored < plain
+    if not fits or not 1 <= plain <= CHUNK_LIMIT:
+        raise StreamRefused(f"chunk: codec {codec}, lengths {stored} and {plain} are not allowed")
+
+
+def decode_chunk(stored: bytes, plain: int, codec: int) -> bytes:
+    """Chunk plaintext from its stored form."""
+    check_chunk(len(stored), plain, codec)
+    if codec == 0:
+        return stored
+    try:
+        frame = zstandard.get_frame_parameters(stored)
+        if stored[:4] != b"\x28\xb5\x2f\xfd" or frame.content_size != plain or frame.dict_id:
+            raise StreamRefused("chunk: the frame's content size or dictionary is not allowed")
+        if frame.window_size > CHUNK_LIMIT:
+            raise StreamRefused("chunk: the frame's window exceeds 16 MiB")
+        decoder = zstandard.ZstdDecompressor(max_window_size=CHUNK_LIMIT)
+        data = decoder.decompress(stored, max_output_size=plain, allow_extra_data=False)
+    except zstandard.ZstdError:
+        raise StreamRefused("chunk: not one zstd frame") from None
+    if len(data) != plain:
+        raise StreamRefused(f"chunk: expected {plain} bytes, got {len(data)}")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of a tree of references."""
+
+    level: int
+    refs: list[Ref]
+    spans: list[int]
+
+
+def parse_node(data: bytes) -> Node:
+    """archive.md 4."""
+    if len(data) < 12:
+        raise StreamRefused("node: too short")
+    magic, level, zero, count = struct.unpack_from(">4sB3sI", data)
+    size = 12 + count * (17 + (8 if level else 0))
+    if magic != b"EXND" or zero != bytes(3) or level > 4 or not 1 <= count <= 4096:
+        raise StreamRefused("node: its head is not well-formed")
+    if len(data) != size:
+        raise StreamRefused(f"node: expected {size} bytes, got {len(data)}")
+    columns = struct.unpack_from(f">{4 * count}I{count}B", data, 12)
+    refs = [
+        (columns[i], columns[count + i], columns[2 * count + i], columns[3 * count + i], codec)
+        for i, codec in enumerate(columns[4 * count :])
+    ]
+    for ref in refs:
+        check_chunk(*ref[2:])
+    spans = list(struct.unpack_from(f">{count}Q", data, 12 + 17 * count)) if level else []
+    if not all(spans):
+        raise StreamRefused("node: a span is 0")
+    return Node(level, refs, spans or [ref[3] for ref in refs])
+
+
+def is_ref(value: Json) -> bool:
+    """[pack, offset, stored, plain, codec]."""
+    if not list_of(count_from(0, 2**32 - 1))(value) or len(value) != 5:
+        return False
+    with suppress(StreamRefused):
+        check_chunk(*value[2:])
+        return True
+    return False
+
+
+def is_stream(value: Json) -> bool:
+    """A stream's description, archive.md 4."""
+    if isinstance(value, dict) and "refs" in value:
+        form = shape({"length": is_count, "refs": list_of(is_ref)})
+        fits = form(value) and len(value["refs"]) <= 16
+        return fits and sum(ref[3] for ref in value["refs"]) == value["length"]
+    return shape({"length": is_positive, "level": count_from(0, 4), "root": is_ref})(value)
+
+
+Fetch = Callable[[Ref, int, int], bytes]  # reference, role, kind of pack -> chunk plaintext
+
+
+def stream_refs(stream: Json, fetch: Fetch) -> Iterator[Ref]:
+    """The references of a stream, in order; nodes are fetched as they are needed."""
+    if not is_stream(stream):
+        raise StreamRefused("stream: its description is not well-formed")
+    if "refs" in stream:
+        for ref in stream["refs"]:
+            yield tuple(ref)
+        return
+    if stream["root"][0] < 2**31:
+        raise StreamRefused("stream: its root lies in a data pack")
+    root, level = parse_node(fetch(tuple(stream["root"]), 1, 2)), stream["level"]
+    if root.level != level or len(root.refs) < (2 if level else 17):
+        raise StreamRefused("stream: its root has another level or too few references")
+    yield from _node_refs(root, stream["length"], True, fetch)
+
+
+def _node_refs(node: Node, span: int, last: bool, fetch: Fetch) -> Iterator[Ref]:
+    if sum(node.spans) != span:
+        raise StreamRefused(f"node: expected {span} bytes below, got {sum(node.spans)}")
+    if not last and len(node.refs) != 4096:
+        raise StreamRefused("node: only the last of a level may hold fewer than 4,096 references")
+    for number, (ref, below) in enumerate(zip(node.refs, node.spans, strict=True), 1):
+        if node.level == 0:
+            yield ref
+            continue
+        if ref[0] < 2**31:
+            raise StreamRefused("node: lies in a data pack")
+        child = parse_node(fetch(ref, 1, 2))
+        if child.level != node.level - 1:
+            raise StreamRefused("node: a reference leads to another level")
+        yield from _node_refs(child, below, last and number == len(node.refs), fetch)
+
+
+def stream_chunks(stream: Json, kind: int, fetch: Fetch) -> Iterator[bytes]:
+    """The chunks of a stream whose data lies in packs of a kind."""
+    for ref in stream_refs(stream, fetch):
+        yield fetch(ref, 0, kind)
+
+
+class Cursor:
+    """Reads exact numbers of bytes from chunks, in memory of one chunk."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._held, self._at = b"", 0
+
+    def some(self, limit: int) -> bytes:
+        """At most `limit` bytes; nothing at the end."""
+        while self._at == len(self._held):
+            self._held, self._at = next(self._chunks, b""), 0
+            if not self._held:
+                return b""
+        part = self._held[self._at : self._at + limit]
+        self._at += len(part)
+        return part
+
+    def parts(self, size: int) -> Iterator[bytes]:
+        """Exactly `size` bytes, piece by piece."""
+        while size:
+            part = self.some(size)
+            if not part:
+                raise StreamRefused(f"stream: ends {size} bytes early")
+            size -= len(part)
+            yield part
+
+    def take(self, size: int) -> bytes:
+        """Exactly `size` bytes."""
+        return b"".join(self.parts(size))
+
+    def upto(self, size: int) -> bytes:
+        """So many bytes, or fewer at the end."""
+        out = b""
+        while len(out) < size and (part := self.some(size - len(out))):
+            out += part
+        return out
+
+    def at_end(self) -> bool:
+        """Whether nothing follows."""
+        if self._at == len(self._held):
+            self._held, self._at = next(self._chunks, b""), 0
+        return not self._held
+
+
+# ------------------------------------------------------------------ archive.md 5: manifest
+
+REGISTER_SLUG = matches(r"[a-z0-9][a-z0-9_-]{0,62}")
+NAMED = {"database": is_text, "schema": is_text, "name": is_text}
+OBJECTS: dict[str, dict[str, Rule]] = {
+    "pg.globals": {"sql": is_stream},
+    "pg.database": {
+        "database": is_text, "encoding": is_text, "collate": is_text, "ctype": is_text,
+        "owner": is_text, "comment": maybe(is_text), "settings": is_stream,
+        "extensions": list_of(row_of(is_text, is_text)),
+    },
+    "pg.schema": {"database": is_text, "section": one_of("pre-data", "post-data"),
+                  "sql": is_stream},
+    "pg.table": NAMED | {
+        "columns": list_of(row_of(is_text, is_text)), "key": list_of(is_text),
+        "order": one_of("key", "multiset"), "rows": is_count, "row_root": HASH,
+        "groups": is_stream, "data": is_stream,
+    },
+    "pg.sequence": NAMED | {"last_value": matches(r"0|-?[1-9][0-9]*"), "is_called": is_bool},
+    "pg.largeobjects": {"database": is_text, "count": is_count, "root": HASH,
+                        "entries": is_stream, "content": is_stream},
+    "sqlite.database": {"file": is_text, "blake3": HASH, "size": is_count,
+                        "tables": list_of(row_of(is_text, is_count)), "data": is_stream},
+    "files.tree": {"name": is_text, "count": is_count, "tree_root": HASH,
+                   "entries": is_stream, "content": is_stream},
+}  # fmt: skip
+
+
+def is_object(value: Json) -> bool:
+    """An object of a register, by its type."""
+    if not isinstance(value, dict) or value.get("type") not in OBJECTS:
+        return False
+    return shape({"type": is_text} | OBJECTS[value["type"]])(value) and _object_rules(value)
+
+
+def _object_rules(value: Json) -> bool:
+    if value["type"] == "pg.sequence":
+        return bool(-(2**63) <= int(value["last_value"]) < 2**63)
+    if value["type"] != "pg.table":
+        return True
+    key = value["key"]
+    empty = value["groups"]["length"] == value["data"]["length"] == 0
+    return bool(
+        key == [name for name, _ in value["columns"][: len(key)]]
+        and (value["order"] == "key") == bool(key)
+        and (value["rows"] == 0) == empty
+        and (value["groups"]["length"] == 0) == (value["data"]["length"] == 0)
+    )
+
+
+def is_tree(value: Json) -> bool:
+    """An object of type files.tree."""
+    return is_object(value) and bool(value["type"] == "files.tree")
+
+
+REGISTER = {
+    "id": REGISTER_SLUG, "title": is_text, "kind": one_of("postgresql", "sqlite", "files"),
+    "owner": is_text, "classification": is_text, "rpo": is_count, "rto": is_count,
+    "depends_on": list_of(REGISTER_SLUG), "runbook": maybe(is_stream),
+    "artefacts": maybe(is_tree), "started": is_time, "ended": is_time,
+    "source": lambda v: isinstance(v, dict) and all(map(is_text, v.values())),
+    "notes": list_of(is_text), "objects": list_of(is_object),
+}  # fmt: skip
+MANIFEST = {
+    "format": one_of(1), "mission": HASH, "deposit": hex_of(16),
+    "epoch": count_from(1, 2**32 - 1), "started": is_time, "ended": is_time,
+    "software": is_text, "plan": is_stream, "packs": is_base64,
+    "registers": list_of(shape(REGISTER)),
+}  # fmt: skip
+PREFIX = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
+
+
+def check_manifest(data: bytes) -> Json:
+    """Manifest root, archive.md 5."""
+    value = check_shape("manifest", decode_json(data), MANIFEST)
+    packs = decode_base64(value["packs"])
+    roots = list(pieces(packs, 32))
+    if len(packs) % 32 or len(set(roots)) != len(roots):
+        raise Malformed("manifest: packs: expected distinct roots of 32 bytes")
+    seen: set[str] = set()
+    for register in value["registers"]:
+        name = register["id"]
+        if name in seen or not set(register["depends_on"]) <= seen:
+            raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
+        seen.add(name)
+        prefix = PREFIX[register["kind"]]
+        if not all(item["type"].startswith(prefix) for item in register["objects"]):
+            raise Malformed(f"manifest: register {name}: an object of another kind")
+        items = [*register["objects"], *filter(None, [register["artefacts"]])]
+        streams = [(key, item[key]) for item in items for key in item if is_stream(item[key])]
+        for key, stream in [
+            *streams,
+            ("runbook", register["runbook"] or {}),
+            ("plan", value["plan"]),
+        ]:
+            if not refs_in_place(stream, key in ("data", "content"), len(roots)):
+                raise Malformed(f"manifest: register {name}: {key} is in a pack of the wrong kind")
+    return value
+
+
+def refs_in_place(stream: Json, data: bool, packs: int) -> bool:
+    """Data lies in data packs, all else and every node in manifest packs."""
+    numbers = [ref[0] for ref in stream.get("refs", [])]
+    nodes = [stream["root"][0]] if "root" in stream else []
+    high = [number for number in numbers if number >= 2**31]
+    inside = all(number < packs for number in numbers if number < 2**31)
+    return inside and len(high) == (0 if data else len(numbers)) and all(n >= 2**31 for n in nodes)
+
+
+# ------------------------------------------------------------------ archive.md 6: row trees
+
+COPY_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+
+
+INTEGERS = {
+    "int2": (-(2**15), 2**15), "int4": (-(2**31), 2**31), "int8": (-(2**63), 2**63),
+    "oid": (0, 2**32),
+}  # fmt: skip
+
+
+def unescape_copy(text: bytes) -> bytes:
+    """A field's text without the escapes of COPY."""
+    if b"\\" not in text:
+        return text
+    if text == b"\\N":
+        raise StreamRefused("table: a key column is null")
+    if re.search(rb"\\(?![bfnrtv\\])", text.replace(b"\\\\", b"")):
+        raise StreamRefused("table: an escape that COPY TO does not write")
+    return re.sub(rb"\\(.)", lambda m: COPY_ESCAPES.get(m[1], m[1]), text)
+
+
+def canonical_key(line: bytes, types: Sequence[str]) -> bytes:
+    """Key columns of a row, archive.md 6: integers as u64, all else as text and a zero byte."""
+    fields, key = line.split(b"\t", len(types)), b""
+    if len(fields) < len(types):
+        raise StreamRefused("table: a row has fewer fields than its key")
+    for text, kind in zip(fields, types, strict=False):
+        value = unescape_copy(text)
+        if kind in INTEGERS:
+            low, high = INTEGERS[kind]
+            form = re.fullmatch(rb"0|-?[1-9][0-9]{0,18}", value)
+            if form is None or not low <= int(value) < high:
+                raise StreamRefused(f"table: a key of type {kind} is no such number")
+            key += struct.pack(">Q", int(value) + (0 if kind == "oid" else 2**63))
+        else:
+            key += value + b"\0"
+    return key
+
+
+class Sorter:
+    """External merge sort of (key, leaf) in bounded memory."""
+
+    def __init__(self, folder: Path, limit: int = 200_000) -> None:
+        self._folder, self._limit = folder, limit
+        self._held: list[tuple[bytes, bytes]] = []
+        self._runs: list[BinaryIO] = []
+
+    def add(self, key: bytes, leaf: bytes) -> None:
+        """One row."""
+        self._held.append((key, leaf))
+        if len(self._held) >= self._limit:
+            self._spill()
+
+    def _spill(self) -> None:
+        run = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by merged()
+        for key, leaf in sorted(self._held):
+            run.write(struct.pack(">I", len(key)) + key + leaf)
+        self._runs.append(run)
+        self._held = []
+
+    def merged(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows in ascending order."""
+        yield from heapq.merge(sorted(self._held), *map(self._read, self._runs))
+        for run in self._runs:
+            run.close()
+
+    @staticmethod
+    def _read(run: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+        run.seek(0)
+        while head := run.read(4):
+            data = run.read(struct.unpack(">I", head)[0] + 32)
+            yield data[:-32], data[-32:]
+
+
+class RowProof:
+    """Recomputes the row tree of a table from its data, whatever the order of the data."""
+
+    def __init__(self, key_types: Sequence[str], folder: Path) -> None:
+        self._types, self._rows = key_types, Sorter(folder)
+        self._tail: list[bytes] = []
+        self.rows = 0
+
+    def update(self, chunk: bytes) -> None:
+        """The next piece of `data`."""
+        if b"\n" not in chunk:
+            self._tail.append(chunk)
+            return
+        first, *lines = chunk.split(b"\n")
+        lines.insert(0, b"".join(self._tail) + first)
+        self._tail = [lines.pop()]
+        for line in lines:
+            self._rows.add(canonical_key(line, self._types), hash_leaf(line))
+        self.rows += len(lines)
+
+    def groups(self) -> Iterator[bytes]:
+        """The 36 bytes of each group, in order."""
+        if any(self._tail):
+            raise StreamRefused("table: the last row does not end in LF")
+        yield from row_groups(self._leaves())
+
+    def _leaves(self) -> Iterator[bytes]:
+        before = None
+        for key, leaf in self._rows.merged():
+            if self._types and key == before:
+                raise StreamRefused("table: two rows have the same key")
+            before = key
+            yield leaf
+
+
+def row_groups(leaves: Iterable[bytes]) -> Iterator[bytes]:
+    """Number of leaves and root of each group of rows; groups end where a leaf says so."""
+    tree = Tree()
+    for leaf in leaves:
+        tree.add(leaf)
+        if not int.from_bytes(leaf[-2:], "big") & 0x3FF or tree.size == 8192:
+            yield struct.pack(">I", tree.size) + tree.root()
+            tree = Tree()
+    if tree.size:
+        yield struct.pack(">I", tree.size) + tree.root()
+
+
+def check_rows(proof: RowProof, table: Json, groups: Cursor) -> list[str]:
+    """What differs between a table's rows and its row tree."""
+    problems: list[str] = []
+    tree = Tree()
+    for number, group in enumerate(proof.groups()):
+        tree.add(hash_leaf(group))
+        if not problems and groups.upto(36) != group:
+            problems.append(f"row group {number} differs")
+    if not groups.at_end() and not problems:
+        problems.append("there are fewer row groups than stated")
+    if tree.root().hex() != table["row_root"]:
+        problems.append(f"row root: expected {table['row_root']}, got {tree.root().hex()}")
+    if proof.rows != table["rows"]:
+        problems.append(f"rows: expected {table['rows']}, got {proof.rows}")
+    return problems
+
+
+# ------------------------------------------------------------------ archive.md 7-8: entries
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObject:
+    """One entry of `pg.largeobjects`."""
+
+    oid: int
+    size: int
+    blake3: bytes
+    owner: str
+    acl: str
+
+
+def large_objects(entries: Cursor, tree: Tree) -> Iterator[LargeObject]:
+    """Entries in ascending order of oid; adds each to the tree."""
+    before = 0
+    while not entries.at_end():
+        head = entries.take(46)
+        oid, size, digest, length = struct.unpack(">IQ32sH", head)
+        owner = entries.take(length)
+        acl_length = entries.take(4)
+        if (number := int.from_bytes(acl_length, "big")) > 1 << 20:
+            raise EntryRefused("large object: its ACL exceeds 1 MiB")
+        acl = entries.take(number)
+        if oid <= before:
+            raise EntryRefused("large objects: oids do not ascend from 1")
+        before = oid
+        tree.add(hash_leaf(head + owner + acl_length + acl))
+        try:
+            yield LargeObject(oid, size, digest, owner.decode(), acl.decode())
+        except UnicodeDecodeError:
+            raise EntryRefused("large object: owner or ACL is not UTF-8") from None
+
+
+REGULAR, FOLDER, SYMLINK, HARDLINK, FIFO = range(1, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One record of a file tree."""
+
+    type: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int
+    offset: int
+    blake3: bytes
+    path: bytes
+    owner: str
+    group: str
+    target: bytes
+    extents: list[tuple[int, int]]
+    xattrs: list[tuple[bytes, bytes]]
+
+
+def parse_file_entry(data: bytes) -> FileEntry:
+    """A record of a file tree without its length, archive.md 8."""
+    if len(data) < 69:
+        raise EntryRefused("file record: too short")
+    kind, mode, uid, gid, mtime, size, offset, digest = struct.unpack_from(">BIIIqQQ32s", data)
+    cursor = Cursor([data[69:]])
+
+    def counted(width: int) -> bytes:
+        return cursor.take(int.from_bytes(cursor.take(width), "big"))
+
+    try:
+        path, owner, group, target = (counted(2) for _ in range(4))
+        number = int.from_bytes(cursor.take(4), "big")
+        extents = [struct.unpack(">QQ", cursor.take(16)) for _ in range(number)]
+        number = int.from_bytes(cursor.take(2), "big")
+        xattrs = [(counted(2), counted(4)) for _ in range(number)]
+        texts = owner.decode(), group.decode()
+    except StreamRefused:
+        raise EntryRefused("file record: cut short") from None
+    except UnicodeDecodeError:
+        raise EntryRefused("file record: owner or group is not UTF-8") from None
+    if not cursor.at_end():
+        raise EntryRefused("file record: bytes follow its end")
+    entry = FileEntry(
+        kind, mode, uid, gid, mtime, size, offset, digest, path, *texts, target, extents, xattrs
+    )
+    _check_file_entry(entry)
+    return entry
+
+
+def _is_path(path: bytes) -> bool:
+    parts = path.split(b"/")
+    return b"\0" not in path and not any(part in (b"", b".", b"..") for part in parts)
+
+
+def _check_file_entry(e: FileEntry) -> None:
+    names = [name for name, _ in e.xattrs]
+    end, extents_fit = -1, True
+    for offset, length in e.extents:
+        extents_fit &= offset > end and length > 0 and offset + length <= e.size
+        end = offset + length
+    regular = e.type == REGULAR
+    rules = {
+        "type": REGULAR <= e.type <= FIFO,
+        "mode": e.mode <= 0o7777,
+        "size and offset": e.size < 2**63 and e.offset < 2**63,
+        "path": e.path == b"" or _is_path(e.path),
+        "the tree's folder": e.path != b"" or e.type == FOLDER,
+        "regular files only": regular or not (e.size or e.offset or any(e.blake3) or e.extents),
+        "target": bool(e.target) == (e.type in (SYMLINK, HARDLINK)) and b"\0" not in e.target,
+        "target of a hard link": e.type != HARDLINK or _is_path(e.target),
+        "extents": extents_fit,
+        "attributes": ascending(names) and not any(b"\0" in n or not n for n in names),
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise EntryRefused(f"file record {e.path!r}: {rule}: not allowed")
+
+
+def file_entries(entries: Cursor, tree: Tree) -> Iterator[FileEntry]:
+    """The records of a file tree, each inside a folder that stands before it."""
+    folders: set[bytes] = set()
+    linkable: set[bytes] = set()
+    before: bytes | None = None
+    offset = 0
+    while not entries.at_end():
+        length = int.from_bytes(entries.take(4), "big")
+        if length > 16 << 20:
+            raise EntryRefused("file record: larger than 16 MiB")
+        data = entries.take(length)
+        entry = parse_file_entry(data)
+        path = entry.path
+        if (before is None) != (path == b"") or (before is not None and path <= before):
+            raise EntryRefused(f"file record {path!r}: not in ascending order from the folder")
+        if path and path.rpartition(b"/")[0] not in folders:
+            raise EntryRefused(f"file record {path!r}: its parent is not a folder of the tree")
+        if entry.type == REGULAR and entry.offset != offset:
+            raise EntryRefused(f"file record {path!r}: expected content offset {offset}")
+        offset += sum(size for _, size in entry.extents)
+        if entry.type == HARDLINK and sha256(entry.target) not in linkable:
+            raise EntryRefused(f"file record {path!r}: its target does not stand before it")
+        if entry.type == FOLDER:
+            folders.add(path)
+        elif entry.type != HARDLINK:
+            linkable.add(sha256(path))
+        before = path
+        tree.add(hash_leaf(data[:29] + bytes(8) + data[37:]))
+        yield entry
+
+
+# ------------------------------------------------------------------ vault-folder.md: on disk
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """A whole file; a missing one is named."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NothingFound(f"{what}: {path}: {error.strerror}") from None
+
+
+def read_entries(log: Path, size: int) -> list[bytes]:
+    """The first `size` entries from the entry tiles, full or partial."""
+    found: list[bytes] = []
+    for number in range(-(-size // 256)):
+        width = min(256, size - 256 * number)
+        path = log / "tile" / "entries" / tile_number(number)
+        if width < 256 and (partial := Path(f"{path}.p") / str(width)).is_file():
+            path = partial
+        data, at, bundle = read_file(path, "entry tile"), 0, []
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 2], "big")
+            if at + 2 + length > len(data):
+                raise LogRefused(f"{path}: an entry is cut")
+            bundle.append(data[at + 2 : at + 2 + length])
+            at += 2 + length
+        if len(bundle) < width:
+            raise LogRefused(f"{path}: expected {width} entries, got {len(bundle)}")
+        found += bundle[:width]
+    return found
+
+
+def check_tiles(log: Path, hashes: list[bytes]) -> Iterator[str]:
+    """Tiles that differ from what the entries give."""
+    level = 0
+    while hashes:
+        roots = []
+        for number in range(-(-len(hashes) // 256)):
+            part = hashes[256 * number : 256 * (number + 1)]
+            path = log / "tile" / str(level) / tile_number(number)
+            if len(part) < 256 and (partial := Path(f"{path}.p") / str(len(part))).is_file():
+                path = partial
+            held = path.read_bytes() if path.is_file() else b""
+            if held[: 32 * len(part)] != b"".join(part):
+                yield f"{path}: missing, or not the hashes of the entries"
+            if len(part) == 256:
+                tree = Tree()
+                for item in part:
+                    tree.add(item)
+                roots.append(tree.root())
+        hashes, level = roots, level + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """One mission's folder at one vault: entries that are proved by its checkpoint."""
+
+    path: Path
+    seat: int
+    mission: bytes
+    note: Note
+    checkpoint: Checkpoint
+    entries: list[dict[str, Json]]
+    problems: list[str]
+
+    def body(self, entry: dict[str, Json]) -> bytes:
+        """The body of an entry, checked by size and hash."""
+        name = entry["hash"]
+        data = read_file(self.path / "bodies" / name[:2] / name, "body")
+        if len(data) != entry["size"] or sha256(data).hex() != name:
+            raise LogRefused(f"body {name}: is not what the log names")
+        return data
+
+    def shard_path(self, root: str) -> Path:
+        """Where a shard of that root would be."""
+        return self.path / "shards" / root[:2] / root
+
+
+def open_vault(path: Path) -> Vault:
+    """Read a mission's folder; the checkpoint's signature is checked when the charter is known."""
+    note = parse_note(read_file(path / "log" / "checkpoint", "checkpoint"))
+    checkpoint = parse_checkpoint(note.text)
+    origin = re.fullmatch(r"exclave/([0-9a-f]{64})/([1-9][0-9]{0,2})", checkpoint.origin)
+    if origin is None or int(origin[2]) > 255:
+        raise LogRefused(f"{path}: checkpoint: origin {checkpoint.origin} is not of a seat")
+    raw = read_entries(path / "log", checkpoint.size)
+    hashes, tree = [hash_leaf(entry) for entry in raw], Tree()
+    for item in hashes:
+        tree.add(item)
+    if tree.root() != checkpoint.root:
+        raise LogRefused(f"{path}: the entries do not give the checkpoint's root")
+    entries = [parse_entry(entry) for entry in raw]
+    problems = list(check_tiles(path / "log", hashes))
+    service = [entry["service"] for entry in entries]
+    if any(entry["mission"] != origin[1] for entry in entries):
+        raise LogRefused(f"{path}: an entry is of another mission")
+    if service != sorted(service):
+        problems.append("service time goes back")
+    if any(n > 1 for n in Counter((e["type"], e["hash"]) for e in entries).values()):
+        problems.append("an entry stands twice")
+    mission = bytes.fromhex(origin[1])
+    return Vault(path, int(origin[2]), mission, note, checkpoint, entries, problems)
+
+
+def mission_folders(folder: Path) -> list[Path]:
+    """Mission folders in a vault's folder, or the folder itself if it is one."""
+    if (folder / "log" / "checkpoint").is_file():
+        return [folder]
+    return sorted(path.parent.parent for path in folder.glob("missions/*/log/checkpoint"))
+
+
+@dataclass(slots=True)
+class Mission:
+    """What several vaults hold of one mission."""
+
+    id: bytes
+    vaults: list[Vault]
+    charters: list[Envelope] = field(default_factory=list)
+    records: dict[str, Json] = field(default_factory=dict)
+    lodged: set[str] = field(default_factory=set)
+    order: dict[str, int] = field(default_factory=dict)
+    supplements: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def charter(self) -> Json:
+        """The newest charter of the chain."""
+        return self.charters[-1].body
+
+    def live(self, statement: str) -> dict[str, Json]:
+        """Live packs of a record, along its chain back to a full one."""
+        chain = [self.records[statement]]
+        while not chain[-1]["full"]:
+            before = self.records.get(chain[-1]["previous"])
+            if before is None:
+                raise RecordRefused("record: its previous record is missing")
+            if before["sequence"] != chain[-1]["sequence"] - 1:
+                raise RecordRefused("record: its sequence does not follow")
+            if before["epoch"] != chain[-1]["epoch"]:
+                raise RecordRefused("record: dedup crosses epochs")
+            chain.append(before)
+        live: dict[str, Json] = {}
+        secrets: set[str] = set()
+        for record in reversed(chain):
+            live, secrets = apply_record(record, live, secrets)
+        return live
+
+    def shards(self, pack: Json) -> list[tuple[int, str]]:
+        """Seats and shard roots of a pack, supplements included."""
+        return [*map(tuple, pack["shards"]), *self.supplements.get(pack["root"], [])]
+
+    def holders(self, live: dict[str, Json]) -> list[int]:
+        """Seats here that hold a shard file of every live pack."""
+        seats = []
+        for vault in self.vaults:
+            roots = (
+                [root for seat, root in self.shards(pack) if seat == vault.seat]
+                for pack in live.values()
+            )
+            if all(any(vault.shard_path(r).is_file() for r in held) for held in roots):
+                seats.append(vault.seat)
+        return sorted(set(seats))
+
+
+def load_missions(folders: Iterable[Path]) -> list[Mission]:
+    """Everything that the folders hold, checked as far as it goes without keys."""
+    missions: dict[bytes, Mission] = {}
+    for folder in folders:
+        found = mission_folders(folder)
+        if not found:
+            raise NothingFound(f"{folder}: no mission in this folder")
+        for path in found:
+            vault = open_vault(path)
+            missions.setdefault(vault.mission, Mission(vault.mission, [])).vaults.append(vault)
+    for mission in missions.values():
+        load_mission(mission)
+    return list(missions.values())
+
+
+def load_mission(mission: Mission) -> None:
+    """Charters first, then log signatures, then records and supplements."""
+    envelopes: dict[str, list[tuple[str, Envelope]]] = {}
+    mission.vaults.sort(key=lambda v: -v.checkpoint.size)
+    for vault in mission.vaults:
+        for number, entry in enumerate(vault.entries):
+            try:
+                body = vault.body(entry)
+                if entry["type"] == "annex":
+                    continue
+                envelope = parse_envelope(body)
+                if envelope.statement.hex() != entry["statement"]:
+                    raise LogRefused("entry: names another statement than its body")
+                name = entry["statement"]
+                if entry["type"] in ("record", "lodged"):
+                    mission.order.setdefault(name, number)
+                if entry["type"] == "lodged":
+                    mission.lodged.add(name)
+                envelopes.setdefault(envelope.kind, []).append((name, envelope))
+            except ReaderError as error:
+                vault.problems.append(f"entry {number}: {error}")
+    charters = (envelope for _, envelope in envelopes.get("charter", []))
+    mission.charters, mission.problems = walk_charters(charters, mission.id)
+    for vault in mission.vaults:
+        check_log_key(vault, mission)
+    known = {envelope.statement.hex(): envelope.body for envelope in mission.charters}
+    for name, envelope in envelopes.get("record", []):
+        with named_problem(mission, f"record {name}"):
+            if name not in mission.records:
+                mission.records[name] = verify_record(envelope, known, mission.id)
+    for name, envelope in envelopes.get("supplement", []):
+        with named_problem(mission, f"supplement {name}"):
+            add_supplement(mission, envelope)
+
+
+class named_problem(suppress):
+    """Turns a refusal into a named problem of a mission and goes on."""
+
+    def __init__(self, mission: Mission, what: str) -> None:
+        super().__init__(ReaderError)
+        self._mission, self._what = mission, what
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        swallowed = super().__exit__(kind, error, trace)
+        if swallowed and error is not None:
+            self._mission.problems.append(f"{self._what}: {error}")
+        return bool(swallowed)
+
+
+def check_log_key(vault: Vault, mission: Mission) -> None:
+    """The checkpoint's signature, against the log key that any charter of the chain seats there."""
+    for envelope in reversed(mission.charters):
+        for seat in envelope.body["seats"]:
+            if seat["seat"] == vault.seat:
+                key = decode_base64(seat["log_key"]["key"])
+                with named_problem(mission, f"log of seat {vault.seat}"):
+                    verify_checkpoint(vault.note, vault.checkpoint.origin, key)
+                return
+    mission.problems.append(f"log of seat {vault.seat}: no charter has this seat")
+
+
+def add_supplement(mission: Mission, envelope: Envelope) -> None:
+    """Shard roots of a seat that joined later, signed by its log key (records.md 4)."""
+    body = check_shape("supplement", envelope.body, SUPPLEMENT)
+    keys = [s["log_key"] for s in mission.charter["seats"] if s["seat"] == body["seat"]]
+    if body["mission"] != mission.id.hex() or not keys or not verify_signers(envelope, keys):
+        raise SignatureRefused("not signed by the log key of its seat")
+    if not ascending([pack for pack, _ in body["shards"]]):
+        raise Malformed("packs do not ascend")
+    for pack, root in body["shards"]:
+        held = mission.supplements.setdefault(pack, [])
+        if (body["seat"], root) not in held:
+            held.append((body["seat"], root))
+
+
+def chain_start(mission: Mission, statement: str) -> str:
+    """The first record of a depositor's chain, as far back as is known."""
+    while (record := mission.records[statement])["sequence"] > 1:
+        if record["previous"] not in mission.records:
+            break
+        statement = record["previous"]
+    return statement
+
+
+def forks(mission: Mission) -> list[str]:
+    """Records of one depositor and sequence with different payloads, lodged at different ends."""
+    seen: dict[tuple[str, str, int], list[str]] = {}
+    for name, record in mission.records.items():
+        start = chain_start(mission, name) if record["sequence"] > 1 else ""
+        seen.setdefault((record["depositor"], start, record["sequence"]), []).append(name)
+    return [f"fork: {', '.join(sorted(n))}" for n in seen.values() if len(n) > 1]
+
+
+def reconstructable(mission: Mission, statement: str) -> tuple[list[int], bool]:
+    """Seats that hold all of a deposit, and whether each live pack has k shards here."""
+    live = mission.live(statement)
+    enough = all(
+        sum(any(v.shard_path(r).is_file() for v in mission.vaults) for _, r in mission.shards(p))
+        >= p["k"]
+        for p in live.values()
+    )
+    return mission.holders(live), enough
+
+
+def choose_deposit(mission: Mission, wanted: str | None) -> str:
+    """The newest deposit that can be reconstructed (records.md 5), or the wanted one."""
+    names = list(mission.records)
+    if wanted is not None:
+        names = [name for name in names if mission.records[name]["deposit"].startswith(wanted)]
+        if len(names) != 1:
+            raise NothingFound(f"deposit {wanted}: expected one, got {len(names)}")
+        return names[0]
+    possible = []
+    for name in names:
+        with suppress(RecordRefused):
+            if reconstructable(mission, name)[1]:
+                possible.append(name)
+    possible = [name for name in possible if name in mission.lodged] or possible
+    if not possible:
+        raise NothingFound("deposits: none has k shards of every live pack in these folders")
+    return max(
+        possible,
+        key=lambda n: (mission.order[chain_start(mission, n)], mission.records[n]["sequence"]),
+    )
+
+
+# ------------------------------------------------------------------ opening packs of a deposit
+
+
+class PackStore:
+    """Opens packs and gives out chunks; keeps the last few packs in memory."""
+
+    KEPT = 3  # of at most 64 MiB each
+
+    def __init__(
+        self, mission: Mission, live: dict[str, Json], record: Json, keys: dict[int, XWingKey]
+    ) -> None:
+        self._mission, self._live, self._record, self._keys = mission, live, record, keys
+        self._secrets: dict[bytes, bytes] = {}
+        self._open: OrderedDict[str, tuple[bytearray, PackDirectory]] = OrderedDict()
+        self.data_packs: list[str] = []
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Name what was wrong but could be got round, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def pack(self, root: str) -> tuple[bytearray, PackDirectory]:
+        """Plaintext and directory of a live pack."""
+        if root in self._open:
+            self._open.move_to_end(root)
+            return self._open[root]
+        if root not in self._live:
+            raise StreamRefused(f"pack {root}: not in the live set of the deposit")
+        while len(self._open) >= self.KEPT:
+            self._open.popitem(last=False)
+        described = self._live[root]
+        sealed, shards = self._rebuild(described)
+        plain = self._unseal(described, sealed, shards)
+        self._open[root] = plain, parse_directory(plain, sealed[10])
+        return self._open[root]
+
+    def _usable(self, pack: Json) -> Iterator[Shard]:
+        wanted = (pack["k"], self._mission.id.hex(), pack["root"], pack["length"])
+        for seat, root in sorted(self._mission.shards(pack)):
+            for vault in self._mission.vaults:
+                path = vault.shard_path(root)
+                if not path.is_file():
+                    continue
+                try:
+                    shard = parse_shard(path.read_bytes(), bytes.fromhex(root))
+                    found = (shard.k, shard.mission.hex(), shard.pack_root.hex(), shard.length)
+                    if found != wanted or shard.seat != seat:
+                        raise ShardCorrupt("shard: its header is not what the record says")
+                    yield shard
+                    break
+                except (ReaderError, OSError) as error:
+                    self.warn(f"seat {seat}: {path}: {error}")
+
+    def _rebuild(self, pack: Json) -> tuple[bytes, list[Shard]]:
+        shards: list[Shard] = []
+        for shard in self._usable(pack):
+            if shard.seat in {held.seat for held in shards}:
+                continue
+            shards.append(shard)
+            if len(shards) < pack["k"]:
+                continue
+            with suppress(ShardsDisagree):
+                sealed, disagreed = rebuild_pack(shards)
+                for text in disagreed:
+                    self.warn(text)
+                return sealed, shards
+        if len(shards) < pack["k"]:
+            raise TooFewShards(
+                f"pack {pack['root']}: {pack['k']} shards are needed, {len(shards)} are usable"
+            )
+        raise ShardsDisagree(f"pack {pack['root']}: no {pack['k']} of its shards rebuild it")
+
+    def _unseal(self, pack: Json, sealed: bytes, shards: list[Shard]) -> bytearray:
+        header = parse_pack_header(sealed)
+        kind = "data" if header.kind == 1 else "manifest"
+        if (kind, header.k, header.mission) != (pack["kind"], pack["k"], self._mission.id):
+            raise PackRefused(f"pack {pack['root']}: header and record differ")
+        if header.epoch != self._record["epoch"]:
+            raise PackRefused(f"pack {pack['root']}: of epoch {header.epoch}")
+        if sha256(header.sealed_secret).hex() != pack["secret"]:
+            raise PackRefused(f"pack {pack['root']}: holds another sealed secret than recorded")
+        secret = self._secret(header)
+        held = [(shard.seat, shard.veil_share) for shard in shards]
+        # More shares than those of the first k seats are used only when some share is wrong.
+        more = ((s.seat, s.veil_share) for s in self._usable(pack))
+        for shares in (held, list(dict(itertools.chain(held, more)).items())):
+            for chosen in itertools.islice(itertools.combinations(shares, header.k), 5000):
+                veil = join_veil(header.k, chosen)
+                if veil_fits(sealed, secret, veil):
+                    return open_pack(sealed, secret, veil)
+                self.warn(
+                    f"pack {pack['root']}: veil shares of seats {[s for s, _ in chosen]} do not fit"
+                )
+        raise PackRefused(f"pack {pack['root']}: secret and veil do not open it")
+
+    def _secret(self, header: PackHeader) -> bytes:
+        name = sha256(header.sealed_secret)
+        if name not in self._secrets:
+            key = self._keys.get(header.epoch)
+            if key is None:
+                raise KeyCheckFailed(f"epoch {header.epoch}: the cards of this epoch are needed")
+            if key_hash(key.public()) != header.key_hash:
+                raise KeyCheckFailed(f"epoch {header.epoch}: the pack names another recovery key")
+            info = deposit_secret_info(
+                header.mission, header.deposit, header.epoch, header.key_hash
+            )
+            self._secrets[name] = open_32(key, header.sealed_secret, info)
+        return self._secrets[name]
+
+    def fetch(self, ref: Ref, role: int, kind: int) -> bytes:
+        """The chunk that a reference names, of a role and in a pack of a kind."""
+        number, offset, stored, plain, codec = ref
+        if (number < 2**31) != (kind == 1):
+            raise StreamRefused("reference: leads to a pack of the wrong kind")
+        packs = self.data_packs if kind == 1 else self._record["manifest_packs"]
+        if number % 2**31 >= len(packs):
+            raise StreamRefused(f"reference: there is no pack {number}")
+        data, directory = self.pack(packs[number % 2**31])
+        if directory.entries.get((offset, stored, plain, codec)) != role:
+            raise StreamRefused("reference: names no chunk of this role in its pack")
+        return decode_chunk(bytes(data[offset : offset + stored]), plain, codec)
+
+    def manifest(self) -> tuple[bytes, Json]:
+        """The manifest root, checked against the record."""
+        data, directory = self.pack(self._record["manifest_packs"][-1])
+        (offset, stored, plain, codec), role = list(directory.entries.items())[-1]
+        if role != 2:
+            raise StreamRefused("manifest: the last chunk of the last pack is no manifest root")
+        text = decode_chunk(bytes(data[offset : offset + stored]), plain, codec)
+        manifest = check_manifest(text)
+        for name in ("deposit", "mission", "epoch"):
+            if manifest[name] != self._record[name]:
+                raise Malformed(f"manifest: {name} is not that of the record")
+        self.data_packs = [root.hex() for root in pieces(decode_base64(manifest["packs"]), 32)]
+        live = {root for root, pack in self._live.items() if pack["kind"] == "data"}
+        if set(self.data_packs) != live:
+            raise Malformed("manifest: its data packs are not those of the record")
+        return text, manifest
+
+
+# ------------------------------------------------------------------ archive.md 9: writing it out
+
+
+def safe_name(text: str, number: int) -> str:
+    """A file name that no text can turn into a path."""
+    return f"{number:04d}-{re.sub(r'[^A-Za-z0-9._-]', '_', text)[:80]}"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was compared in one register."""
+
+    register: str
+    title: str
+    lines: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def say(self, what: str, problems: Sequence[str], good: str) -> None:
+        """One object's result."""
+        self.lines.append(f"  {'FAILED ' if problems else 'equal  '} {what}: {good}")
+        self.failures += [f"{what}: {problem}" for problem in problems]
+
+
+@dataclass(slots=True)
+class Extraction:
+    """Writes one register into a folder of its own."""
+
+    store: PackStore
+    folder: Path
+    verdict: Verdict
+    parts: dict[str, list[str]] = field(default_factory=dict)  # database -> lines of load.sql
+    number: int = 0
+
+    def chunks(self, stream: Json, kind: int = 2) -> Iterator[bytes]:
+        """Chunks of a stream; manifest packs unless said otherwise."""
+        return stream_chunks(stream, kind, self.store.fetch)
+
+    def write(self, name: str, stream: Json, kind: int = 2) -> None:
+        """A stream as a file."""
+        with new_file(self.folder / name) as file:
+            for chunk in self.chunks(stream, kind):
+                file.write(chunk)
+
+    def next_name(self, text: str) -> str:
+        """A distinct safe name."""
+        self.number += 1
+        return safe_name(text, self.number)
+
+    def extract(self, register: Json) -> None:
+        """Everything of a register; a failing object is named and the others go on."""
+        self.folder.mkdir()
+        facts = {k: v for k, v in register.items() if k not in ("objects", "artefacts", "runbook")}
+        (self.folder / "register.json").write_bytes(encode_json(facts))
+        if register["runbook"] is not None:
+            with self._named("runbook"):
+                self.write("RUNBOOK", register["runbook"])
+        if register["artefacts"] is not None:
+            with self._named("artefacts"):
+                self.files_tree(register["artefacts"], "artefacts")
+        for item in sorted(register["objects"], key=load_order):
+            with self._named(f"{item['type']} {object_name(item)}"):
+                self.one(item)
+        if register["kind"] == "postgresql":
+            self.write_load()
+
+    def _named(self, what: str) -> failed_object:
+        return failed_object(self.verdict, what)
+
+    def one(self, item: Json) -> None:
+        """One object, by its type."""
+        match item["type"]:
+            case "pg.globals":
+                self.write("globals.sql", item["sql"])
+            case "pg.database":
+                self.database(item)
+            case "pg.schema":
+                name = self.next_name(f"{item['database']}.{item['section']}") + ".sql"
+                self.write(name, item["sql"])
+                self._part(item["database"]).append(f"\\i {name}")
+            case "pg.table":
+                self.table(item)
+            case "pg.sequence":
+                self._part(item["database"]).append(setval(item))
+            case "pg.largeobjects":
+                self.large_objects(item)
+            case "sqlite.database":
+                self.sqlite(item)
+            case "files.tree":
+                self.files_tree(item, self.next_name(item["name"]))
+
+    def _part(self, database: str) -> list[str]:
+        return self.parts.setdefault(database, [])
+
+    # PostgreSQL
+
+    def database(self, item: Json) -> None:
+        """Creation, settings and session of one database."""
+        name = self.next_name(item["database"]) + ".settings.sql"
+        self.write(name, item["settings"])
+        lines = self._part(item["database"])
+        lines += [f"-- extension {quote_comment(' '.join(e))}" for e in item["extensions"]]
+        if item["database"] not in ("postgres", "template1"):
+            lines.append(
+                f"CREATE DATABASE {quote_name(item['database'])} TEMPLATE template0"
+                f" ENCODING {quote_text(item['encoding'])} LC_COLLATE {quote_text(item['collate'])}"
+                f" LC_CTYPE {quote_text(item['ctype'])} OWNER {quote_name(item['owner'])};"
+            )
+        if item["comment"] is not None:
+            comment = quote_text(item["comment"])
+            lines.append(f"COMMENT ON DATABASE {quote_name(item['database'])} IS {comment};")
+        lines += [f"\\i {name}", *session(item["database"])]
+
+    def table(self, item: Json) -> None:
+        """COPY data with its row tree; the line of load.sql that loads it."""
+        what = f"{item['database']}.{item['schema']}.{item['name']}"
+        name = self.next_name(f"{item['schema']}.{item['name']}") + ".copy"
+        types = [kind for _, kind in item["columns"][: len(item["key"])]]
+        proof = RowProof(types if item["order"] == "key" else [], self.folder)
+        quoted = f"{quote_name(item['schema'])}.{quote_name(item['name'])}"
+        columns = ", ".join(quote_name(column) for column, _ in item["columns"])
+        with new_file(self.folder / name) as file:
+            for chunk in self.chunks(item["data"], 1):
+                file.write(chunk)
+                proof.update(chunk)
+        if columns and not re.search(r"[\r\n]", quoted + columns):
+            line = f"\\copy {quoted} ({columns}) from {quote_text(name)}"
+        else:  # \copy is one line, and does not know an empty list of columns
+            columns = f" ({columns})" if columns else ""
+            (self.folder / f"{name}.sql").write_text(f"COPY {quoted}{columns} FROM STDIN;\n")
+            append_file(self.folder / f"{name}.sql", self.folder / name, b"\\.\n")
+            line = f"\\i {name}.sql"
+        self._part(item["database"]).append(line)
+        problems = check_rows(proof, item, Cursor(self.chunks(item["groups"])))
+        self.verdict.say(f"table {what}", problems, f"{proof.rows} rows")
+
+    def large_objects(self, item: Json) -> None:
+        """A script that creates each large object under its own oid."""
+        name = self.next_name(f"{item['database']}.largeobjects") + ".sql"
+        content, tree, problems = Cursor(self.chunks(item["content"], 1)), Tree(), []
+        with new_file(self.folder / name) as file:
+            file.write(b"BEGIN;\n")
+            for entry in large_objects(Cursor(self.chunks(item["entries"])), tree):
+                file.write(b"SELECT pg_catalog.lo_create(%d);\n" % entry.oid)
+                digest, at = blake3(), 0
+                while at < entry.size:
+                    part = content.take(min(65536, entry.size - at))
+                    digest.update(part)
+                    line = f"SELECT pg_catalog.lo_put({entry.oid}, {at}, '\\x{part.hex()}');\n"
+                    file.write(line.encode())
+                    at += len(part)
+                if digest.digest() != entry.blake3:
+                    problems.append(f"large object {entry.oid}: content differs")
+                file.write(owner_and_grants(entry).encode())
+            file.write(b"COMMIT;\n")
+        self._part(item["database"]).append(f"\\i {name}")
+        if not content.at_end():
+            problems.append("content is longer than its entries say")
+        problems += differs("root", item["root"], tree.root().hex())
+        problems += differs("count", item["count"], tree.size)
+        self.verdict.say(f"large objects of {item['database']}", problems, f"{tree.size} objects")
+
+    def write_load(self) -> None:
+        """load.sql: everything in the order of archive.md 9."""
+        lines = [
+            "-- Loads this register into an empty server. From inside this folder:",
+            "--     psql -X -d postgres -f load.sql",
+            "\\set ON_ERROR_STOP off",
+            "-- Roles that exist already are reported here and are no harm.",
+        ]
+        if (self.folder / "globals.sql").is_file():
+            lines.append("\\i globals.sql")
+        lines.append("\\set ON_ERROR_STOP on")
+        for database, part in self.parts.items():
+            lines += [connect("postgres"), f"-- database {quote_comment(database)}", *part]
+            # A later database starts from a clean session whatever this one set.
+        (self.folder / "load.sql").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    # SQLite and files
+
+    def sqlite(self, item: Json) -> None:
+        """The database file; its hash, size and row counts."""
+        plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,80}", item["file"])
+        name = item["file"] if plain else self.next_name(item["file"])
+        digest, size = blake3(), 0
+        with new_file(self.folder / name) as file:
+            for chunk in self.chunks(item["data"], 1):
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        problems = differs("blake3", item["blake3"], digest.hexdigest())
+        problems += differs("size", item["size"], size)
+        if not problems:
+            problems = sqlite_counts(self.folder / name, item["tables"])
+        self.verdict.say(f"sqlite {item['file']}", problems, f"{size} bytes, row counts")
+
+    def files_tree(self, item: Json, name: str) -> None:
+        """A file tree with its attributes."""
+        tree, writer = Tree(), TreeWriter(os.fsencode(self.folder / name), self.verdict)
+        content, problems = Cursor(self.chunks(item["content"], 1)), []
+        for entry in file_entries(Cursor(self.chunks(item["entries"])), tree):
+            problems += writer.write(entry, content)
+        writer.finish()
+        if not content.at_end():
+            problems.append("content is longer than its entries say")
+        problems += differs("tree root", item["tree_root"], tree.root().hex())
+        problems += differs("count", item["count"], tree.size)
+        self.verdict.say(f"files {item['name']}", problems, f"{tree.size} entries")
+
+
+class failed_object(suppress):
+    """Names an object that could not be written, and lets the others go on."""
+
+    def __init__(self, verdict: Verdict, what: str) -> None:
+        super().__init__(ReaderError, OSError, sqlite3.Error)
+        self._verdict, self._what = verdict, what
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        swallowed = super().__exit__(kind, error, trace)
+        if swallowed and error is not None:
+            self._verdict.say(self._what, [f"{type(error).__name__}: {error}"], "not read")
+        return bool(swallowed)
+
+
+def load_order(item: Json) -> tuple[int, str]:
+    """Globals, database, pre-data, data, sequences, large objects, post-data (archive.md 9)."""
+    kinds = ["pg.globals", "pg.database", "pg.table", "pg.sequence", "pg.largeobjects"]
+    place = {kind: 2 * number for number, kind in enumerate(kinds)}
+    if item["type"] == "pg.schema":
+        return (3 if item["section"] == "pre-data" else 99), item["database"]
+    return place.get(item["type"], 100), str(item.get("database", ""))
+
+
+def object_name(item: Json) -> str:
+    """What a person would call it."""
+    names = ("database", "section", "schema", "name", "file")
+    return ".".join(str(item[name]) for name in names if name in item)
+
+
+def differs(what: str, expected: Json, got: Json) -> list[str]:
+    """A difference, if there is one."""
+    return [] if expected == got else [f"{what}: expected {expected}, got {got}"]
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A file that did not exist, for this user only."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def append_file(path: Path, source: Path, end: bytes) -> None:
+    """Append a file and some bytes."""
+    with path.open("ab") as out, source.open("rb") as data:
+        shutil.copyfileobj(data, out)
+        out.write(end)
+
+
+def quote_name(name: str) -> str:
+    """SQL identifier."""
+    if "\0" in name:
+        raise EntryRefused("name: holds NUL")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """SQL literal under standard_conforming_strings."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_comment(text: str) -> str:
+    """Text that cannot leave a comment's line."""
+    return repr(text)
+
+
+def connect(database: str) -> str:
+    r"""psql's \connect by a connection string, so that no name is taken for one."""
+    if re.search(r"[\r\n\0]", database):
+        raise EntryRefused(f"database {database!r}: psql cannot connect to such a name")
+    value = database.replace("\\", "\\\\").replace("'", "\\'")
+    return "\\connect -reuse-previous=on " + quote_name(f"dbname='{value}'")
+
+
+def session(database: str) -> list[str]:
+    """Connects and pins what COPY's text depends on (archive.md 6)."""
+    pinned = {
+        "client_encoding": "UTF8", "standard_conforming_strings": "on", "TimeZone": "UTC",
+        "DateStyle": "ISO", "IntervalStyle": "iso_8601", "lc_monetary": "C",
+        "xmlbinary": "base64", "xmloption": "content", "row_security": "off",
+        "statement_timeout": "0", "lock_timeout": "0", "check_function_bodies": "off",
+        "client_min_messages": "warning",
+    }  # fmt: skip
+    read_write = "SET default_transaction_read_only = off;"
+    return [connect(database), "\\encoding UTF8", read_write] + [
+        f"SET {name} = {quote_text(value)};" for name, value in pinned.items()
+    ]
+
+
+def setval(item: Json) -> str:
+    """Puts a sequence where it was."""
+    name = quote_text(f"{quote_name(item['schema'])}.{quote_name(item['name'])}")
+    called = str(item["is_called"]).lower()
+    return f"SELECT pg_catalog.setval({name}, {item['last_value']}, {called});"
+
+
+def owner_and_grants(entry: LargeObject) -> str:
+    """Owner and privileges of a large object, from the ACL as PostgreSQL prints it."""
+    lines = [f"ALTER LARGE OBJECT {entry.oid} OWNER TO {quote_name(entry.owner)};"]
+    if entry.acl:
+        target = f"ON LARGE OBJECT {entry.oid}"
+        lines.append(f"REVOKE ALL {target} FROM {quote_name(entry.owner)};")
+        for grantee, privileges in parse_acl(entry.acl):
+            to = quote_name(grantee) if grantee else "PUBLIC"
+            for letter, star in re.findall(r"([a-zA-Z])(\*?)", privileges):
+                verb = {"r": "SELECT", "w": "UPDATE"}.get(letter)
+                if verb is None:
+                    raise EntryRefused(f"large object {entry.oid}: privilege {letter} is unknown")
+                option = " WITH GRANT OPTION" if star else ""
+                lines.append(f"GRANT {verb} {target} TO {to}{option};")
+    return "\n".join(lines) + "\n"
+
+
+def parse_acl(text: str) -> Iterator[tuple[str, str]]:
+    """Grantee and privileges of each item of an aclitem[] as text."""
+    if not (text.startswith("{") and text.endswith("}")):
+        raise EntryRefused("acl: expected {...}")
+    item = re.compile(r'(?:"((?:[^"\\]|\\.)*)"|([^",]*))(?:,|$)', re.DOTALL)
+    at, inner = 0, text[1:-1]
+    while at < len(inner):
+        match = item.match(inner, at)
+        if match is None or match.end() == at:
+            raise EntryRefused("acl: not an array")
+        at = match.end()
+        plain = re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2]
+        form = re.fullmatch(r'(?:"((?:[^"]|"")*)"|([^"=]*))=([a-zA-Z*]*)/.*', plain, re.DOTALL)
+        if form is None:
+            raise EntryRefused("acl: an item is not grantee=privileges/grantor")
+        yield (form[2] if form[1] is None else form[1].replace('""', '"')), form[3]
+
+
+def sqlite_counts(path: Path, tables: list[list[Json]]) -> list[str]:
+    """Row counts of a SQLite file, opened read-only and unchangeable."""
+    problems = []
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        for name, rows in tables:
+            query = f"SELECT count(*) FROM {quote_name(name)}"  # noqa: S608  quoted
+            problems += differs(f"table {name}", rows, connection.execute(query).fetchone()[0])
+    except sqlite3.Error as error:
+        problems.append(f"sqlite: {error}")
+    finally:
+        connection.close()
+    return problems
+
+
+class TreeWriter:
+    """Writes a file tree below a new folder. `file_entries` has checked that no path leaves it."""
+
+    ZEROS = bytes(1 << 20)
+
+    def __init__(self, top: bytes, verdict: Verdict) -> None:
+        self._top, self._verdict = top, verdict
+        self._folders: list[FileEntry] = []
+
+    def _path(self, relative: bytes) -> bytes:
+        return self._top + b"/" + relative if relative else self._top
+
+    def write(self, entry: FileEntry, content: Cursor) -> list[str]:
+        """One entry; returns differences. Content is consumed even when it cannot be written."""
+        path = self._path(entry.path)
+        if entry.type == REGULAR:
+            problems = self._regular(path, entry, content)
+        else:
+            try:
+                self._special(path, entry)
+                problems = []
+            except OSError as error:
+                problems = [f"{entry.path!r}: not written: {error}"]
+        if entry.type == FOLDER:
+            self._folders.append(entry)  # modes later: a read-only folder takes no files
+        elif entry.type != HARDLINK and not problems:
+            self._attributes(path, entry)
+        return problems
+
+    def _special(self, path: bytes, entry: FileEntry) -> None:
+        match entry.type:
+            case 2:
+                os.mkdir(path, 0o700)  # noqa: PTH102  names are bytes here and below
+            case 3:
+                os.symlink(entry.target, path)  # noqa: PTH211
+            case 4:
+                os.link(self._path(entry.target), path, follow_symlinks=False)
+            case 5:
+                os.mkfifo(path, 0o600)
+
+    def _regular(self, path: bytes, entry: FileEntry, content: Cursor) -> list[str]:
+        digest, at, problems = blake3(), 0, []
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            target = os.open(path, flags, 0o600)
+        except OSError as error:  # the content must be read past all the same
+            problems.append(f"{entry.path!r}: not written: {error}")
+            target = os.memfd_create("unwritable")
+        with os.fdopen(target, "wb") as file:
+            for offset, length in entry.extents:
+                self._hash_zeros(digest, offset - at)
+                file.seek(offset)
+                for part in content.parts(length):
+                    digest.update(part)
+                    file.write(part)
+                at = offset + length
+            file.truncate(entry.size)
+        self._hash_zeros(digest, entry.size - at)
+        same = digest.digest() == entry.blake3
+        return problems + ([] if same else [f"{entry.path!r}: content differs"])
+
+    def _hash_zeros(self, digest: Any, count: int) -> None:
+        while count:
+            part = min(count, len(self.ZEROS))
+            digest.update(self.ZEROS[:part])
+            count -= part
+
+    def _attributes(self, path: bytes, entry: FileEntry) -> None:
+        link = entry.type == SYMLINK
+        for name, value in entry.xattrs:
+            setter = functools.partial(os.setxattr, path, name, value, follow_symlinks=False)
+            self._try(entry, name, setter)
+        if os.geteuid() == 0:
+            self._try(entry, b"owner", lambda: os.chown(
+                path, entry.uid, entry.gid, follow_symlinks=False))  # fmt: skip
+        if not link:  # after chown, which clears set-id bits; a link has no mode of its own
+            self._try(entry, b"mode", lambda: os.chmod(path, entry.mode))  # noqa: PTH101
+        times = (entry.mtime_ns, entry.mtime_ns)
+        self._try(entry, b"time", lambda: os.utime(path, ns=times, follow_symlinks=False))
+
+    def _try(self, entry: FileEntry, what: bytes, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (OSError, OverflowError) as error:
+            self._verdict.lines.append(f"  note    {entry.path!r}: {what!r} not set: {error}")
+
+    def finish(self) -> None:
+        """Folders' attributes, deepest first."""
+        for entry in reversed(self._folders):
+            self._attributes(self._path(entry.path), entry)
+
+
+# ------------------------------------------------------------------ commands
+
+
+def pick_mission(missions: list[Mission], wanted: str | None) -> Mission:
+    """The only mission, or the wanted one."""
+    chosen = [m for m in missions if wanted is None or m.id.hex().startswith(wanted)]
+    if len(chosen) != 1:
+        names = ", ".join(m.id.hex() for m in missions)
+        raise NothingFound(f"mission: expected one, got {len(chosen)} of: {names}")
+    return chosen[0]
+
+
+def print_mission(mission: Mission) -> bool:
+    """What the folders hold of a mission; True when nothing was wrong."""
+    state = mission.charter["state"]
+    print(f"mission {mission.id.hex()} checksum {card_checksum(mission.id)}")
+    print(f"  state {state['code']} {state['name']!r}, compare both numbers with a card")
+    for envelope in mission.charters:
+        body = envelope.body
+        spread = body["dispersal"]
+        print(
+            f"  charter era {body['era']} version {body['version']} {envelope.statement.hex()}:"
+            f" any {spread['k']} of {spread['n']} vaults"
+        )
+    for epoch in mission.charter["recovery"]:
+        groups = "; ".join(
+            f"{g['name']!r} {g['threshold']}/{g['members']}" for g in epoch["groups"]
+        )
+        print(f"  epoch {epoch['epoch']}: {epoch['group_threshold']} groups of: {groups}")
+    for vault in mission.vaults:
+        print(f"  seat {vault.seat}: log of {vault.checkpoint.size} entries, {vault.path}")
+    statements = sorted(mission.records, key=lambda name: mission.order[name])
+    for name in statements:
+        print_deposit(mission, name)
+    problems = mission.problems + forks(mission)
+    problems += [f"seat {v.seat}: {text}" for v in mission.vaults for text in v.problems]
+    for text in problems:
+        print(f"  PROBLEM {text}")
+    return not problems
+
+
+def print_deposit(mission: Mission, name: str) -> None:
+    """One deposit and whether it can be brought back."""
+    record = mission.records[name]
+    line = f"  deposit {record['deposit']} {record['depositor']} #{record['sequence']}"
+    line += f" claims {record['claimed_time']}"
+    try:
+        live = mission.live(name)
+        seats, enough = reconstructable(mission, name)
+        size = sum(pack["length"] for pack in live.values())
+        line += f": {len(live)} packs, {size} bytes, whole at seats {seats}"
+        line += "" if name in mission.lodged else ", not lodged"
+        line += "" if enough else ", NOT ENOUGH SHARDS HERE"
+    except ReaderError as error:
+        line += f": PROBLEM {error}"
+    print(line)
+
+
+def list_command(args: argparse.Namespace) -> int:
+    """`list`."""
+    results = [print_mission(mission) for mission in load_missions(args.folders)]
+    return 0 if all(results) else 1
+
+
+def read_cards(paths: Sequence[Path] | None) -> list[Card]:
+    """Cards from files, or from standard input."""
+    if paths:
+        texts = [read_file(path, "card").decode("utf-8", "replace") for path in paths]
+    else:
+        print("type or paste the cards, then end the input (Ctrl-D):", file=sys.stderr)
+        texts = [sys.stdin.read()]
+    return [card for text in texts for card in parse_cards(text)]
+
+
+def extract_command(args: argparse.Namespace) -> int:
+    """`extract`."""
+    mission = pick_mission(load_missions(args.folders), args.mission)
+    statement = choose_deposit(mission, args.deposit)
+    record, live = mission.records[statement], mission.live(statement)
+    keys = recover_keys(read_cards(args.cards), mission.charter, mission.id)
+    store = PackStore(mission, live, record, keys)
+    text, manifest = store.manifest()
+    registers = [r for r in manifest["registers"] if args.register in (None, r["id"])]
+    if not registers and (args.register or manifest["registers"]):
+        raise NothingFound(f"register {args.register}: not in the deposit")
+    args.out.mkdir(mode=0o700)  # refuses a folder that exists
+    (args.out / "manifest.json").write_bytes(text)
+    top = Extraction(store, args.out, Verdict("plan", ""))
+    with failed_object(top.verdict, "plan"):
+        top.write("registers.toml", manifest["plan"])
+    verdicts = [top.verdict]
+    for register in registers:
+        verdict = Verdict(register["id"], register["title"])
+        Extraction(store, args.out / f"register-{register['id']}", verdict).extract(register)
+        verdicts.append(verdict)
+    problems = mission.problems + [t for v in mission.vaults for t in v.problems] + store.warnings
+    report = verdict_text(mission, record, verdicts, problems)
+    (args.out / "VERDICT.txt").write_text(report, encoding="utf-8")
+    print(report, end="")
+    return 1 if any(v.failures for v in verdicts) else 0
+
+
+def verdict_text(
+    mission: Mission, record: Json, verdicts: Sequence[Verdict], problems: Sequence[str]
+) -> str:
+    """What VERDICT.txt says."""
+    lines = [
+        f"mission {mission.id.hex()}",
+        f"deposit {record['deposit']}, claimed time {record['claimed_time']}",
+    ]
+    for verdict in verdicts[1:]:
+        result = "DIFFERENT" if verdict.failures else "equal to what was captured"
+        lines += [f"register {verdict.register} ({verdict.title!r}): {result}", *verdict.lines]
+    for verdict in verdicts:
+        lines += [f"DIFFERENCE {verdict.register}: {failure}" for failure in verdict.failures]
+    lines += [f"WARNING {problem}" for problem in problems]
+    return "\n".join(lines) + "\n"
+
+
+def receipt_command(args: argparse.Namespace) -> int:
+    """`verify-receipt`: a receipt against the charter chain of a vault's folder."""
+    mission = pick_mission(load_missions([args.folder]), args.mission)
+    data = read_file(args.receipt, "receipt")
+    entry, checkpoint, witnesses = verify_receipt(data, mission.charter, mission.id)
+    needed = mission.charter["witness"]["q"]
+    print(f"entry {entry['type']} {entry['hash']} logged {entry['logged']}")
+    print(f"in the log {checkpoint.origin} of {checkpoint.size} entries: proved")
+    enough = len(witnesses) >= needed
+    print(f"cosigned by {len(witnesses)} of {needed} needed: {'' if enough else 'provisional'}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line."""
+    top = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    commands = top.add_subparsers(required=True)
+    verify = commands.add_parser("verify-vectors", help="test this reader")
+    verify.add_argument("folder", type=Path)
+    verify.add_argument("--strict", action="store_true", help="fail on vectors that were not run")
+    verify.set_defaults(run=vectors_command)
+    show = commands.add_parser("list", help="what is in vault folders")
+    show.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    show.set_defaults(run=list_command)
+    extract = commands.add_parser("extract", help="bring registers back")
+    extract.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    extract.add_argument("--cards", type=Path, nargs="+", metavar="FILE")
+    extract.add_argument("--out", type=Path, required=True, help="a new folder")
+    for name in ("deposit", "register", "mission"):
+        extract.add_argument(f"--{name}")
+    extract.set_defaults(run=extract_command)
+    receipt = commands.add_parser("verify-receipt", help="check a receipt")
+    receipt.add_argument("receipt", type=Path)
+    receipt.add_argument("folder", type=Path, help="a vault's folder, for the charters")
+    receipt.add_argument("--mission")
+    receipt.set_defaults(run=receipt_command)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; refusals are one line."""
+    args = parser().parse_args(arguments)
+    os.umask(0o077)
+    try:
+        return int(args.run(args))
+    except (ReaderError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+# ------------------------------------------------------------------ vectors/README.md: test vectors
+
+Operation = Callable[[Json], Json]
+
+
+def _bytes(value: Json) -> bytes:
+    """Hex, or one of the two shorthands for long inputs."""
+    if isinstance(value, dict) and "shake256" in value:
+        return hashlib.shake_256(bytes.fromhex(value["shake256"])).digest(value["length"])
+    if isinstance(value, dict):
+        return bytes.fromhex(value["head"]) + bytes(value["zeros"]) + bytes.fromhex(value["tail"])
+    return bytes.fromhex(value)
+
+
+def _run_xwing(i: Json, expect: Json) -> Json:
+    # Encapsulation with given randomness is the depositor's; a reader decapsulates.
+    key = XWingKey.from_seed(_bytes(i["seed"]))
+    read_public_key(key.public())
+    shared = key.decapsulate(_bytes(expect["enc"]))
+    return {"public": key.public().hex(), "enc": expect["enc"], "shared_secret": shared.hex()}
+
+
+def _run_expand(i: Json) -> Json:
+    seed = _bytes(i["seed"])
+    public = XWingKey.from_seed(seed).public()
+    name = key_hash(public)
+    return {
+        "public": public.hex(), "key_hash": name.hex(), "key_check": key_check(seed, name).hex(),
+    }  # fmt: skip
+
+
+def _run_key_check(i: Json) -> Json:
+    if key_check(_bytes(i["seed"]), _bytes(i["key_hash"])) != _bytes(i["key_check"]):
+        raise KeyCheckFailed("key-check value differs")
+    return {}
+
+
+def _run_unseal(i: Json) -> Json:
+    key, name, sealed = XWingKey.from_seed(_bytes(i["seed"])), _bytes(i["key_hash"]), i["sealed"]
+    if key_hash(key.public()) != name:
+        raise KeyCheckFailed("sealed to another key")
+    info = deposit_secret_info(_bytes(i["mission"]), _bytes(i["deposit"]), i["epoch"], name)
+    secret = open_32(key, _bytes(sealed), info)
+    return {"secret": secret.hex(), "secret_id": sha256(_bytes(sealed)).hex()}
+
+
+def _run_unseal_reader(i: Json) -> Json:
+    info = b"exclave/1/unsealed\0" + _bytes(i["mission"]) + _bytes(i["secret_id"])
+    key = XWingKey.from_seed(_bytes(i["seed"]))
+    return {"secret": open_32(key, _bytes(i["sealed"]), info).hex()}
+
+
+def _run_unseal_veil(i: Json) -> Json:
+    key = XWingKey.from_seed(_bytes(i["seed"]))
+    where = (_bytes(i["mission"]), _bytes(i["pack_root"]), i["seat"])
+    return {"share": unseal_veil_share(key, _bytes(i["sealed"]), *where).hex()}
+
+
+def _run_annex(i: Json) -> Json:
+    key = XWingKey.from_seed(_bytes(i["seed"]))
+    info = b"exclave/1/annex\0" + key_hash(key.public())
+    return {"annex": hpke_open(key, _bytes(i["sealed"]), info).hex()}
+
+
+def _run_open_pack(i: Json) -> Json:
+    sealed = _bytes(i["sealed"])
+    h = parse_pack_header(sealed)
+    plain = open_pack(sealed, _bytes(i["secret"]), _bytes(i["veil"]))
+    return {
+        "kind": h.kind, "k": h.k, "epoch": h.epoch, "mission": h.mission.hex(),
+        "deposit": h.deposit.hex(), "key_hash": h.key_hash.hex(),
+        "sealed_secret": h.sealed_secret.hex(), "salt": h.salt.hex(), "plaintext": plain.hex(),
+    }  # fmt: skip
+
+
+def _run_parse_shard(i: Json) -> Json:
+    s = parse_shard(_bytes(i["shard"]), _bytes(i["root"]))
+    return {
+        "k": s.k, "seat": s.seat, "mission": s.mission.hex(), "pack_root": s.pack_root.hex(),
+        "length": s.length, "veil_share": s.veil_share.hex(),
+    }  # fmt: skip
+
+
+def _run_unseal_shard(i: Json) -> Json:
+    key = XWingKey.from_seed(_bytes(i["seed"]))
+    return {"veil_share": unseal_shard(key, _bytes(i["sealed"]), _bytes(i["root"]))[:32].hex()}
+
+
+def _run_rebuild(i: Json) -> Json:
+    shards = [parse_shard(_bytes(shard), _bytes(root)) for shard, root in i["shards"]]
+    pack, _ = rebuild_pack(shards)
+    veil = join_veil(i["k"], [(s.seat, s.veil_share) for s in shards])
+    return {"pack": pack.hex(), "veil": veil.hex()}
+
+
+def _run_decode(i: Json) -> Json:
+    bodies = {int(seat): _bytes(body) for seat, body in i["bodies"].items()}
+    return {"pack": decode_bodies(i["k"], i["length"], bodies).hex()}
+
+
+def _run_stream(i: Json) -> Json:
+    def fetch(ref: Ref, role: int, kind: int) -> bytes:
+        node = _bytes(i["nodes"][ref[1]])
+        if (role, kind, ref[3]) != (1, 2, len(node)):
+            raise StreamRefused("node: another length than its reference says")
+        return node
+
+    refs = list(stream_refs(i["stream"], fetch))
+    packed = b"".join(struct.pack(">IIIIB", *ref) for ref in refs)
+    return {"count": len(refs), "refs_sha256": sha256(packed).hex()}
+
+
+def _run_pack(i: Json) -> Json:
+    plain = _bytes(i["plaintext"])
+    directory = parse_directory(plain, i["kind"])
+    start = struct.unpack_from(">I", plain, len(plain) - 16)[0]
+    ids = [plain[start + 48 * n :][:32].hex() for n in range(len(directory.entries))]
+    return {"ids": ids, "length": len(plain)}
+
+
+def _run_row_tree(i: Json) -> Json:
+    lines = i.get("lines") or map(str, range(i.get("decimal_rows", 0)))
+    leaves = [hash_leaf(line.encode()) for line in lines]
+    groups = list(row_groups(leaves))
+    root = tree_root(groups)
+    return {"rows": len(leaves), "row_root": root.hex(), "groups": b"".join(groups).hex()}
+
+
+def _run_chunk(i: Json) -> Json:
+    stored, plain, codec = i["entry"]
+    if len(data := _bytes(i["stored"])) != stored:
+        raise StreamRefused("chunk: stored length differs")
+    return {"plain": decode_chunk(data, plain, codec).hex()}
+
+
+def _run_key(i: Json) -> Json:
+    line = "\t".join(i["fields"]).encode()
+    return {"key": canonical_key(line, i["types"]).hex()}
+
+
+def _run_large_objects(i: Json) -> Json:
+    tree = Tree()
+    oids = [entry.oid for entry in large_objects(Cursor([_bytes(i["entries"])]), tree)]
+    return {"oids": oids, "root": tree.root().hex()}
+
+
+def _run_file_tree(i: Json) -> Json:
+    tree = Tree()
+    paths = [entry.path.hex() for entry in file_entries(Cursor([_bytes(i["entries"])]), tree)]
+    if not paths:
+        raise EntryRefused("file tree: without its folder")
+    return {"paths": paths, "tree_root": tree.root().hex()}
+
+
+def _run_manifest(i: Json) -> Json:
+    manifest = check_manifest(i["manifest"].encode())
+    registers = manifest["registers"]
+    return {
+        "registers": [r["id"] for r in registers],
+        "packs": len(decode_base64(manifest["packs"])) // 32,
+        "objects": [len(r["objects"]) for r in registers],
+    }
+
+
+def _run_checkpoint(i: Json) -> Json:
+    name, kind, key = parse_vkey(i["vkey"])
+    if kind != 1:
+        raise LogRefused("vkey: not of a log")
+    return {"size": verify_checkpoint(parse_note(i["checkpoint"].encode()), name, key).size}
+
+
+def _run_receipt(i: Json) -> Json:
+    receipt = parse_receipt(i["receipt"].encode())
+    name, _, key = parse_vkey(i["vkey"])
+    checkpoint = verify_checkpoint(receipt.note, name, key)
+    leaf = hash_leaf(receipt.entry)
+    if inclusion_root(leaf, receipt.index, checkpoint.size, receipt.path) != checkpoint.root:
+        raise LogRefused("receipt: the path leads to another root")
+    return {"size": parse_entry(receipt.entry)["size"]}
+
+
+def _run_consistency(i: Json) -> Json:
+    roots = _bytes(i["old_root"]), _bytes(i["new_root"])
+    verify_consistency(i["old"], i["new"], *roots, [_bytes(node) for node in i["proof"]])
+    return {}
+
+
+def _run_growth(i: Json) -> Json:
+    entries = [text.encode() for text in i["entries"]]
+    files, hashes, level = {}, [hash_leaf(entry) for entry in entries], 0
+    bundles = [struct.pack(">H", len(entry)) + entry for entry in entries]
+    while hashes:
+        roots = []
+        for n in range(-(-len(hashes) // 256)):
+            part, tree = hashes[256 * n : 256 * n + 256], Tree()
+            name = tile_number(n) + ("" if len(part) == 256 else f".p/{len(part)}")
+            files[f"tile/{level}/{name}"] = hash_leaf(b"".join(part)).hex()
+            if level == 0:
+                data = b"".join(bundles[256 * n : 256 * n + 256])
+                files[f"tile/entries/{name}"] = hash_leaf(data).hex()
+            for item in part:
+                tree.add(item)
+            roots += [tree.root()] if len(part) == 256 else []
+        hashes, level = roots, level + 1
+    return {"root": tree_root(entries).hex(), "files": files}
+
+
+def _run_envelope(i: Json) -> Json:
+    envelope = parse_envelope(i["envelope"].encode())
+    signed = pae(f"application/vnd.exclave.{envelope.kind}.v1+json", envelope.payload)
+    return {"hash": envelope.statement.hex(), "pae": sha256(signed).hex()}
+
+
+def _run_charter(i: Json) -> Json:
+    payload = i["payload"].encode()
+    if check_charter(decode_json(payload))["mission"] is not None:
+        raise CharterRefused("charter 1 names no mission")
+    return {"mission": sha256(payload).hex()}
+
+
+def _run_chain(i: Json) -> Json:
+    envelopes = [parse_envelope(text.encode(), "charter") for text in i["charters"]]
+    chain, problems = walk_charters(envelopes, _bytes(i["mission"]))
+    if problems:
+        raise CharterRefused(problems[0])
+    return {"mission": chain[0].statement.hex()}
+
+
+def _run_warrant(i: Json) -> Json:
+    charter = parse_envelope(i["charter"].encode(), "charter")
+    warrant = parse_envelope(i["warrant"].encode(), "warrant")
+    mission = check_charter(charter.body)["mission"] or charter.statement.hex()
+    return {"deposits": verify_warrant(warrant, charter, _bytes(mission))["deposits"]}
+
+
+def _run_warrant_state(i: Json) -> Json:
+    # authority.md 6; milliseconds are the vault's service time, expiry by its expiry time.
+    rules, warrant = (parse_envelope(i[name].encode()).body for name in ("charter", "warrant"))
+    release = i["completed_ms"] + 1000 * rules["rosters"]["read"]["delay"]
+    end = release + 1000 * rules["delays"]["warrant_life"]
+    if i["expiry_time"] >= warrant["expires"] or i["service_ms"] >= end:
+        return {"state": "expired", "seconds": None}
+    waiting = i["service_ms"] < release
+    left = (release if waiting else end) - i["service_ms"]
+    return {"state": "waiting" if waiting else "released", "seconds": -(-left // 1000)}
+
+
+def _run_published_log(i: Json) -> Json:
+    name, _, key = parse_vkey(i["vkey"])
+    notes = [i["note"]] if "note" in i else list(i["checkpoints"].values())
+    for text in notes:
+        note = parse_note(text.encode())
+        for signer, keyid, signature in note.signatures:
+            if (signer, keyid) != (name, note_key_id(name, 1, key)):
+                raise LogRefused("note: signed by another key")
+            verify_signature("ed25519", key, signature, note.text)
+        if "checkpoints" in i:
+            verify_checkpoint(note, name, key)
+    return {}
+
+
+def run_slip39(cases: Json) -> str | None:
+    """SatoshiLabs' vectors: title, mnemonics, secret or nothing; passphrase TREZOR."""
+    for title, mnemonics, secret, *_ in cases:
+        try:
+            found = recombine([parse_share(m.split()) for m in mnemonics], b"TREZOR").hex()
+        except CardRefused:
+            found = ""
+        if found != secret:
+            return f"differs in {title}"
+    return None if cases else "no cases"
+
+
+def _run_live_set(i: Json) -> Json:
+    mission = Mission(b"", [])
+    names = [sha256(payload.encode()).hex() for payload in i["payloads"]]
+    for name, payload in zip(names, i["payloads"], strict=True):
+        mission.records[name] = check_record(decode_json(payload.encode()))
+    return {"live": sorted(mission.live(names[-1]))}
+
+
+def _run_card(i: Json) -> Json:
+    card = parse_card(i["card"])
+    header = card.header
+    return {
+        "group": int(header["group"]), "member": int(header["member"]), "words": card.words,
+    }  # fmt: skip
+
+
+def _run_words(i: Json) -> Json:
+    words = read_words(i["text"])
+    parse_share(words)
+    return {"words": words}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "expand-key": _run_expand,
+    "verify-key-check": _run_key_check,
+    "read-public-key": lambda i: {"public": read_public_key(_bytes(i["public"])).hex()},
+    "unseal-deposit-secret": _run_unseal,
+    "unseal-for-reader": _run_unseal_reader,
+    "unseal-veil-share": _run_unseal_veil,
+    "unseal-annex": _run_annex,
+    "open-pack": _run_open_pack,
+    "pack-root": lambda i: {"root": pack_root(_bytes(i["pack"])).hex()},
+    "code-row": lambda i: {"row": code_row(i["k"], i["seat"])},
+    "decode-bodies": _run_decode,
+    "join-veil": lambda i: {
+        "veil": join_veil(i["k"], [(s, _bytes(v)) for s, v in i["shares"]]).hex()
+    },
+    "parse-shard": _run_parse_shard,
+    "unseal-shard": _run_unseal_shard,
+    "rebuild-pack": _run_rebuild,
+    "canonical-key": _run_key,
+    "chunk": _run_chunk,
+    "chunk-id": lambda i: {"id": blake3(_bytes(i["plain"]), key=_bytes(i["key"])).hexdigest()},
+    "file-tree": _run_file_tree,
+    "ladder": lambda i: {"rung": next(rung for rung in LADDER if rung >= i["size"])},
+    "large-objects": _run_large_objects,
+    "manifest": _run_manifest,
+    "pack": _run_pack,
+    "row-tree": _run_row_tree,
+    "stream": _run_stream,
+    "checkpoint": _run_checkpoint,
+    "consistency": _run_consistency,
+    "entry": lambda i: {"size": parse_entry(i["entry"].encode())["size"]},
+    "growth": _run_growth,
+    "path": lambda i: dict(
+        zip(("level", "index", "width"), parse_tile_path(i["path"]), strict=True)
+    ),
+    "receipt": _run_receipt,
+    "parse-envelope": _run_envelope,
+    "parse-charter": _run_charter,
+    "verify-chain": _run_chain,
+    "verify-warrant": _run_warrant,
+    "warrant-state": _run_warrant_state,
+    "published-log": _run_published_log,
+    "live-set": _run_live_set,
+    "parse-card": _run_card,
+    "read-words": _run_words,
+}
+
+
+def run_vector(case: Json) -> str | None:
+    """None when a vector passes, "not run" when its operation is unknown, else what differs."""
+    if isinstance(case, list):
+        return run_slip39(case)
+    inputs = case.get("input", case)
+    expect = case.get("expect", {})
+    name = case.get("operation") or str(case.get("case", "published-log")).partition("-")[0]
+    name = "published-log" if "source" in case and "vkey" in case else name
+    refused = "fails" in case or "refused" in expect
+    if name == "x-wing":
+        operation: Operation = lambda i: _run_xwing(i, expect)  # noqa: E731
+    elif name in OPERATIONS:
+        operation = OPERATIONS[name]
+    else:
+        return "not run"
+    try:
+        result = operation(inputs)
+    except ReaderError as error:
+        return None if refused else f"refused: {error}"
+    if refused:
+        return f"accepted, expected a refusal: {case.get('why') or expect.get('why')}"
+    wrong = [key for key, value in expect.items() if result.get(key) != value]
+    return f"differs in {', '.join(wrong)}" if wrong else None
+
+
+def vectors_command(args: argparse.Namespace) -> int:
+    """`verify-vectors`."""
+    counts: dict[str, Counter[str]] = {}
+    for path in sorted(args.folder.rglob("*.json")):
+        count = counts.setdefault(str(path.parent.relative_to(args.folder)), Counter())
+        case = json.loads(path.read_bytes())
+        result = run_vector(case)
+        kind = {None: "passed", "not run": "not run"}.get(result, "failed")
+        count[kind] += 1
+        if result is not None:
+            why = f": {result}" if kind == "failed" else ""
+            print(f"{kind}: {path.relative_to(args.folder)}{why}")
+    total: Counter[str] = sum(counts.values(), Counter())
+    for folder, count in [*counts.items(), ("total", total)]:
+        passed, failed, left = (count[kind] for kind in ("passed", "failed", "not run"))
+        print(f"{folder}: {passed} passed, {failed} failed, {left} not run")
+    bad = total["failed"] or not total["passed"] or (args.strict and total["not run"])
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,41 @@
+"""The reader stands alone: no import of Exclave, and only the libraries that it names."""
+
+import ast
+import re
+import sys
+
+from tests.reader.loaded import PATH, ROOT
+
+NETWORK = {"socket", "ssl", "http", "urllib", "asyncio", "ftplib", "smtplib", "subprocess"}
+
+
+def imported() -> set[str]:
+    """Top names of all imports of the reader."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(PATH.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names.add(str(node.module).split(".")[0])
+    return names
+
+
+def test_only_listed_libraries() -> None:
+    text = (ROOT / "reader" / "requirements.txt").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^([a-z0-9_]+)[>=]", text, flags=re.MULTILINE))
+    assert listed == {"cryptography", "zstandard", "blake3"}
+    assert imported() - sys.stdlib_module_names == listed
+
+
+def test_nothing_of_exclave_and_no_network() -> None:
+    assert not imported() & (NETWORK | {"exclave", "importlib"})
+
+
+def test_nothing_is_run_from_text() -> None:
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(PATH.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"eval", "exec", "__import__", "compile"}
