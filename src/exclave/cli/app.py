@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, Group, Parameter
 
 from exclave import __version__
-from exclave.cli import deposit, found, official, proof, reconstruct, vault, warrant
+from exclave.cli import deposit, found, official, proof, reconstruct, unseal, vault, warrant
 from exclave.cli.terminal import Terminal
 
 __all__ = ["app"]
@@ -22,7 +22,7 @@ app = App(
     version=f"exclave {__version__}",
     help_format="plaintext",
 )
-for part in (found, official, vault, deposit, warrant, reconstruct, proof):
+for part in (found, official, vault, deposit, warrant, unseal, reconstruct, proof):
     part.register(app)
 app.meta.group_parameters = Group("Options of every command", sort_key=0)
 app.register_install_completion_command(name="--install-completion")

@@ -94,7 +94,8 @@ def sign(
     key
         The official's key file; several officials may sign one after the other.
     charter
-        The charter in force: says who must sign a warrant and how long vaults wait.
+        The charter in force: says who must sign a warrant and how long vaults wait; the
+        charter.json beside FILE otherwise.
     yes
         Do not ask.
     """
@@ -107,7 +108,8 @@ def sign(
     from exclave.wiring.files import read_file
 
     envelope = parse_envelope(read_file(file))
-    law = _law(envelope, charter)
+    beside = file.with_name("charter.json")
+    law = _law(envelope, charter or (beside if beside.is_file() else None))
     for line in describe(envelope, law):
         terminal.info(line)
     for path in key:

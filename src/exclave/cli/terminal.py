@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TextIO
 
 from exclave.errors import ExclaveError, UsageError
@@ -88,6 +88,30 @@ class Terminal:
         self._err.write(f"{question} [y/N] ")
         self._err.flush()
         return self._ask.readline().strip().lower() in {"y", "yes"}
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody can be asked."""
+        return self._ask.isatty()
+
+    def words(self, prompt: str, complete: Callable[[str], Sequence[str]]) -> str:
+        """Ask for words of a list, completed with Tab; ends the command when input ends."""
+        import readline
+
+        def completer(text: str, state: int) -> str | None:
+            found = complete(text) if text else ()
+            return found[state] if state < len(found) else None
+
+        readline.set_completer(completer)
+        readline.parse_and_bind("tab: complete")
+        # Words of a card must not be found again with the arrow keys.
+        readline.set_auto_history(False)
+        try:
+            return input(prompt)
+        except EOFError as error:
+            raise NoTerminal("input ended before a card was complete") from error
+        finally:
+            readline.set_completer(None)
 
     def require_person(self, why: str) -> None:
         """Raise `NoTerminal` unless somebody sits at the terminal."""

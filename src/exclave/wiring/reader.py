@@ -42,6 +42,7 @@ from exclave.vault.survey import DepositView, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
 from exclave.wiring.lines import Lines
+from exclave.wiring.officials import store_charters
 from exclave.wiring.registers import target_of
 from exclave.wiring.settings import TargetSettings
 
@@ -112,6 +113,7 @@ def prepare(
         if item.statement_hash == view.charter.statement_hash
     )
     replace_file(folder / _CHARTER, [envelope.to_bytes()], mode=0o600)
+    store_charters(folder, view.charter_envelopes)
     return reader, chosen, view.charter
 
 

@@ -1,0 +1,130 @@
+"""`unseal`: on a machine without network, officials' cards give out the requested secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.options import Flag, Out
+from exclave.cli.plain_words import describe, grouped
+from exclave.errors import AuthorityError, ExclaveError
+
+if TYPE_CHECKING:
+    from exclave.cli.terminal import Terminal
+    from exclave.unseal import CardDesk
+    from exclave.wiring.officials import UnsealTable
+
+__all__ = ["UnsealDeclined", "register"]
+
+_WORDS_A_CARD = 33
+
+
+class UnsealDeclined(AuthorityError):
+    """The officials said no."""
+
+
+def register(app: App) -> None:
+    """Add the command."""
+    app.command(unseal)
+
+
+def unseal(
+    request: Path,
+    *,
+    out: Path | None = None,
+    charter: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    card: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    unsafe_without_warrant: Flag = False,
+    yes: Flag = False,
+    terminal: Out,
+) -> None:
+    """Show what a request would give out, take share cards, and answer to its one-time key.
+
+    Cards are typed one at a time; each word is checked at once and completed with Tab.
+
+    Parameters
+    ----------
+    request
+        The unseal-request.json of a reconstruction.
+    out
+        The answer's file; answer.json beside the request otherwise.
+    charter
+        The mission's charters from number 1 on; those beside the request otherwise.
+    card
+        A card's text file, instead of typing; may be repeated.
+    unsafe_without_warrant
+        Answer although no warrant allows it: only where nothing but disks is left.
+    yes
+        Do not ask.
+    """
+    from exclave.wiring.files import read_file
+    from exclave.wiring.officials import open_table
+
+    table = open_table(request, charter or [], unsafe_without_warrant=unsafe_without_warrant)
+    _show(terminal, table)
+    if not yes and not terminal.confirm("give these secrets out?"):
+        raise UnsealDeclined(f"{request}: nothing was given out")
+    for path in card or []:
+        _take(terminal, table.desk, read_file(path).decode("utf-8", "replace"), str(path))
+    while not table.desk.complete and terminal.attended:
+        _type_card(terminal, table.desk)
+    place = out or request.with_name("answer.json")
+    count = table.answer(place)
+    terminal.result(
+        {"answer": str(place), "secrets": count},
+        [f"{count} secrets sealed to the one-time key: {place}"],
+    )
+
+
+def _show(terminal: Terminal, table: UnsealTable) -> None:
+    review = table.review
+    terminal.info(f"Request of mission {grouped(review.mission)}, epoch {review.epoch}")
+    terminal.info(
+        f"  {review.secrets} secrets, of deposits "
+        + ", ".join(deposit.hex() for deposit in review.deposits)
+    )
+    terminal.info(f"  to the one-time key with id {review.to}")
+    if table.warrant is None:
+        terminal.warning("no warrant: no vault's delay stands between these cards and the data")
+        return
+    for line in describe(table.warrant, table.chain.newest):
+        terminal.info(line)
+
+
+def _take(terminal: Terminal, desk: CardDesk, text: str, place: str) -> None:
+    try:
+        share = desk.take(text)
+    except ExclaveError as error:
+        error.message = f"{place}: {error.message}"
+        raise
+    terminal.info(f"card of group {share.group}, member {share.member}: good; {_standing(desk)}")
+
+
+def _type_card(terminal: Terminal, desk: CardDesk) -> None:
+    from exclave.shares import WORDS
+
+    words: list[str] = []
+    terminal.info(f"Type the words of one card ({_standing(desk)}).")
+    while len(words) < _WORDS_A_CARD:
+        line = terminal.words(f"word {len(words) + 1}: ", WORDS.complete)
+        for token in line.split():
+            if token.isascii() and token.isdigit():
+                continue  # cards number their lines
+            try:
+                words.append(WORDS.look_up(token, position=len(words) + 1))
+            except ExclaveError as error:
+                # What was typed before it stays; only this line's rest is typed again.
+                terminal.error(error)
+                break
+    try:
+        _take(terminal, desk, " ".join(words[:_WORDS_A_CARD]), "card")
+    except ExclaveError as error:
+        terminal.error(error)
+
+
+def _standing(desk: CardDesk) -> str:
+    pairs = zip(desk.epoch.groups, desk.counts, strict=True)
+    groups = ", ".join(f"{group.name} {count} of {group.threshold}" for group, count in pairs)
+    return f"{len(desk.complete_groups)} of {desk.epoch.group_threshold} groups complete: {groups}"
