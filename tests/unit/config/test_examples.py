@@ -1,0 +1,42 @@
+"""The files under examples/ are what the program reads; founding.toml has its own tests."""
+
+from pathlib import Path
+
+from exclave.config import load_toml
+from exclave.plan import load_plan
+from exclave.vault.config import VaultConfig
+from exclave.wiring.settings import load_deposit_settings, load_target_settings
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.iterdir()} == {
+        "deposit.toml",
+        "founding.toml",
+        "registers.toml",
+        "targets.toml",
+        "vault.toml",
+    }
+
+
+def test_plan() -> None:
+    assert [item.id for item in load_plan(EXAMPLES / "registers.toml").registers] == [
+        "population",
+        "gazette",
+        "deeds",
+    ]
+
+
+def test_deposit() -> None:
+    assert load_deposit_settings(EXAMPLES / "deposit.toml").spool_limit == 200 * 2**30
+
+
+def test_targets() -> None:
+    settings = load_target_settings(EXAMPLES / "targets.toml")
+    assert settings.default_server is not None
+    assert set(settings.registers) == {"deeds"}
+
+
+def test_vault() -> None:
+    assert load_toml(EXAMPLES / "vault.toml", VaultConfig).data.endswith(":8443")
