@@ -148,7 +148,7 @@ def _tell(narrator: Narrator, outcome: _Outcome) -> None:
     fetched = sum(size for _, size in outcome.report["fetched"])
     narrator.say(f"fetched {amount(fetched)} from {len(outcome.report['fetched'])} vaults")
     for seat, what in outcome.report["faults"]:
-        narrator.say(f"seat {seat}: {what}")
+        narrator.say(f"overcome at seat {seat}: {what}")
     good = sum(item.good for item in outcome.verdicts)
     narrator.verdict(
         f"{good} of {len(outcome.verdicts)} registers came back proven, every row and file, in "

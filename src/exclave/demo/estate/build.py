@@ -77,7 +77,12 @@ def build_estate(
     order = [*GENERATORS, *(register.id for register in registers if register.id not in GENERATORS)]
     with ThreadPoolExecutor(_WORKERS) as pool:
         pending = {name: pool.submit(_fill, by_id[name], server, world) for name in order}
-        rows = tuple((register.id, pending[register.id].result()) for register in registers)
+        try:
+            rows = tuple((register.id, pending[register.id].result()) for register in registers)
+        except BaseException:
+            # Ctrl-C too: what has not begun must not be waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return Estate(
         state=STATE_NAME,
         folder=folder,
