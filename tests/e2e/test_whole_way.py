@@ -72,3 +72,47 @@ def test_three_of_five(tmp_path: Path) -> None:
         embassy.lose_vault(4)
         embassy.lose_home()
         assert embassy.reconstruct(tmp_path / "out").proven
+
+
+def test_vaults_in_processes_of_their_own(tmp_path: Path) -> None:
+    with found_embassy(tmp_path, processes=True) as embassy:
+        embassy.write_registers(mib=0.5)
+        embassy.deposit()
+        embassy.kill_vault(2)
+        embassy.start_vault(2)
+        embassy.lose_vault(1)
+        embassy.lose_home()
+        assert embassy.reconstruct(tmp_path / "out").proven
+
+
+def test_a_vault_that_was_away_is_caught_up_from_the_spool(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=1)
+        embassy.stop_vault(3)
+        outcome = embassy.deposit()
+        assert outcome.partial
+        assert set(outcome.late) == {3}
+        with embassy.workplace() as place:
+            assert [seat for seat, _, _ in place.spool.seats()] == [3]
+        embassy.start_vault(3)
+        assert not embassy.catch_up()
+        with embassy.workplace() as place:
+            assert place.spool.used == 0
+        embassy.lose_vault(1)
+        embassy.lose_home()
+        report = embassy.reconstruct(tmp_path / "out", seats=(2, 3))
+    assert report.proven
+    assert dict(report.fetched).keys() == {2, 3}
+
+
+def test_a_lost_journal_is_made_again_from_the_catalogue(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=1)
+        first = embassy.deposit()
+        embassy.lose_journal()
+        embassy.rebuild_journal()
+        second = embassy.deposit()
+        assert second.entry.new < first.entry.new / 4
+        assert second.entry.sequence == 2
+        embassy.lose_vault(1)
+        assert embassy.reconstruct(tmp_path / "out").proven

@@ -9,7 +9,7 @@
         assert report.proven
 
 Functions
-    found_embassy(folder, n=3, k=2, h=None, delay=0)   founds (real ceremony, cards in folder/cards)
+    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False)   real ceremony; cards/
     embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
     embassy.write_registers(mib, seed)                 makes or changes home/registers
     embassy.add_register(register)                     e.g. `postgres_register(...)`
@@ -24,7 +24,8 @@ Functions
     embassy.reconstruct(out, seats=..., scope=..., targets=...)    all of it; a report
     embassy.charter, .mission, .officials, .depositor, .recovery_private()
 
-Servers run in this process, in a thread of their own, on loopback. Every vault's folder is as
+Servers run in this process, in a thread of their own, on loopback; with `processes=True` each is
+`exclave vault serve` (then `embassy.kill_vault(seat)` is kill -9). Every vault's folder is as
 spec/vault-folder.md says. `home`, `abroad` and `vaults` are subfolders of the folder given.
 """
 
@@ -35,6 +36,8 @@ import random as pseudo_random
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +59,7 @@ from exclave.deposit.capture import RegisterTask
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.rebuild import rebuild_journal
 from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
 from exclave.deposit.spool import Spool
 from exclave.encoding import parse_canonical_json
@@ -83,7 +87,7 @@ from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import DepositContext, seal_for_reader, unseal_deposit_secret
 from exclave.shares import read_share, recombine
 from exclave.signer.bundle import KeyBundle
-from exclave.signer.file import load_key_file, public_keys_bytes, write_once
+from exclave.signer.file import load_key_file, public_keys_bytes, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import DEDUP_SECRET, new_official_key, new_vault_key
 from exclave.source.files import FilesConfig, FilesSource, FilesTarget
@@ -93,6 +97,7 @@ from exclave.vault.addresses import Address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.identity import Identity, load_identity, new_identity
+from exclave.vault.install import VaultFolder, create_vault, enrol, open_missions
 from exclave.vault.interface import State
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
@@ -210,6 +215,7 @@ class TestVault:
     address: SeatAddress
     mission: Mission | None = None
     server: VaultServer | None = None
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def seat(self) -> Seat:
@@ -221,6 +227,25 @@ class TestVault:
         """What the mission needs of the keys."""
         log, seat = self.keys.keys[:2]
         return SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing)
+
+    def create(self) -> None:
+        """Set up the folder as `exclave vault init` does, but for a kit that says nothing."""
+        kit = self.folder.parent / ".kit"
+        (kit / "spec").mkdir(parents=True, exist_ok=True)
+        (kit / "spec" / "README.md").write_text("a kit for tests\n")
+
+        def save_keys(folder: Path) -> None:
+            save_key_file(folder / "vault.key", self.keys, passphrase=None, random=os.urandom)
+
+        create_vault(
+            self.folder,
+            identity=self.identity,
+            seat_request=self.request(),
+            save_keys=save_keys,
+            kit=kit,
+        )
+        text = f'data = "{self.address.data}"\npublic = "{self.address.public}"\n'
+        (self.folder / "vault.toml").write_text(text)
 
     def request(self) -> bytes:
         """The seat request that `found` consumes."""
@@ -290,6 +315,7 @@ class Embassy:
     depositor: KeyBundle
     depositor_identity: Identity
     delay: int
+    processes: bool
     registers: list[HomeRegister] = field(default_factory=list)
     servers: LoopThread = field(default_factory=LoopThread)
     loop: LoopThread = field(default_factory=LoopThread)
@@ -320,17 +346,11 @@ class Embassy:
     def start_vault(self, seat: int) -> None:
         """Serve a vault's folder; again after `stop_vault`."""
         vault = self.vaults[Seat(seat)]
-        place = self.mission_folder(seat)
-        place.mkdir(parents=True, exist_ok=True)
-        (vault.folder / "tmp").mkdir(exist_ok=True)
-        vault.mission = Mission(
-            mission=self.mission,
-            seat=vault.seat,
-            store=FileEngine(place, vault.folder / "tmp"),
-            index_path=str(place / "state.db"),
-            keys=vault.seat_keys,
-            clock=clock.now,
-            charter=self.envelope.to_bytes(),
+        if self.processes:
+            vault.process = _serve_process(vault.folder)
+            return
+        (vault.mission,) = open_missions(
+            VaultFolder.open(vault.folder), engine=FileEngine, keys=vault.seat_keys, clock=clock.now
         )
         vault.server = VaultServer(
             identity=vault.identity,
@@ -345,7 +365,18 @@ class Embassy:
         vault = self.vaults[Seat(seat)]
         if vault.server is not None:
             self.servers.run(vault.server.stop())
-        vault.server = vault.mission = None
+        if vault.process is not None:
+            vault.process.terminate()
+            vault.process.communicate(timeout=20)
+        vault.server = vault.mission = vault.process = None
+
+    def kill_vault(self, seat: int) -> None:
+        """End a vault's process with kill -9; only with `processes`. Its folder stays."""
+        vault = self.vaults[Seat(seat)]
+        assert vault.process is not None
+        vault.process.kill()
+        vault.process.communicate()
+        vault.process = None
 
     def lose_vault(self, seat: int) -> None:
         """A receiving state is lost: server and disk."""
@@ -369,7 +400,7 @@ class Embassy:
 
     def running(self) -> tuple[Seat, ...]:
         """Seats whose server runs."""
-        return tuple(seat for seat, vault in self.vaults.items() if vault.server is not None)
+        return tuple(seat for seat, vault in self.vaults.items() if vault.server or vault.process)
 
     # Home
 
@@ -453,6 +484,11 @@ class Embassy:
         """Bring late seats up to date; reasons of those that stay late."""
         with self.workplace() as place:
             return catch_up(self.party(), place)
+
+    def rebuild_journal(self) -> int:
+        """Make an empty journal again from the catalogue; packs brought back."""
+        with self.workplace() as place:
+            return rebuild_journal(place.catalogue, place.journal, place.spool)
 
     def lose_journal(self) -> None:
         """The local index is lost."""
@@ -662,7 +698,13 @@ def default_target(out: Path, register: Register) -> Target:
 
 @contextmanager
 def found_embassy(
-    folder: Path, *, n: int = 3, k: int = 2, h: int | None = None, delay: int = 0
+    folder: Path,
+    *,
+    n: int = 3,
+    k: int = 2,
+    h: int | None = None,
+    delay: int = 0,
+    processes: bool = False,
 ) -> Iterator[Embassy]:
     """Found a mission and serve its vaults; everything is stopped at the end."""
     hosts = [
@@ -684,6 +726,7 @@ def found_embassy(
     }
     officials = {person.label: new_official_key(os.urandom) for person in OFFICIALS}
     embassy = _found(folder, vaults, officials, k=k, h=k if h is None else h, delay=delay)
+    embassy.processes = processes
     try:
         for seat in vaults:
             embassy.start_vault(seat)
@@ -705,8 +748,10 @@ def _found(
     for name in ("officials", "requests"):
         (desk / name).mkdir(parents=True, exist_ok=True)
     for vault in vaults.values():
-        vault.folder.mkdir(mode=0o700, parents=True)
-        (desk / "requests" / f"{vault.host.vault}.json").write_bytes(vault.request())
+        vault.create()
+        shutil.copy(
+            vault.folder / "seat-request.json", desk / "requests" / f"{vault.host.vault}.json"
+        )
     for label, bundle in officials.items():
         write_once(desk / "officials" / f"{label}.key.pub", public_keys_bytes(bundle))
     text = founding_toml(
@@ -729,6 +774,10 @@ def _found(
         now=clock.now(),
         random=os.urandom,
     )
+    for vault in vaults.values():
+        data = (desk / "mission" / "enrolments" / f"{vault.host.vault}.json").read_bytes()
+        log, seat = vault.keys.public[:2]
+        enrol(VaultFolder.open(vault.folder), data, log_key=log, seat_key=seat)
     home = folder / "home"
     shutil.copytree(desk / "mission" / "depositors" / "home", home / "keys")
     return Embassy(
@@ -740,7 +789,20 @@ def _found(
         depositor=load_key_file(home / "keys" / "keys.json"),
         depositor_identity=load_identity(home / "keys" / "identity.pem"),
         delay=delay,
+        processes=False,
     )
+
+
+def _serve_process(folder: Path) -> subprocess.Popen[bytes]:
+    program = "import sys; from exclave.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "vault", "serve", str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert b"ready" in process.stdout.readline(), "the vault did not begin to serve"
+    return process
 
 
 def write_files(folder: Path, size: int, seed: int) -> None:
