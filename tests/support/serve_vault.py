@@ -1,0 +1,57 @@
+"""Serves one seat of a `vault_world` mission as a process of its own: `python THIS order.json`.
+
+The same code as `exclave vault serve` after its configuration is read: engine, mission, listeners,
+`exclave.vault.server.serve`. The keys lie in the order, since they are a test's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from exclave import clock
+from exclave.engine.file import FileEngine
+from exclave.ids import MissionId, Seat
+from exclave.sealing.recovery import XWingPrivateKey
+from exclave.vault.config import VaultConfig
+from exclave.vault.identity import load_identity
+from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.server import VaultServer, serve
+
+
+def main(arguments: list[str]) -> None:
+    order: dict[str, str] = json.loads(Path(arguments[0]).read_text())
+    folder, place = Path(order["folder"]), Path(order["place"])
+    log = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(order["log"]))
+    mission = Mission(
+        mission=MissionId(bytes.fromhex(order["mission"])),
+        seat=Seat(int(order["seat"])),
+        store=FileEngine(place, folder / "tmp"),
+        index_path=str(place / "state.db"),
+        keys=SeatKeys(
+            log_public=log.public_key().public_bytes_raw(),
+            sign=log.sign,
+            seat_private=XWingPrivateKey.from_seed(bytes.fromhex(order["seat_seed"])),
+        ),
+        clock=clock.now,
+        charter=order["charter"].encode(),
+    )
+    server = VaultServer(
+        identity=load_identity(Path(order["identity"])),
+        missions=[mission],
+        config=VaultConfig(
+            data=order.get("data", "127.0.0.1:0"),
+            public=order.get("public", "127.0.0.1:0"),
+            min_free_bytes=0,
+        ),
+        clock=clock.now,
+        mirror=False,
+    )
+    serve(server)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
