@@ -45,7 +45,7 @@ class Ran:
 def call(*arguments: object) -> Ran:
     """Run a command in this process, with nobody at the terminal."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), open(os.devnull) as nobody:
+    with redirect_stdout(out), redirect_stderr(err), Path(os.devnull).open() as nobody:
         before, sys.stdin = sys.stdin, nobody
         try:
             code = main([str(item) for item in arguments])

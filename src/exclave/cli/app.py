@@ -21,9 +21,11 @@ app = App(
     "rebuilt with proof.",
     version=f"exclave {__version__}",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
 )
 for part in (found, official, vault, deposit, warrant, unseal, reconstruct, proof):
     part.register(app)
+app.meta.suppress_keyboard_interrupt = False
 app.meta.group_parameters = Group("Options of every command", sort_key=0)
 app.register_install_completion_command(name="--install-completion")
 

@@ -1,0 +1,119 @@
+"""What the program does as a process: signals, pipes, faults of its own, quick help."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exclave.cli.app import app
+from tests.scripts.conftest import Mission, call, spawn
+
+EXCLAVE = [sys.executable, "-m", "exclave"]
+
+
+def test_help_names_every_command() -> None:
+    """As a process, without anything heavy being imported."""
+    ran = spawn("--help")
+    assert ran.code == 0
+    for name in app:
+        if not name.startswith("-"):
+            assert f" {name} " in ran.out
+    heavy = ("aiohttp", "cryptography", "numpy", "psycopg", "pydantic", "rich.progress", "apsw")
+    code = (
+        "import sys; from exclave.cli import main; main(['--help']); "
+        f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("loaded: []\n")
+
+
+@pytest.mark.parametrize("command", [["vault"], ["warrant"], ["vault", "init"], ["found"]])
+def test_help_of_commands(command: list[str]) -> None:
+    """Every level explains itself."""
+    ran = spawn(*command, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: exclave {' '.join(command)}")
+
+
+def test_version() -> None:
+    """One line."""
+    from exclave import __version__
+
+    assert spawn("--version").out == f"exclave {__version__}\n"
+
+
+def test_broken_pipe_is_quiet(embassy: Mission) -> None:
+    """As with `exclave limits charter.json | true`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        command = [*EXCLAVE, "limits", str(embassy.charter)]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_sigterm_stops_a_command(tmp_path: Path, embassy: Mission) -> None:
+    """Blocked on a passphrase from a pipe that nobody fills."""
+    reading, writing = os.pipe()
+    command = [*EXCLAVE, "official", "init", "--out", str(tmp_path / "k"), "--passphrase-fd"]
+    with subprocess.Popen(
+        [*command, str(reading)], pass_fds=[reading], stderr=subprocess.PIPE, text=True
+    ) as running:
+        os.close(reading)
+        _wait_until_reading(running.pid)
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr is not None
+        assert running.stderr.read() == "exclave: terminated\n"
+    os.close(writing)
+    assert running.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def _wait_until_reading(pid: int) -> None:
+    # /proc/<pid>/wchan names what a process sleeps in; a pipe's read is what we wait for.
+    while b"pipe" not in Path(f"/proc/{pid}/wchan").read_bytes():
+        assert Path(f"/proc/{pid}").exists()
+
+
+def test_fault_of_the_program(monkeypatch: pytest.MonkeyPatch, embassy: Mission) -> None:
+    """One line and a crash file for its owner alone, without values or messages."""
+
+    def broken(*_: object) -> None:
+        secret = "the recovery seed"
+        raise RuntimeError(secret)
+
+    monkeypatch.setattr("exclave.limits.limits", broken)
+    ran = call("limits", embassy.charter)
+    assert ran.code == 70
+    assert ran.err.startswith("exclave: unexpected RuntimeError: a fault of this program")
+    crash = Path(ran.err.split("written to ")[1].splitlines()[0])
+    text = crash.read_text()
+    assert stat.S_IMODE(crash.stat().st_mode) == 0o600
+    crash.unlink()
+    assert "in broken" in text
+    assert text.endswith("builtins.RuntimeError\n")
+    assert "the recovery seed" not in text.replace('secret = "the recovery seed"', "")
+    assert "the recovery seed" not in ran.err
+
+
+def test_interrupt(monkeypatch: pytest.MonkeyPatch, embassy: Mission) -> None:
+    """Control-C."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exclave.limits.limits", interrupted)
+    ran = call("limits", embassy.charter)
+    assert (ran.code, ran.out, ran.err) == (130, "", "exclave: interrupted\n")
+
+
+def test_json_and_quiet(embassy: Mission) -> None:
+    """The options may stand anywhere."""
+    for arguments in (["--json", "limits", embassy.charter], ["limits", embassy.charter, "--json"]):
+        assert len(call(*arguments).json["limits"]) > 5
