@@ -3372,7 +3372,12 @@ def verdict_text(
     for verdict in verdicts:
         lines += [f"DIFFERENCE {verdict.register}: {failure}" for failure in verdict.failures]
     lines += [f"WARNING {problem}" for problem in problems]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def printable(text: str) -> str:
+    """Text from a deposit without what could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def receipt_command(args: argparse.Namespace) -> int:
@@ -3384,7 +3389,8 @@ def receipt_command(args: argparse.Namespace) -> int:
     print(f"entry {entry['type']} {entry['hash']} logged {entry['logged']}")
     print(f"in the log {checkpoint.origin} of {checkpoint.size} entries: proved")
     enough = len(witnesses) >= needed
-    print(f"cosigned by {len(witnesses)} of {needed} needed: {'' if enough else 'provisional'}")
+    standing = "cosigned" if enough else "provisional"
+    print(f"{len(witnesses)} witnesses cosigned, {needed} are needed: {standing}")
     return 0
 
 
@@ -3421,7 +3427,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except (ReaderError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 2
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.reader.loaded import PATH
-from tests.reader.world import World
+from tests.reader.loaded import PATH, load_reader
+from tests.reader.world import World, b64
+
+reader = load_reader()
 
 CARDS = ("1-0", "1-2", "2-1", "2-2")  # two groups abroad, two members each
 
@@ -139,3 +141,31 @@ def test_a_forged_checkpoint_is_a_problem(world: World) -> None:
 def test_the_folder_is_never_overwritten(world: World) -> None:
     (world.root / "out").mkdir()
     assert extract(world, 1, 2).returncode == 2
+
+
+def receipt(world: World, index: int) -> str:
+    """A provisional receipt of vault 1 for one of its three entries (ledger.md 5)."""
+    tile = next((world.root / "vault-1").rglob("tile/entries/000.p/3"))
+    entries = tile.read_bytes()
+    split, at = [], 0
+    while at < len(entries):
+        length = int.from_bytes(entries[at : at + 2], "big")
+        split.append(entries[at + 2 : at + 2 + length])
+        at += 2 + length
+    leaves = [reader.hash_leaf(entry) for entry in split]
+    both = reader.hash_node(leaves[0], leaves[1])
+    path = {0: [leaves[1], leaves[2]], 1: [leaves[0], leaves[2]], 2: [both]}[index]
+    note = next((world.root / "vault-1").rglob("checkpoint")).read_text()
+    lines = ["c2sp.org/tlog-proof@v1", f"extra {b64(split[index])}", f"index {index}"]
+    return "\n".join(lines + [b64(node) for node in path]) + "\n\n" + note
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_receipts_are_verified(world: World, index: int) -> None:
+    path = world.root / "receipt"
+    path.write_text(receipt(world, index))
+    done = run(world, "verify-receipt", "receipt", "vault-2")
+    assert done.returncode == 0, done.stderr
+    assert "provisional" in done.stdout
+    path.write_text(receipt(world, index).replace(f"index {index}", f"index {(index + 1) % 3}"))
+    assert run(world, "verify-receipt", "receipt", "vault-2").returncode == 2
