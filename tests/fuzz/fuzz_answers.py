@@ -1,0 +1,39 @@
+"""Fuzz target: a vault's answers, as a client reads them.
+
+Invariant: any bytes are refused with an `ExclaveError`, or give a value.
+
+Run by `make fuzz`; with file names as arguments it replays those files without the fuzzer.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+from exclave.errors import ExclaveError
+from exclave.vault.problems import read_problem
+from exclave.vault.wire import read_missing, read_statement_state, read_status
+
+
+def check(data: bytes) -> None:
+    """Raise AssertionError if the invariant does not hold for these bytes."""
+    for read in (read_missing, read_statement_state, read_status):
+        with contextlib.suppress(ExclaveError):
+            read(data)
+    assert read_problem(data, 400).cause
+
+
+def main() -> None:
+    """Fuzz, or replay files."""
+    files = [Path(name) for name in sys.argv[1:] if Path(name).is_file()]
+    for path in files:
+        check(path.read_bytes())
+    if not files:
+        import atheris
+
+        atheris.instrument_all()
+        atheris.Setup(sys.argv, check)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Fuzz target: a tile of log entries.
+
+Invariant: any bytes are refused with an `ExclaveError`, or encode to the same bytes again.
+
+Run by `make fuzz`; with file names as arguments it replays those files without the fuzzer.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+from exclave.errors import ExclaveError
+from exclave.ledger.tiles import encode_bundle, parse_bundle
+
+
+def check(data: bytes) -> None:
+    """Raise AssertionError if the invariant does not hold for these bytes."""
+    width = data[0] + 1 if data else 1
+    with contextlib.suppress(ExclaveError):
+        assert encode_bundle(parse_bundle(data[1:], width)) == data[1:]
+
+
+def main() -> None:
+    """Fuzz, or replay files."""
+    files = [Path(name) for name in sys.argv[1:] if Path(name).is_file()]
+    for path in files:
+        check(path.read_bytes())
+    if not files:
+        import atheris
+
+        atheris.instrument_all()
+        atheris.Setup(sys.argv, check)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
