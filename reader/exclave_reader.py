@@ -10,8 +10,8 @@ shows. You need no network, no other program of Exclave and no permission from a
 
   1. Take a computer without network, with Python 3.11 or newer, and copy the folders onto it.
   2. Install the libraries of requirements.txt (cryptography, zstandard, blake3), from a copy.
-  3. Find out whether this reader works there (the vectors lie beside it, in the vault's KIT/):
-         python exclave_reader.py verify-vectors vectors/
+  3. Find out whether this reader works there (the vectors lie beside it, in KIT/):
+         python exclave_reader.py verify-vectors ../vectors
   4. See what is there. This needs no cards:
          python exclave_reader.py list FOLDER FOLDER
   5. Type each card into a text file of its own (the words alone will do), then:
@@ -2352,7 +2352,9 @@ def file_entries(entries: Cursor, tree: Tree) -> Iterator[FileEntry]:
             raise EntryRefused(f"file record {path!r}: not in ascending order from the folder")
         if path and path.rpartition(b"/")[0] not in folders:
             raise EntryRefused(f"file record {path!r}: its parent is not a folder of the tree")
-        if entry.type == REGULAR and entry.offset != offset:
+        # A file without data has no place in `content`; 0 says so as well as the running offset.
+        places = {offset} if entry.extents else {offset, 0}
+        if entry.type == REGULAR and entry.offset not in places:
             raise EntryRefused(f"file record {path!r}: expected content offset {offset}")
         offset += sum(size for _, size in entry.extents)
         if entry.type == HARDLINK and sha256(entry.target) not in linkable:
