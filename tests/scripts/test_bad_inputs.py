@@ -181,6 +181,27 @@ def test_founding_again(tmp_path: Path, embassy: Mission) -> None:
     refused(2, "found", plan, "--out", tmp_path / "m", "--prepare", says="there is none")
 
 
+def test_sealed_cards(tmp_path: Path, embassy: Mission) -> None:
+    """Each opens with its holder's key alone, into a new file or before a person."""
+    cards = tmp_path / "cards"
+    plan, out = embassy.root / "founding.toml", tmp_path / "mission"
+    made = call("found", plan, "--out", out, "--prepare", "--seal-cards-to", cards, "--json")
+    assert made.code == 0
+    mission, sealed = made.json["mission"], cards / "card-2-1.sealed"
+    secret = ["--passphrase-file", embassy.passphrase, "--mission", mission]
+    holder = ["official", "card", sealed, *secret, "--key", embassy.key("ambassador-a")]
+    refused(2, *holder, says="shown on a terminal, and there is none")
+    opened = tmp_path / "card.txt"
+    assert call(*holder, "--out", opened).code == 0
+    assert opened.read_text().startswith("exclave card v1\nmission: ")
+    assert opened.stat().st_mode & 0o777 == 0o600
+    refused(3, *holder, "--out", opened, says="is there already")
+    other = ["official", "card", sealed, *secret, "--key", embassy.key("consul-a")]
+    ran = call(*other, "--out", tmp_path / "other")
+    assert ran.code in {6, 7}
+    assert not (tmp_path / "other").exists()
+
+
 def test_foreign_bytes(tmp_path: Path, embassy: Mission) -> None:
     """Files of another kind, or of none."""
     junk = tmp_path / "junk"

@@ -30,6 +30,7 @@ def test_whole_way(embassy: Mission, tmp_path: Path) -> None:
     assert [item["held"] for item in status["registers"]] == [[1, 2, 3], [1, 2, 3]]
     _listed(embassy, deposit["deposit"])
     _lost_journal(embassy)
+    _lost_journal_and_catalogue(embassy)
     _host_looks(embassy)
     _receipt(embassy, tmp_path)
 
@@ -65,8 +66,17 @@ def _lost_journal(embassy: Mission) -> None:
     ran = must("deposit", "land", "-c", embassy.config)
     assert "journal rebuilt from the catalogue" in ran.err
     assert "new 0 B" in ran.out
-    # A deposit holds what was named; the newest must hold all for the rest of this test.
-    must("deposit", "-c", embassy.config)
+
+
+def _lost_journal_and_catalogue(embassy: Mission) -> None:
+    """Everything is sent again, in the same chain: the next record goes on from the vaults'."""
+    shutil.rmtree(embassy.root / "home" / "state")
+    ran = call("status", "-c", embassy.config)
+    assert ran.code == 1
+    assert "the next deposit will send about" in ran.out
+    assert "number 3" in must("deposit", "-c", embassy.config).out
+    assert must("status", "-c", embassy.config, "--json").json["good"] is True
+    assert "FORK" not in must("vault", "status", embassy.vault(1)).out
 
 
 def _host_looks(embassy: Mission) -> None:
@@ -96,6 +106,9 @@ def _authorised(embassy: Mission, tmp_path: Path) -> Path:
     made = must("warrant", "prepare", "--card", embassy.card(2, 1), "--out", folder, "--json").json
     assert made["mission"] == embassy.mission
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    without = call("unseal", folder / "unseal-request.json", "--yes")
+    assert (without.code, without.out) == (6, "")
+    assert "expected a warrant, got none" in without.err
     unsigned = call("warrant", "submit", folder)
     assert unsigned.code == 5
     assert "expected a signature of the read roster" in unsigned.out

@@ -13,6 +13,7 @@ from exclave.errors import UsageError
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
+    from exclave.wiring.checks import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
 __all__ = ["NOT_AS_IT_SHOULD_BE", "register"]
@@ -146,12 +147,15 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
                 {"what": r.what, "good": r.good, "said": r.said, "hint": r.hint} for r in results
             ]
         },
-        [
-            f"{'ok  ' if r.good else 'FAIL'} {r.what}{': ' + r.said if r.said else ''}"
-            for r in results
-        ],
+        [line for r in results for line in _check_lines(r)],
     )
     return 0 if all(r.good for r in results) else NOT_AS_IT_SHOULD_BE
+
+
+def _check_lines(result: CheckResult) -> list[str]:
+    said = f": {result.said}" if result.said else ""
+    lines = [f"{'ok  ' if result.good else 'FAIL'} {result.what}{said}"]
+    return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
 
 
 def _catalogue(config: Path) -> list[CatalogueEntry]:
@@ -246,8 +250,10 @@ def _overview_lines(found: Overview) -> list[str]:
             again = "there is no catalogue either: the next deposit sends everything anew"
         lines.append(f"no journal: {again}")
     if found.full_deposit:
+        lost = not (found.journal_there or found.catalogue_there)
+        when = "the" if lost else "if journal and catalogue were lost, the"
         lines.append(
-            f"if journal and catalogue were lost, the next deposit would send "
+            f"{when} next deposit {'will' if lost else 'would'} send about "
             f"{size(found.full_deposit)} over all seats"
         )
     return lines

@@ -75,6 +75,53 @@ def init(
     )
 
 
+@official.command(name="card")
+def open_card(
+    sealed: Path,
+    *,
+    key: Path,
+    mission: str,
+    out: Path | None = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseDescriptor = None,
+    terminal: Out,
+) -> None:
+    """Open a share card that was sealed to an official's key, to be copied or printed.
+
+    Parameters
+    ----------
+    sealed
+        The card-<group>-<member>.sealed file.
+    key
+        The official's key file.
+    mission
+        The mission id in hex.
+    out
+        Write the card into this new file (0600) instead of showing it.
+    """
+    from exclave.cli.passphrases import passphrase_source
+    from exclave.encoding import hex_decode
+    from exclave.found.cards import open_sealed_card
+    from exclave.ids import MissionId
+    from exclave.signer.file import load_key_file, write_once
+    from exclave.wiring.files import read_file
+
+    if out is None:
+        terminal.require_person("card: it is shown on a terminal, and there is none")
+    text = mission.replace(" ", "").lower()
+    named = MissionId(hex_decode(text, length=32, subject="--mission"))
+    source = passphrase_source(
+        terminal, f"passphrase of {key}", file=passphrase_file, descriptor=passphrase_fd
+    )
+    bundle = load_key_file(key, source)
+    card = open_sealed_card(bundle.only("x-wing").xwing, read_file(sealed), named)
+    if out is None:
+        terminal.show_alone(f"card {sealed}", card)
+    else:
+        write_once(out, card.encode("utf-8"))
+        terminal.result({"card": str(out)}, [f"card written to {out}: print it, then destroy it"])
+
+
 def sign(
     file: Path,
     *,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from exclave.lines import LoopThread
 from exclave.plan import RegisterPlan
 from exclave.vault.interface import MissionStatus, PublicRecord
 from exclave.vault.retrying import RetryPolicy
+from exclave.vault.survey import survey
 from exclave.wiring.depositor import Home
 from exclave.wiring.lines import Lines
 
@@ -101,6 +103,9 @@ def overview(home: Home, *, ask: bool) -> Overview:
         _seat(entry, memory, spooled, answers.get(entry.seat))
         for entry in home.party.charter.active_seats
     )
+    a_seat = memory.live_bytes if memory is not None else None
+    if a_seat is None and ask:
+        a_seat = _full_from_vaults(home)
     moment = now()
     used = sum(spooled.values())
     return Overview(
@@ -112,7 +117,7 @@ def overview(home: Home, *, ask: bool) -> Overview:
         spool_used=used,
         spool_limit=home.settings.spool_limit,
         deposits_until_spool_full=_until_full(home, entries, seats, used),
-        full_deposit=None if memory is None else memory.live_bytes * len(seats),
+        full_deposit=None if a_seat is None else a_seat * len(seats),
         journal_there=memory is not None,
         catalogue_there=bool(entries),
     )
@@ -120,6 +125,26 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
+    with _asking(home) as (loop, records):
+        return loop.run(_ask_all(records))
+
+
+def _full_from_vaults(home: Home) -> int | None:
+    """What the newest deposit takes at one seat, by the records that the vaults show."""
+    try:
+        with _asking(home) as (loop, records):
+            view = loop.run(survey(list(records.values()), home.party.mission))
+    except ExclaveError:
+        return None  # that seats do not answer is said elsewhere
+    mine = [item for item in view.deposits if item.record.depositor == home.party.id]
+    newest = max(mine, key=lambda item: item.record.sequence, default=None)
+    if newest is None or newest.live is None:
+        return None
+    return sum(-(-pack.length // pack.k) for pack in newest.live.packs.values())
+
+
+@contextmanager
+def _asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
     loop = LoopThread()
     try:
         with Lines(
@@ -131,7 +156,7 @@ def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
             policy=RetryPolicy(attempts=1),
             idle_seconds=5,
         ) as lines:
-            return loop.run(_ask_all({seat: line.record for seat, line in lines.seats.items()}))
+            yield loop, {seat: line.record for seat, line in lines.seats.items()}
     finally:
         loop.close()
 
