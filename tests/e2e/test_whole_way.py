@@ -116,3 +116,24 @@ def test_a_lost_journal_is_made_again_from_the_catalogue(tmp_path: Path) -> None
         assert second.entry.sequence == 2
         embassy.lose_vault(1)
         assert embassy.reconstruct(tmp_path / "out").proven
+
+
+def test_with_journal_and_catalogue_lost_the_chain_goes_on_with_a_full_deposit(
+    tmp_path: Path,
+) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=1)
+        first = embassy.deposit()
+        embassy.lose_journal()
+        embassy.lose_catalogue()
+        second = embassy.deposit()
+        assert second.entry.sequence == 2
+        assert second.entry.new == first.entry.new
+        newest = embassy.survey().newest
+        assert newest.full
+        assert newest.previous == first.entry.statement
+        third = embassy.deposit()
+        assert third.entry.new == 0
+        assert [len(embassy.running()), third.lodged] == [3, (1, 2, 3)]
+        embassy.lose_vault(1)
+        assert embassy.reconstruct(tmp_path / "out").proven

@@ -11,6 +11,7 @@
 Functions
     found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False)   real ceremony; cards/
     embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
+    embassy.deposit_process()                          `exclave deposit` as a process (Popen)
     embassy.write_registers(mib, seed)                 makes or changes home/registers
     embassy.add_register(register)                     e.g. `postgres_register(...)`
     embassy.stop_vault(seat) / start_vault(seat)       the server; its folder stays
@@ -54,7 +55,13 @@ from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import LiveSet, live_set, newest_first
 from exclave.authority.seat_request import SeatRequest, seat_request_payload
 from exclave.authority.unsealing import UnsealAnswer, UnsealedSecret, parse_unseal_request
-from exclave.demo.founding import OFFICIALS, READERS_ABROAD, Host, founding_toml
+from exclave.demo.founding import (
+    OFFICIALS,
+    READERS_ABROAD,
+    Host,
+    deposit_toml,
+    founding_toml,
+)
 from exclave.deposit.capture import RegisterTask
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
@@ -103,6 +110,7 @@ from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
 
 __all__ = [
+    "PROGRAM",
     "Embassy",
     "HomeRegister",
     "Quiet",
@@ -116,6 +124,8 @@ __all__ = [
 ]
 
 DAILY = 2**40
+PROGRAM = (sys.executable, "-c", "import sys; from exclave.cli import main; sys.exit(main())")
+"""How tests run `exclave`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -480,6 +490,24 @@ class Embassy:
                 plan_text=plan_text,
             )
 
+    def write_config(self) -> Path:
+        """`home/deposit.toml` and `home/registers.toml`: for the program itself."""
+        plan, config = self.home / "registers.toml", self.home / "deposit.toml"
+        plan.write_text("\n".join(_register_toml(item.plan) for item in self.registers))
+        config.write_text(
+            deposit_toml(plan=plan, depositor=self.home / "keys", state=self.home / "state")
+        )
+        return config
+
+    def deposit_process(self) -> subprocess.Popen[bytes]:
+        """`exclave deposit` of all registers in a process of its own."""
+        return subprocess.Popen(
+            [*PROGRAM, "--json", "deposit", "--config", str(self.write_config())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
     def catch_up(self) -> Mapping[Seat, str]:
         """Bring late seats up to date; reasons of those that stay late."""
         with self.workplace() as place:
@@ -794,15 +822,24 @@ def _found(
 
 
 def _serve_process(folder: Path) -> subprocess.Popen[bytes]:
-    program = "import sys; from exclave.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, "vault", "serve", str(folder)],
+        [*PROGRAM, "vault", "serve", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert b"ready" in process.stdout.readline(), "the vault did not begin to serve"
     return process
+
+
+def _register_toml(plan: RegisterPlan) -> str:
+    """A register of `registers.toml`; files and SQLite only."""
+    assert not isinstance(plan.source, PostgresPlan)
+    return (
+        f'[[register]]\nid = "{plan.id}"\ntitle = "{plan.title}"\nowner = "{plan.owner}"\n'
+        f'classification = "{plan.classification}"\nrpo = "{plan.rpo} s"\nrto = "{plan.rto} s"\n'
+        f'[register.source]\nkind = "{plan.source.kind}"\npath = "{plan.source.path}"\n'
+    )
 
 
 def write_files(folder: Path, size: int, seed: int) -> None:

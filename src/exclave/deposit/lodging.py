@@ -60,8 +60,10 @@ def build_record(
     """The next record of this depositor: the change of the live set since the last one."""
     before = journal.newest_record()
     sequence = 1 if before is None else before.sequence + 1
-    full = sequence % FULL_EVERY == 1
-    old = [] if full else journal.live_packs()
+    old = journal.live_packs()
+    # Nothing live: a new epoch, or a chain that goes on with a new journal.
+    full = sequence % FULL_EVERY == 1 or not old
+    old = [] if full else old
     old_roots = {pack.root for pack in old}
     roots = {pack.root for pack in live}
     added = sorted((p for p in live if p.root not in old_roots), key=lambda p: p.root)

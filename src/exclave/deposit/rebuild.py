@@ -1,24 +1,30 @@
-"""Make a lost journal again from the depositor's catalogue.
+"""Make a lost journal again from the depositor's catalogue; go on when that is lost as well.
 
 The records and the packs that the newest one names come back, so the next deposit shares
 chunks as before. Which seat acknowledged what is not remembered: seats for which the spool
 still has a shard count as late, the others as holding it; lodging is asked again anyway.
+
+Without a catalogue nothing can be shared with earlier packs, but the chain of records must go
+on where it ended, or the vaults would name a fork: `adopt_chain` asks them for its end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import live_set
 from exclave.deposit.catalogue import Catalogue
+from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.spool import Spool
-from exclave.errors import IntegrityError
-from exclave.ids import StatementHash
+from exclave.errors import IntegrityError, VaultError
+from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
+from exclave.vault.survey import MissionNotFound, survey
 
-__all__ = ["rebuild_journal"]
+__all__ = ["adopt_chain", "rebuild_journal"]
 
 
 def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int:
@@ -49,6 +55,52 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
     if entries[-1].statement != newest.statement_hash:
         raise IntegrityError(f"catalogue: deposit {entries[-1].sequence} names another record")
     return len(live.roots)
+
+
+async def adopt_chain(
+    mission: MissionId,
+    depositor: str,
+    lines: Mapping[Seat, SeatLine],
+    journal: Journal,
+    spool: Spool,
+) -> int | None:
+    """Enter the newest record that the seats show of this depositor; its sequence, if any.
+
+    Spooled shards are sent first: an empty journal does not know what they are for.
+    """
+    for seat, root in spool.shards():
+        await _send_spooled(lines, seat, root, spool)
+    try:
+        view = await survey([line.record for line in lines.values()], mission)
+    except MissionNotFound:
+        return None  # nobody answers: the deposit itself will say so
+    mine = [item for item in view.deposits if item.record.depositor == depositor]
+    if not mine:
+        return None
+    # A record that is lodged nowhere takes up its number all the same.
+    newest = max(mine, key=lambda item: (item.record.sequence, len(item.lodged)))
+    row = RecordRow(
+        sequence=newest.record.sequence,
+        statement=newest.statement,
+        deposit=newest.deposit,
+        envelope=newest.envelope.to_bytes(),
+        lodged=frozenset(),
+    )
+    journal.store_record(row, ())
+    return row.sequence
+
+
+async def _send_spooled(
+    lines: Mapping[Seat, SeatLine], seat: Seat, root: ShardRoot, spool: Spool
+) -> None:
+    sealed = spool.get(seat, root)
+    if seat not in lines or sealed is None:
+        return
+    try:
+        await lines[seat].store.put_sealed_shard(root, [sealed])
+    except VaultError:
+        return  # still late
+    spool.delivered(seat, root)
 
 
 def _with_late_shards(pack: SafePack, spool: Spool) -> SafePack:

@@ -38,6 +38,7 @@ from exclave.deposit.lodging import (
     sign_record,
 )
 from exclave.deposit.packing import Packer, PackTable
+from exclave.deposit.rebuild import adopt_chain
 from exclave.deposit.sealing import PackSealer, SealedPack
 from exclave.deposit.spool import Spool
 from exclave.deposit.stages import SealingStage
@@ -81,6 +82,10 @@ class DepositOutcome:
 
 def catch_up(party: DepositorParty, place: Workplace) -> Mapping[Seat, str]:
     """Bring every seat up to date; returns reasons of seats that are still late."""
+    if place.journal.newest_record() is None:
+        place.loop.run(
+            adopt_chain(party.mission, party.id, place.lines, place.journal, place.spool)
+        )
     wanted = {(seat, root) for seat in party.seats for _, root in place.journal.late_shards(seat)}
     place.spool.forget_unless(lambda seat, root: (seat, root) in wanted)
     late: dict[Seat, str] = {}

@@ -104,6 +104,13 @@ class Spool:
             if sizes:
                 yield Seat(int(folder.name)), len(sizes), sum(sizes)
 
+    def shards(self) -> Sequence[tuple[Seat, ShardRoot]]:
+        """Everything that lies here."""
+        return [
+            (Seat(int(file.parent.name)), ShardRoot(bytes.fromhex(file.name)))
+            for file in self._files()
+        ]
+
     def forget_unless(self, wanted: Callable[[Seat, ShardRoot], bool]) -> int:
         """Remove shards of packs that never became safe; returns how many."""
         removed = 0
