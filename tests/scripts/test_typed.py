@@ -1,0 +1,124 @@
+"""What people type: a yes, a passphrase, the words of cards, with a mistake on the way."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import sys
+from pathlib import Path
+
+from exclave.authority.card import parse_card
+from exclave.authority.charter import parse_charter
+from exclave.authority.envelope import Kind, parse_envelope
+from exclave.authority.record import SealedSecret
+from exclave.authority.unsealing import UnsealRequest, parse_unsealed, request_envelope
+from exclave.ids import DepositId
+from exclave.sealing.secret import DepositContext, seal_deposit_secret
+from exclave.signer.parties import new_reader_key
+from tests.scripts.conftest import PASSPHRASE, Mission
+
+
+class Typist:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            command = [sys.executable, "-m", "exclave", *map(str, arguments)]
+            os.execv(sys.executable, command)  # does not return
+        self.seen = ""
+        self._at = 0
+
+    def expect(self, text: str) -> None:
+        """Read until this appears after what was expected before."""
+        while text not in self.seen[self._at :]:
+            assert self._read(), f"expected {text!r} in {self.seen!r}"
+        self._at = self.seen.index(text, self._at) + len(text)
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        os.write(self._terminal, line.encode() + b"\n")
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        while self._read():
+            pass
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+    def _read(self) -> bool:
+        assert select.select([self._terminal], [], [], 60)[0], self.seen
+        try:
+            data = os.read(self._terminal, 4096)
+        except OSError:  # what Linux says when the other side is closed
+            return False
+        self.seen += data.decode("utf-8", "replace")
+        return bool(data)
+
+
+def test_sign_asks_first(tmp_path: Path, embassy: Mission) -> None:
+    """No means no; yes asks for the passphrase, which is not shown."""
+    charter = tmp_path / "charter.json"
+    charter.write_bytes(embassy.charter.read_bytes())
+    before = charter.read_bytes()
+    declined = Typist("sign", charter, "--key", embassy.key("ambassador-a"))
+    declined.expect("who may read, and who may change it")
+    declined.expect("[y/N] ")
+    declined.type("n")
+    assert declined.end() == 6
+    assert charter.read_bytes() == before
+    agreed = Typist("sign", charter, "--key", embassy.key("ambassador-a"))
+    agreed.expect("[y/N] ")
+    agreed.type("y")
+    agreed.expect("passphrase of ")
+    agreed.type(PASSPHRASE)
+    agreed.expect("4 of 5 officials signed, 3 required")
+    assert agreed.end() == 0
+    assert PASSPHRASE not in agreed.seen
+
+
+def test_cards_are_typed(tmp_path: Path, embassy: Mission) -> None:
+    """A mistyped word is said at once and only its line typed again; a repeated card as well."""
+    request = _request(tmp_path, embassy)
+    typist = Typist(
+        "unseal", request, "--charter", embassy.charter, "--unsafe-without-warrant",
+        "--card", embassy.card(2, 1), "--card", embassy.card(2, 2),
+    )  # fmt: skip
+    typist.expect("warning: no warrant")
+    typist.expect("[y/N] ")
+    typist.type("y")
+    typist.expect("1 of 2 groups complete")
+    for member, good in ((1, True), (1, False), (3, True)):
+        words = parse_card(embassy.card(3, member).read_text()).words
+        typist.expect("word 1: ")
+        typist.type("1 " + " ".join(words[:4]))
+        typist.expect("word 5: ")
+        typist.type(f"5 {words[4]} zzzz")
+        typist.expect("word 6: expected a word of the list")
+        typist.expect("word 6: ")
+        typist.type(" ".join(word[:4] for word in words[5:]))
+        typist.expect("good;" if good else "was given before")
+    typist.expect("1 secrets sealed to the one-time key")
+    assert typist.end() == 0
+    answer = parse_unsealed(parse_envelope((tmp_path / "answer.json").read_bytes()))
+    assert len(answer.secrets) == 1
+
+
+def _request(folder: Path, embassy: Mission) -> Path:
+    charter = parse_charter(parse_envelope(embassy.charter.read_bytes(), kinds=[Kind.CHARTER]))
+    epoch, deposit = charter.current_epoch, DepositId(bytes(16))
+    context = DepositContext(
+        mission=charter.mission_id, deposit=deposit, epoch=epoch.epoch, key_hash=epoch.key_hash
+    )
+    sealed = seal_deposit_secret(epoch.key.xwing, bytes(32), context)
+    request = UnsealRequest(
+        mission=charter.mission_id,
+        epoch=epoch.epoch,
+        secrets=(SealedSecret(deposit=deposit, sealed=sealed),),
+        to=new_reader_key("reader", os.urandom).only("x-wing").key,
+        warrant=None,
+    )
+    path = folder / "unseal-request.json"
+    path.write_bytes(request_envelope(request).to_bytes())
+    return path
