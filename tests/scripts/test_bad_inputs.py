@@ -95,6 +95,13 @@ def test_configuration(config: Path, tmp_path: Path) -> None:
     refused(3, "deposit", "-c", config, says="seat 9: the charter has no such seat", hint="1, 2, 3")
 
 
+def test_paths_that_the_system_refuses(config: Path, tmp_path: Path) -> None:
+    """A file where a folder is needed: named, without a crash file."""
+    (tmp_path / "file").touch()
+    config.write_text(DEPOSIT.replace('scratch = "t"', 'scratch = "file/t"'))
+    refused(3, "deposit", "-c", config, says=f"{tmp_path}/file/t: cannot be used: Not a dir")
+
+
 def test_show_names_one_deposit(config: Path) -> None:
     """No deposit yet, so that no name is right."""
     refused(2, "show", "latest", "-c", config, says="expected the name of one deposit, got 0")

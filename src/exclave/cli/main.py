@@ -7,6 +7,7 @@ secrets.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from cyclopts import CycloptsError
 
 from exclave.cli.app import app
 from exclave.cli.terminal import Terminal
-from exclave.errors import ExclaveError, UsageError
+from exclave.errors import ConfigurationError, ExclaveError, StorageError, UsageError
 
 __all__ = ["INTERRUPTED", "PIPE_CLOSED", "TERMINATED", "UNEXPECTED", "main"]
 
@@ -27,6 +28,16 @@ UNEXPECTED = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 TERMINATED = 143
+
+_REFUSED = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+)
 
 
 class _Terminated(BaseException):
@@ -67,6 +78,10 @@ def _run(arguments: list[str], terminal: Terminal) -> int:
     except (BrokenPipeError, SystemExit):
         raise
     except Exception as error:
+        known = _of_the_system(error)
+        if known is not None:
+            terminal.error(known)
+            return known.exit_code
         file = _write_crash(error)
         terminal.failure(
             f"unexpected {type(error).__name__}: a fault of this program, written to {file}",
@@ -83,6 +98,17 @@ def _usage(error: CycloptsError) -> UsageError:
         text[:1].lower() + text[1:].rstrip("."),
         hint=f"exclave {command + ' ' if command else ''}--help",
     )
+
+
+def _of_the_system(error: Exception) -> ExclaveError | None:
+    """What the file system refuses at a path is the user's to mend, not a fault of the program."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(f"{error.filename}: {error.strerror}", hint="free some space")
+    if error.errno in _REFUSED:
+        return ConfigurationError(f"{error.filename}: cannot be used: {error.strerror}")
+    return None
 
 
 def _write_crash(error: Exception) -> str:

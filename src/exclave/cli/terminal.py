@@ -89,6 +89,16 @@ class Terminal:
         self._err.flush()
         return self._ask.readline().strip().lower() in {"y", "yes"}
 
+    def show_log(self) -> None:
+        """Write what this program's parts log to standard error, a line each."""
+        import logging
+
+        handler = logging.StreamHandler(self._err)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log = logging.getLogger("exclave")
+        log.addHandler(handler)
+        log.setLevel(logging.WARNING if self.quiet else logging.INFO)
+
     @property
     def attended(self) -> bool:
         """Whether somebody can be asked."""

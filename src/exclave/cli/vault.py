@@ -100,7 +100,7 @@ def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None
 
 
 @vault.command(name="serve")
-def serve(folder: Path) -> None:
+def serve(folder: Path, *, terminal: Out) -> None:
     """Serve until SIGTERM; prints one line of JSON when both listeners accept.
 
     Parameters
@@ -110,6 +110,7 @@ def serve(folder: Path) -> None:
     """
     from exclave.wiring.host import serve_vault
 
+    terminal.show_log()
     serve_vault(folder)
 
 
