@@ -8,6 +8,7 @@ reader's own identity; without a released warrant they give no shard.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -162,14 +163,12 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
         )
         named = view.chain.find(parse_warrant(reader.warrant).charter)
-        state = what.folder / "state"
-        state.mkdir(mode=0o700, exist_ok=True)
         report = reconstruct(
             chosen.record,
             fetcher=fetcher,
             target_for=lambda register: target_of(register, what.targets),
             scope=what.scope,
-            state=state,
+            state=_state_folder(what),
             clock=now,
             progress=progress,
             warrant=reader.warrant.statement_hash,
@@ -179,6 +178,20 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
     replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
     replace_file(what.folder / "report.txt", [report_text(report).encode()], mode=0o600)
     return report
+
+
+def _state_folder(what: Restoring) -> Path:
+    """Where progress is kept: apart for other places, where nothing has been restored yet."""
+    targets = what.targets
+    named = {"default/server": targets.default_server, "default/folder": targets.default_folder}
+    places = sorted(
+        (name, target.model_dump_json(include={"kind", "host", "port", "path"}))
+        for name, target in (named | targets.registers).items()
+        if target is not None
+    )
+    folder = what.folder / "state" / hashlib.sha256(repr(places).encode()).hexdigest()[:16]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _recorded(view: MissionView, statement: StatementHash) -> DepositView:
