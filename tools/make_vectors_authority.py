@@ -431,7 +431,7 @@ def _card() -> Card:
     )  # fmt: skip
     return Card(
         mission=MissionId(bytes(range(32))), state_code="XA", state_name="Exemplia, the old",
-        epoch=Epoch(3), share_set=7, group=2, groups=3, group_name="west, needs care",
+        epoch=Epoch(3), share_set=29172, group=2, groups=3, group_name="west, needs care",
         threshold=2, members=3, member=1, groups_needed=2, recovery_key=drawn("key hash", 32),
         seats=(seat,), reader="beside the data", words=tuple(SHARE.split()),
     )  # fmt: skip
