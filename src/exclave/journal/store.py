@@ -11,7 +11,7 @@ Rules
 - A record is stored before it is sent, so that a crash can never make two records with
   the same sequence.
 - Dedup never crosses recovery epochs: opening with another epoch starts an empty index.
-- It can be lost: `exclave.journal.catalogue` rebuilds it.
+- It can be lost: the deposit workflow rebuilds it from the catalogue (spec/catalogue.md).
 """
 
 from __future__ import annotations
