@@ -20,7 +20,7 @@ from exclave.encoding import (
     hex_decode,
     parse_canonical_json,
 )
-from exclave.engine.durable import replace_file
+from exclave.engine.durable import make_path, replace_file
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import ChunkId, DepositId, PackRoot, Seat, ShardRoot
 from exclave.journal.store import SafePack, ShardRow
@@ -98,12 +98,13 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_path(path)
+        make_path(path / "packs")
 
     def add_pack(self, pack: SafePack) -> None:
         """Remember a pack that is safe, durably."""
         file = self._pack_file(pack.root)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_path(file.parent)
         replace_file(file, [_pack_bytes(pack)], mode=0o600)
 
     def pack(self, root: PackRoot) -> SafePack:
@@ -114,7 +115,7 @@ class Catalogue:
     def add(self, entry: CatalogueEntry, envelope: bytes) -> None:
         """Remember a deposit; `deposit.json` is written last."""
         folder = self._path / f"{entry.sequence:08d}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_path(folder)
         replace_file(folder / "record.json", [envelope], mode=0o600)
         replace_file(folder / "deposit.json", [canonical_json(entry.to_json())], mode=0o600)
 

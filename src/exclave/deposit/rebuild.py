@@ -69,7 +69,7 @@ async def adopt_chain(
     Spooled shards are sent first: an empty journal does not know what they are for.
     """
     for seat, root in spool.shards():
-        await _send_spooled(lines, seat, root, spool)
+        await _send_spooled(lines, seat, root, journal, spool)
     try:
         view = await survey([line.record for line in lines.values()], mission)
     except MissionNotFound:
@@ -91,7 +91,7 @@ async def adopt_chain(
 
 
 async def _send_spooled(
-    lines: Mapping[Seat, SeatLine], seat: Seat, root: ShardRoot, spool: Spool
+    lines: Mapping[Seat, SeatLine], seat: Seat, root: ShardRoot, journal: Journal, spool: Spool
 ) -> None:
     sealed = spool.get(seat, root)
     if seat not in lines or sealed is None:
@@ -100,6 +100,8 @@ async def _send_spooled(
         await lines[seat].store.put_sealed_shard(root, [sealed])
     except VaultError:
         return  # still late
+    # A journal without records may know the shard all the same: of an attempt that was killed.
+    journal.mark_held(seat, root)
     spool.delivered(seat, root)
 
 

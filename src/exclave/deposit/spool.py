@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from exclave.engine.durable import write_new_file
+from exclave.engine.durable import make_path, write_new_file
 from exclave.engine.interface import NoSpace
 from exclave.errors import StorageError
 from exclave.ids import Seat, ShardRoot
@@ -31,7 +31,7 @@ class Spool:
         self._path = path
         self._limit = limit
         self._lock = threading.Lock()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_path(path)
         self._tmp = path / "tmp"
         self._tmp.mkdir(mode=0o700, exist_ok=True)
         for leftover in self._tmp.iterdir():
@@ -63,7 +63,7 @@ class Spool:
                 )
             self._used += size
         try:
-            final.parent.mkdir(mode=0o700, exist_ok=True)
+            make_path(final.parent)
             write_new_file(final, parts, mode=0o600, tmp_folder=self._tmp)
         except NoSpace as error:
             self._give_back(size)

@@ -33,6 +33,7 @@ from exclave.engine.interface import NoSpace, ObjectConflict, StorageFailed
 __all__ = [
     "DurableFile",
     "make_folders",
+    "make_path",
     "replace_file",
     "settle_file",
     "storage_errors",
@@ -81,6 +82,23 @@ def make_folders(root: Path, folder: Path, known: set[Path] | None = None) -> No
             folder.mkdir()
         sync_folder(folder.parent)
     known.add(folder)
+
+
+def make_path(folder: Path, *, mode: int = 0o700) -> None:
+    """Make `folder` and its missing parents, durably; again is no error. Raises `OSError`.
+
+    A folder that is there may have been made by a run that a power cut is about to undo: so its
+    name is synced every time, unless its parent is not ours to read.
+    """
+    if not folder.parent.exists():
+        make_path(folder.parent, mode=mode)
+    there = folder.is_dir()
+    folder.mkdir(mode=mode, exist_ok=True)
+    try:
+        sync_folder(folder.parent)
+    except PermissionError:
+        if not there:
+            raise
 
 
 class DurableFile:

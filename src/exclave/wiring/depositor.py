@@ -22,6 +22,7 @@ from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.rebuild import rebuild_journal
 from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
 from exclave.deposit.spool import Spool
+from exclave.engine.durable import make_path
 from exclave.errors import ConfigurationError, UsageError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
@@ -139,7 +140,7 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
 
 @contextmanager
 def _lock(journal: Path) -> Iterator[None]:
-    journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_path(journal.parent)
     handle = os.open(f"{journal}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
