@@ -32,6 +32,7 @@ class PostgresUnavailable(ExclaveError):
 
 TEMPORARY_PREFIX: Final = "xpg-"
 _COPIES: Final[dict[Path, Path]] = {}
+_ROOTS: Final[list[Path]] = []
 
 
 def available_majors() -> tuple[int, ...]:
@@ -97,7 +98,7 @@ def _copy_programs(origin: Path, account: Account) -> Path:
     """
     tree = origin.parent
     root = short_temporary_folder(account)
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    _ROOTS.append(root)
     skip = shutil.ignore_patterns("include", "*.a", "__pycache__")
     target = root / tree.parent.name / tree.name
     shutil.copytree(tree, target, ignore=skip, symlinks=True)
@@ -111,6 +112,22 @@ def _copy_programs(origin: Path, account: Account) -> Path:
             hint="set TMPDIR to a folder that all accounts may traverse and execute from",
         )
     return target / "bin"
+
+
+def copied_programs() -> tuple[Path, ...]:
+    """Folders of copies that go away at the end of this process."""
+    return tuple(_ROOTS)
+
+
+def leave_programs() -> None:
+    """Leave copied programs where they are: a server that outlives this process needs them."""
+    _ROOTS.clear()
+
+
+@atexit.register
+def _remove_copies() -> None:
+    for root in _ROOTS:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def short_temporary_folder(account: Account) -> Path:

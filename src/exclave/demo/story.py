@@ -31,6 +31,7 @@ from exclave.demo.homeland import (
 )
 from exclave.demo.narration import Narrator, amount, duration
 from exclave.demo.postgres import PostgresServer
+from exclave.demo.programs import copied_programs, leave_programs, pg_tool
 from exclave.demo.rescue import Rescue, authorise, lose, new_server, reconstruct, unseal
 from exclave.demo.stage import Stage
 from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
@@ -163,10 +164,10 @@ def _keep(stage: Stage, narrator: Narrator, outcome: _Outcome) -> None:
     server.release()
     python = shlex.quote(sys.executable)
     socket = shlex.quote(server.host)
-    folders = [stage.folder, *{server.socket_dir.parent, _stand_in(server)} - {stage.folder}]
+    psql = shlex.quote(str(pg_tool(server.major, "psql")))
     narrator.verdict("Everything is left as it stands:")
     narrator.verdict(f"   restored databases: PGPASSFILE={shlex.quote(str(server.passfile))} \\")
-    narrator.verdict(f"      psql -h {socket} -p {server.port} -U {server.user} -l")
+    narrator.verdict(f"      {psql} -h {socket} -p {server.port} -U {server.user} -l")
     narrator.verdict(f"   restored files:     {outcome.rescue.restored}")
     narrator.verdict(f"   signed report:      {outcome.rescue.folder / 'report.json'}")
     for vault in outcome.survivors:
@@ -174,8 +175,19 @@ def _keep(stage: Stage, narrator: Narrator, outcome: _Outcome) -> None:
     narrator.verdict(f"   ask the vaults:     {python} -m exclave deposits --card \\")
     narrator.verdict(f"      {shlex.quote(str(outcome.rescue.cards[0]))}")
     narrator.verdict(f"   to stop:   kill {' '.join(map(str, _pids(outcome)))}")
-    removed = " ".join(shlex.quote(str(item)) for item in folders)
+    removed = " ".join(shlex.quote(str(item)) for item in _folders(stage, outcome))
     narrator.verdict(f"   to remove: rm -r {removed}")
+    leave_programs()
+
+
+def _folders(stage: Stage, outcome: _Outcome) -> list[Path]:
+    """Everything to be removed after a demo that was kept."""
+    server = outcome.rescue.server
+    return [
+        stage.folder,
+        *sorted({server.socket_dir.parent, _stand_in(server)}),
+        *copied_programs(),
+    ]
 
 
 def _stand_in(server: PostgresServer) -> Path:
@@ -225,6 +237,7 @@ def _json(stage: Stage, narrator: Narrator, outcome: _Outcome, *, keep: bool) ->
             "port": outcome.rescue.server.port,
             "passfile": str(outcome.rescue.server.passfile),
             "pids": _pids(outcome),
+            "remove": [str(item) for item in _folders(stage, outcome)],
         }
         if keep
         else None,

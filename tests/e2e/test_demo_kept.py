@@ -1,0 +1,156 @@
+"""`exclave demo --keep`: what is left runs, is stopped as it says, and needs no Exclave to be read.
+
+The standalone reader gets two vault folders and four cards, and `psql` loads what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from exclave.demo.postgres import PostgresServer, available_majors, pg_tool, start_server
+from tests.support.embassy import PROGRAM
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(
+        not {16, 18} <= set(available_majors()), reason="needs PostgreSQL 16 and 18"
+    ),
+]
+
+READER = Path(__file__).resolve().parents[2] / "reader" / "exclave_reader.py"
+EMPTY: dict[str, str] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A demo that was left as it stood."""
+
+    value: dict[str, Any]
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where things are."""
+        kept: dict[str, Any] = self.value["kept"]
+        return kept
+
+    def rows(self) -> dict[str, int]:
+        """Rows by register, as the demo says."""
+        return {item["id"]: item["rows"] for item in self.value["registers"]}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("kept") / "demo"
+    done = subprocess.run(
+        [*PROGRAM, "--json", "demo", "--size", "0.02", "--keep", "--folder", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = Kept(value=json.loads(done.stdout))
+    yield found
+    for pid in found.place["pids"]:
+        os.kill(pid, signal.SIGTERM)
+    for removed in found.place["remove"]:
+        shutil.rmtree(removed, ignore_errors=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PostgresServer]:
+    found = start_server(18, tmp_path / "postgres")
+    yield found
+    found.remove()
+
+
+def test_the_restored_server_answers(kept: Kept) -> None:
+    with psycopg.connect(
+        host=kept.place["host"],
+        port=kept.place["port"],
+        user="postgres",
+        dbname="population_register",
+        passfile=kept.place["passfile"],
+    ) as connection:
+        assert connection.info.server_version // 10000 == 18
+        counted = connection.execute("SELECT count(*) FROM population.person").fetchone()
+    assert counted is not None
+    assert counted[0] > 0
+
+
+def test_the_vaults_still_answer_a_card(kept: Kept) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "--json", "deposits", "--card", kept.place["cards"][0]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = json.loads(done.stdout)["deposits"]
+    expected = [item["deposit"] for item in reversed(kept.value["deposits"])]
+    assert [item["deposit"] for item in listed] == expected
+    assert all(item["lodged"] == [2, 3] for item in listed)
+
+
+def test_the_standalone_reader_and_psql_bring_everything_back(
+    kept: Kept, tmp_path: Path, server: PostgresServer
+) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-I", str(READER), "extract", *kept.place["vaults"]),
+            *("--cards", *kept.place["cards"], "--out", str(out)),
+        ],
+        env=EMPTY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = kept.rows()
+    verdict = (out / "VERDICT.txt").read_text()
+    for register in rows:
+        assert f"register {register} (" in verdict
+    assert verdict.count("equal to what was captured") == len(rows)
+    for script in sorted(out.glob("*/load.sql")):
+        load(script, server)
+    for register, expected in rows.items():
+        if (out / f"register-{register}" / "load.sql").exists():
+            assert count_rows(server, register.replace("-", "_")) == expected
+
+
+def load(script: Path, server: PostgresServer) -> None:
+    done = subprocess.run(
+        [
+            *(str(pg_tool(18, "psql")), "-X", "-q", "-d", "postgres"),
+            *("-v", "ON_ERROR_STOP=1", "-f", script.name),
+        ],
+        cwd=script.parent,
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}: {done.stderr}"
+
+
+def count_rows(server: PostgresServer, database: str) -> int:
+    query = (
+        "SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.relname) FROM pg_stat_user_tables t "
+        "JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r'"
+    )
+    with server.connect(database) as connection:
+        names = [str(row[0]) for row in connection.execute(query)]
+        counts = [connection.execute(f"SELECT count(*) FROM {n}").fetchone() for n in names]
+    return sum(int(str(count[0])) for count in counts if count is not None)
