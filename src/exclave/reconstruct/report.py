@@ -132,7 +132,12 @@ def report_text(report: ReconstructionReport) -> str:
     if report.faults:
         lines += ["", "Faults of seats, all overcome:"]
         lines += [f"  seat {seat}: {what}" for seat, what in report.faults]
-    return "\n".join(lines) + "\n"
+    return "".join(_printable(line) + "\n" for line in lines)
+
+
+def _printable(line: str) -> str:
+    """Keys and names come from registers: no line break or terminal code of theirs is printed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _register_lines(item: RegisterOutcome) -> Sequence[str]:

@@ -50,6 +50,7 @@ __all__ = [
 
 _PIECE: Final = 1024 * 1024
 _BESIDE: Final = ("-journal", "-wal", "-shm")
+_REPLAYED: Final = ("-journal", "-wal")
 _PART: Final = ".exclave-part"
 
 
@@ -192,7 +193,7 @@ class SqliteTarget:
         *,
         only: Sequence[str] = (),
     ) -> Compared:
-        """Compare bytes, SQLite's own check and the number of rows of every table."""
+        """Compare bytes, SQLite's own check and rows of every table; no journal beside them."""
         del supply
         differences: list[Difference] = []
         rows = 0
@@ -202,6 +203,7 @@ class SqliteTarget:
             try:
                 differences += _compare_bytes(register.id, database, path)
                 found = _compare_rows(register.id, database, path)
+                found += _compare_journals(register.id, database, path)
             except (apsw.Error, OSError) as error:
                 found = [_difference(register.id, database, "unreadable", got=str(error))]
             differences += found
@@ -353,3 +355,13 @@ def _compare_rows(register: str, database: SqliteDatabase, path: Path) -> list[D
                 )
             )
     return found
+
+
+def _compare_journals(register: str, database: SqliteDatabase, path: Path) -> list[Difference]:
+    """What the next program that opens the database would replay over the compared bytes."""
+    beside = (path.with_name(path.name + end) for end in _REPLAYED)
+    return [
+        Difference(register=register, subject=journal.name, what="journal added")
+        for journal in beside
+        if journal.is_symlink() or (journal.exists() and journal.stat().st_size)
+    ]

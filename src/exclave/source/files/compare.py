@@ -79,6 +79,7 @@ class _TreeComparison:
         self.differences: list[Difference] = []
         self.files = 0
         self.objects = 0
+        self._links: dict[tuple[int, int], bytes] = {}  # files with several names, by inode
 
     def compare(self, tree: FilesTree, supply: ArchiveSupply, progress: Progress) -> None:
         """Compare one tree with what stands in the folder."""
@@ -150,6 +151,7 @@ class _TreeComparison:
             descriptor = os.open(name, _READ_FLAGS, dir_fd=parent)
             try:
                 if entry.type is FileType.REGULAR:
+                    self._alone(entry, facts)
                     self._content(entry, descriptor)
                 self._attributes(entry, os.fstat(descriptor), descriptor)
             finally:
@@ -160,6 +162,13 @@ class _TreeComparison:
             origin = os.stat(first, dir_fd=folder, follow_symlinks=False)
         if (origin.st_dev, origin.st_ino) != (facts.st_dev, facts.st_ino):
             self._differs(entry.path, "not the same file as", shown(entry.target))
+
+    def _alone(self, entry: FileEntry, facts: os.stat_result) -> None:
+        """Two files that were apart must not have become one, or a write changes both."""
+        if facts.st_nlink > 1:
+            first = self._links.setdefault((facts.st_dev, facts.st_ino), entry.path)
+            if first != entry.path:
+                self._differs(entry.path, "the same file as", got=shown(first))
 
     def _content(self, entry: FileEntry, descriptor: int) -> None:
         digest = blake3()

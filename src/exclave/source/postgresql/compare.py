@@ -28,7 +28,13 @@ from exclave.archive.objects import PgLargeObjects, PgSequence, PgTable
 from exclave.archive.rows import RowTree
 from exclave.errors import MalformedData
 from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
-from exclave.source.postgresql.catalog import Column, TableShape, list_tables, read_facts
+from exclave.source.postgresql.catalog import (
+    Column,
+    TableShape,
+    list_sequences,
+    list_tables,
+    read_facts,
+)
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.connect import Connection, connect, qualified
 from exclave.source.postgresql.copying import copy_blocks
@@ -197,6 +203,11 @@ class _DatabaseComparison:
                 self._differs(f"{each.schema}.{each.name}", "sequence missing", expected)
             elif got != expected:
                 self._differs(f"{each.schema}.{each.name}", "sequence differs", expected, got)
+
+        captured = {(each.schema, each.name) for each in self._parts.sequences}
+        for shape in list_sequences(session):
+            if (shape.schema, shape.name) not in captured:
+                self._differs(f"{shape.schema}.{shape.name}", "sequence added")
 
     def _large_objects(self, session: Connection) -> None:
         objects = self._parts.large_objects
