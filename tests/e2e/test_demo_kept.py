@@ -147,8 +147,8 @@ def load(script: Path, server: PostgresServer) -> None:
 
 def count_rows(server: PostgresServer, database: str) -> int:
     query = (
-        "SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.relname) FROM pg_stat_user_tables t "
-        "JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r'"
+        "SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.relname) "
+        "FROM pg_stat_user_tables t JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r'"
     )
     with server.connect(database) as connection:
         names = [str(row[0]) for row in connection.execute(query)]
