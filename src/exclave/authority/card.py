@@ -20,13 +20,16 @@ from exclave.ids import Epoch, MissionId, Seat
 __all__ = [
     "CARD_TITLE",
     "Card",
+    "CardHead",
     "CardMalformed",
     "CardSeat",
     "MissionChecksumWrong",
     "card_for",
+    "card_head_text",
     "card_text",
     "mission_checksum",
     "parse_card",
+    "parse_card_head",
 ]
 
 CARD_TITLE = "exclave card v1"
@@ -74,8 +77,11 @@ class CardSeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """One holder's card; group and member count from 1."""
+class CardHead:
+    """A card without its words: all that finds and checks a mission, and nothing secret.
+
+    Group and member count from 1.
+    """
 
     mission: MissionId
     state_code: str
@@ -92,6 +98,12 @@ class Card:
     recovery_key: bytes
     seats: tuple[CardSeat, ...]
     reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(CardHead):
+    """One holder's card."""
+
     words: tuple[str, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -147,6 +159,11 @@ def _card_seats(charter: Charter) -> tuple[CardSeat, ...]:
 
 def card_text(card: Card) -> str:
     """The card as it is printed."""
+    return "\n".join([card_head_text(card), *_word_lines(card.words)]) + "\n"
+
+
+def card_head_text(card: CardHead) -> str:
+    """What is printed above the words, up to the last line's LF."""
     mission = card.mission.hex()
     lines = [
         CARD_TITLE,
@@ -161,13 +178,11 @@ def card_text(card: Card) -> str:
         f"recovery key: {card.recovery_key.hex()}",
         *(_seat_line(seat) for seat in card.seats),
         f"reader: {card.reader}",
-        "",
-        *_word_lines(card.words),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _group_line(card: Card) -> str:
+def _group_line(card: CardHead) -> str:
     needs = f"needs {card.threshold} of {card.members}"
     return f"group: {card.group}/{card.groups} {card.group_name}, {needs}"
 
@@ -188,30 +203,51 @@ def parse_card(text: str) -> Card:
 
     Words are taken as they stand; `read_words` and `exclave.shares` check them.
     """
-    if len(text) > _MAX_CARD:
-        raise CardMalformed(f"card: expected at most {_MAX_CARD} characters, got {len(text)}")
-    head, _, tail = text.partition("\n\n")
-    lines = head.split("\n")
-    if lines[0] != CARD_TITLE:
-        raise CardMalformed(f"card: expected the first line {CARD_TITLE!r}, got another")
-    values = [_value(lines, index, key) for index, key in enumerate(_KEYS, start=1)]
-    seats = [_value(lines, index, "seat") for index in range(len(_KEYS) + 1, len(lines) - 1)]
-    card = _card(values, seats, _value(lines, len(lines) - 1, "reader"), tail)
-    if values[1] != mission_checksum(card.mission):
-        raise MissionChecksumWrong(
-            f"card: expected checksum {mission_checksum(card.mission)}, got {values[1][:16]!r}",
-            hint="a digit of the mission id or of the checksum was copied wrongly",
-        )
+    head, _, tail = _bounded(text).partition("\n\n")
+    known = _parse_head(head + "\n")
+    fields = {name: getattr(known, name) for name in CardHead.__slots__}
+    card = Card(**fields, words=_card_words(tail))
     if card_text(card) != text:
         raise NonCanonicalData("card: not in the one form of a card (spec/cards.md 2)")
     return card
 
 
-def _card(values: list[str], seats: list[str], reader: str, tail: str) -> Card:
+def parse_card_head(text: str) -> CardHead:
+    """Read a card of which only the part above the words is wanted, with or without them.
+
+    Words are not looked at: where a mission is only to be found, they need not be there.
+    """
+    return _parse_head(_bounded(text).partition("\n\n")[0].removesuffix("\n") + "\n")
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _MAX_CARD:
+        raise CardMalformed(f"card: expected at most {_MAX_CARD} characters, got {len(text)}")
+    return text
+
+
+def _parse_head(text: str) -> CardHead:
+    lines = text.removesuffix("\n").split("\n")
+    if lines[0] != CARD_TITLE:
+        raise CardMalformed(f"card: expected the first line {CARD_TITLE!r}, got another")
+    values = [_value(lines, index, key) for index, key in enumerate(_KEYS, start=1)]
+    seats = [_value(lines, index, "seat") for index in range(len(_KEYS) + 1, len(lines) - 1)]
+    head = _head(values, seats, _value(lines, len(lines) - 1, "reader"))
+    if values[1] != mission_checksum(head.mission):
+        raise MissionChecksumWrong(
+            f"card: expected checksum {mission_checksum(head.mission)}, got {values[1][:16]!r}",
+            hint="a digit of the mission id or of the checksum was copied wrongly",
+        )
+    if card_head_text(head) != text:
+        raise NonCanonicalData("card: not in the one form of a card (spec/cards.md 2)")
+    return head
+
+
+def _head(values: list[str], seats: list[str], reader: str) -> CardHead:
     mission, _, state, epoch, share_set, group, member, needed, key = values
     state_match = _match(_STATE, state, "state")
     group_match = _match(_GROUP, group, "group")
-    return Card(
+    return CardHead(
         mission=MissionId(hex_decode(mission.replace(" ", ""), length=32, subject="card mission")),
         state_code=state_match[1],
         state_name=state_match[2],
@@ -227,7 +263,6 @@ def _card(values: list[str], seats: list[str], reader: str, tail: str) -> Card:
         recovery_key=hex_decode(key, length=32, subject="card recovery key"),
         seats=tuple(_seat(line) for line in seats),
         reader=reader,
-        words=_card_words(tail),
     )
 
 

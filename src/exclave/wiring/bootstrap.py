@@ -12,7 +12,7 @@ import hashlib
 import http.client
 import ssl
 
-from exclave.authority.card import Card, CardSeat
+from exclave.authority.card import CardHead, CardSeat
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import verify_chain
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -34,7 +34,7 @@ class CardUnanswered(VaultUnreachable):
     """No vault on a card showed the mission's charter."""
 
 
-def first_charter(card: Card) -> tuple[Envelope, Charter]:
+def first_charter(card: CardHead) -> tuple[Envelope, Charter]:
     """Charter 1 from whichever vault of the card shows it first; raises `CardUnanswered`."""
     reasons: list[str] = []
     for seat in card.seats:

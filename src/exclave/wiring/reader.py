@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from exclave.authority.card import Card, parse_card
+from exclave.authority.card import CardHead, parse_card_head
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Kind, envelope_for, parse_envelope
@@ -73,15 +73,15 @@ class _Sources:
     stores: Mapping[Seat, ShardStore]
 
 
-def load_card(path: Path) -> Card:
+def load_card(path: Path) -> CardHead:
     """A card from a file."""
     try:
-        return parse_card(read_file(path).decode("utf-8"))
+        return parse_card_head(read_file(path).decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedData(f"{path}: not a card: expected UTF-8") from error
 
 
-def survey_card(card: Card) -> MissionView:
+def survey_card(card: CardHead) -> MissionView:
     """What the vaults on a card say, checked from the mission id on."""
     _, charter = first_charter(card)
     with _loop() as loop, _lines(charter, loop, None) as sources:
@@ -89,7 +89,7 @@ def survey_card(card: Card) -> MissionView:
 
 
 def prepare(
-    card: Card, folder: Path, *, deposit: str, purpose: str, life: timedelta
+    card: CardHead, folder: Path, *, deposit: str, purpose: str, life: timedelta
 ) -> tuple[ReaderParty, DepositView, Charter]:
     """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit."""
     new_folder(folder)
@@ -118,7 +118,7 @@ def prepare(
     return reader, chosen, view.charter
 
 
-def submit_warrant(place: Path, card: Card | None) -> Mapping[Seat, StatementState | str]:
+def submit_warrant(place: Path, card: CardHead | None) -> Mapping[Seat, StatementState | str]:
     """Hand a signed warrant to every vault; a folder's unseal request gets it too."""
     charter = _charter_for(place, card)
     file = place / "warrant.json" if place.is_dir() else place
@@ -128,7 +128,7 @@ def submit_warrant(place: Path, card: Card | None) -> Mapping[Seat, StatementSta
     return _each_seat(charter, lambda record: record.submit(envelope.to_bytes()))
 
 
-def warrant_states(place: Path, card: Card | None) -> Mapping[Seat, StatementState | str]:
+def warrant_states(place: Path, card: CardHead | None) -> Mapping[Seat, StatementState | str]:
     """Where a warrant stands at every vault."""
     charter = _charter_for(place, card)
     file = place / "warrant.json" if place.is_dir() else place
@@ -239,7 +239,7 @@ def _lines(charter: Charter, loop: LoopThread, identity: Identity | None) -> Ite
         )
 
 
-def _charter_for(place: Path, card: Card | None) -> Charter:
+def _charter_for(place: Path, card: CardHead | None) -> Charter:
     beside = place / _CHARTER if place.is_dir() else place.with_name(_CHARTER)
     if beside.is_file():
         return load_charter(beside, None if card is None else card.mission)
