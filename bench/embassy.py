@@ -1,0 +1,104 @@
+"""Exclave itself: deposits and reconstructions by its own program, to vault processes.
+
+The mission is founded and its vaults are started before the clock runs, the warrant is signed and
+released and the cards have answered before the reconstruction's clock runs: people and delays are
+not speed. There is no seat in a local folder yet, so k=n=1 goes to one vault process over
+mutual TLS on loopback, with everything that a vault does: streamed hashing, fsync, the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.data import DataSet, compare_trees
+from bench.measuring import BenchFailed, Cost, Run, cpu_seconds, run_program, tree_size
+from exclave.authority.envelope import parse_envelope
+from exclave.demo.founding import READERS_ABROAD
+from exclave.engine.durable import replace_file
+from exclave.signer.interface import sign_envelope
+from tests.support.embassy import PROGRAM, Embassy, found_embassy
+
+__all__ = ["exclave", "write_config"]
+
+_CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
+
+
+def exclave(*, n: int, k: int) -> Callable[[Path, DataSet, int], list[Run]]:
+    """First and second deposit of the data as one register, reconstruction with comparison."""
+
+    def run(place: Path, data: DataSet, repeat: int) -> list[Run]:
+        with found_embassy(place / "embassy", n=n, k=k, processes=True) as embassy:
+            return _three(embassy, place, data, f"exclave {k}-of-{n}", repeat)
+
+    return run
+
+
+def write_config(embassy: Embassy, source: str) -> Path:
+    """The depositor's configuration with one register; `source` is its TOML."""
+    config = embassy.write_config()
+    (embassy.home / "registers.toml").write_text(
+        '[[register]]\nid = "bench"\ntitle = "Measured"\nowner = "bench"\n'
+        'classification = "none"\nrpo = "1 d"\nrto = "1 d"\n[register.source]\n' + source
+    )
+    return config
+
+
+def _prepare_reading(embassy: Embassy, folder: Path) -> Path:
+    """A released warrant and the cards' answer for the newest deposit; not measured."""
+    cards = {
+        place: embassy.folder / "cards" / f"card-{place[0]}-{place[1]}.txt" for place in _CARDS
+    }
+    _program("warrant", "prepare", "--card", str(cards[2, 1]), "--out", str(folder))
+    warrant = parse_envelope((folder / "warrant.json").read_bytes())
+    for label in READERS_ABROAD:
+        warrant = sign_envelope(warrant, embassy.officials[label].signers)
+    replace_file(folder / "warrant.json", [warrant.to_bytes()], mode=0o600)
+    _program("warrant", "submit", str(folder))
+    for seat in embassy.running():
+        embassy.await_release(seat, warrant)
+    given = [word for card in cards.values() for word in ("--card", str(card))]
+    _program("unseal", str(folder / "unseal-request.json"), *given, "--yes")
+    return folder / "answer.json"
+
+
+def _program(*words: str) -> Cost:
+    return run_program([*PROGRAM, *words])
+
+
+def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat: int) -> list[Run]:
+    config = write_config(embassy, f'kind = "files"\npath = "{data.folder}"\n')
+    runs: list[Run] = []
+
+    def step(name: str, *words: str) -> None:
+        before = _vaults_cpu(embassy)
+        cost = _program(*words)
+        runs.append(
+            Run(
+                contender=contender,
+                step=name,
+                repeat=repeat,
+                seconds=cost.seconds,
+                cpu=cost.cpu,
+                peak=cost.peak,
+                stored=tree_size(embassy.folder / "vaults"),
+                other_cpu=_vaults_cpu(embassy) - before,
+            )
+        )
+
+    step("first", "deposit", "--config", str(config))
+    step("second", "deposit", "--config", str(config))
+    reading, out = place / "reading", place / "out"
+    answer = _prepare_reading(embassy, reading)
+    targets = place / "targets.toml"
+    targets.write_text(f'[default.folder]\nkind = "folder"\npath = "{out}"\n')
+    step("restore", "reconstruct", str(reading), "--answer", str(answer), "--targets", str(targets))
+    if "PROVEN" not in (reading / "report.txt").read_text():
+        raise BenchFailed(f"{contender}: the reconstruction is not proven")
+    compare_trees(data.folder, out / "bench")
+    return runs
+
+
+def _vaults_cpu(embassy: Embassy) -> float:
+    running = [vault.process for vault in embassy.vaults.values() if vault.process is not None]
+    return sum(cpu_seconds(process.pid) for process in running)

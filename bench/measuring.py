@@ -1,0 +1,123 @@
+"""Run a program and say how long it took, what processor time and how much memory.
+
+Time is the wall clock from start to exit, start-up of the program included. Peak memory is the
+kernel's own high-water mark (VmHWM of /proc) of that one process, read while it runs: what
+`getrusage` says counts the parent's memory before `exec` too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["BenchFailed", "Cost", "Run", "cpu_seconds", "run_program", "tree_size"]
+
+_LOOK: Final = 0.02
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+class BenchFailed(Exception):
+    """A measured program failed, or restored something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one run of a program took."""
+
+    seconds: float
+    cpu: float  # user and system, of the program and its children
+    peak: int  # bytes of resident memory, of the program alone
+    output: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One measured step of one contender."""
+
+    contender: str
+    step: str
+    repeat: int
+    seconds: float
+    cpu: float | None
+    peak: int | None
+    stored: int | None = None  # bytes on the disks after it
+    other_cpu: float | None = None  # of servers that worked for it
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Cost:
+    """Run to the end; raises `BenchFailed` with its last words."""
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+    )
+    peak = _Peak(process.pid)
+    before = os.times()
+    out, err = process.communicate()
+    seconds = time.monotonic() - begun
+    after = os.times()
+    peak.end()
+    if process.returncode:
+        words = err.decode(errors="replace")[-2000:]
+        raise BenchFailed(f"{command[0]}: ended with {process.returncode}: {words}")
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    return Cost(seconds=seconds, cpu=cpu, peak=peak.bytes, output=out)
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time that a running process has taken so far."""
+    text = Path(f"/proc/{process}/stat").read_text()
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def tree_size(*folders: Path) -> int:
+    """Bytes of all files below."""
+    return sum(
+        file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()
+    )
+
+
+class _Peak:
+    """Looks at a process's high-water mark until it ends."""
+
+    def __init__(self, process: int) -> None:
+        self._status = Path(f"/proc/{process}/status")
+        self._ended = threading.Event()
+        self.bytes = 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self._look()
+            self._ended.wait(_LOOK)
+
+    def _look(self) -> None:
+        try:
+            text = self._status.read_text()
+        except OSError:
+            return
+        for line in text.splitlines():
+            if line.startswith("VmHWM:"):
+                self.bytes = max(self.bytes, int(line.split()[1]) * 1024)

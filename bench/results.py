@@ -1,0 +1,171 @@
+"""What is published: every raw run with its machine as JSON, and a table of medians."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from bench.measuring import Run
+
+__all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "write_result"]
+
+CONDITIONS: Final = (
+    (
+        "Data and repositories lie on the same local disk; the data had just been written or read, "
+        "so it comes from the page cache. Nothing is dropped between runs."
+    ),
+    (
+        "Each tool syncs as it does by default: restic and Borg each pack or segment file; "
+        "Exclave's vault every shard (file and folder) and log entry, its depositor catalogue "
+        "and journal."
+    ),
+    (
+        "Exclave 1-of-1 sends to one vault process over mutual TLS on loopback, since there is no "
+        "seat in a local folder yet; 2-of-3 to three vault processes on the same cores."
+    ),
+    (
+        "Exclave opens each pack again before it is sent, and its restore reads all files back and "
+        "compares them with what was captured. `restic restore` ran without --verify, and Borg's "
+        "extract does not read back. All restored trees were compared byte by byte afterwards, "
+        "outside the time."
+    ),
+    (
+        "Times are those of whole programs, start-up included. CPU is of the tool's own process; "
+        "the vaults' is shown apart. Peak is VmHWM of the tool's own process."
+    ),
+)
+_PACKAGES: Final = (
+    "aiohttp", "apsw", "blake3", "cryptography", "numpy", "psycopg", "pyfastcdc", "uvloop",
+    "zstandard",
+)  # fmt: skip
+_STEPS: Final = ("first", "second", "restore", "postgresql")
+_MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One run of the benchmark."""
+
+    date: str
+    machine: Mapping[str, object]
+    versions: Mapping[str, str]
+    settings: Mapping[str, object]
+    absent: Sequence[str]
+    runs: Sequence[Run]
+    conditions: Sequence[str] = CONDITIONS
+
+
+def machine() -> dict[str, object]:
+    """Where it ran, and how busy that machine was."""
+    processor, memory = "", 0
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            memory = int(line.split()[1]) * 1024
+    return {
+        "processor": processor or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": memory,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions(peers: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]]:
+    """Versions of what ran, and the names of what is not installed."""
+    found: dict[str, str] = {name: text for name, text in peers.items() if text is not None}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found, [name for name, text in peers.items() if text is None]
+
+
+def write_result(result: Result, *, folder: Path, document: Path) -> Path:
+    """`folder`/<date>.json and the table in `document`; the JSON's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{result.date}.json"
+    path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+    document.parent.mkdir(parents=True, exist_ok=True)
+    document.write_text(_document(result, path.name))
+    return path
+
+
+def today() -> str:
+    """The date that names a result."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def table(runs: Sequence[Run]) -> list[str]:
+    """Medians and spread by step and contender, as Markdown."""
+    lines = [
+        "| Step | Tool | Time, s (least to most) | CPU, s | Vaults' CPU, s | Peak | Stored |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for step in _STEPS:
+        for contender in dict.fromkeys(run.contender for run in runs if run.step == step):
+            chosen = [run for run in runs if (run.step, run.contender) == (step, contender)]
+            lines.append(f"| {step} | {contender} | {_cells(chosen)} |")
+    return lines
+
+
+def _cells(runs: Sequence[Run]) -> str:
+    times = [run.seconds for run in runs]
+    cpu = [run.cpu for run in runs if run.cpu is not None]
+    other = [run.other_cpu for run in runs if run.other_cpu is not None]
+    peak = [run.peak for run in runs if run.peak is not None]
+    stored = [run.stored for run in runs if run.stored is not None]
+    return " | ".join(
+        (
+            f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})",
+            f"{statistics.median(cpu):.2f}" if cpu else "",
+            f"{statistics.median(other):.2f}" if other else "",
+            f"{max(peak) / _MIB:.0f} MiB" if peak else "",
+            f"{statistics.median(stored) / 1e6:.0f} MB" if stored else "",
+        )
+    )
+
+
+def _document(result: Result, name: str) -> str:
+    where, settings = result.machine, result.settings
+    tools = ", ".join(f"{tool} {text}" for tool, text in sorted(result.versions.items()))
+    lines = [
+        "# Performance",
+        "",
+        "Written by `make bench` (see `bench/`); figures are as they came. Every raw run is in",
+        f"`bench/results/{name}`.",
+        "",
+        f"- Date: {result.date}; {settings['repeats']} repeats, alternating; medians.",
+        (
+            f"- Machine: {where['processor']}, {where['cores']} cores, "
+            f"{int(str(where['memory'])) / 2**30:.0f} GiB, {where['system']}, "
+            f"Python {where['python']}; load {where['load_before']} before the run, "
+            f"{where['load_after']} after."
+        ),
+        (
+            f"- Data: scale {settings['scale']} of the mixed set: {settings['files']} files, "
+            f"{int(str(settings['bytes'])) / 1e6:.0f} MB."
+        ),
+        f"- Versions: {tools}.",
+        *(f"- {text}" for text in result.conditions),
+        *(f"- Not installed, so not measured: {text}." for text in result.absent),
+        "",
+        *table(result.runs),
+        "",
+        "To install the other tools: `apt-get install restic borgbackup`; `--borg PROGRAM` takes",
+        "another Borg. `make bench ARGS='--scale 1 --repeats 5'` is the full measurement.",
+    ]
+    return "\n".join(lines) + "\n"

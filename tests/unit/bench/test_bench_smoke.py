@@ -1,0 +1,50 @@
+"""The benchmark runs to its end on tiny data; what it measures is not looked at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+from bench.data import compare_trees, write_mixed
+from bench.measuring import BenchFailed, run_program
+
+
+def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path) -> None:
+    results, document = tmp_path / "results", tmp_path / "performance.md"
+    place = tmp_path / "place"
+    place.mkdir()
+    code = main(
+        [
+            *("--quick", "--no-peers", "--no-postgres", "--scale", "0.0005"),
+            *("--place", str(place), "--results", str(results), "--document", str(document)),
+        ]
+    )
+    assert code == 0
+    assert list(place.iterdir()) == []
+    (file,) = results.glob("*.json")
+    result = json.loads(file.read_text())
+    assert set(result["absent"]) == {"restic", "borg"}
+    measured = [(run["contender"], run["step"]) for run in result["runs"]]
+    steps = ("first", "second", "restore")
+    assert measured == [(f"exclave {name}", s) for name in ("1-of-1", "2-of-3") for s in steps]
+    assert all(run["seconds"] > 0 and run["peak"] > 0 for run in result["runs"])
+    assert "| first | exclave 2-of-3 |" in document.read_text()
+
+
+def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path) -> None:
+    made = [
+        write_mixed(tmp_path / name, scale=0.0005, seed=seed)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert made[0].files == made[1].files > 10
+    compare_trees(made[0].folder, made[1].folder)
+    with pytest.raises(AssertionError):
+        compare_trees(made[0].folder, made[2].folder)
+
+
+def test_a_program_that_fails_is_no_measurement() -> None:
+    with pytest.raises(BenchFailed, match="ended with 3: no"):
+        run_program(["sh", "-c", "echo no >&2; exit 3"])
