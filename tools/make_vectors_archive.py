@@ -1,19 +1,16 @@
 # long: a table of cases, mostly one entry each; apart they would need to import each other.
 """Writes `vectors/archive/*.json`, one case a file; the same bytes every time.
 
-Each case has an `operation`, its inputs, and `expect` or (`fails` and `why`). Valid inputs come
-from the encoders; wrong ones are made by changing them in one place. Frames of zstd are written
-by hand, so that no library's version shows. `tests/vectors/test_archive_vectors.py` reads the
-cases and checks that this program still writes them.
+The form is that of `vectors/README.md`. Valid inputs come from the encoders; wrong ones are made
+by changing them in one place. Frames of zstd are written by hand, so that no library's version
+shows. `tests/vectors/test_archive_vectors.py` reads the cases and checks that this program still
+writes them.
 """
 
 import hashlib
-import json
 import struct
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from exclave.archive import filetree, largeobjects, rows
@@ -32,9 +29,9 @@ from exclave.archive.reference import (
 from exclave.archive.stream import Node, StreamWriter, encode_node
 from exclave.clock import parse_time
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot
+from tools.vector_cases import Case, refused, write
 
-FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "archive"
-Case = dict[str, Any]
+Fields = dict[str, Any]
 
 KEY = bytes(range(32))
 # One block of 64 times "a": magic, single segment with one byte of content size, RLE block.
@@ -42,20 +39,21 @@ FRAME = bytes.fromhex("28b52ffd204003020061")
 BOMB = bytes.fromhex("28b52ffde0000000000001000003020061")  # claims 2^40 bytes
 
 
-def case(section: int, operation: str, name: str, what: str, **rest: Any) -> Case:
-    """One case's content, in the order in which it is written."""
-    return {
-        "spec": f"archive.md {section}",
-        "case": f"{operation}-{name}",
-        "operation": operation,
-        "what": what,
-        **rest,
-    }
+def case(section: int, operation: str, name: str, what: str, expect: Fields, **given: Any) -> Case:
+    """One case; what is not named here is its input."""
+    return Case(
+        spec=f"archive.md {section}",
+        case=f"{operation}-{name}",
+        operation=operation,
+        what=what,
+        given=given,
+        expect=expect,
+    )
 
 
-def failing(error: str, why: str) -> Case:
+def failing(error: str, why: str) -> Fields:
     """What a case that must be refused states."""
-    return {"fails": error, "why": why}
+    return {"expect": refused(error, why)}
 
 
 # --- chunks and packs
@@ -94,7 +92,7 @@ def chunk_cases() -> Iterator[Case]:
         )  # fmt: skip
 
 
-def folded(data: bytes) -> Case:
+def folded(data: bytes) -> Fields:
     """A pack's plaintext with its longest run of zeros given as a number."""
     tail = data[-16:]
     head = data[:-16].rstrip(b"\x00")
@@ -553,7 +551,7 @@ def row_cases() -> Iterator[Case]:
         )
 
 
-def tree_of(block: bytes) -> Case:
+def tree_of(block: bytes) -> Fields:
     """What a row tree must come out as."""
     tree = rows.GroupedTree()
     tree.add_many(rows.hash_lines(block, 0, ())[1])
@@ -731,28 +729,11 @@ def all_cases() -> Iterator[Case]:
     yield from file_cases()
 
 
-def rendered() -> dict[str, str]:
-    """File names and contents of all cases."""
-    files: dict[str, str] = {}
-    for item in all_cases():
-        name = f"{item['case']}.json"
-        assert name not in files, name
-        files[name] = json.dumps(item, ensure_ascii=False, indent=1) + "\n"
-    return files
-
-
-def main() -> int:
-    """Write all cases and remove those that are no longer made."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    files = rendered()
-    for path in FOLDER.glob("*.json"):
-        if path.name not in files:
-            path.unlink()
-    for name, text in files.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-    print(f"vectors/archive: {len(files)} cases")
-    return 0
+def folders() -> dict[str, list[Case]]:
+    """All cases by folder of vectors/."""
+    return {"archive": list(all_cases())}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for folder, cases in folders().items():
+        print(f"vectors/{folder}: {write(folder, cases)} cases")

@@ -1,17 +1,15 @@
-"""Writes `vectors/ledger/*.json`: one case per file, the same bytes at each run.
+"""Writes `vectors/ledger/*.json`: `python -m tools.make_vectors_ledger`, the same bytes each run.
 
-Shape: `spec`, `case`, `what`, the input's fields, and `expect` or `fails` (the error's name).
-Keys are made of fixed seeds and sign nothing else.
+The form is that of `vectors/README.md`. Keys are made of fixed seeds and sign nothing else.
+`vectors/ledger/published/` is not made here.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from exclave.encoding import JsonObject, JsonValue
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
 from exclave.ledger.consistency import consistency_proof
@@ -20,10 +18,9 @@ from exclave.ledger.note import NoteSigner
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import Tile, TreeEdge, grow
 from exclave.merkle import inclusion_path, leaf_hash, tree_root
+from tools.vector_cases import Case, refused, write
 
-FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "ledger"
 MISSION = MissionId(bytes(range(32)))
-Case = dict[str, Any]
 
 
 def signer(name: str, seed: int) -> NoteSigner:
@@ -51,8 +48,8 @@ def entry(number: int) -> LogEntry:
 def entries() -> Iterator[Case]:
     """Entries: the encoding, and what is refused."""
     good = entry(5).encode().decode()
-    yield {"case": "entry", "what": "an entry of a record", "entry": good, "expect": {"size": 1005}}
-    refused = [
+    yield _entry("entry", "an entry of a record", good, {"size": 1005})
+    bad = [
         ("space", "white space", good.replace(":1005", ": 1005"), "NonCanonicalData"),
         ("type", "an unknown type", good.replace('"record"', '"deed"'), "MalformedData"),
         ("field", "an unknown field", good.replace('{"', '{"a":1,"', 1), "MalformedData"),
@@ -62,8 +59,16 @@ def entries() -> Iterator[Case]:
         ("bool", "a truth value as size", good.replace(":1005", ":true"), "MalformedData"),
         ("long", "more than 4,096 bytes", good + " " * 4096, "MalformedData"),
     ]
-    for name, what, text, fails in refused:
-        yield {"case": f"entry-{name}", "what": what, "entry": text, "fails": fails}
+    for name, why, text, error in bad:
+        what = "an entry that must be refused"
+        yield _entry(f"entry-{name}", what, text, refused(error, why))
+
+
+def _entry(case: str, what: str, text: str, expect: JsonObject) -> Case:
+    return Case(
+        spec="ledger.md 1", case=case, operation="entry", what=what,
+        given={"entry": text}, expect=expect,
+    )  # fmt: skip
 
 
 def checkpoints() -> Iterator[Case]:
@@ -74,10 +79,11 @@ def checkpoints() -> Iterator[Case]:
     other = sign_checkpoint(state, signer(LOG.name, 8)).decode()
     head, line = note.split("\n\n")
     unknown = note + other.split("\n\n")[1]
-    yield _checkpoint("checkpoint", "a log of five", note)
-    yield _checkpoint("checkpoint-unknown", "with an unknown key's signature too", unknown)
+    size: JsonObject = {"size": 5}
+    yield _checkpoint("checkpoint", "a log of five", note, size)
+    yield _checkpoint("checkpoint-unknown", "with an unknown key's signature too", unknown, size)
     larger, zero = note.replace("\n5\n", "\n6\n"), note.replace("\n5\n", "\n05\n")
-    refused = [
+    bad = [
         ("stranger", "signed by an unknown key only", other, "NoteUnsigned"),
         ("forged", "another size under the signature", larger, "NoteForged"),
         ("zero", "a size with a leading zero, unsigned", zero, "NoteForged"),
@@ -86,15 +92,16 @@ def checkpoints() -> Iterator[Case]:
         ("many", "seventeen signatures", note + line * 16, "MalformedData"),
         ("dash", "a hyphen in place of the dash", note.replace("\u2014", "-"), "MalformedData"),
     ]  # fmt: skip
-    for name, what, text, fails in refused:
-        case = _checkpoint(f"checkpoint-{name}", what, text)
-        del case["expect"]
-        yield {**case, "fails": fails}
+    for name, why, text, error in bad:
+        what = "a checkpoint that must be refused"
+        yield _checkpoint(f"checkpoint-{name}", what, text, refused(error, why))
 
 
-def _checkpoint(case: str, what: str, note: str) -> Case:
-    key = LOG.verifier().vkey()
-    return {"case": case, "what": what, "checkpoint": note, "vkey": key, "expect": {"size": 5}}
+def _checkpoint(case: str, what: str, note: str, expect: JsonObject) -> Case:
+    return Case(
+        spec="ledger.md 3", case=case, operation="checkpoint", what=what,
+        given={"checkpoint": note, "vkey": LOG.verifier().vkey()}, expect=expect,
+    )  # fmt: skip
 
 
 def receipts() -> Iterator[Case]:
@@ -104,14 +111,10 @@ def receipts() -> Iterator[Case]:
     note = sign_checkpoint(Checkpoint(origin=LOG.name, size=300, root=tree_root(leaves)), LOG)
     path = tuple(inclusion_path(leaves, 77))
     good = Receipt(entry=data[77], index=77, path=path, checkpoint=note).encode().decode()
-    key = LOG.verifier().vkey()
-    yield {
-        "case": "receipt", "what": "entry 77 of 300", "receipt": good, "vkey": key,
-        "expect": {"size": 1077},
-    }  # fmt: skip
+    yield _receipt("receipt", "entry 77 of 300", good, {"size": 1077})
     cut = Receipt(entry=data[77], index=77, path=path[:-1], checkpoint=note).encode().decode()
     other = Receipt(entry=data[78], index=77, path=path, checkpoint=note).encode().decode()
-    refused = [
+    bad = [
         ("index", "another index", good.replace("index 77\n", "index 76\n"), "InclusionInvalid"),
         ("zero", "an index with a zero", good.replace("index 77", "index 077"), "MalformedData"),
         ("beyond", "an index beyond", good.replace("index 77", "index 300"), "InclusionInvalid"),
@@ -120,53 +123,103 @@ def receipts() -> Iterator[Case]:
         ("extra", "no entry", good.replace("extra ", "ex "), "MalformedData"),
         ("forged", "another size", good.replace("\n300\n", "\n301\n"), "NoteForged"),
     ]
-    for name, what, text, fails in refused:
-        yield {
-            "case": f"receipt-{name}", "what": what, "receipt": text, "vkey": key, "fails": fails
-        }  # fmt: skip
+    for name, why, text, error in bad:
+        what = "a receipt that must be refused"
+        yield _receipt(f"receipt-{name}", what, text, refused(error, why))
 
 
-def trees() -> Iterator[Case]:
-    """Consistency proofs, tile paths and growth."""
+def _receipt(case: str, what: str, text: str, expect: JsonObject) -> Case:
+    return Case(
+        spec="ledger.md 5", case=case, operation="receipt", what=what,
+        given={"receipt": text, "vkey": LOG.verifier().vkey()}, expect=expect,
+    )  # fmt: skip
+
+
+def proofs() -> Iterator[Case]:
+    """Consistency proofs, good ones and one wrong in each part."""
     leaves = [leaf_hash(entry(n).encode()) for n in range(300)]
     for old, new in ((1, 2), (3, 7), (4, 7), (6, 8), (256, 300), (257, 300)):
-        proof = consistency_proof(leaves[:new], old)
-        yield {
-            "case": f"consistency-{old}-{new}", "what": f"from {old} to {new} leaves",
-            "old_root": tree_root(leaves[:old]).hex(), "new_root": tree_root(leaves[:new]).hex(),
-            "old": old, "new": new, "proof": [digest.hex() for digest in proof],
-            "expect": {},
-        }  # fmt: skip
-    for index, width in ((0, 256), (999, 1), (1000, 255), (1234067, 256)):
-        path = Tile(level=0, index=index, width=width).path()
-        expect = {"level": 0, "index": index, "width": width}
-        yield {"case": f"path-{index}-{width}", "what": path, "path": path, "expect": expect}
-    for number, path in enumerate(
-        ("tile/0/1", "tile/0/x000/001", "tile/0/001.p/0", "tile/0/001.p/256", "tile/00/001",
-         "tile/8/001", "tile/0/001.p/01", "tile/0/001/", "tile/0/../001")
-    ):  # fmt: skip
-        yield {
-            "case": f"path-refused-{number}", "what": f"refused: {path}", "path": path,
-            "fails": "MalformedData",
-        }  # fmt: skip
-    edge, files = grow(TreeEdge(), (entry(n).encode() for n in range(300)))
-    hashes = {file.tile.path(): leaf_hash(file.data).hex() for file in files}
-    yield {
-        "case": "growth", "what": "300 entries at once: root and H(0x00 || bytes) of each file",
-        "entries": [entry(n).encode().decode() for n in range(300)],
-        "expect": {"root": edge.root().hex(), "files": hashes},
+        what = f"from {old} to {new} leaves"
+        yield _consistency(f"{old}-{new}", what, _proof(leaves, old, new), {})
+    good = _proof(leaves, 3, 7)
+    proof = good["proof"]
+    assert isinstance(proof, list)
+    bad: list[tuple[str, JsonObject, str]] = [
+        ("cut", {"proof": proof[:-1]}, "the proof's last hash is missing"),
+        ("longer", {"proof": [*proof, proof[0]]}, "a hash too many"),
+        ("old-root", {"old_root": tree_root(leaves[:4]).hex()}, "the old root is another one"),
+        ("new-root", {"new_root": tree_root(leaves[:8]).hex()}, "the new root is another one"),
+        ("shrunk", {"old": 7, "new": 3}, "the log shrank"),
+    ]
+    for name, change, why in bad:
+        what = "a proof that must be refused"
+        yield _consistency(name, what, {**good, **change}, refused("ConsistencyInvalid", why))
+
+
+def _proof(leaves: list[bytes], old: int, new: int) -> JsonObject:
+    hashes: list[JsonValue] = [node.hex() for node in consistency_proof(leaves[:new], old)]
+    return {
+        "old_root": tree_root(leaves[:old]).hex(), "new_root": tree_root(leaves[:new]).hex(),
+        "old": old, "new": new, "proof": hashes,
     }  # fmt: skip
 
 
-def main() -> None:
-    """Write all cases."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for make in (entries, checkpoints, receipts, trees):
-        for case in make():
-            whole = {"spec": "spec/ledger.md", **case}
-            text = json.dumps(whole, indent=1, ensure_ascii=True) + "\n"
-            (FOLDER / f"{case['case']}.json").write_text(text, encoding="utf-8")
+def _consistency(case: str, what: str, given: JsonObject, expect: JsonObject) -> Case:
+    return Case(
+        spec="ledger.md 4", case=f"consistency-{case}", operation="consistency", what=what,
+        given=given, expect=expect,
+    )  # fmt: skip
+
+
+BAD_PATHS = (
+    ("tile/0/1", "a number of one digit"),
+    ("tile/0/x000/001", "a leading group of zeros"),
+    ("tile/0/001.p/0", "a width of 0"),
+    ("tile/0/001.p/256", "a full tile named as a partial one"),
+    ("tile/00/001", "a level with a leading zero"),
+    ("tile/8/001", "level 8"),
+    ("tile/0/001.p/01", "a width with a leading zero"),
+    ("tile/0/001/", "a slash too many"),
+    ("tile/0/../001", "a way upwards"),
+)
+
+
+def paths() -> Iterator[Case]:
+    """Paths of tiles."""
+    for index, width in ((0, 256), (999, 1), (1000, 255), (1234067, 256)):
+        path = Tile(level=0, index=index, width=width).path()
+        expect: JsonObject = {"level": 0, "index": index, "width": width}
+        yield _path(f"{index}-{width}", "the path of a tile", path, expect)
+    for number, (path, why) in enumerate(BAD_PATHS):
+        what = "a path that must be refused"
+        yield _path(f"refused-{number}", what, path, refused("MalformedData", why))
+
+
+def _path(case: str, what: str, path: str, expect: JsonObject) -> Case:
+    return Case(
+        spec="ledger.md 2", case=f"path-{case}", operation="tile-path", what=what,
+        given={"path": path}, expect=expect,
+    )  # fmt: skip
+
+
+def growth() -> Iterator[Case]:
+    """The tree and its files."""
+    texts = [entry(n).encode() for n in range(300)]
+    edge, files = grow(TreeEdge(), texts)
+    hashes: JsonObject = {file.tile.path(): leaf_hash(file.data).hex() for file in files}
+    yield Case(
+        spec="ledger.md 2", case="growth", operation="growth", what="300 entries at once",
+        given={"entries": [text.decode() for text in texts]},
+        expect={"root": edge.root().hex(), "files": hashes},
+    )  # fmt: skip
+
+
+def folders() -> dict[str, list[Case]]:
+    """All cases by folder of vectors/."""
+    makers = (entries, checkpoints, receipts, proofs, paths, growth)
+    return {"ledger": [case for make in makers for case in make()]}
 
 
 if __name__ == "__main__":
-    main()
+    for folder, cases in folders().items():
+        print(f"vectors/{folder}: {write(folder, cases)} cases")

@@ -1,10 +1,8 @@
 """Every case in vectors/archive through the archive package."""
 
 import hashlib
-import json
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,34 +14,35 @@ from exclave.archive.reference import Codec, Reference, StreamRef
 from exclave.archive.stream import iter_references
 from exclave.errors import ExclaveError
 from exclave.sealing.pack import PackKind
-from tools.make_vectors_archive import FOLDER, rendered
+from tests.vectors.cases import Loaded, load
+from tools import make_vectors_archive
+from tools.vector_cases import ROOT
 
-Case = dict[str, Any]
-FILES = sorted(FOLDER.glob("*.json"))
+Fields = dict[str, Any]
 
 
-def run_chunk_id(case: Case) -> Case:
+def run_chunk_id(case: Fields) -> Fields:
     return {"id": chunk_id(bytes.fromhex(case["key"]), bytes.fromhex(case["plain"])).hex()}
 
 
-def run_chunk(case: Case) -> Case:
+def run_chunk(case: Fields) -> Fields:
     stored, plain, codec = case["entry"]
     form = Reference(0, 0, stored, plain, Codec(codec))
     return {"plain": decode_chunk(form, bytes.fromhex(case["stored"])).hex()}
 
 
-def run_ladder(case: Case) -> Case:
+def run_ladder(case: Fields) -> Fields:
     return {"rung": ladder_size(case["size"])}
 
 
-def run_pack(case: Case) -> Case:
+def run_pack(case: Fields) -> Fields:
     parts = case["plaintext"]
     data = bytes.fromhex(parts["head"]) + bytes(parts["zeros"]) + bytes.fromhex(parts["tail"])
     entries = parse_directory(data, kind=PackKind(case["kind"]))
     return {"ids": [entry.chunk_id.hex() for entry in entries], "length": len(data)}
 
 
-def run_stream(case: Case) -> Case:
+def run_stream(case: Fields) -> Fields:
     stream = StreamRef.from_json(case["stream"])
     assert stream.to_json() == case["stream"]
     refs = list(iter_references(stream, lambda r: bytes.fromhex(case["nodes"][r.offset])))
@@ -51,7 +50,7 @@ def run_stream(case: Case) -> Case:
     return {"count": len(refs), "refs_sha256": digest}
 
 
-def run_manifest(case: Case) -> Case:
+def run_manifest(case: Fields) -> Fields:
     data = case["manifest"].encode()
     manifest = parse_manifest(data)
     assert manifest_to_bytes(manifest) == data
@@ -62,7 +61,7 @@ def run_manifest(case: Case) -> Case:
     }
 
 
-def run_row_tree(case: Case) -> Case:
+def run_row_tree(case: Fields) -> Fields:
     lines = case["lines"] if "lines" in case else [str(i) for i in range(case["decimal_rows"])]
     tree = rows.GroupedTree()
     for line in lines:
@@ -71,12 +70,12 @@ def run_row_tree(case: Case) -> Case:
     return {"rows": done.rows, "row_root": done.root.hex(), "groups": done.groups.hex()}
 
 
-def run_canonical_key(case: Case) -> Case:
+def run_canonical_key(case: Fields) -> Fields:
     fields = [field.encode() for field in case["fields"]]
     return {"key": rows.canonical_key(fields, case["types"]).hex()}
 
 
-def run_large_objects(case: Case) -> Case:
+def run_large_objects(case: Fields) -> Fields:
     data = bytes.fromhex(case["entries"])
     entries = list(largeobjects.decode_large_objects([data]))
     assert b"".join(largeobjects.encode_large_objects(entries)) == data
@@ -84,7 +83,7 @@ def run_large_objects(case: Case) -> Case:
     return {"oids": [entry.oid for entry in entries], "root": root.hex()}
 
 
-def run_file_tree(case: Case) -> Case:
+def run_file_tree(case: Fields) -> Fields:
     data = bytes.fromhex(case["entries"])
     entries = list(filetree.decode_entries([data]))
     assert b"".join(filetree.encode_entries(entries)) == data
@@ -92,7 +91,7 @@ def run_file_tree(case: Case) -> Case:
     return {"paths": [entry.path.hex() for entry in entries], "tree_root": root.hex()}
 
 
-OPERATIONS: dict[str, Callable[[Case], Case]] = {
+OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
     "chunk-id": run_chunk_id,
     "chunk": run_chunk,
     "ladder": run_ladder,
@@ -106,25 +105,23 @@ OPERATIONS: dict[str, Callable[[Case], Case]] = {
 }
 
 
-def test_there_are_vectors_for_every_operation() -> None:
-    assert FILES, f"no vectors in {FOLDER}"
-    found = {json.loads(path.read_text(encoding="utf-8"))["operation"] for path in FILES}
-    assert found == set(OPERATIONS)
+def test_every_operation_has_a_vector() -> None:
+    assert {case.operation for case in load("archive")} == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_vector(path: Path) -> None:
-    case: Case = json.loads(path.read_text(encoding="utf-8"))
-    assert case["case"] == path.stem
-    run = OPERATIONS[case["operation"]]
-    if "fails" in case:
-        with pytest.raises(ExclaveError) as caught:
-            run(case)
-        assert type(caught.value).__name__ == case["fails"], case["why"]
-    else:
-        assert run(case) == case["expect"]
+@pytest.mark.parametrize("case", load("archive"), ids=lambda case: case.name)
+def test_vector(case: Loaded) -> None:
+    run = OPERATIONS[case.operation]
+    if "refused" not in case.expect:
+        assert run(case.given) == case.expect
+        return
+    with pytest.raises(ExclaveError) as caught:
+        run(case.given)
+    assert type(caught.value).__name__ == case.expect["refused"], case.expect["why"]
 
 
-def test_the_generator_still_writes_these_vectors() -> None:
-    stored = {path.name: path.read_text(encoding="utf-8") for path in FILES}
-    assert rendered() == stored
+def test_generator_writes_what_is_committed() -> None:
+    for folder, cases in make_vectors_archive.folders().items():
+        texts = {f"{case.case}.json": case.encode() for case in cases}
+        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
+        assert found == texts

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,11 @@ from exclave.ledger.note import parse_note, parse_vkey, verify_note
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.ledger.tiles import TileReader, TreeEdge, grow, load_edge, parse_tile_path
 from exclave.merkle import leaf_hash
+from tests.vectors.cases import Loaded, load
+from tools import make_vectors_ledger
+from tools.vector_cases import ROOT
 
-FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "ledger"
-CASES = sorted(FOLDER.glob("*.json"))
+FOLDER = ROOT / "vectors" / "ledger"
 Fields = dict[str, Any]
 
 
@@ -64,31 +65,36 @@ def run_growth(case: Fields) -> Fields:
     return {"root": edge.root().hex(), "files": hashes}
 
 
-RUN: dict[str, Callable[[Fields], Fields]] = {
+OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
     "entry": run_entry,
     "checkpoint": run_checkpoint,
     "receipt": run_receipt,
     "consistency": run_consistency,
-    "path": run_path,
+    "tile-path": run_path,
     "growth": run_growth,
 }
 
 
-def test_vectors_of_every_kind_are_there() -> None:
-    assert {path.stem.split("-")[0] for path in CASES} == set(RUN)
+def test_every_operation_has_a_vector() -> None:
+    assert {case.operation for case in load("ledger")} == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_vector(path: Path) -> None:
-    case = json.loads(path.read_text(encoding="utf-8"))
-    assert case["case"] == path.stem
-    run = RUN[path.stem.split("-")[0]]
-    if "fails" in case:
-        with pytest.raises(ExclaveError) as caught:
-            run(case)
-        assert type(caught.value).__name__ == case["fails"]
-    else:
-        assert run(case) == case["expect"]
+@pytest.mark.parametrize("case", load("ledger"), ids=lambda case: case.name)
+def test_vector(case: Loaded) -> None:
+    run = OPERATIONS[case.operation]
+    if "refused" not in case.expect:
+        assert run(case.given) == case.expect
+        return
+    with pytest.raises(ExclaveError) as caught:
+        run(case.given)
+    assert type(caught.value).__name__ == case.expect["refused"], case.expect["why"]
+
+
+def test_generator_writes_what_is_committed() -> None:
+    for folder, cases in make_vectors_ledger.folders().items():
+        texts = {f"{case.case}.json": case.encode() for case in cases}
+        files = (ROOT / "vectors" / folder).glob("*.json")
+        assert {path.name: path.read_text() for path in files} == texts
 
 
 def published(name: str) -> Fields:
