@@ -13,6 +13,7 @@ says what it has not done must be caught.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +22,17 @@ from pathlib import Path
 import pytest
 
 from exclave.errors import ExclaveError
-from tests.support.powercut import power_cuts
+from tests.support.depositor_process import CHILD as DEPOSIT
+from tests.support.depositor_process import DepositStage
+from tests.support.embassy import found_embassy
+from tests.support.powercut import Disk, power_cuts
 from tests.support.systrace import Event, Kill, Point, TracingRefused, Warm
 from tests.support.vault_process import CHILD, Acknowledged, VaultStage, child_environment
 
 PARTS = 2  # so that two workers share the kills
 VAULT_POINTS = 300  # counted 323; less means that the tracer or the vault lost sight of writes
+DEPOSIT_POINTS = 150  # counted 165 for a first deposit
+LATER_POINTS = 100  # counted 116 for one that goes on with a journal
 CALLS = {"write", "pwrite64", "fsync", "fdatasync", "rename", "link", "ftruncate"}
 
 
@@ -77,7 +83,6 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> VaultTrace:
         require_tracing(error)
         raise
     assert run.exit_code == 0
-    whole.check(acked)
     return VaultTrace(stage=stage, points=run.points, events=run.events, acked=acked)
 
 
@@ -217,3 +222,133 @@ def _all_at(acked: Acknowledged, count: int) -> Acknowledged:
         states=[(min(n, count), statement, state) for n, statement, state in acked.states],
         receipts=[(min(n, count), data) for n, data in acked.receipts],
     )
+
+
+# The depositing machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepositTrace:
+    stage: DepositStage
+    points: list[Point]
+    events: list[Event]
+    lodged: bool
+
+
+@pytest.fixture(scope="module")
+def warm_deposit() -> Iterator[Warm]:
+    warm = Warm(DEPOSIT, child_environment())
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="module", params=["first deposit", "second deposit"])
+def home(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, warm_deposit: Warm
+) -> Iterator[DepositTrace]:
+    """A whole run of the real depositing process while seat 3 is down."""
+    folder = tmp_path_factory.mktemp("home")
+    with found_embassy(folder / "embassy") as embassy:
+        stage = DepositStage.new(embassy, second=request.param == "second deposit")
+        stage.reset()
+        try:
+            run, lodged = stage.play(folder / "work", warm_deposit)
+        except TracingRefused as error:
+            require_tracing(error)
+            raise
+        yield DepositTrace(stage=stage, points=run.points, events=run.events, lodged=lodged)
+
+
+def test_the_depositors_writes_are_all_seen(home: DepositTrace) -> None:
+    assert home.lodged
+    assert len(home.points) >= (DEPOSIT_POINTS if "first" in _name(home) else LATER_POINTS)
+    assert {point.call for point in home.points} >= CALLS - {"ftruncate"}
+    assert {point.kind for point in home.points} >= {
+        "spool/tmp/*", "spool/*/*", "catalogue/packs/*/*", "catalogue/*/record.json",
+        "catalogue/*/deposit.json", "journal.db", "journal.db-wal",
+    }  # fmt: skip
+
+
+def interrupt_deposit(
+    home: DepositTrace, warm: Warm, folder: Path, kills: Sequence[tuple[Kill, str]]
+) -> None:
+    """Kill at each point, then cut the power or not; the next run must make everything good."""
+    stage = home.stage
+    for number, (kill, power) in enumerate(kills):
+        stage.reset()
+        run, lodged = stage.play(folder / f"{number}-work", warm, kill)
+        assert run.killed, f"never reached: {kill}"
+        if power != "stays":
+            disk = Disk(stage.snapshot / "home" / "state")
+            for event in run.events:
+                disk.apply(event)
+            stage.lose_power(lambda at, d=disk, p=power: d.leave(at, names=p == "leaves names"))
+        try:
+            stage.check(lodged=lodged)
+            stage.complete(folder / f"{number}-out")
+        except (AssertionError, ExclaveError) as error:
+            raise AssertionError(f"{kill}, power {power}: {error!r}") from error
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_killed_deposit_is_made_good(
+    home: DepositTrace, warm_deposit: Warm, tmp_path: Path, part: int
+) -> None:
+    kills = chosen(home.points, part, every=False)
+    if "second" in _name(home):  # the kinds are those of a first one: spread evenly instead
+        kills = [Kill(point, "after") for point in home.points[::9]][part::PARTS]
+    powers = itertools.cycle(["goes", "stays", "leaves names", "stays"])
+    interrupt_deposit(home, warm_deposit, tmp_path, list(zip(kills, powers, strict=False)))
+    print(f"{_name(home)}: killed at {len(kills)} of {len(home.points)} points")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("power", ["stays", "goes", "leaves names"])
+def test_a_deposit_killed_anywhere_is_made_good(
+    home: DepositTrace, warm_deposit: Warm, tmp_path: Path, power: str
+) -> None:
+    for part in range(PARTS):
+        kills = [(kill, power) for kill in chosen(home.points, part, every=True)]
+        interrupt_deposit(home, warm_deposit, tmp_path / str(part), kills)
+
+
+def test_a_finished_deposit_outlives_a_power_cut(
+    home: DepositTrace, warm_deposit: Warm, tmp_path: Path
+) -> None:
+    for names in (False, True):
+        _finish_and_lose_power(home, warm_deposit, tmp_path / str(names), names=names)
+        home.stage.check(lodged=True)
+        home.stage.complete(tmp_path / f"out-{names}")
+
+
+@pytest.mark.parametrize("without", ["spool/tmp/", "spool/3"], ids=["of files", "of folders"])
+def test_control_without_its_fsyncs_a_deposit_would_lose(
+    home: DepositTrace, warm_deposit: Warm, tmp_path: Path, without: str
+) -> None:
+    _finish_and_lose_power(home, warm_deposit, tmp_path, without=without)
+    with pytest.raises((AssertionError, ExclaveError)):
+        home.stage.check(lodged=True)
+
+
+def test_control_a_deposit_that_was_not_lodged_is_noticed(home: DepositTrace) -> None:
+    home.stage.reset()
+    with pytest.raises((AssertionError, IndexError)):
+        home.stage.check(lodged=True)
+
+
+def _finish_and_lose_power(
+    home: DepositTrace, warm: Warm, folder: Path, *, names: bool = False, without: str = "nothing"
+) -> None:
+    home.stage.reset()
+    run, lodged = home.stage.play(folder / "work", warm)
+    assert lodged
+    disk = Disk(home.stage.snapshot / "home" / "state")
+    for event in run.events:
+        if event.call not in ("fsync", "fdatasync") or not event.path.startswith(without):
+            disk.apply(event)
+    home.stage.lose_power(lambda at: disk.leave(at, names=names))
+
+
+def _name(home: DepositTrace) -> str:
+    return "second deposit" if home.stage.second else "first deposit"
