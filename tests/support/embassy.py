@@ -696,6 +696,7 @@ class Embassy:
             target_for=targets or (lambda register: default_target(out, register)),
             scope=scope or Scope(),
             state=state,
+            service=state / "service",
             clock=clock.now,
             progress=QuietReconstruction(),
             warrant=reading.warrant,

@@ -129,26 +129,28 @@ def require_lodged(
 async def catch_up_seat(line: SeatLine, journal: Journal, spool: Spool) -> tuple[int, str | None]:
     """Send a seat what it lacks: spooled shards, then records in order.
 
-    Returns the shards delivered and, if it could not be completed, the reason.
+    Returns the shards delivered and, if the newest record is still not lodged there, the reason.
+    An older record that cannot be completed any more (its spool was lost) keeps nothing back.
     """
-    delivered = 0
+    delivered, reason = 0, None
     try:
         for _, root in await asyncio.to_thread(journal.late_shards, line.seat):
             sealed = await asyncio.to_thread(spool.get, line.seat, root)
             if sealed is None:
-                return delivered, f"shard {root.hex()[:16]} is neither there nor in the spool"
+                reason = f"shard {root.hex()[:16]} is neither there nor in the spool"
+                continue
             await line.store.put_sealed_shard(root, [sealed])
             await asyncio.to_thread(journal.mark_held, line.seat, root)
             await asyncio.to_thread(spool.delivered, line.seat, root)
             delivered += 1
         for row in reversed(await asyncio.to_thread(journal.records)):
+            reason = None
             if line.seat not in row.lodged:
                 outcome = await lodge(row, [line], journal)
-                if outcome.reasons:
-                    return delivered, outcome.reasons[line.seat]
+                reason = outcome.reasons.get(line.seat)
     except VaultError as error:
         return delivered, error.message
-    return delivered, None
+    return delivered, reason
 
 
 async def _lodge_at(row: RecordRow, line: SeatLine) -> tuple[str | None, str]:

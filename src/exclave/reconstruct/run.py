@@ -23,6 +23,7 @@ from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import StatementHash
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.report import ReconstructionReport, RegisterOutcome
+from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.source.interface import Target
 
@@ -75,12 +76,17 @@ def reconstruct(
     target_for: Callable[[Register], Target],
     scope: Scope,
     state: Path,
+    service: Path,
     clock: Clock,
     progress: ReconstructProgress,
     warrant: StatementHash | None,
     warrant_delay: int,
 ) -> ReconstructionReport:
-    """Restore and compare; `state` is a folder (0700) that makes an interrupted run resumable."""
+    """Restore and compare.
+
+    `state` is a folder (0700) that makes an interrupted run resumable; runbooks and artefacts go
+    below `service`.
+    """
     started, begun = clock(), time.monotonic()
     manifest = read_manifest(
         fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
@@ -99,7 +105,15 @@ def reconstruct(
         if not done.has(register.id) and not done.began(register.id):
             target.check_empty(register)
     outcomes = [
-        _one(register, target, supply=supply, scope=scope, done=done, progress=progress)
+        _one(
+            register,
+            target,
+            supply=supply,
+            scope=scope,
+            done=done,
+            service=service,
+            progress=progress,
+        )
         for register, target in zip(registers, targets, strict=True)
     ]
     return ReconstructionReport(
@@ -127,6 +141,7 @@ def _one(
     supply: ReconstructSupply,
     scope: Scope,
     done: _Done,
+    service: Path,
     progress: ReconstructProgress,
 ) -> RegisterOutcome:
     progress.register_started(register.id, register.title)
@@ -145,6 +160,8 @@ def _one(
             done.mark(register.id, finished=True)
         loaded = time.monotonic()
         result = target.compare(register, supply, compared, only=scope.objects)
+        # A single table is looked at, not put into service.
+        beside = () if scope.objects else (restore_service(register, supply, service),)
         ended = time.monotonic()
     except ExclaveError as error:
         error.message = f"register {register.id}: {error.message}"
@@ -156,8 +173,8 @@ def _one(
         rows=result.rows,
         files=result.files,
         objects=result.objects,
-        differences=result.differences,
-        not_compared=result.not_compared,
+        differences=(*result.differences, *(d for part in beside for d in part.differences)),
+        not_compared=(*result.not_compared, *(n for part in beside for n in part.not_compared)),
         notes=register.notes,
         restore_ms=int((loaded - begun) * 1000),
         compare_ms=int((ended - loaded) * 1000),

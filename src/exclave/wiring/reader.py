@@ -169,6 +169,7 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             target_for=lambda register: target_of(register, what.targets),
             scope=what.scope,
             state=_state_folder(what),
+            service=what.folder / "service",
             clock=now,
             progress=progress,
             warrant=reader.warrant.statement_hash,
