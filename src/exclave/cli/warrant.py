@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from exclave.cli.options import Out
+from exclave.cli.options import Flag, Out
 from exclave.cli.plain_words import grouped, size
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def prepare(
     deposit: str = "latest",
     purpose: str = "reconstruction",
     life: str = "30d",
+    no_network: Flag = False,
+    vault_folder: Annotated[list[Path] | None, Parameter(negative=())] = None,
     terminal: Out,
 ) -> None:
     """Survey the vaults of a card and make a folder with reader keys, warrant and unseal request.
@@ -54,6 +56,10 @@ def prepare(
         What the officials are told.
     life
         How long the warrant may be used, such as 12h or 30d.
+    no_network
+        Read vaults' folders instead of asking vaults.
+    vault_folder
+        A vault's folder; may be repeated.
     """
     from datetime import timedelta
 
@@ -67,8 +73,19 @@ def prepare(
         seconds = parse_duration(life)
     except ValueError as error:
         raise UsageError(f"--life: {error}, got {life[:20]!r}") from error
+    folders = tuple(vault_folder or ())
+    if no_network is not bool(folders):
+        raise UsageError(
+            "warrant prepare: expected --no-network and --vault-folder together or neither",
+            hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
+        )
     reader, chosen, charter = prepare_folder(
-        load_card(card), out, deposit=deposit, purpose=purpose, life=timedelta(seconds=seconds)
+        load_card(card),
+        out,
+        deposit=deposit,
+        purpose=purpose,
+        life=timedelta(seconds=seconds),
+        vault_folders=folders,
     )
     statement = reader.warrant.statement_hash
     identity = identity_hash(reader.identity.certificate)

@@ -55,6 +55,7 @@ __all__ = [
     "run_reconstruction",
     "submit_warrant",
     "survey_card",
+    "survey_folders",
     "warrant_states",
 ]
 
@@ -88,12 +89,28 @@ def survey_card(card: CardHead) -> MissionView:
         return loop.run(survey(sources.records, charter.mission_id))
 
 
+def survey_folders(card: CardHead, folders: Sequence[Path]) -> MissionView:
+    """What vaults' folders say, checked from the card's mission id on; asks nobody."""
+    vaults = [_folder_vault(folder, card.mission) for folder in folders]
+    with _loop() as loop:
+        return loop.run(survey(vaults, card.mission))
+
+
 def prepare(
-    card: CardHead, folder: Path, *, deposit: str, purpose: str, life: timedelta
+    card: CardHead,
+    folder: Path,
+    *,
+    deposit: str,
+    purpose: str,
+    life: timedelta,
+    vault_folders: Sequence[Path] = (),
 ) -> tuple[ReaderParty, DepositView, Charter]:
-    """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit."""
+    """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit.
+
+    With `vault_folders` these are read and no vault is asked.
+    """
     new_folder(folder)
-    view = survey_card(card)
+    view = survey_folders(card, vault_folders) if vault_folders else survey_card(card)
     everything = deposit == "all"
     seats = [seat.seat for seat in view.seats if seat.verified]
     chosen = choose_deposit(view, "latest" if everything else deposit, seats)
