@@ -2,15 +2,18 @@
 
 A target is a program that takes libFuzzer's arguments (atheris). The fuzzer itself is installed
 from `requirements/fuzz.txt` when it is missing. No targets found is a failure; so is a crash, whose
-input stays in `.fuzz/NAME/`.
+input stays in `.fuzz/NAME/`. Each starts from inputs of `vectors/` (`tests/fuzz/seeds.py`).
 
 `make fuzz ARGS="60 manifest"` gives each target whose name holds "manifest" 60 seconds.
 """
 
+import hashlib
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.fuzz.seeds import seeds_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 30
@@ -31,6 +34,8 @@ def run_target(path: Path, seconds: int) -> int:
     """Fuzz one target; its corpus and findings lie in `.fuzz/NAME/`."""
     corpus = ROOT / ".fuzz" / path.stem
     corpus.mkdir(parents=True, exist_ok=True)
+    for seed in seeds_of(path.stem.removeprefix("fuzz_")):
+        (corpus / f"seed-{hashlib.sha256(seed).hexdigest()[:16]}").write_bytes(seed)
     limits = [f"-max_total_time={seconds}", f"-artifact_prefix={corpus}/crash-", "-verbosity=0"]
     command = [sys.executable, str(path), str(corpus), *limits]
     return subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -1,6 +1,7 @@
 """Fuzz target: a vault's answers, as a client reads them.
 
-Invariant: any bytes are refused with an `ExclaveError`, or give a value.
+Invariant: any bytes are refused with an `ExclaveError`, or encode to the same bytes again; of a
+problem, any bytes give one.
 
 Run by `make fuzz`; with file names as arguments it replays those files without the fuzzer.
 """
@@ -11,14 +12,24 @@ from pathlib import Path
 
 from exclave.errors import ExclaveError
 from exclave.vault.problems import read_problem
-from exclave.vault.wire import read_missing, read_statement_state, read_status
+from exclave.vault.wire import (
+    read_missing,
+    read_statement_state,
+    read_status,
+    write_missing,
+    write_statement_state,
+    write_status,
+)
 
 
 def check(data: bytes) -> None:
     """Raise AssertionError if the invariant does not hold for these bytes."""
-    for read in (read_missing, read_statement_state, read_status):
-        with contextlib.suppress(ExclaveError):
-            read(data)
+    with contextlib.suppress(ExclaveError):
+        assert write_missing(read_missing(data)) == data
+    with contextlib.suppress(ExclaveError):
+        assert write_statement_state(read_statement_state(data)) == data
+    with contextlib.suppress(ExclaveError):
+        assert write_status(read_status(data)) == data
     assert read_problem(data, 400).cause
 
 

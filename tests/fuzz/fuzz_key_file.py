@@ -1,6 +1,7 @@
 """Fuzz target: key files, private (without a passphrase) and public.
 
-Invariant: any bytes are refused with an `ExclaveError`, or give keys.
+Invariant: any bytes are refused with an `ExclaveError`, or give keys; a private key file encodes
+to the same bytes again.
 
 Run by `make fuzz`; with file names as arguments it replays those files without the fuzzer.
 """
@@ -10,13 +11,16 @@ import sys
 from pathlib import Path
 
 from exclave.errors import ExclaveError
-from exclave.signer.file import decode_key_file, parse_public_keys
+from exclave.signer.bundle import Purpose
+from exclave.signer.file import decode_key_file, encode_key_file, parse_public_keys
 
 
 def check(data: bytes) -> None:
     """Raise AssertionError if the invariant does not hold for these bytes."""
     with contextlib.suppress(ExclaveError):
-        decode_key_file(data)
+        bundle = decode_key_file(data)
+        if bundle.purpose is not Purpose.OFFICIAL:  # never written in the clear
+            assert encode_key_file(bundle, passphrase=None, random=bytes) == data
     with contextlib.suppress(ExclaveError):
         parse_public_keys(data)
 

@@ -1,0 +1,204 @@
+"""What a fuzz target starts from: inputs that it accepts, or nearly, most of them from vectors/.
+
+Without them a fuzzer spends its time on guessing magic bytes and canonical JSON.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from exclave.archive.reference import Codec, Reference
+from exclave.authority.envelope import Envelope, Kind
+from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
+from exclave.encoding import b64encode, canonical_json
+from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
+from exclave.journal.store import SafePack, ShardRow
+from exclave.ledger.tiles import encode_bundle
+from exclave.signer.bundle import Purpose, new_bundle
+from exclave.signer.file import encode_key_file, public_keys_bytes
+from exclave.vault.interface import (
+    MissionStatus,
+    RecordState,
+    State,
+    StatementState,
+    WarrantState,
+)
+from exclave.vault.wire import write_missing, write_statement_state, write_status
+from tests.property.test_authority import GOOD
+from tests.vectors.cases import Loaded, load
+from tools.vector_cases import drawn
+
+Source = Callable[[], Iterator[bytes]]
+
+
+def given(folder: str, operation: str, read: Callable[[dict[str, Any]], bytes]) -> Source:
+    """Inputs of one operation's vectors, those that must be refused among them."""
+
+    def source() -> Iterator[bytes]:
+        cases: list[Loaded] = [case for case in load(folder) if case.operation == operation]
+        assert cases, f"vectors/{folder}: expected cases of {operation}, got none"
+        yield from (read(case.given) for case in cases)
+
+    return source
+
+
+def text_of(name: str) -> Callable[[dict[str, Any]], bytes]:
+    """An input that is text."""
+    return lambda fields: str(fields[name]).encode()
+
+
+def bytes_of(name: str) -> Callable[[dict[str, Any]], bytes]:
+    """An input that is bytes, or zeros between two runs of bytes."""
+
+    def read(fields: dict[str, Any]) -> bytes:
+        value = fields[name]
+        if isinstance(value, dict):
+            zeros = bytes(value["zeros"])
+            return bytes.fromhex(value["head"]) + zeros + bytes.fromhex(value["tail"])
+        return bytes.fromhex(value)
+
+    return read
+
+
+def payloads() -> Iterator[bytes]:
+    """A good payload of every kind of statement."""
+    for name, (value, _) in GOOD.items():
+        if name != "annex":
+            yield canonical_json(value)
+    charter = Envelope(payload=canonical_json(GOOD["charter"][0]), kind=Kind.CHARTER)
+    yield canonical_json(
+        {
+            "kind": "enrolment", "mission": "00" * 32, "seat": 1, "vault": "north",
+            "charter": b64encode(charter.to_bytes()),
+        }
+    )  # fmt: skip
+
+
+def catalogue() -> Iterator[bytes]:
+    """A pack and a deposit."""
+    yield catalogue_pack_bytes(
+        SafePack(
+            root=PackRoot(bytes(32)), length=16384, k=2, kind=1, secret=bytes(32),
+            deposit=DepositId(bytes(16)), sealed_secret=bytes(1168),
+            shards=(ShardRow(seat=Seat(1), root=ShardRoot(bytes(32)), held=True),),
+            chunks=((ChunkId(bytes(32)), 0, 10, 64, 1),),
+        )
+    )  # fmt: skip
+    register = RegisterSummary(
+        id="deeds", title="Deeds", kind="files", rpo=1, rto=2, rows=0, files=3, bytes=4
+    )
+    entry = CatalogueEntry(
+        deposit=DepositId(bytes(16)), sequence=1, statement=bytes(32),
+        started="2026-01-02T03:04:05Z", ended="2026-01-02T03:04:06Z", registers=(register,),
+        read=1, new=2, stored=3, sent=((Seat(1), 4),),
+        manifest_root=Reference(2**31, 0, 9, 9, Codec.RAW), manifest_packs=(PackRoot(bytes(32)),),
+    )  # fmt: skip
+    yield canonical_json(entry.to_json())
+
+
+def key_files() -> Iterator[bytes]:
+    """A private key file in the clear, and its public one."""
+    bundle = new_bundle(
+        Purpose.DEPOSITOR, "home", ("ed25519", "ml-dsa-65", "x-wing"),
+        random=lambda size: drawn("key file", size), secrets=("dedup-1",),
+    )  # fmt: skip
+    yield encode_key_file(bundle, passphrase=None, random=bytes)
+    yield public_keys_bytes(bundle)
+
+
+def answers() -> Iterator[bytes]:
+    """What a vault answers."""
+    statement = StatementHash(bytes(32))
+    yield write_missing((ShardRoot(bytes(32)),))
+    yield write_statement_state(
+        StatementState(state=State.WAITING, statement=statement, entry=3, seconds=60)
+    )
+    record = RecordState(
+        statement=statement, deposit=DepositId(bytes(16)), depositor="home", sequence=1,
+        state=State.LODGED, logged="2026-01-02T03:04:05Z",
+    )  # fmt: skip
+    yield write_status(
+        MissionStatus(
+            mission=MissionId(bytes(32)), seat=Seat(1), state="XA", charter=statement, charters=1,
+            log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
+            free_bytes=2**41, records=(record,),
+            warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
+            forks=(), service=1000,
+        )
+    )  # fmt: skip
+    yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'
+
+
+def groups() -> Iterator[bytes]:
+    """The groups of row trees."""
+    for case in load("archive"):
+        if case.operation == "row-tree":
+            yield bytes.fromhex(case.expect["groups"])
+
+
+def nodes() -> Iterator[bytes]:
+    """Small nodes."""
+    for case in load("archive"):
+        if case.operation == "stream":
+            yield from (bytes.fromhex(node) for node in case.given["nodes"] if len(node) < 5000)
+
+
+def checkpoints() -> Iterator[bytes]:
+    """The texts of notes."""
+    for note in given("ledger", "checkpoint", text_of("checkpoint"))():
+        yield note.partition(b"\n\n")[0] + b"\n"
+
+
+def bundles() -> Iterator[bytes]:
+    """A width before a tile of entries."""
+    entries = list(given("ledger", "entry", text_of("entry"))())[:3]
+    yield bytes([len(entries) - 1]) + encode_bundle(entries)
+
+
+def vkeys() -> Iterator[bytes]:
+    """Keys of logs and paths of tiles."""
+    yield next(given("ledger", "checkpoint", text_of("vkey"))())
+    yield from given("ledger", "tile-path", text_of("path"))()
+
+
+def words() -> Iterator[bytes]:
+    """Words of cards as typed."""
+    yield from given("cards", "read-words", text_of("text"))()
+
+
+SEEDS: dict[str, Source] = {
+    "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
+    "answers": answers,
+    "bundle": bundles,
+    "card": given("cards", "parse-card", text_of("card")),
+    "catalogue": catalogue,
+    "charter": given("charter", "parse-charter", text_of("payload")),
+    "checkpoint": checkpoints,
+    "directory": given("archive", "pack", bytes_of("plaintext")),
+    "entry": given("ledger", "entry", text_of("entry")),
+    "envelope": given("statements", "parse-envelope", text_of("envelope")),
+    "filetree": given("archive", "file-tree", bytes_of("entries")),
+    "groups": groups,
+    "json": given("archive", "manifest", text_of("manifest")),
+    "key_file": key_files,
+    "large_objects": given("archive", "large-objects", bytes_of("entries")),
+    "manifest": given("archive", "manifest", text_of("manifest")),
+    "node": nodes,
+    "note": given("ledger", "checkpoint", text_of("checkpoint")),
+    "pack_header": given("sealing", "open-pack", bytes_of("sealed")),
+    "payload": payloads,
+    "receipt": given("ledger", "receipt", text_of("receipt")),
+    "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
+    "sealed_shard": given("dispersal", "unseal-shard", bytes_of("sealed")),
+    "shard": given("dispersal", "parse-shard", bytes_of("shard")),
+    "stream": given("archive", "stream", lambda fields: canonical_json(fields["stream"])),
+    "vkey": vkeys,
+    "words": words,
+}
+
+
+def seeds_of(target: str) -> list[bytes]:
+    """The seeds of `fuzz_TARGET`; a target without any is an error."""
+    seeds = list(SEEDS[target]())
+    if not seeds:
+        raise LookupError(f"fuzz target {target}: expected seeds, got none")
+    return seeds
