@@ -237,7 +237,7 @@ class PackBuilder:
 
     @property
     def stored_size(self) -> int:
-        """Bytes of chunks so far, without directory and padding."""
+        """Bytes of chunks so far, without directory and padding; 0 when finished."""
         return len(self._body)
 
     def fits(self, stored_length: int) -> bool:
@@ -271,7 +271,8 @@ class PackBuilder:
         if self._finished or not self._entries:
             raise ValueError("pack: finished or without chunks")
         self._finished = True
-        body = self._body
+        # Whoever keeps the builder for its count does not keep the plaintext in memory.
+        body, self._body = self._body, bytearray()
         start, count = len(body), len(self._entries)
         body += b"".join(self._entries)
         total = ladder_size(_size_with(start, count))

@@ -8,12 +8,12 @@ the source still stands. Deposit secret and veils exist in memory only.
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exclave.archive.pack import chunk_id, decode_chunk, parse_directory
+from exclave.archive.pack import chunk_id, decode_chunk, make_decompressor, parse_directory
 from exclave.deposit.packing import FullPack
-from exclave.dispersal.packroot import pack_root
 from exclave.dispersal.shard import Shard, make_shards
 from exclave.errors import IntegrityError
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
@@ -65,6 +65,7 @@ class PackSealer:
         self._seats = seats
         self._dedup_key = dedup_key
         self._random = random
+        self._reopening = _Reopening()
         self._secret = bytearray(random(32))
         self.sealed_secret = seal_deposit_secret(
             recovery,
@@ -95,7 +96,6 @@ class PackSealer:
         secret = bytes(self._secret)
         sealed = seal_pack(header, secret=secret, veil=veil, plaintext=full.builder.finish())
         self._reopen(sealed, secret, veil, full)
-        root = pack_root(sealed)
         shards = make_shards(
             sealed,
             mission=self._mission,
@@ -106,17 +106,20 @@ class PackSealer:
         )
         return SealedPack(
             full=full,
-            root=root,
+            root=shards[0].header.pack_root,
             length=len(sealed),
             k=self._k,
             secret=self.secret_id,
             deposit=self._deposit,
             sealed_secret=self.sealed_secret,
-            shards=tuple(shards),
+            shards=shards,
         )
 
     def _reopen(self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack) -> None:
-        _, plaintext = open_pack(sealed, secret=secret, veil=veil)
+        own = self._reopening
+        if len(own.buffer) < len(sealed):
+            own.buffer = bytearray(len(sealed))
+        _, plaintext = open_pack(sealed, secret=secret, veil=veil, out=own.buffer)
         entries = parse_directory(plaintext, kind=full.kind)
         if len(entries) != full.builder.count:
             raise ReopenedDiffers(
@@ -125,9 +128,17 @@ class PackSealer:
             )
         for entry in entries:
             stored = plaintext[entry.offset : entry.offset + entry.stored]
-            plain = decode_chunk(entry, stored)
+            plain = decode_chunk(entry, stored, own.decompressor)
             if not hmac.compare_digest(chunk_id(self._dedup_key, plain), entry.chunk_id):
                 raise ReopenedDiffers(
                     f"pack {full.number}: a chunk at {entry.offset} reopens to other content",
                     hint="memory or disk of this machine may be faulty; deposit again elsewhere",
                 )
+
+
+class _Reopening(threading.local):
+    """What each sealing thread uses again: new memory and contexts for each pack cost time."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.decompressor = make_decompressor()

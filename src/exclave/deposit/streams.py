@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from exclave.archive.chunker import (
@@ -52,6 +53,7 @@ class DepositSink:
         self._manifest = manifest
         self._dedup_key = dedup_key
         self._scratch = scratch
+        self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compress")
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -88,11 +90,17 @@ class DepositSink:
         fresh = [i for i, reference in enumerate(found) if reference is None]
         new = sum(len(chunks[i]) for i in fresh)
         if new >= _POOL_BATCH and len(fresh) > 1:
-            stored = list(self._pool.map(self._compress, [chunks[i] for i in fresh]))
+            # One call a worker: handing chunks over singly costs as much as small ones take.
+            shares = [fresh[worker :: self._workers] for worker in range(self._workers)]
+            parts = self._pool.map(
+                lambda share: [self._compress(chunks[i]) for i in share], filter(None, shares)
+            )
+            stored = dict(zip(chain(*shares), chain(*parts), strict=True))
         else:
-            stored = [self._compress(chunks[i]) for i in fresh]
+            stored = {i: self._compress(chunks[i]) for i in fresh}
         written = 0
-        for i, (codec, data) in zip(fresh, stored, strict=True):
+        for i in fresh:
+            codec, data = stored[i]
             found[i] = packer.add(
                 StoredChunk(id=ids[i], plain=len(chunks[i]), codec=codec, stored=data)
             )

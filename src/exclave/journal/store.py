@@ -60,6 +60,8 @@ CREATE TABLE lodgings (
   PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
 """
 _FORMAT: Final = 1
+_ASKED: Final = 256
+"""Chunks asked for at once: one statement instead of as many."""
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
 _LIVE, _SAFE, _DROPPED = 1, 2, 0
@@ -136,9 +138,12 @@ class RecordRow:
 class Journal:
     """Open with `Journal.open`; safe to use from several threads."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, reader: apsw.Connection) -> None:
         self._db = connection
         self._lock = threading.Lock()
+        # Looking up goes on while a commit waits for the disk (write-ahead log).
+        self._reader = reader
+        self._reading = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, mission: MissionId, depositor: str, epoch: Epoch) -> Self:
@@ -153,17 +158,22 @@ class Journal:
             connection.pragma("synchronous", "full")
             if connection.pragma("user_version") == 0:
                 _create(connection, mission, depositor, epoch)
+            reader = apsw.Connection(str(path))
+            reader.set_busy_timeout(2_000)
+            reader.pragma("query_only", True)
         except (apsw.Error, OSError) as error:
             raise JournalUnusable(
                 f"journal {path}: {type(error).__name__}",
                 hint="move it away: the next deposit rebuilds it from the catalogue",
             ) from error
-        journal = cls(connection)
+        journal = cls(connection, reader)
         journal._adopt_identity(mission, depositor, epoch)
         return journal
 
     def close(self) -> None:
         """Close the database."""
+        with self._reading:
+            self._reader.close()
         with self._lock:
             self._db.close()
 
@@ -184,19 +194,21 @@ class Journal:
 
     def lookup(self, ids: Sequence[ChunkId]) -> list[Location | None]:
         """Places of chunks that the next record may refer to, in the order asked."""
-        found: list[Location | None] = []
-        with self._lock:
+        found: dict[bytes, Location] = {}
+        with self._reading:
             try:
-                for chunk_id in ids:
-                    row = self._db.execute(
-                        "SELECT c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
-                        "JOIN packs p ON p.n = c.pack WHERE c.id = ? AND p.live != 0",
-                        (chunk_id,),
-                    ).fetchone()
-                    found.append(None if row is None else _location(row))
+                for start in range(0, len(ids), _ASKED):
+                    some = ids[start : start + _ASKED]
+                    marks = ",".join("?" * len(some))
+                    for name, *row in self._reader.execute(
+                        "SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
+                        f"JOIN packs p ON p.n = c.pack WHERE c.id IN ({marks}) AND p.live != 0",  # noqa: S608 (question marks only)
+                        tuple(some),
+                    ):
+                        found[name] = _location(tuple(row))
             except apsw.Error as error:
                 raise _unusable(error) from error
-        return found
+        return [found.get(chunk_id) for chunk_id in ids]
 
     def chunk_count(self) -> int:
         """Number of chunks in the index."""
@@ -369,7 +381,10 @@ class _Transaction:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            self._db.execute("COMMIT" if error is None else "ROLLBACK")
+            if error is None:
+                self._db.execute("COMMIT")
+            elif self._db.in_transaction:  # a full disk has rolled it back already
+                self._db.execute("ROLLBACK")
         except apsw.Error as failed:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -396,5 +411,6 @@ def _location(row: tuple[Any, ...]) -> Location:
 
 
 def _unusable(error: apsw.Error) -> JournalUnusable:
-    hint = "free some space" if isinstance(error, apsw.FullError) else None
-    return JournalUnusable(f"journal: {type(error).__name__}", hint=hint)
+    if isinstance(error, apsw.FullError):
+        return JournalUnusable("journal: expected room, got a full disk", hint="free some space")
+    return JournalUnusable(f"journal: {type(error).__name__}")

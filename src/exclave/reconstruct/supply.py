@@ -6,11 +6,12 @@ opened packs. Several threads may read different streams at once.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from exclave.archive.manifest import Manifest, parse_manifest
-from exclave.archive.pack import Role, parse_directory, read_chunk
+from exclave.archive.pack import Role, make_decompressor, parse_directory, read_chunk
 from exclave.archive.reference import MANIFEST_PACK_BIT, Reference, StreamRef
 from exclave.archive.stream import iter_references
 from exclave.errors import IntegrityError
@@ -62,6 +63,7 @@ class ReconstructSupply:
         self._packs = packs
         self._manifest_packs = manifest_packs
         self._scratch = scratch
+        self._own = _Own()
 
     @property
     def scratch(self) -> Path:
@@ -78,7 +80,8 @@ class ReconstructSupply:
         return {self._root(reference) for reference in iter_references(stream, self._chunk)}
 
     def _chunk(self, reference: Reference) -> bytes:
-        return read_chunk(self._fetcher.plaintext(self._root(reference)), reference)
+        plaintext = self._fetcher.plaintext(self._root(reference))
+        return read_chunk(plaintext, reference, self._own.decompressor)
 
     def _root(self, reference: Reference) -> PackRoot:
         number = reference.pack & ~MANIFEST_PACK_BIT
@@ -86,3 +89,10 @@ class ReconstructSupply:
         if number >= len(table):
             raise IntegrityError(f"reference: pack {number} of {len(table)}")
         return table[number]
+
+
+class _Own(threading.local):
+    """One decompressor a thread: making one costs more than a small chunk."""
+
+    def __init__(self) -> None:
+        self.decompressor = make_decompressor()
