@@ -115,10 +115,7 @@ def create_vault(
     for name in ("missions", "tmp"):
         (path / name).mkdir()
     (path / "keys").mkdir(mode=0o700)
-    for source, relative in _kit_files(kit):
-        target = path / "KIT" / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(target, source.read_bytes())
+    _copy_kit(kit, path / "KIT")
     save_identity(identity, path / "keys" / "identity.pem")
     save_keys(path / "keys")
     _write_new(path / "seat-request.json", seat_request)
@@ -184,6 +181,25 @@ def _kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
         for source in sorted((kit / name).rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
                 yield source, source.relative_to(kit)
+
+
+def _copy_kit(kit: Path, target: Path) -> None:
+    """Copy hundreds of small files durably, before the folder is marked as a vault's.
+
+    All are written before the first is synced: that one sync then carries most of the others.
+    """
+    written: list[Path] = []
+    for source, relative in _kit_files(kit):
+        file = target / relative
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source.read_bytes())
+        written.append(file)
+    for place in [*written, *sorted({file.parent for file in written})]:
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write_new(path: Path, data: bytes) -> None:
