@@ -157,6 +157,8 @@ def open_missions(
     min_free_bytes: int = 0,
 ) -> list[Mission]:
     """All missions of a vault; `engine` gets a mission's folder and the folder for uploads."""
+    # Nothing in it counts, so whoever cleared the disk may have taken the folder too.
+    folder.tmp.mkdir(exist_ok=True)
     opened: list[Mission] = []
     for mission, data in folder.missions():
         enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
