@@ -60,8 +60,12 @@ CREATE TABLE lodgings (
   PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
 """
 _FORMAT: Final = 1
-_ASKED: Final = 256
-"""Chunks asked for at once: one statement instead of as many."""
+_ASKED: Final = 64
+"""Chunks asked for by one statement, always as many (none has the empty id): it is kept ready."""
+_LOOKUP: Final = (
+    "SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
+    "JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN "
+) + f"({','.join('?' * _ASKED)})"
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
 _LIVE, _SAFE, _DROPPED = 1, 2, 0
@@ -198,13 +202,9 @@ class Journal:
         with self._reading:
             try:
                 for start in range(0, len(ids), _ASKED):
-                    some = ids[start : start + _ASKED]
-                    marks = ",".join("?" * len(some))
-                    for name, *row in self._reader.execute(
-                        "SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
-                        f"JOIN packs p ON p.n = c.pack WHERE c.id IN ({marks}) AND p.live != 0",  # noqa: S608 (question marks only)
-                        tuple(some),
-                    ):
+                    some: list[bytes] = [*ids[start : start + _ASKED]]
+                    some += [b""] * (_ASKED - len(some))
+                    for name, *row in self._reader.execute(_LOOKUP, some):
                         found[name] = _location(tuple(row))
             except apsw.Error as error:
                 raise _unusable(error) from error
