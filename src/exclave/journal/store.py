@@ -62,10 +62,11 @@ CREATE TABLE lodgings (
 _FORMAT: Final = 1
 _ASKED: Final = 64
 """Chunks asked for by one statement, always as many (none has the empty id): it is kept ready."""
-_LOOKUP: Final = (
-    "SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec FROM chunks c "
-    "JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN "
-) + f"({','.join('?' * _ASKED)})"
+_MARKS: Final = ",".join("?" * _ASKED)
+_LOOKUP: Final = f"""
+SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec
+FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN ({_MARKS})
+"""  # noqa: S608 (question marks only)
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
 _LIVE, _SAFE, _DROPPED = 1, 2, 0
