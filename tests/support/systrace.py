@@ -177,6 +177,12 @@ class Traced:
                     return found
 
     @property
+    def opened(self) -> list[str]:
+        """Every path that was opened, or tried to be, in order; absolute."""
+        with (self.out / "opened").open("rb") as stream:
+            return [json.loads(line) for line in stream]
+
+    @property
     def points(self) -> list[Point]:
         """Every place where it could have been killed, in order."""
         with (self.out / "points").open("rb") as stream:
@@ -190,9 +196,13 @@ def trace(
     out: Path,
     kill: Kill | None = None,
     environment: Mapping[str, str] | None = None,
+    opened: bool = False,
 ) -> Traced:
-    """Start `command` traced; `out` is a new folder for what the tracer writes."""
-    order = _order(command, watch, out, kill)
+    """Start `command` traced; `out` is a new folder for what the tracer writes.
+
+    With `opened` every path that it opens is kept, wherever it lies.
+    """
+    order = _order(command, watch, out, kill) | {"opened": opened}
     with (out / "tracer.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, json.dumps(order)],
@@ -255,6 +265,7 @@ def _order(command: Sequence[str], watch: Path, out: Path, kill: Kill | None) ->
         "watch": str(watch.resolve()),
         "out": str(out),
         "kill": None if kill is None else [*kill.point.as_list, kill.when],
+        "opened": False,
     }
 
 
@@ -285,12 +296,12 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
-def _install_filter(libc: ctypes.CDLL, numbers: Mapping[str, int]) -> None:
-    """Trap the calls in `numbers`; of opens those that may create or cut a file."""
+def _install_filter(libc: ctypes.CDLL, numbers: Mapping[str, int], *, opens_too: bool) -> None:
+    """Trap the calls in `numbers`; of opens only those that create or cut, unless `opens_too`."""
     load, equal, any_bit, leave = 0x20, 0x15, 0x45, 0x06
     allow, trap = 0x7FFF0000, 0x7FF00000
     code: list[tuple[int, int, int, int]] = [(load, 0, 0, 0)]
-    opens = {"open": 1, "openat": 2}
+    opens = {} if opens_too else {"open": 1, "openat": 2}
     for name, argument in opens.items():
         if name in numbers:
             code += [
@@ -343,6 +354,7 @@ class _Tracer:
         self.memory = -1
         self.events = (self.out / "events").open("wb")
         self.points = (self.out / "points").open("w")
+        self.opened = (self.out / "opened").open("w") if order["opened"] else None
         with (self.out / "counter").open("r+b") as stream:
             self.counter = mmap.mmap(stream.fileno(), 8)
 
@@ -359,6 +371,8 @@ class _Tracer:
         code = self._loop()
         self.events.close()
         self.points.close()
+        if self.opened is not None:
+            self.opened.close()
         end = json.dumps({"exit": code, "killed": self.killed})
         (self.out / "end.json").write_text(end)
 
@@ -367,7 +381,7 @@ class _Tracer:
             if self.libc.ptrace(_TRACEME, 0, None, None) != 0:
                 os._exit(_REFUSED)
             os.kill(os.getpid(), signal.SIGSTOP)
-            _install_filter(self.libc, self.numbers)
+            _install_filter(self.libc, self.numbers, opens_too=self.opened is not None)
             if self.call is None:
                 os.execvp(self.command[0], self.command)
             self.call(self.command)
@@ -484,7 +498,12 @@ class _Tracer:
             at, text, flags = (_AT_FDCWD, a[0], a[1]) if name == "open" else (a[0], a[1], a[2])
             if name == "creat":
                 at, text, flags = _AT_FDCWD, a[0], _CREATE
-            path = self._inside(self._path(thread, at, text))
+            whole = self._path(thread, at, text)
+            if self.opened is not None:
+                self.opened.write(json.dumps(whole) + "\n")
+                if not flags & _CREATE:
+                    return None
+            path = self._inside(whole)
             cut = 1 if flags & os.O_TRUNC else 0
             return None if path is None else _Call("open", path, offset=cut)
         if name in ("mkdir", "mkdirat", "rmdir", "unlink", "unlinkat"):
