@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,14 @@ class Mission:
 @pytest.fixture(scope="session")
 def embassy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mission]:
     """Three vaults, a founded mission, a depositor with two registers; servers run."""
-    made = Mission(root=tmp_path_factory.mktemp("embassy"))
+    with founded_mission(tmp_path_factory.mktemp("embassy")) as made:
+        yield made
+
+
+@contextmanager
+def founded_mission(root: Path) -> Iterator[Mission]:
+    """A mission of its own, for tests that leave traces; its servers are stopped at the end."""
+    made = Mission(root=root)
     try:
         _vaults(made)
         _officials(made)

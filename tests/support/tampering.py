@@ -33,6 +33,7 @@ INSERT INTO public.act (title, note, share, area, at, born, doc, tags, seal)
   FROM generate_series(1, 3000) g;
 UPDATE public.act SET area = 'NaN' WHERE id = 10;
 UPDATE public.act SET share = 'NaN' WHERE id = 11;
+UPDATE public.act SET area = 0.1::float8 + 0.2::float8 WHERE id = 40;
 UPDATE public.act SET born = '0044-03-15 BC' WHERE id = 12;
 UPDATE public.act SET born = 'infinity' WHERE id = 13;
 

@@ -11,6 +11,9 @@ Rules
 - A record is stored before it is sent, so that a crash can never make two records with
   the same sequence.
 - Dedup never crosses recovery epochs: opening with another epoch starts an empty index.
+- A record that no seat took may be withdrawn; it is kept aside with the reason.
+- A pack that is no longer safe, or was made for another set of seats, is no longer shared; the
+  next record is then full, since it cannot be told as a change of the one before.
 - It can be lost: the deposit workflow rebuilds it from the catalogue (spec/catalogue.md).
 """
 
@@ -58,6 +61,13 @@ CREATE TABLE records (
 CREATE TABLE lodgings (
   sequence INTEGER NOT NULL, seat INTEGER NOT NULL, receipt TEXT NOT NULL,
   PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
+"""
+_LATER: Final = """
+CREATE TABLE IF NOT EXISTS asked (
+  sequence INTEGER NOT NULL, seat INTEGER NOT NULL, PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS withdrawn (
+  statement BLOB PRIMARY KEY, sequence INTEGER NOT NULL, deposit BLOB NOT NULL,
+  envelope BLOB NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
 """
 _FORMAT: Final = 1
 _ASKED: Final = 64
@@ -163,6 +173,7 @@ class Journal:
             connection.pragma("synchronous", "full")
             if connection.pragma("user_version") == 0:
                 _create(connection, mission, depositor, epoch)
+            connection.execute(_LATER)
             reader = apsw.Connection(str(path))
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
@@ -217,8 +228,11 @@ class Journal:
 
     # -- packs ---------------------------------------------------------------------------
 
-    def add_safe_pack(self, pack: SafePack) -> int:
-        """Enter a safe pack with its chunks, durably; returns its number."""
+    def add_safe_pack(self, pack: SafePack, *, shared: bool = True) -> int:
+        """Enter a safe pack with its chunks, durably; returns its number.
+
+        With `shared` false only its shards are remembered, for seats that still lack them.
+        """
         with self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
@@ -226,7 +240,14 @@ class Journal:
             )
             self._db.execute(
                 "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
-                (pack.root, pack.length, pack.k, pack.kind, pack.secret, _SAFE),
+                (
+                    pack.root,
+                    pack.length,
+                    pack.k,
+                    pack.kind,
+                    pack.secret,
+                    _SAFE if shared else _DROPPED,
+                ),
             )
             number = self._db.last_insert_rowid()
             self._db.executemany(
@@ -235,7 +256,7 @@ class Journal:
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-                sorted((c[0], number, c[1], c[2], c[3], c[4]) for c in pack.chunks),
+                sorted((c[0], number, *c[1:]) for c in pack.chunks if shared),
             )
         return number
 
@@ -285,7 +306,40 @@ class Journal:
     def mark_held(self, seat: Seat, root: ShardRoot) -> None:
         """A seat acknowledged a shard that was late."""
         with self._transaction():
-            self._db.execute("UPDATE shards SET held = 1 WHERE seat = ? AND root = ?", (seat, root))
+            self._db.execute(
+                "UPDATE shards SET held = 1 WHERE seat = ? AND root = ? AND held = 0", (seat, root)
+            )
+
+    def held_shards(self, seat: Seat) -> frozenset[ShardRoot]:
+        """Shards that a seat acknowledged."""
+        rows = self._rows("SELECT root FROM shards WHERE seat = ? AND held = 1", (seat,))
+        return frozenset(ShardRoot(r[0]) for r in rows)
+
+    def mark_lost(self, seat: Seat, roots: Iterable[ShardRoot]) -> int:
+        """A seat lacks shards that lie nowhere else; returns the packs not shared any more."""
+        wanted = set(roots)
+        rows = self._rows("SELECT pack, root FROM shards WHERE seat = ?", (seat,))
+        packs = [(pack,) for pack, root in rows if root in wanted]
+        with self._transaction():
+            self._db.executemany(
+                f"UPDATE shards SET held = 0 WHERE pack = ? AND seat = {int(seat)}", packs
+            )
+            return self._unshare(packs)
+
+    def keep_layout(self, k: int, seats: Iterable[Seat]) -> int:
+        """Share packs of this k and these seats only; returns how many others there were."""
+        expected = ",".join(str(seat) for seat in sorted(seats))
+        rows = self._rows(
+            "SELECT p.n, p.k, group_concat(s.seat) FROM packs p JOIN shards s ON s.pack = p.n "
+            "WHERE p.live != 0 GROUP BY p.n"
+        )
+        others = [
+            (n,)
+            for n, made, among in rows
+            if made != k or ",".join(sorted(among.split(","), key=int)) != expected
+        ]
+        with self._transaction():
+            return self._unshare(others)
 
     # -- records -------------------------------------------------------------------------
 
@@ -296,9 +350,61 @@ class Journal:
                 "INSERT INTO records VALUES (?, ?, ?, ?)",
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
+            self._db.execute("DELETE FROM meta WHERE key = 'full'")
             self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _LIVE))
             self._db.executemany(
                 "UPDATE packs SET live = 1 WHERE root = ?", [(root,) for root in live]
+            )
+
+    def want_full(self) -> None:
+        """The next record shall be full."""
+        with self._transaction():
+            self._want_full()
+
+    @property
+    def full_wanted(self) -> bool:
+        """Whether the next record must be full."""
+        return bool(self._rows("SELECT 1 FROM meta WHERE key = 'full'"))
+
+    def is_whole(self) -> bool:
+        """Whether all records of the chain are here, from number 1 on."""
+        [[count, newest]] = self._rows("SELECT count(*), max(sequence) FROM records")
+        return bool(count) and count == newest
+
+    def note_asked(self, sequence: int, seat: Seat) -> None:
+        """A record is about to be sent to a seat: from now on it may have it."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO asked VALUES (?, ?)", (sequence, seat))
+
+    def note_refused(self, sequence: int, seat: Seat) -> None:
+        """A seat refused a record for good: it does not have it."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM asked WHERE sequence = ? AND seat = ?", (sequence, seat)
+            )
+
+    def may_have(self, sequence: int) -> frozenset[Seat]:
+        """Seats that were sent a record and did not refuse it."""
+        rows = self._rows("SELECT seat FROM asked WHERE sequence = ?", (sequence,))
+        return frozenset(Seat(r[0]) for r in rows)
+
+    def withdraw(self, sequence: int, reason: str) -> None:
+        """Set aside the newest record, which no seat took; its packs stay safe."""
+        with self._transaction():
+            self._set_aside(sequence, reason)
+
+    def withdrawn(self) -> list[tuple[int, bytes, str]]:
+        """Sequence, statement and reason of records that were set aside."""
+        rows = self._rows("SELECT sequence, statement, reason FROM withdrawn ORDER BY sequence")
+        return [(r[0], r[1], r[2]) for r in rows]
+
+    def adopt_record(self, record: RecordRow, reason: str) -> None:
+        """Go on from a record that the seats have; own ones from its number on are set aside."""
+        with self._transaction():
+            self._set_aside(record.sequence, reason)
+            self._db.execute(
+                "INSERT INTO records VALUES (?, ?, ?, ?)",
+                (record.sequence, record.statement, record.deposit, record.envelope),
             )
 
     def newest_record(self) -> RecordRow | None:
@@ -335,6 +441,28 @@ class Journal:
             )
 
     # -- inside --------------------------------------------------------------------------
+
+    def _set_aside(self, first: int, reason: str) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO withdrawn SELECT statement, sequence, deposit, envelope, ? "
+            "FROM records WHERE sequence >= ?",
+            (reason, first),
+        )
+        for table in ("records", "lodgings", "asked"):
+            self._db.execute(f"DELETE FROM {table} WHERE sequence >= ?", (first,))  # noqa: S608
+        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_SAFE, _LIVE))
+        self._want_full()
+
+    def _unshare(self, packs: Sequence[tuple[int]]) -> int:
+        changes = self._db.total_changes()
+        self._db.executemany("UPDATE packs SET live = 0 WHERE n = ? AND live != 0", packs)
+        count = self._db.total_changes() - changes
+        if count:
+            self._want_full()
+        return count
+
+    def _want_full(self) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('full', 1)")
 
     def _pack(self, number: int) -> PackRow:
         row = self._rows(

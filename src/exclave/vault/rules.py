@@ -106,7 +106,7 @@ def check_room(size: int, *, named: bool, charter: Charter, usage: Usage) -> Non
     if not named and usage.staged + usage.arriving + size > limit:
         raise refused(
             "quota",
-            f"staging: expected at most {limit} bytes, got {usage.staged} stored, "
+            f"quota for staging: expected at most {limit} bytes, got {usage.staged} stored, "
             f"{usage.arriving} arriving and {size} more",
             hint="lodge the records that name the staged shards first",
         )
@@ -119,14 +119,15 @@ def check_quota(
     if today + new > depositor.daily_bytes:
         raise refused(
             "quota",
-            f"depositor {depositor.id}: expected at most {depositor.daily_bytes} bytes a day, "
+            f"quota of {depositor.id}: expected at most {depositor.daily_bytes} bytes a day, "
             f"got {today} today and {new} more",
+            hint="the charter grants it by the day: deposit again tomorrow",
         )
     granted = depositor.total_bytes + (charter.quotas.reserve if depositor.reserve else 0)
     if total + new > granted:
         raise refused(
             "quota",
-            f"depositor {depositor.id}: expected at most {granted} bytes, "
+            f"quota of {depositor.id}: expected at most {granted} bytes in all, "
             f"got {total} so far and {new} more",
         )
 

@@ -25,7 +25,7 @@ from exclave.authority.unsealing import parse_unsealed
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import now
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.errors import ConfigurationError, ExclaveError, IntegrityError, MalformedData
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of
@@ -237,7 +237,13 @@ def _sources(
 def _folder_vault(folder: Path, mission: MissionId) -> FolderVault:
     # Both a whole vault's folder and the one mission's in it are understood.
     inside = folder / "missions" / mission.hex()
-    return FolderVault(inside if inside.is_dir() else folder, mission)
+    try:
+        return FolderVault(inside if inside.is_dir() else folder, mission)
+    except IntegrityError as error:
+        error.message = f"{folder}: {error.message}"
+        error.args = (error.message,)
+        error.hint = error.hint or "leave this folder out: enough others do without it"
+        raise
 
 
 @contextmanager

@@ -118,7 +118,8 @@ class TableCopier:
             raise CopyFailed(f"table {label}: reading was cancelled") from error
         except psycopg.Error as error:
             raise CopyFailed(
-                f"table {label}: expected to read all rows, got: {reason(error)}"
+                f"table {label}: expected to read all rows, got: {reason(error)}",
+                hint="nothing of it was lodged; when the server reads the table again, run again",
             ) from error
         return result
 
