@@ -30,6 +30,7 @@ from exclave.vault.wire import (
     MAX_BODY,
     MAX_SHARD,
     MAX_SMALL,
+    MAX_TILE,
     read_missing,
     read_statement_state,
     read_status,
@@ -97,7 +98,7 @@ class HttpVault:
         return await self._get(f"{self._public}/log/checkpoint", MAX_SMALL)
 
     async def tile(self, path: str) -> bytes:
-        return await self._get(f"{self._public}/log/{path}", MAX_BODY)
+        return await self._get(f"{self._public}/log/{path}", MAX_TILE)
 
     async def body(self, sha256: bytes) -> bytes:
         data = await self._get(f"{self._public}/bodies/{sha256.hex()}", MAX_BODY)

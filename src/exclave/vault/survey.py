@@ -12,10 +12,8 @@ Rules
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from exclave.authority.charter import Charter
@@ -29,11 +27,11 @@ from exclave.authority.supplement import Supplement, verify_supplement
 from exclave.authority.warrant import Warrant, parse_warrant
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
-from exclave.ledger.checkpoint import log_verifier, open_checkpoint, parse_checkpoint
-from exclave.ledger.entry import EntryType, LogEntry, parse_entry
-from exclave.ledger.note import parse_note
-from exclave.ledger.tiles import TILE_WIDTH, TileReader, tiles_of
+from exclave.ledger.checkpoint import log_verifier, open_checkpoint
+from exclave.ledger.entry import EntryType, LogEntry
+from exclave.ledger.note import NoteVerifier
 from exclave.vault.interface import PublicRecord
+from exclave.vault.walking import Problem, SurveyLimits, Walk, begin_walk, walk_log
 
 __all__ = [
     "DepositView",
@@ -41,13 +39,12 @@ __all__ = [
     "MissionView",
     "Problem",
     "SeatView",
+    "SurveyLimits",
     "WarrantView",
     "survey",
 ]
 
 T = TypeVar("T")
-_AT_ONCE = 8
-_BODIES = frozenset(EntryType) - {EntryType.ANNEX, EntryType.REFUSALS}
 
 
 class MissionNotFound(IntegrityError):
@@ -57,14 +54,6 @@ class MissionNotFound(IntegrityError):
         lines = "; ".join(f"seat {item.seat}: {item.what}" for item in problems)
         super().__init__(message, hint=lines or None)
         self.problems = problems
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something wrong at a seat."""
-
-    seat: Seat
-    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,26 +113,20 @@ class MissionView:
     problems: tuple[Problem, ...]
 
 
-@dataclass(kw_only=True)
-class _Walk:
-    """What one seat gave, before anything of it is known to be true."""
+async def survey(
+    sources: Sequence[PublicRecord], mission: MissionId, *, limits: SurveyLimits | None = None
+) -> MissionView:
+    """Read and check all sources; raises `MissionNotFound` when none shows the charter.
 
-    seat: Seat
-    note: bytes = b""
-    size: int = 0
-    consistent: bool = False
-    entries: list[LogEntry] = field(default_factory=list)
-    bodies: dict[bytes, bytes] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def complain(self, what: str) -> None:
-        self.problems.append(Problem(seat=self.seat, what=what))
-
-
-async def survey(sources: Sequence[PublicRecord], mission: MissionId) -> MissionView:
-    """Read and check all sources; raises `MissionNotFound` when none shows the charter."""
-    # 1. walk every log on its own
-    walks = await asyncio.gather(*(_walk(source, mission) for source in sources))
+    `limits` is the most that one seat may cost: beyond it, the seat has a problem.
+    """
+    # 1. walk every log
+    bodies: dict[bytes, bytes] = {}
+    most = SurveyLimits() if limits is None else limits
+    walks = [
+        Walk(source=source, seat=source.seat, limits=most, bodies=bodies) for source in sources
+    ]
+    await _walk_all(walks, mission)
     # 2. charters, from the mission id on
     envelopes = _parse(walks, (EntryType.CHARTER,))
     chain, chain_envelopes = _chain(envelopes, mission, walks)
@@ -177,61 +160,41 @@ async def survey(sources: Sequence[PublicRecord], mission: MissionId) -> Mission
     )
 
 
-async def _walk(source: PublicRecord, mission: MissionId) -> _Walk:
-    walk = _Walk(seat=source.seat)
+async def _walk_all(walks: Sequence[Walk], mission: MissionId) -> None:
+    """Walk every log, those first whose keys are known: bounds are wide for signed ones only."""
+    await asyncio.gather(*(begin_walk(walk) for walk in walks))
+    first = [envelope for walk in walks for envelope in _first(walk, mission)]
+    seen = {StatementHash(mission): first} if first else {}
+    waiting = list(walks)
+    while waiting:
+        known = {} if not seen else _log_keys(_chain(seen, mission, walks)[0])
+        ready = [walk for walk in waiting if walk.seat in known] or waiting
+        await asyncio.gather(*(walk_log(walk, mission, known.get(walk.seat)) for walk in ready))
+        waiting = [walk for walk in waiting if walk not in ready]
+        if seen and waiting:
+            seen = _parse(walks, (EntryType.CHARTER,))
+            seen[StatementHash(mission)] = first  # good already; a log may have worse forms
+
+
+def _first(walk: Walk, mission: MissionId) -> Iterator[Envelope]:
+    """Charter 1 as a seat shows it, when it is the mission's and rightly signed."""
     try:
-        walk.note = await source.checkpoint()
-        checkpoint = parse_checkpoint(parse_note(walk.note).text)
-        walk.size = checkpoint.size
-        tiles = await _tiles(source, walk)
-        reader = TileReader(checkpoint.size, tiles.get)
-        if not hmac.compare_digest(reader.root(), checkpoint.root):
-            raise IntegrityError("log: its tiles do not lead to its checkpoint")
-        for bundle in range(-(-checkpoint.size // TILE_WIDTH)):
-            walk.entries += [parse_entry(data) for data in reader.entries(bundle)]
-        if any(entry.mission != mission for entry in walk.entries):
-            raise IntegrityError("log: has entries of another mission")
-        walk.consistent = True
-    except ExclaveError as error:
-        walk.complain(error.message)
-    await _bodies(source, walk)
-    return walk
+        envelope = parse_envelope(walk.first, kinds=[Kind.CHARTER])
+        verify_chain([envelope], mission)
+    except ExclaveError:
+        return  # its log is read all the same, and what is wrong in it is named then
+    yield envelope
 
 
-async def _tiles(source: PublicRecord, walk: _Walk) -> Mapping[str, bytes]:
-    gate = asyncio.Semaphore(_AT_ONCE)
-    found: dict[str, bytes] = {}
-
-    async def fetch(path: str) -> None:
-        async with gate:
-            try:
-                found[path] = await source.tile(path)
-            except ExclaveError as error:
-                walk.complain(f"{path}: {error.message}")
-
-    await asyncio.gather(*(fetch(tile.path()) for tile in tiles_of(walk.size)))
-    return found
-
-
-async def _bodies(source: PublicRecord, walk: _Walk) -> None:
-    gate = asyncio.Semaphore(_AT_ONCE)
-    wanted = {entry.hash for entry in walk.entries if entry.type in _BODIES}
-
-    async def fetch(digest: bytes) -> None:
-        async with gate:
-            try:
-                data = await source.body(digest)
-                if not hmac.compare_digest(hashlib.sha256(data).digest(), digest):
-                    raise IntegrityError(f"body {digest.hex()}: corrupted")
-                walk.bodies[digest] = data
-            except ExclaveError as error:
-                walk.complain(error.message)
-
-    await asyncio.gather(*(fetch(digest) for digest in sorted(wanted)))
+def _log_keys(chain: CharterChain) -> dict[Seat, NoteVerifier]:
+    return {
+        entry.seat: log_verifier(chain.mission, entry.seat, entry.log_key.raw)
+        for entry in chain.newest.seats
+    }
 
 
 def _parse(
-    walks: Iterable[_Walk], types: tuple[EntryType, ...]
+    walks: Iterable[Walk], types: tuple[EntryType, ...]
 ) -> dict[StatementHash, list[Envelope]]:
     """Statements of these types in the order of the logs, with every form found of each.
 
@@ -241,7 +204,7 @@ def _parse(
     found: dict[StatementHash, list[Envelope]] = {}
     for walk in walks:
         for entry in walk.entries:
-            data = walk.bodies.get(entry.hash)
+            data = walk.body(entry.hash)
             if entry.type not in types or data is None:
                 continue
             try:
@@ -269,7 +232,7 @@ def _first_valid(forms: Iterable[Envelope], check: Callable[[Envelope], T]) -> t
 def _chain(
     envelopes: Mapping[StatementHash, Sequence[Envelope]],
     mission: MissionId,
-    walks: Sequence[_Walk],
+    walks: Sequence[Walk],
 ) -> tuple[CharterChain, tuple[Envelope, ...]]:
     problems = tuple(problem for walk in walks for problem in walk.problems)
     first = envelopes.get(StatementHash(mission))
@@ -294,7 +257,7 @@ def _chain(
     return chain, tuple(used)
 
 
-def _verified(walk: _Walk, chain: CharterChain) -> SeatView:
+def _verified(walk: Walk, chain: CharterChain) -> SeatView:
     verified = False
     try:
         key = chain.newest.seat(walk.seat).log_key.raw
@@ -314,7 +277,7 @@ def _verified(walk: _Walk, chain: CharterChain) -> SeatView:
 
 
 def _deposits(
-    walks: Sequence[_Walk], views: Sequence[SeatView], chain: CharterChain
+    walks: Sequence[Walk], views: Sequence[SeatView], chain: CharterChain
 ) -> tuple[DepositView, ...]:
     envelopes = _parse(walks, (EntryType.RECORD, EntryType.LODGED))
     known: dict[StatementHash, DepositRecord] = {}
@@ -351,7 +314,7 @@ def _live(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -
         return None
 
 
-def _warrants(walks: Sequence[_Walk], chain: CharterChain) -> tuple[WarrantView, ...]:
+def _warrants(walks: Sequence[Walk], chain: CharterChain) -> tuple[WarrantView, ...]:
     found: list[WarrantView] = []
     for statement, forms in _parse(walks, (EntryType.WARRANT, EntryType.SIGNATURES)).items():
         try:
@@ -383,7 +346,7 @@ def _joined(forms: Sequence[Envelope], officials: Sequence[Official]) -> Envelop
     return joined
 
 
-def _supplements(walks: Sequence[_Walk], chain: CharterChain) -> tuple[Supplement, ...]:
+def _supplements(walks: Sequence[Walk], chain: CharterChain) -> tuple[Supplement, ...]:
     found: list[Supplement] = []
     for statement, forms in _parse(walks, (EntryType.SUPPLEMENT,)).items():
         try:
@@ -394,13 +357,13 @@ def _supplements(walks: Sequence[_Walk], chain: CharterChain) -> tuple[Supplemen
     return tuple(found)
 
 
-def _logged(walks: Sequence[_Walk], statement: StatementHash) -> tuple[Seat, ...]:
+def _logged(walks: Sequence[Walk], statement: StatementHash) -> tuple[Seat, ...]:
     return tuple(
         walk.seat for walk in walks if any(entry.statement == statement for entry in walk.entries)
     )
 
 
-def _complain_all(walks: Sequence[_Walk], statement: StatementHash, what: str) -> None:
+def _complain_all(walks: Sequence[Walk], statement: StatementHash, what: str) -> None:
     for walk in walks:
         if any(entry.statement == statement for entry in walk.entries):
             walk.complain(what)

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_SHARD",
     "MAX_SMALL",
+    "MAX_TILE",
     "read_missing",
     "read_statement_state",
     "read_status",
@@ -33,6 +34,8 @@ __all__ = [
 
 MAX_SMALL: Final = 2**20
 MAX_BODY: Final = 65 * 2**20
+MAX_TILE: Final = 2 * 2**20
+"""256 entries of at most 4,096 bytes with their lengths, and room."""
 MAX_SHARD: Final = 80 * 2**20
 
 

@@ -1,0 +1,230 @@
+"""Walking one seat's log with bounds: what it may cost to listen to a host that lies.
+
+A walk takes the checkpoint, the tiles and the bodies of one seat and gives what it got, with a
+named problem for everything that was missing, wrong or too much. It believes nothing: what the
+statements are worth is `exclave.vault.survey`'s matter.
+
+Rules
+- A log that its seat's key did not sign is read up to a small size only.
+- Tiles come in batches; the first that is missing ends the walk. Bytes and time are bounded.
+- A body that several seats have is kept once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from exclave.errors import ExclaveError, IntegrityError, VaultUnreachable
+from exclave.ids import MissionId, Seat
+from exclave.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from exclave.ledger.entry import EntryType, LogEntry, parse_entry
+from exclave.ledger.note import NoteVerifier, parse_note
+from exclave.ledger.tiles import TILE_WIDTH, Tile, TileReader, parse_bundle, tiles_of
+from exclave.vault.interface import PublicRecord
+
+__all__ = ["Problem", "SurveyLimits", "Walk", "begin_walk", "walk_log"]
+
+T = TypeVar("T")
+_AT_ONCE = 8
+_BODIES = frozenset(EntryType) - {EntryType.ANNEX, EntryType.REFUSALS}
+
+
+class LogTooLarge(IntegrityError):
+    """A seat claims or sends more than a survey takes of one seat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyLimits:
+    """The most that one seat may cost a survey."""
+
+    entries: int = 10**7
+    unsigned_entries: int = 2**14  # of a log that is not signed by a key that a charter names
+    log_bytes: int = 2**28
+    body_bytes: int = 2**30
+    seconds: float = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong at a seat."""
+
+    seat: Seat
+    what: str
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """What one seat gave, before anything of it is known to be true."""
+
+    source: PublicRecord
+    seat: Seat
+    limits: SurveyLimits
+    bodies: dict[bytes, bytes]  # of all seats
+    note: bytes = b""
+    checkpoint: Checkpoint | None = None
+    first: bytes = b""  # the body of entry 0
+    consistent: bool = False
+    entries: list[LogEntry] = field(default_factory=list)
+    own: set[bytes] = field(default_factory=set)  # bodies that this seat gave
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Entries that the checkpoint claims."""
+        return 0 if self.checkpoint is None else self.checkpoint.size
+
+    def complain(self, what: str) -> None:
+        """Name a problem of this seat."""
+        problem = Problem(seat=self.seat, what=what)
+        if problem not in self.problems[-8:]:
+            self.problems.append(problem)
+
+    def body(self, digest: bytes) -> bytes | None:
+        """A body, when this seat gave it."""
+        return self.bodies[digest] if digest in self.own else None
+
+    @asynccontextmanager
+    async def bounded(self, doing: str) -> AsyncIterator[None]:
+        """Ends what takes too long; what failed is this seat's problem."""
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                yield
+        except TimeoutError:
+            self.complain(f"{doing}: not done after {self.limits.seconds:.0f} seconds")
+        except ExclaveError as error:
+            self.complain(error.message)
+
+
+async def begin_walk(walk: Walk) -> None:
+    """Fetch the checkpoint and what entry 0 names: charter 1, when the seat is honest."""
+    async with walk.bounded("first charter"):
+        walk.note = await walk.source.checkpoint()
+        walk.checkpoint = parse_checkpoint(parse_note(walk.note).text)
+        if walk.size == 0:
+            raise IntegrityError("log: expected charter 1 as its first entry, got an empty log")
+        bundle = Tile(level=None, index=0, width=min(TILE_WIDTH, walk.size))
+        data, width = await _tile(walk.source, bundle)
+        walk.first = await _body(walk.source, parse_entry(parse_bundle(data, width)[0]))
+
+
+async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> None:
+    """Fetch and check the log, then its bodies; `key` is the seat's by the charters so far."""
+    checkpoint = walk.checkpoint
+    if checkpoint is None:
+        return
+    async with walk.bounded("log"):
+        most = walk.limits.entries if _signed(walk, key) else walk.limits.unsigned_entries
+        if checkpoint.size > most:
+            raise LogTooLarge(f"log: expected at most {most} entries, got {checkpoint.size}")
+        reader = TileReader(checkpoint.size, (await _tiles(walk)).get)
+        if not hmac.compare_digest(reader.root(), checkpoint.root):
+            raise IntegrityError("log: its tiles do not lead to its checkpoint")
+        for bundle in range(-(-checkpoint.size // TILE_WIDTH)):
+            walk.entries += [parse_entry(data) for data in reader.entries(bundle)]
+        if any(entry.mission != mission for entry in walk.entries):
+            raise IntegrityError("log: has entries of another mission")
+        walk.consistent = True
+    async with walk.bounded("bodies"):
+        await _bodies(walk)
+
+
+def _signed(walk: Walk, key: NoteVerifier | None) -> bool:
+    if key is None:
+        return False
+    try:
+        open_checkpoint(walk.note, key)
+    except ExclaveError:
+        return False  # the survey names it, by the newest charter's key
+    return True
+
+
+async def _tiles(walk: Walk) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    taken = 0
+
+    async def fetch(tile: Tile) -> None:
+        nonlocal taken
+        data, width = await _tile(walk.source, tile)
+        there = Tile(level=tile.level, index=tile.index, width=width)
+        taken += len(data)
+        if taken > walk.limits.log_bytes:
+            raise LogTooLarge(f"log: expected at most {walk.limits.log_bytes} bytes, got more")
+        found[there.path()] = data
+
+    # In batches: a log that is not there ends before many tiles were asked for.
+    for batch in _batches(tiles_of(walk.size)):
+        await _all(fetch(tile) for tile in batch)
+    return found
+
+
+async def _tile(source: PublicRecord, tile: Tile) -> tuple[bytes, int]:
+    try:
+        return await source.tile(tile.path()), tile.width
+    except ExclaveError as error:
+        if not tile.full and not isinstance(error, VaultUnreachable):
+            # The log may have grown since: an older partial tile goes when the full one is there.
+            try:
+                return await source.tile(
+                    Tile(level=tile.level, index=tile.index).path()
+                ), TILE_WIDTH
+            except ExclaveError:
+                pass
+        raise IntegrityError(f"{tile.path()}: {error.message}") from error
+
+
+async def _body(source: PublicRecord, entry: LogEntry) -> bytes:
+    data = await source.body(entry.hash)
+    # What a walk takes is counted by the entries: they must not say less.
+    if len(data) != entry.size:
+        raise IntegrityError(
+            f"body {entry.hash.hex()}: expected {entry.size} bytes, got {len(data)}"
+        )
+    if not hmac.compare_digest(hashlib.sha256(data).digest(), entry.hash):
+        raise IntegrityError(f"body {entry.hash.hex()}: corrupted")
+    return data
+
+
+async def _bodies(walk: Walk) -> None:
+    async def fetch(entry: LogEntry) -> None:
+        try:
+            data = await _body(walk.source, entry)
+        except ExclaveError as error:
+            walk.complain(error.message)
+            return
+        walk.bodies.setdefault(entry.hash, data)
+        walk.own.add(entry.hash)
+
+    for batch in _batches(_wanted(walk)):
+        await _all(fetch(entry) for entry in batch)
+
+
+def _wanted(walk: Walk) -> Iterator[LogEntry]:
+    """Entries whose bodies are wanted, charters first; ends where they name too many bytes."""
+    seen: set[bytes] = set()
+    taken = 0
+    for entry in sorted(walk.entries, key=lambda item: item.type is not EntryType.CHARTER):
+        if entry.type not in _BODIES or entry.hash in seen:
+            continue
+        taken += entry.size
+        if taken > walk.limits.body_bytes:
+            raise LogTooLarge(f"bodies: expected at most {walk.limits.body_bytes} bytes, got more")
+        seen.add(entry.hash)
+        yield entry
+
+
+async def _all(work: Iterable[Coroutine[None, None, None]]) -> None:
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _batches(items: Iterator[T]) -> Iterator[list[T]]:
+    while batch := list(islice(items, _AT_ONCE)):
+        yield batch
