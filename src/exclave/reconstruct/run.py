@@ -2,7 +2,9 @@
 
 Registers are taken in the manifest's order, each after those that it depends on. A register
 whose comparison was finished by an earlier, interrupted run is not restored again but
-compared again. Expected values come from the sealed manifest alone.
+compared again. One that was begun, but whose target is no longer known for unfinished, was restored
+before the program could note it: it is compared, and an error unless it is as it was captured.
+Expected values come from the sealed manifest alone.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from exclave.archive.manifest import Manifest, Register
 from exclave.authority.record import DepositRecord
 from exclave.clock import Clock, format_time
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, ExclaveError
+from exclave.errors import ConfigurationError, ExclaveError, TargetError
 from exclave.ids import StatementHash
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.report import ReconstructionReport, RegisterOutcome
 from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
-from exclave.source.interface import Target
+from exclave.source.interface import ArchiveSupply, Compared, Progress, Target, TargetOccupied
 
 __all__ = ["ReconstructProgress", "Scope", "reconstruct"]
 
@@ -154,12 +156,10 @@ def _one(
 
     try:
         begun = time.monotonic()
-        if not done.has(register.id):
-            done.mark(register.id, finished=False)
-            target.restore(register, supply, restored, only=scope.objects)
-            done.mark(register.id, finished=True)
+        occupied = _restore(register, target, supply, restored, scope=scope, done=done)
         loaded = time.monotonic()
-        result = target.compare(register, supply, compared, only=scope.objects)
+        result = _compare(register, target, supply, compared, scope=scope, occupied=occupied)
+        done.mark(register.id, finished=True)
         # A single table is looked at, not put into service.
         beside = () if scope.objects else (restore_service(register, supply, service),)
         ended = time.monotonic()
@@ -184,6 +184,49 @@ def _one(
     )
     progress.register_ended(outcome)
     return outcome
+
+
+def _restore(
+    register: Register,
+    target: Target,
+    supply: ArchiveSupply,
+    progress: Progress,
+    *,
+    scope: Scope,
+    done: _Done,
+) -> TargetOccupied | None:
+    """Restore unless that was done; returns why not when an earlier run may have finished it."""
+    if done.has(register.id):
+        return None
+    began = done.began(register.id)
+    done.mark(register.id, finished=False)
+    try:
+        target.restore(register, supply, progress, only=scope.objects)
+    except TargetOccupied as error:
+        if began:
+            return error
+        raise
+    done.mark(register.id, finished=True)
+    return None
+
+
+def _compare(
+    register: Register,
+    target: Target,
+    supply: ArchiveSupply,
+    progress: Progress,
+    *,
+    scope: Scope,
+    occupied: TargetOccupied | None,
+) -> Compared:
+    """Compare; what occupies a target must be the register itself, or that is the error."""
+    try:
+        result = target.compare(register, supply, progress, only=scope.objects)
+    except TargetError as error:
+        raise (occupied or error) from error
+    if occupied is not None and result.differences:
+        raise occupied
+    return result
 
 
 class _Done:

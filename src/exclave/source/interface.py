@@ -8,8 +8,9 @@ Rules
 - `capture` gives one consistent state of the register or raises a `SourceError` naming the
   object; a partial or mixed capture is never returned.
 - Streams may be opened and written from several threads, each stream from one thread.
-- `restore` writes into an empty target only (`TargetError` otherwise) and may be called
+- `restore` writes into an empty target only (`TargetOccupied` otherwise) and may be called
   again after an interruption: what an earlier call finished is kept or redone, never doubled.
+  After its very last step a target cannot be told from one with content and is occupied again.
 - `compare` takes expected values from the manifest alone and reads the restored register
   through a new connection. It returns differences; it does not raise for them.
 """
@@ -24,6 +25,7 @@ from typing import Protocol, runtime_checkable
 
 from exclave.archive.manifest import ManifestObject, Register
 from exclave.archive.reference import StreamRef
+from exclave.errors import TargetError
 
 __all__ = [
     "ArchiveSink",
@@ -36,7 +38,12 @@ __all__ = [
     "StreamPurpose",
     "StreamSink",
     "Target",
+    "TargetOccupied",
 ]
+
+
+class TargetOccupied(TargetError):
+    """A target holds something already, and does not know it for an unfinished restore."""
 
 
 class StreamPurpose(enum.Enum):
@@ -137,7 +144,7 @@ class Target(Protocol):
     """A place into which one register is restored."""
 
     def check_empty(self, register: Register) -> None:
-        """Raise `TargetError` unless the register can be restored here."""
+        """Raise `TargetOccupied`, or another `TargetError`, unless it can be restored here."""
 
     def restore(
         self,

@@ -35,6 +35,7 @@ from exclave.source.interface import (
     Difference,
     Progress,
     StreamPurpose,
+    TargetOccupied,
 )
 
 __all__ = [
@@ -66,7 +67,7 @@ class DatabaseTooLarge(SourceError):
     """The database is larger than may be held in memory."""
 
 
-class FileExists(TargetError):
+class FileExists(TargetOccupied):
     """The target file, or a journal of it, exists."""
 
 

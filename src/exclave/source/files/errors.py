@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from exclave.errors import SourceError, TargetError
+from exclave.source.interface import TargetOccupied
 
 __all__ = ["FileChanging", "FolderNotEmpty", "TreeUnreadable", "TreeUnwritable", "shown"]
 
@@ -25,7 +26,7 @@ class FileChanging(SourceError):
     """A file was written each time it was read."""
 
 
-class FolderNotEmpty(TargetError):
+class FolderNotEmpty(TargetOccupied):
     """The target folder holds something that this restore did not write."""
 
 

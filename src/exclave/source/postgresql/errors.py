@@ -28,6 +28,7 @@ from __future__ import annotations
 import psycopg
 
 from exclave.errors import SourceError, TargetError
+from exclave.source.interface import TargetOccupied
 
 __all__ = [
     "CopyFailed",
@@ -102,7 +103,7 @@ class TargetTooOld(TargetError):
     """The target's major version is older than the captured server's."""
 
 
-class TargetNotEmpty(TargetError):
+class TargetNotEmpty(TargetOccupied):
     """A database of that name exists and holds something."""
 
 
