@@ -298,7 +298,7 @@ def is_line(value: Json) -> bool:
 is_text: Rule = lambda v: isinstance(v, str)  # noqa: E731
 is_bool: Rule = lambda v: isinstance(v, bool)  # noqa: E731
 is_count, is_positive = count_from(0), count_from(1)
-HASH, SLUG, CODE = hex_of(32), matches(r"[a-z0-9][a-z0-9-]{0,62}"), matches(r"[A-Z]{2}|X-[A-Z0-9]+")
+HASH, SLUG, CODE = hex_of(32), matches(r"[a-z0-9][a-z0-9-]{0,62}"), matches(r"[A-Z]{2}")
 
 
 def ascending(values: Sequence[Any]) -> bool:
@@ -976,7 +976,9 @@ def parse_checkpoint(text: bytes) -> Checkpoint:
     match = re.fullmatch(rb"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/=]+)\n", text)
     if match is None or len(root := decode_base64(match[3].decode())) != 32:
         raise LogRefused("checkpoint: expected origin, size and a root of 32 bytes")
-    return Checkpoint(match[1].decode(), int(match[2]), root)
+    if int(match[2]) > 2**53 - 1 or (int(match[2]) == 0 and root != sha256(b"")):
+        raise LogRefused("checkpoint: its size is too large, or 0 with a root of something")
+    return Checkpoint(match[1].decode("utf-8", "replace"), int(match[2]), root)
 
 
 def verify_checkpoint(note: Note, origin: str, log_key: bytes) -> Checkpoint:
@@ -1588,27 +1590,27 @@ class Card:
     words: list[str]
 
 
-ENDPOINT = r"(?:-|[0-9.]+:\d+|\[[0-9a-f:.]+\]:\d+)"
-NUMBER = r"[1-9][0-9]*"
+ENDPOINT = r"(?:-|[0-9.]+:[0-9]+|\[[0-9a-f:.]+\]:[0-9]+)"
+NUMBER = r"[1-9][0-9]{0,9}"
 CARD = re.compile(
     "exclave card v1\n"
     f"mission: (?P<mission>[0-9a-f]{{8}}(?: [0-9a-f]{{8}}){{7}})\n"
-    f"checksum: (?P<checksum>[0-9a-f]{{8}})\nstate: [A-Z]\\S* [^\n]+\n"
+    f"checksum: (?P<checksum>[0-9a-f]{{8}})\nstate: [A-Z]{{2}} [^\n]*\n"
     f"epoch: (?P<epoch>{NUMBER})\nshare set: (?P<set>0|{NUMBER})\n"
     f"group: (?P<group>{NUMBER})/(?P<groups>{NUMBER}) [^\n]*, "
     f"needs (?P<threshold>{NUMBER}) of {NUMBER}\n"
     f"member: (?P<member>{NUMBER})\ngroups needed: (?P<needed>{NUMBER})\n"
     "recovery key: (?P<key>[0-9a-f]{64})\n"
-    f"(?:seat: {NUMBER} [A-Z]\\S* data={ENDPOINT} public={ENDPOINT} "
+    f"(?:seat: {NUMBER} [A-Z]{{2}} data={ENDPOINT} public={ENDPOINT} "
     "log=[0-9a-f]{64} identity=[0-9a-f]{64}\n)*"
-    "reader: [^\n]+\n\n(?P<words>[a-z0-9 \n]+)\n"
+    "reader: [^\n]*\n\n(?P<words>[a-z0-9 \n]+)\n"
 )
 
 
 def parse_card(text: str) -> Card:
     """A card as printed, cards.md 2."""
     match = CARD.fullmatch(text)
-    if match is None or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text):
+    if match is None or any(not is_line(line[:1024]) for line in text.split("\n")):
         raise CardRefused("card: a line is missing, misplaced or not of its form")
     header = match.groupdict()
     header["mission"] = header["mission"].replace(" ", "")
@@ -1618,8 +1620,15 @@ def parse_card(text: str) -> Card:
     lines = [f"{1 + i} {' '.join(words[i : i + 4])}" for i in range(0, len(words), 4)]
     if len(words) != WORDS_PER_SHARE or header["words"] != "\n".join(lines):
         raise CardRefused("card: words: expected four to a line, numbered")
+    return Card(parse_card_share(words), header, words)
+
+
+def parse_card_share(words: Sequence[str]) -> Share:
+    """A share as cards hold it (cards.md 1)."""
     share = parse_share(words)
-    return Card(share, header, words)
+    if not share.extendable or share.exponent != 1:
+        raise CardRefused("card: its words are a SLIP-39 share, but none of Exclave")
+    return share
 
 
 def parse_cards(text: str) -> list[Card]:
@@ -1628,7 +1637,7 @@ def parse_cards(text: str) -> list[Card]:
         return [parse_card(part) for part in re.split(r"(?m)^(?=exclave card v1$)", text) if part]
     words = read_words(text)
     shares = [words[i : i + WORDS_PER_SHARE] for i in range(0, len(words), WORDS_PER_SHARE)]
-    return [Card(parse_share(part), {}, part) for part in shares]
+    return [Card(parse_card_share(part), {}, part) for part in shares]
 
 
 def check_card(card: Card, mission: bytes) -> None:
@@ -1700,6 +1709,7 @@ def check_record(body: Json) -> Json:
     """Form of a record, records.md 2."""
     r: dict[str, Json] = check_shape("record", body, RECORD)
     packs = [pack["root"] for pack in r["packs_added"]]
+    shards = [root for pack in r["packs_added"] for _, root in pack["shards"]]
     sealed = [decode_base64(item["sealed"]) for item in r["secrets_added"]]
     rules = {
         "secrets_added ascend, 1,168 bytes each": ascending([sha256(s) for s in sealed])
@@ -1708,6 +1718,7 @@ def check_record(body: Json) -> Json:
         "packs_added ascend": ascending(packs),
         "packs_dropped ascend": ascending(r["packs_dropped"]),
         "seats ascend": all(ascending([s for s, _ in p["shards"]]) for p in r["packs_added"]),
+        "no shard root stands twice": len(set(shards)) == len(shards),
         "k seats at least": all(len(p["shards"]) >= p["k"] for p in r["packs_added"]),
         "manifest packs are distinct and there": bool(r["manifest_packs"])
         and len(set(r["manifest_packs"])) == len(r["manifest_packs"]),
@@ -1993,14 +2004,14 @@ OBJECTS: dict[str, dict[str, Rule]] = {
                         "entries": is_stream, "content": is_stream},
     "sqlite.database": {"file": is_text, "blake3": HASH, "size": is_count,
                         "tables": list_of(row_of(is_text, is_count)), "data": is_stream},
-    "files.tree": {"name": is_text, "count": is_count, "tree_root": HASH,
+    "files.tree": {"name": is_text, "count": is_positive, "tree_root": HASH,
                    "entries": is_stream, "content": is_stream},
 }  # fmt: skip
 
 
 def is_object(value: Json) -> bool:
     """An object of a register, by its type."""
-    if not isinstance(value, dict) or value.get("type") not in OBJECTS:
+    if not isinstance(value, dict) or not one_of(*OBJECTS)(value.get("type")):
         return False
     return shape({"type": is_text} | OBJECTS[value["type"]])(value) and _object_rules(value)
 
@@ -2366,6 +2377,8 @@ def file_entries(entries: Cursor, tree: Tree) -> Iterator[FileEntry]:
         before = path
         tree.add(hash_leaf(data[:29] + bytes(8) + data[37:]))
         yield entry
+    if before is None:
+        raise EntryRefused("file records: the tree's own folder is missing")
 
 
 # ------------------------------------------------------------------ vault-folder.md: on disk
@@ -3582,8 +3595,6 @@ def _run_large_objects(i: Json) -> Json:
 def _run_file_tree(i: Json) -> Json:
     tree = Tree()
     paths = [entry.path.hex() for entry in file_entries(Cursor([_bytes(i["entries"])]), tree)]
-    if not paths:
-        raise EntryRefused("file tree: without its folder")
     return {"paths": paths, "tree_root": tree.root().hex()}
 
 
@@ -3724,7 +3735,7 @@ def _run_card(i: Json) -> Json:
 
 def _run_words(i: Json) -> Json:
     words = read_words(i["text"])
-    parse_share(words)
+    parse_card_share(words)
     return {"words": words}
 
 

@@ -26,11 +26,11 @@ from tools.vector_cases import Case, drawn, refused, write
 Payload = dict[str, Any]
 Change = Callable[[Payload], object]
 
-# SLIP-39 vector 20 ("Valid mnemonic without sharing (256 bits)").
+# Member 1 of group 2 (2 of 3) of 3 groups, of which 2 are needed; made once by shamir-mnemonic.
 SHARE = (
-    "theory painting academic academic armed sweater year military elder discuss acne wildlife "
-    "boring employer fused large satoshi bundle carbon diagnose anatomy hamster leaves tracks "
-    "paces beyond phantom capital marvel lips brave detect luck"
+    "forward vexed beard leaf already anatomy hospital western twin coding rocky burden privacy "
+    "minister speak hospital tadpole device numerous facility worthy nylon crowd glad minister "
+    "primary filter tackle prevent trash unusual diagnose lily"
 )
 
 
@@ -322,12 +322,21 @@ def records() -> Iterator[Case]:
          "sequence 3 follows 1"),
         ("few-shards", [_with(first, lambda p: p["packs_added"][0].update(k=3))],
          "PackSeatsInvalid", "fewer shards than k"),
+        ("shard-twice", [_with(first, lambda p: _share_root(p, 0, 1))], "ShardRootRepeated",
+         "two packs name one shard root"),
+        ("shard-seats", [_with(first, lambda p: _share_root(p, 0, 0))], "ShardRootRepeated",
+         "two seats of a pack name one shard root"),
     ]  # fmt: skip
     for name, chain, error, why in cases:
         yield _records(f"record-{name}", chain, refused(error, why))
 
 
 _SEALED = drawn("record secret", 1168)
+
+
+def _share_root(payload: Payload, one: int, other: int) -> None:
+    packs = payload["packs_added"]
+    packs[other]["shards"][1][1] = packs[one]["shards"][0][1]
 
 
 def _root(label: str) -> str:
@@ -395,13 +404,13 @@ def cards() -> Iterator[Case]:
         ("end", "without its last line end", good[:-1], "NonCanonicalData", "line end missing"),
     ]:  # fmt: skip
         yield _card_case(f"card-{name}", what, text, refused(error, why))
-    mistyped = SHARE.replace("painting", "paintng")
+    mistyped = SHARE.replace("hospital", "hospitl", 1)
     lists: list[tuple[str, str, Payload]] = [
         ("words", SHARE, {"words": SHARE.split()}),
         ("words-short", " ".join(word[:4].upper() for word in SHARE.split()),
          {"words": SHARE.split()}),
         ("words-unknown", mistyped, refused("WordUnknown", "a word is not in the list")),
-        ("words-count", SHARE + " luck", refused("WordCountWrong", "34 words")),
+        ("words-count", SHARE + " lily", refused("WordCountWrong", "34 words")),
     ]  # fmt: skip
     for name, text, expect in lists:
         yield Case(
@@ -431,7 +440,7 @@ def _card() -> Card:
     )  # fmt: skip
     return Card(
         mission=MissionId(bytes(range(32))), state_code="XA", state_name="Exemplia, the old",
-        epoch=Epoch(3), share_set=29172, group=2, groups=3, group_name="west, needs care",
+        epoch=Epoch(3), share_set=11710, group=2, groups=3, group_name="west, needs care",
         threshold=2, members=3, member=1, groups_needed=2, recovery_key=drawn("key hash", 32),
         seats=(seat,), reader="beside the data", words=tuple(SHARE.split()),
     )  # fmt: skip

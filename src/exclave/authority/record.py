@@ -32,6 +32,7 @@ __all__ = [
     "RecordPack",
     "SealedSecret",
     "SeatNotNamed",
+    "ShardRootRepeated",
     "parse_record",
     "record_payload",
     "secret_id_of",
@@ -52,6 +53,10 @@ class PackSeatsInvalid(AuthorityError):
 
 class SeatNotNamed(AuthorityError):
     """A pack has no shard for this seat."""
+
+
+class ShardRootRepeated(RecordInconsistent):
+    """A record names one shard root twice, for two packs or two seats."""
 
 
 class PackKindName(enum.StrEnum):
@@ -160,6 +165,7 @@ class DepositRecord:
 
     def __post_init__(self) -> None:
         _check_orders(self)
+        _check_shards(self)
         _check_position(self)
 
     @property
@@ -265,6 +271,19 @@ def _check_orders(record: DepositRecord) -> None:
     require_ascending("record.packs_dropped", _hexes(record.packs_dropped))
     if len(set(record.manifest_packs)) != len(record.manifest_packs):
         raise RecordInconsistent("record.manifest_packs: expected each pack once, got one twice")
+
+
+def _check_shards(record: DepositRecord) -> None:
+    # A shard's header holds pack root and seat, so that no shard belongs to two of them.
+    found: set[ShardRoot] = set()
+    for pack in record.packs_added:
+        for seat, root in pack.shards:
+            if root in found:
+                raise ShardRootRepeated(
+                    f"pack {pack.root.hex()[:16]}.shards: expected a shard of its own for "
+                    f"seat {seat}, got {root.hex()[:16]} again"
+                )
+            found.add(root)
 
 
 def _check_position(record: DepositRecord) -> None:

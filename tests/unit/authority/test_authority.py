@@ -29,6 +29,7 @@ from exclave.authority.record import (
     DepositRecord,
     PackSeatsInvalid,
     SeatNotNamed,
+    ShardRootRepeated,
     parse_record,
     record_payload,
     verify_record,
@@ -293,6 +294,16 @@ def test_records_need_both_keys_and_this_charters_seats() -> None:
             verify_record(_signed(replace(record, packs_added=packs), pairs), chain)
     with pytest.raises(NotInCharter):
         verify_record(_signed(replace(record, depositor="registry-2"), pairs), chain)
+
+
+def test_no_shard_root_stands_twice_in_a_record() -> None:
+    one, two = _record().packs_added
+    for packs in (
+        (one, replace(two, shards=(one.shards[0], *two.shards[1:]))),
+        (replace(one, shards=((Seat(1), one.shards[1][1]), *one.shards[1:])), two),
+    ):
+        with pytest.raises(ShardRootRepeated):
+            _record(packs_added=packs)
 
 
 def test_full_records_may_repeat_packs_of_older_charters() -> None:
