@@ -95,9 +95,10 @@ def versions(peers: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]
 
 
 def write_result(result: Result, *, folder: Path, document: Path) -> Path:
-    """`folder`/<date>.json and the table in `document`; the JSON's path."""
+    """`folder`/<date>.json (-2 and so on, if there) and the table in `document`; the JSON's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{result.date}.json"
+    names = (f"{result.date}{end}.json" for end in ("", *(f"-{i}" for i in range(2, 1000))))
+    path = next(folder / name for name in names if not (folder / name).exists())
     path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
     document.parent.mkdir(parents=True, exist_ok=True)
     document.write_text(_document(result, path.name))
