@@ -95,7 +95,7 @@ def versions(peers: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]
 
 
 def write_result(result: Result, *, folder: Path, document: Path) -> Path:
-    """`folder`/<date>.json (-2 and so on, if there) and the table in `document`; the JSON's path."""
+    """`folder`/<date>.json (-2 and so on, if there) and `document`; the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     names = (f"{result.date}{end}.json" for end in ("", *(f"-{i}" for i in range(2, 1000))))
     path = next(folder / name for name in names if not (folder / name).exists())
