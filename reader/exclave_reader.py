@@ -247,6 +247,11 @@ def list_of(rule: Rule) -> Rule:
     return lambda v: isinstance(v, list) and all(map(rule, v))
 
 
+def list_to(most: int, rule: Rule) -> Rule:
+    """A list of at most so many such values."""
+    return lambda v: list_of(rule)(v) and len(v) <= most
+
+
 def row_of(*rules: Rule) -> Rule:
     """A list of exactly these values."""
     return lambda v: (
@@ -1176,10 +1181,12 @@ def is_address(value: Json) -> bool:
 OFFICIAL = matches(r"p-[0-9a-f]{16}")
 PLACE = one_of("home", "abroad")
 SIGNING = typed("ed25519", "ml-dsa-65")
+KEY_SET: Rule = lambda v: v != [] and list_to(8, SIGNING)(v)  # noqa: E731
 ADDRESS = shape({"data": is_address, "public": is_address})
-ADDRESSES: Rule = lambda v: list_of(ADDRESS)(v) and len(v) <= 16  # noqa: E731
+ADDRESSES = list_to(16, ADDRESS)
 CERTIFICATE: Rule = lambda v: is_base64(v) and 1 <= len(decode_base64(v)) <= 16384  # noqa: E731
 WITNESS_KEYS = row_of(typed("ed25519"), typed("ml-dsa-44"))
+DAYS = count_from(1, 36500)
 SEAT = {
     "seat": count_from(1, 255), "type": one_of("vault", "safe"), "vault": SLUG, "state": CODE,
     "operator": is_line, "addresses": ADDRESSES, "identity": CERTIFICATE,
@@ -1196,7 +1203,7 @@ EPOCH = {
     "groups": list_of(shape(GROUP)), "current": is_bool,
 }  # fmt: skip
 ROLE = {
-    "threshold": is_positive, "members": list_of(OFFICIAL),
+    "threshold": count_from(1, 255), "members": list_of(OFFICIAL),
     "delay": is_count, "veto_window": is_count,
 }  # fmt: skip
 ROLES = ("govern", "read", "alarm", "release", "override", "exile_1", "exile_2")
@@ -1210,23 +1217,24 @@ CHARTER = {
     "state": shape({"code": CODE, "name": is_line}), "notice": is_line,
     "issued": is_time, "advisory_expiry": is_time,
     "dispersal": shape(dict.fromkeys("knh", count_from(1, 255))),
-    "seats": list_of(shape(SEAT)), "recovery": list_of(shape(EPOCH)),
-    "officials": list_of(shape({
+    "seats": list_of(shape(SEAT)), "recovery": list_to(255, shape(EPOCH)),
+    "officials": list_to(255, shape({
         "id": OFFICIAL, "place": PLACE, "institution": SLUG, "name_hash": HASH,
-        "key_sets": lambda v: v != [] and list_of(lambda s: s != [] and list_of(SIGNING)(s))(v),
+        "key_sets": lambda v: v != [] and list_to(8, KEY_SET)(v),
     })),
     "annex": HASH, "rosters": shape(dict.fromkeys(ROLES, shape(ROLE))),
     "delays": shape({
-        "dark_factor": count_from(3), "exile_change": is_count, "warrant_life": is_count,
+        "dark_factor": count_from(3, 1000), "exile_change": is_count,
+        "warrant_life": is_positive,
     }),
     "witness": shape({
-        "f": is_count, "q": is_positive, "freshness": is_count,
-        "external": list_of(shape({"name": is_line, "key": typed("ed25519", "ml-dsa-44")})),
+        "f": is_count, "q": is_positive, "freshness": is_positive,
+        "external": list_to(64, shape({"name": is_line, "key": typed("ed25519", "ml-dsa-44")})),
     }),
-    "depositors": list_of(shape(DEPOSITOR)),
-    "quotas": shape(dict.fromkeys(("reserve", "staging", "staging_days"), is_count)),
-    "retention": shape({"days": is_count}),
-    "drill": shape(dict.fromkeys(("interval_days", "cards_days"), is_count)),
+    "depositors": list_to(255, shape(DEPOSITOR)),
+    "quotas": shape({"reserve": is_count, "staging": is_count, "staging_days": DAYS}),
+    "retention": shape({"days": DAYS}),
+    "drill": shape(dict.fromkeys(("interval_days", "cards_days"), DAYS)),
     "bags": shape({"whole_deposit": is_bool}), "agreements": shape({"required": is_bool}),
 }  # fmt: skip
 
@@ -2023,8 +2031,10 @@ def _object_rules(value: Json) -> bool:
         return True
     key = value["key"]
     empty = value["groups"]["length"] == value["data"]["length"] == 0
+    names = [name for name, _ in value["columns"]]
     return bool(
-        key == [name for name, _ in value["columns"][: len(key)]]
+        key == names[: len(key)]
+        and len(set(names)) == len(names)
         and (value["order"] == "key") == bool(key)
         and (value["rows"] == 0) == empty
         and (value["groups"]["length"] == 0) == (value["data"]["length"] == 0)

@@ -400,7 +400,7 @@ def cards() -> Iterator[Case]:
         ("order", "two lines exchanged", _exchanged(good, 4, 5), "CardMalformed", "order of lines"),
         ("space", "a space at a line's end", good.replace("epoch: 3\n", "epoch: 3 \n"),
          "CardMalformed", "not a number"),
-        ("words", "a word missing", good.replace(" academic", "", 1), "WordCountWrong", "32 words"),
+        ("words", "a word missing", good.replace(" hospital", "", 1), "WordCountWrong", "32 words"),
         ("end", "without its last line end", good[:-1], "NonCanonicalData", "line end missing"),
     ]:  # fmt: skip
         yield _card_case(f"card-{name}", what, text, refused(error, why))

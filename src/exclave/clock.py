@@ -27,7 +27,8 @@ def now() -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Write a moment in the stored form; fractions of a second are dropped."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its years before 1000 have fewer than four digits on some systems.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:

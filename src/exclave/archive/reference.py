@@ -146,6 +146,8 @@ class StreamRef:
 
     def _check_tree(self, root: Reference) -> None:
         check_reference(root)
+        if self.length == 0:
+            raise StreamInvalid("stream: expected references for no bytes, got a root")
         if self.refs:
             raise StreamInvalid("stream: expected references or a root, got both")
         if not 0 <= self.level <= MAX_LEVEL:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from exclave.authority.charter import Charter
+from exclave.authority.fields import breaks_line
 from exclave.authority.words import WORDS_A_CARD, WordCountWrong
 from exclave.encoding import hex_decode
 from exclave.errors import AuthorityError, MalformedData, NonCanonicalData
@@ -35,11 +36,13 @@ __all__ = [
 CARD_TITLE = "exclave card v1"
 _LABEL = b"exclave/1/card\x00"
 _MAX_CARD = 256 * 1024
-_NUMBER = r"(0|[1-9][0-9]{0,9})"
+_NUMBER = r"([1-9][0-9]{0,9})"
+_SHARE_SET = re.compile(r"(0|[1-9][0-9]{0,9})")
+_PLACE = r"(-|[0-9.]+:[0-9]+|\[[0-9a-f:.]+\]:[0-9]+)"
 _HEX = r"([0-9a-f]{64})"
 _GROUP = re.compile(rf"{_NUMBER}/{_NUMBER} (.*), needs {_NUMBER} of {_NUMBER}")
 _SEAT = re.compile(
-    rf"{_NUMBER} ([A-Z]{{2}}) data=([^ ]+) public=([^ ]+) log={_HEX} identity={_HEX}"
+    rf"{_NUMBER} ([A-Z]{{2}}) data={_PLACE} public={_PLACE} log={_HEX} identity={_HEX}"
 )
 _STATE = re.compile(r"([A-Z]{2}) (.*)")
 _WORD_LINE = re.compile(r"[1-9][0-9]? ([a-z]+(?: [a-z]+){0,3})")
@@ -228,6 +231,8 @@ def _bounded(text: str) -> str:
 
 def _parse_head(text: str) -> CardHead:
     lines = text.removesuffix("\n").split("\n")
+    if any(breaks_line(character) for line in lines for character in line):
+        raise CardMalformed("card: expected lines of text, got a control character")
     if lines[0] != CARD_TITLE:
         raise CardMalformed(f"card: expected the first line {CARD_TITLE!r}, got another")
     values = [_value(lines, index, key) for index, key in enumerate(_KEYS, start=1)]
@@ -252,7 +257,7 @@ def _head(values: list[str], seats: list[str], reader: str) -> CardHead:
         state_code=state_match[1],
         state_name=state_match[2],
         epoch=Epoch(_integer(epoch, "epoch")),
-        share_set=_integer(share_set, "share set"),
+        share_set=int(_match(_SHARE_SET, share_set, "share set")[1]),
         group=int(group_match[1]),
         groups=int(group_match[2]),
         group_name=group_match[3],

@@ -26,6 +26,7 @@ __all__ = [
     "Fields",
     "Node",
     "OrderBroken",
+    "breaks_line",
     "require_ascending",
 ]
 
@@ -107,7 +108,7 @@ class Node:
     def text(self) -> str:
         """The value as text for people: one line, at most 1,024 characters."""
         text = self.string()
-        if len(text) > _MAX_TEXT or any(_breaks_line(character) for character in text):
+        if len(text) > _MAX_TEXT or any(breaks_line(character) for character in text):
             raise self.refuse(f"one line of at most {_MAX_TEXT} characters")
         return text
 
@@ -182,7 +183,8 @@ def require_ascending(path: str, values: Sequence[Any], shown: Iterable[str] | N
             )
 
 
-def _breaks_line(character: str) -> bool:
+def breaks_line(character: str) -> bool:
+    """Whether a character ends or spoils a line of text (spec/authority.md 1)."""
     return unicodedata.category(character) in {"Cc", "Zl", "Zp"}
 
 
