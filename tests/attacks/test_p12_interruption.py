@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from exclave.errors import ExclaveError
+from exclave.vault.interface import State
 from tests.support.depositor_process import CHILD as DEPOSIT
 from tests.support.depositor_process import DepositStage
 from tests.support.embassy import found_embassy
@@ -37,7 +38,7 @@ CALLS = {"write", "pwrite64", "fsync", "fdatasync", "rename", "link", "ftruncate
 
 
 def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
-    """The first or the last of each kind, before or after it, in turn; or all, both ways."""
+    """The first or last of each kind, before or after it, and every 20th; or all, both ways."""
     if every:
         kills = [Kill(point, when) for point in points for when in ("before", "after")]
     else:
@@ -49,6 +50,7 @@ def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
             for number, kind in enumerate(sorted(kinds))
         ]
         kills += [Kill(points[0], "before"), Kill(points[-1], "after")]
+        kills += [Kill(point, "after") for point in points[::20]]
         kills = list(dict.fromkeys(kills))
     return kills[part::PARTS]
 
@@ -96,6 +98,8 @@ def warm_vault() -> Iterator[Warm]:
 def test_the_vaults_writes_are_all_seen(vault: VaultTrace) -> None:
     assert vault.acked.done
     assert len(vault.acked.receipts) == 2
+    said = [state for _, _, state in vault.acked.states]
+    assert said == [State.PENDING, State.LODGED, State.LODGED]
     assert len(vault.points) >= VAULT_POINTS
     assert {point.call for point in vault.points} >= CALLS
     kinds = {point.kind.removeprefix("missions/*/") for point in vault.points}
