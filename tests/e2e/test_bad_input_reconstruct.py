@@ -236,18 +236,21 @@ def test_a_damaged_record(desk: Desk) -> None:
     desk.proven(1, 3)
 
 
-def test_folders_of_nothing(desk: Desk) -> None:
+def test_folders_of_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     empty = desk.folder / "empty"
     empty.mkdir()
-    desk.refused(
-        7, 2, says="empty: log/checkpoint: No such file", hint="leave this folder out",
-        extra=["--vault-folder", empty],
-    )  # fmt: skip
     none = desk.folder / "none"
-    desk.refused(3, 2, says="none: no such folder", extra=["--vault-folder", none])
+    broken = ["--vault-folder", empty, "--vault-folder", none]
+    few = "1 good shards of 3, 2 needed"
+    desk.refused(7, 2, says=few, extra=broken)
+    assert "empty: left out: log/checkpoint: No such file" in caplog.text
+    assert "none: left out: none: no such folder" in caplog.text
+    desk.refused(3, says="none of 2 is a vault's folder", hint="empty: log/ch", extra=broken)
     _cut(desk.inside(1) / "log" / "checkpoint")
-    desk.refused(7, 1, 2, says="disk-1: ", hint="leave this folder out")
-    desk.proven(2, 3)
+    desk.refused(7, 1, 2, says=few)
+    assert "disk-1: left out: " in caplog.text
+    ran = desk.reconstruct(1, 2, 3, extra=broken)
+    assert ran.code == 0, ran
 
 
 # Targets

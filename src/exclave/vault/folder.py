@@ -10,8 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
+import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from exclave.dispersal.shard import parse_shard
 from exclave.errors import ConfigurationError, IntegrityError
@@ -24,8 +28,13 @@ from exclave.ledger.tiles import TileReader, parse_tile_path
 from exclave.vault.interface import MissionStatus, StatementState
 from exclave.vault.problems import refused
 from exclave.vault.storage import CHECKPOINT, body_key, shard_key
+from exclave.vault.wire import MAX_BODY, MAX_SHARD
 
 __all__ = ["FolderVault", "ObjectCorrupt", "ObjectUnreadable"]
+
+
+_SEAT: Final = re.compile(r"[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")
+_LARGEST: Final = max(MAX_BODY, MAX_SHARD)
 
 
 class ObjectUnreadable(IntegrityError):
@@ -50,8 +59,10 @@ class FolderVault:
             )
         origin = parse_checkpoint(parse_note(self._read(CHECKPOINT)).text).origin
         start, _, seat = origin.rpartition("/")
-        if start != f"exclave/{mission.hex()}" or not seat.isdecimal():
-            raise ObjectCorrupt(f"log/checkpoint: expected mission {mission.hex()}, got {origin}")
+        if start != f"exclave/{mission.hex()}" or not _SEAT.fullmatch(seat):
+            raise ObjectCorrupt(
+                f"log/checkpoint: expected mission {mission.hex()}, got {origin[:120]}"
+            )
         self._seat = Seat(int(seat))
 
     @property
@@ -121,7 +132,13 @@ class FolderVault:
             return None
 
     def _read(self, key: str) -> bytes:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            return (self._folder / key).read_bytes()
+            with os.fdopen(os.open(self._folder / key, flags), "rb") as stream:
+                # Who prepared a disk may have put a pipe, a device or a file without end there.
+                state = os.fstat(stream.fileno())
+                if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
+                    raise ObjectUnreadable(f"{key}: expected a file of at most {_LARGEST} bytes")
+                return stream.read(_LARGEST)
         except OSError as error:
             raise ObjectUnreadable(f"{key}: {error.strerror or 'cannot be read'}") from error

@@ -25,22 +25,22 @@ from exclave.authority.unsealing import parse_unsealed
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import now
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, ExclaveError, IntegrityError, MalformedData
-from exclave.ids import MissionId, Seat, StatementHash
+from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.ids import Seat, StatementHash
 from exclave.lines import LoopThread
-from exclave.reconstruct.choose import choose_deposit, live_of
+from exclave.reconstruct.choose import choose_deposit, live_of, path_of
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.plans import open_answer, pack_plans
 from exclave.reconstruct.report import ReconstructionReport, report_payload, report_text
 from exclave.reconstruct.run import ReconstructProgress, Scope, reconstruct
 from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
-from exclave.vault.folder import FolderVault
 from exclave.vault.identity import Identity
 from exclave.vault.interface import PublicRecord, ShardStore, StatementState
 from exclave.vault.retrying import RetryPolicy
 from exclave.vault.survey import DepositView, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
+from exclave.wiring.disks import open_disks
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
 from exclave.wiring.lines import Lines
 from exclave.wiring.officials import store_charters
@@ -91,9 +91,9 @@ def survey_card(card: CardHead) -> MissionView:
 
 def survey_folders(card: CardHead, folders: Sequence[Path]) -> MissionView:
     """What vaults' folders say, checked from the card's mission id on; asks nobody."""
-    vaults = [_folder_vault(folder, card.mission) for folder in folders]
+    disks = open_disks(folders, card.mission)
     with _loop() as loop:
-        return loop.run(survey(vaults, card.mission))
+        return loop.run(survey(disks.vaults, card.mission))
 
 
 def prepare(
@@ -119,6 +119,7 @@ def prepare(
         charter=view.charter,
         record=chosen.record,
         live=live_of(chosen),
+        records=path_of(view, chosen),
         deposits=None if everything else (chosen.deposit,),
         purpose=purpose,
         life=life,
@@ -230,20 +231,8 @@ def _sources(
         with _lines(charter, loop, identity) as sources:
             yield sources
         return
-    vaults = [_folder_vault(folder, charter.mission_id) for folder in what.vault_folders]
-    yield _Sources(records=vaults, stores={vault.seat: vault for vault in vaults})
-
-
-def _folder_vault(folder: Path, mission: MissionId) -> FolderVault:
-    # Both a whole vault's folder and the one mission's in it are understood.
-    inside = folder / "missions" / mission.hex()
-    try:
-        return FolderVault(inside if inside.is_dir() else folder, mission)
-    except IntegrityError as error:
-        error.message = f"{folder}: {error.message}"
-        error.args = (error.message,)
-        error.hint = error.hint or "leave this folder out: enough others do without it"
-        raise
+    disks = open_disks(what.vault_folders, charter.mission_id)
+    yield _Sources(records=disks.vaults, stores=disks.stores)
 
 
 @contextmanager
