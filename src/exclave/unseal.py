@@ -6,21 +6,24 @@ here opens a connection or imports what could. Rules:
  1. only deposit secrets are given out, and only those asked for: what opens as anything else is
     refused, and so is what was sealed in another epoch;
  2. they go to the one-time key that a warrant names; without a warrant only when told so;
- 3. the warrant must carry the read threshold under the charter given; whether its delay has run out
+ 3. each secret must be live in a deposit that the warrant names: the request carries the records,
+    signed by the depositor, that say so;
+ 4. the warrant must carry the read threshold under the charter given; whether its delay has run out
     is for the vaults, which alone have the time;
- 4. the seed exists between the last card and the answer, and in no file.
+ 5. the seed exists between the last card and the answer, and in no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from exclave.authority.card import CARD_TITLE, Card, parse_card
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, MissionMismatch
 from exclave.authority.charter_parts import RecoveryEpoch
-from exclave.authority.record import SealedSecret
+from exclave.authority.record import DepositRecord, SealedSecret, verify_record
+from exclave.authority.record_chain import live_set
 from exclave.authority.unsealing import UnsealAnswer, UnsealedSecret, UnsealRequest
 from exclave.authority.warrant import Warrant, parse_warrant, verify_warrant
 from exclave.errors import AuthorityError
@@ -41,6 +44,7 @@ __all__ = [
     "NotADepositSecret",
     "RequestOfOtherEpoch",
     "Review",
+    "SecretNotWarranted",
     "UnsealKeyMismatch",
     "WarrantMissing",
     "review",
@@ -85,7 +89,11 @@ class UnsealKeyMismatch(AuthorityError):
 
 
 class DepositNotWarranted(AuthorityError):
-    """A request asks for a deposit that its warrant does not cover."""
+    """A request carries no record of a deposit that its warrant covers."""
+
+
+class SecretNotWarranted(AuthorityError):
+    """A request asks for a secret that none of the warranted deposits needs."""
 
 
 @dataclass(slots=True)
@@ -195,8 +203,8 @@ class Review:
     mission: MissionId
     epoch: Epoch
     secrets: int
-    deposits: tuple[DepositId, ...]
-    to: str  # key id of the one-time key
+    deposits: tuple[DepositId, ...]  # whose signed records need these secrets
+    to: bytes  # hash of the one-time key, as the warrant's signers compare it
     warrant: Warrant | None
 
 
@@ -210,14 +218,12 @@ def review(
         )
     chain.newest.epoch(request.epoch)
     warrant = _warrant(request, chain, unsafe_without_warrant=unsafe_without_warrant)
-    if warrant is not None:
-        _check_warranted(request, warrant)
     return Review(
         mission=request.mission,
         epoch=request.epoch,
         secrets=len(request.secrets),
-        deposits=tuple(sorted({item.deposit for item in request.secrets})),
-        to=request.to.key_id,
+        deposits=_require_live(request, chain, warrant),
+        to=request.to.key_hash,
         warrant=warrant,
     )
 
@@ -285,11 +291,33 @@ def _warrant(
     return warrant
 
 
-def _check_warranted(request: UnsealRequest, warrant: Warrant) -> None:
-    # Not by deposit: a deposit's packs may lie in older deposits, whose secrets it then needs
-    # (spec/authority.md 8), and which packs those are stands in the records, not here.
-    foreign: Sequence[SealedSecret] = request.secrets
-    if warrant.deposits is not None and not any(warrant.covers(item.deposit) for item in foreign):
+def _require_live(
+    request: UnsealRequest, chain: CharterChain, warrant: Warrant | None
+) -> tuple[DepositId, ...]:
+    """Every secret must be live in a deposit that may be read; returns these deposits."""
+    # Not by the deposit that a secret was sealed for: packs may lie in older deposits, whose
+    # secrets a newer one then needs (spec/authority.md 8); which, stands in signed records only.
+    known = {item.statement_hash: verify_record(item, chain) for item in request.records}
+    if warrant is None or warrant.deposits is None:
+        followed = {record.previous for record in known.values()}
+        wanted = {key: record for key, record in known.items() if key not in followed}
+    else:
+        wanted = {key: record for key, record in known.items() if warrant.covers(record.deposit)}
+    if not wanted:
         raise DepositNotWarranted(
-            "unseal request: expected secrets for the warrant's deposits, got none of them"
+            f"unseal request: expected a record of a deposit that the warrant names, got "
+            f"{_deposits(known.values())}"
         )
+    live = {identity for record in wanted.values() for identity in live_set(record, known).secrets}
+    foreign = [item for item in request.secrets if item.secret_id not in live]
+    if foreign:
+        raise SecretNotWarranted(
+            f"unseal request: expected secrets that deposits {_deposits(wanted.values())} need, "
+            f"got {len(foreign)} others, the first sealed for {foreign[0].deposit.hex()}",
+            hint="give nothing out: whoever made this request asks for more than was allowed",
+        )
+    return tuple(sorted({record.deposit for record in wanted.values()}))
+
+
+def _deposits(records: Iterable[DepositRecord]) -> str:
+    return ", ".join(sorted(record.deposit.hex() for record in records))

@@ -12,7 +12,7 @@ from exclave.authority.annex import annex_bytes, parse_annex
 from exclave.authority.card import card_text, parse_card
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.charter_parts import Place, ShareGroup
-from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.layout import (
     check_layout,
     combination_count,
@@ -29,7 +29,7 @@ from exclave.authority.unsealing import (
     request_envelope,
 )
 from exclave.authority.warrant import parse_warrant, warrant_payload
-from exclave.encoding import canonical_json
+from exclave.encoding import b64encode, canonical_json
 from exclave.errors import ExclaveError
 from tests.vectors.cases import load
 from tools import vector_authority
@@ -63,6 +63,7 @@ def _text_of(folder: str, case: str) -> dict[str, Any]:
     return value
 
 
+RECORD = b64encode(envelope_for(_text_of("records", "record-next")).to_bytes())
 KEY = vector_authority.charter()["recovery"][0]["key"]
 SEAT = vector_authority.charter()["seats"][0]
 SEALED = {"deposit": "00" * 16, "sealed": "A" * 1556 + "AA=="}
@@ -94,6 +95,7 @@ GOOD: dict[str, tuple[dict[str, Any], Parser]] = {
             "mission": "00" * 32,
             "epoch": 1,
             "secrets": [SEALED],
+            "records": [RECORD],
             "to": KEY,
             "warrant": None,
         },

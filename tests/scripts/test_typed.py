@@ -12,11 +12,20 @@ from exclave.authority.card import parse_card
 from exclave.authority.charter import parse_charter
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import SealedSecret
-from exclave.authority.unsealing import UnsealRequest, parse_unsealed, request_envelope
+from exclave.authority.unsealing import (
+    UnsealRequest,
+    parse_unseal_request,
+    parse_unsealed,
+    request_envelope,
+)
+from exclave.cli.plain_words import grouped
+from exclave.clock import now
 from exclave.ids import DepositId
 from exclave.sealing.secret import DepositContext, seal_deposit_secret
+from exclave.signer.file import load_key_file
 from exclave.signer.parties import new_reader_key
 from tests.scripts.conftest import PASSPHRASE, Mission
+from tests.support.records import signed_record
 
 
 class Typist:
@@ -85,6 +94,8 @@ def test_cards_are_typed(tmp_path: Path, embassy: Mission) -> None:
         "unseal", request, "--charter", embassy.charter, "--unsafe-without-warrant",
         "--card", embassy.card(2, 1), "--card", embassy.card(2, 2),
     )  # fmt: skip
+    to = parse_unseal_request(parse_envelope(request.read_bytes())).to
+    typist.expect(f"one-time key {grouped(to.key_hash)}")
     typist.expect("warning: no warrant")
     typist.expect("[y/N] ")
     typist.type("y")
@@ -112,10 +123,14 @@ def _request(folder: Path, embassy: Mission) -> Path:
         mission=charter.mission_id, deposit=deposit, epoch=epoch.epoch, key_hash=epoch.key_hash
     )
     sealed = seal_deposit_secret(epoch.key.xwing, bytes(32), context)
+    secret = SealedSecret(deposit=deposit, sealed=sealed)
+    depositor = load_key_file(next(embassy.charter.parent.glob("depositors/*/keys.json")))
+    record = signed_record(charter, depositor, deposit=deposit, secrets=(secret,), clock=now)
     request = UnsealRequest(
         mission=charter.mission_id,
         epoch=epoch.epoch,
-        secrets=(SealedSecret(deposit=deposit, sealed=sealed),),
+        secrets=(secret,),
+        records=(record,),
         to=new_reader_key("reader", os.urandom).only("x-wing").key,
         warrant=None,
     )

@@ -52,7 +52,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address as SeatAddress
 from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import LiveSet, live_set, newest_first
+from exclave.authority.record_chain import LiveSet, live_set, newest_first, record_path
 from exclave.authority.seat_request import SeatRequest, seat_request_payload
 from exclave.authority.unsealing import UnsealAnswer, UnsealedSecret, parse_unseal_request
 from exclave.demo.founding import (
@@ -282,6 +282,7 @@ class Survey:
     """What the logs of some vaults say, newest record first."""
 
     records: tuple[DepositRecord, ...]
+    envelopes: Mapping[StatementHash, Envelope]
 
     @property
     def known(self) -> Mapping[StatementHash, DepositRecord]:
@@ -296,6 +297,11 @@ class Survey:
     def live(self, record: DepositRecord | None = None) -> LiveSet:
         """What a record refers to."""
         return live_set(record or self.newest, self.known)
+
+    def path(self, record: DepositRecord) -> tuple[Envelope, ...]:
+        """Signed records from the last full one to this one."""
+        path = record_path(record, self.known)
+        return tuple(self.envelopes[item.statement_hash] for item in path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -550,14 +556,17 @@ class Embassy:
         """Records from the logs of running vaults (or those given), each log checked."""
         chosen = self.running() if seats is None else [Seat(seat) for seat in seats]
         found: dict[StatementHash, DepositRecord] = {}
+        envelopes: dict[StatementHash, Envelope] = {}
         for seat in chosen:
             vault = self.client(seat)
             for entry in self.log_entries(seat, vault):
                 if entry.type is EntryType.RECORD:
                     body = self.loop.run(vault.body(entry.hash))
-                    record = parse_record(parse_envelope(body, kinds=[Kind.RECORD]))
+                    envelope = parse_envelope(body, kinds=[Kind.RECORD])
+                    record = parse_record(envelope)
                     found.setdefault(record.statement_hash, record)
-        return Survey(records=newest_first(found.values()))
+                    envelopes.setdefault(record.statement_hash, envelope)
+        return Survey(records=newest_first(found.values()), envelopes=envelopes)
 
     def log_entries(self, seat: int, vault: HttpVault | None = None) -> list[LogEntry]:
         """A vault's log, checked against its checkpoint."""
@@ -586,6 +595,7 @@ class Embassy:
             charter=self.charter,
             record=chosen,
             live=live,
+            records=survey.path(chosen),
             deposits=(chosen.deposit,),
             purpose="a test",
             life=timedelta(days=1),

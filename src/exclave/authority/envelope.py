@@ -28,6 +28,7 @@ __all__ = [
     "MAX_ENVELOPE",
     "MAX_SIGNATURES",
     "MAX_SMALL_ENVELOPE",
+    "MAX_UNSEAL_REQUEST",
     "Envelope",
     "Kind",
     "KindUnexpected",
@@ -42,6 +43,8 @@ __all__ = [
 
 MAX_ENVELOPE = 64 * 2**20
 MAX_SMALL_ENVELOPE = 2**20
+MAX_UNSEAL_REQUEST = 2**30
+"""It holds whole records in Base64, and lies in a file that an official was handed."""
 MAX_SIGNATURES = 256
 _PREFIX = "application/vnd.exclave."
 _SUFFIX = ".v1+json"
@@ -180,8 +183,10 @@ def parse_envelope(data: bytes, *, kinds: Collection[Kind] | None = None) -> Env
 
     Raises `KindUnexpected`, `MalformedData` or `NonCanonicalData`; signatures are not checked.
     """
-    if len(data) > MAX_ENVELOPE:
-        raise MalformedData(f"envelope: expected at most {MAX_ENVELOPE} bytes, got {len(data)}")
+    alone = kinds is not None and set(kinds) == {Kind.UNSEAL_REQUEST}
+    most = MAX_UNSEAL_REQUEST if alone else MAX_ENVELOPE
+    if len(data) > most:
+        raise MalformedData(f"envelope: expected at most {most} bytes, got {len(data)}")
     node = Node(parse_canonical_json(data, subject="envelope"), "envelope")
     fields = node.fields("payload", "payloadType", "signatures")
     kind = _kind(fields["payloadType"], kinds)

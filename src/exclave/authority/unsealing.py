@@ -1,6 +1,7 @@
 """What goes to the offline machine and what comes back (spec/authority.md 8).
 
-Requests and answers carry sealed values only. What may be given out is decided where the shares
+Requests and answers carry sealed values only; a request carries the records too that say which
+deposits its secrets are of. What may be given out is decided where the shares
 are, by `exclave.unseal`.
 """
 
@@ -33,6 +34,7 @@ class UnsealRequest:
     mission: MissionId
     epoch: Epoch
     secrets: tuple[SealedSecret, ...]
+    records: tuple[Envelope, ...]  # of the deposits wanted, each from its last full one on
     to: TypedKey
     warrant: Envelope | None
 
@@ -85,6 +87,7 @@ def request_envelope(request: UnsealRequest) -> Envelope:
             "mission": request.mission.hex(),
             "epoch": request.epoch,
             "secrets": [item.to_json() for item in request.secrets],
+            "records": [b64encode(item.to_bytes()) for item in request.records],
             "to": request.to.to_json(),
             "warrant": None if warrant is None else b64encode(warrant.to_bytes()),
         }
@@ -92,18 +95,23 @@ def request_envelope(request: UnsealRequest) -> Envelope:
 
 
 def parse_unseal_request(envelope: Envelope) -> UnsealRequest:
-    """Read the request in an envelope; the warrant's signatures are not checked here."""
+    """Read the request in an envelope; signatures of warrant and records are not checked."""
     names = UnsealRequest.__slots__
     fields = payload_object(envelope, Kind.UNSEAL_REQUEST).fields("kind", *names)
     return UnsealRequest(
         mission=MissionId(fields["mission"].hex(32)),
         epoch=Epoch(fields["epoch"].integer(1, 2**32 - 1)),
         secrets=fields["secrets"].each(SealedSecret.read, least=1),
+        records=fields["records"].each(_read_record, least=1),
         to=read_key(X_WING)(fields["to"]),
         warrant=fields["warrant"].optional(
             lambda node: parse_envelope(node.base64(), kinds=[Kind.WARRANT])
         ),
     )
+
+
+def _read_record(node: Node) -> Envelope:
+    return parse_envelope(node.base64(), kinds=[Kind.RECORD])
 
 
 def answer_envelope(answer: UnsealAnswer) -> Envelope:

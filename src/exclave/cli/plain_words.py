@@ -19,21 +19,37 @@ if TYPE_CHECKING:
 __all__ = ["NotForOfficials", "count", "describe", "grouped", "size"]
 
 
+_CHARTER_EFFECT = (
+    "Your signature makes this the law of the mission: who may read, and who may change it.",
+)
+_WARRANT_EFFECT = (
+    "Your signature lets this reader fetch the encrypted data of these deposits from every",
+    "vault. With the recovery key from enough cards, unsealed to the one-time key, it can",
+    "read them in clear text. Compare reader and one-time key with whoever asks for it.",
+)
+
+
 class NotForOfficials(UsageError):
     """A statement that no official signs."""
 
 
-def describe(envelope: Envelope, charter: Charter | None) -> tuple[str, ...]:
-    """Lines about a charter or warrant; `charter` is the one in force, if it is known."""
+def describe(
+    envelope: Envelope, charter: Charter | None, *, signing: bool = True
+) -> tuple[str, ...]:
+    """Lines about a charter or warrant; `charter` is the one in force, if it is known.
+
+    `signing` adds what a signature makes possible.
+    """
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
     from exclave.authority.warrant import parse_warrant
 
     head = f"{envelope.kind.value.capitalize()} {grouped(envelope.statement_hash)}"
     if envelope.kind is Kind.CHARTER:
-        return (head, *_charter_lines(parse_charter(envelope)))
+        return (head, *_charter_lines(parse_charter(envelope)), *(_CHARTER_EFFECT * signing))
     if envelope.kind is Kind.WARRANT:
-        return (head, *_warrant_lines(parse_warrant(envelope), charter))
+        lines = _warrant_lines(parse_warrant(envelope), charter)
+        return (head, *lines, *(_WARRANT_EFFECT * signing))
     raise NotForOfficials(f"statement: expected a charter or a warrant, got a {envelope.kind}")
 
 
@@ -69,7 +85,6 @@ def _charter_lines(charter: Charter) -> Iterator[str]:
             f"  {name.value}: {role.threshold} of {len(role.members)} officials, "
             f"after {duration(role.delay)}"
         )
-    yield "Your signature makes this the law of the mission: who may read, and who may change it."
 
 
 def _warrant_lines(warrant: Warrant, charter: Charter | None) -> Iterator[str]:
@@ -95,9 +110,6 @@ def _warrant_lines(warrant: Warrant, charter: Charter | None) -> Iterator[str]:
             f"  {role.threshold} of {len(role.members)} officials must sign; "
             f"vaults then wait {duration(role.delay)}"
         )
-    yield "Your signature lets this reader fetch the encrypted data of these deposits from every"
-    yield "vault. With the recovery key from enough cards, unsealed to the one-time key, it can"
-    yield "read them in clear text. Compare reader and one-time key with whoever asks for it."
 
 
 def size(number: int) -> str:

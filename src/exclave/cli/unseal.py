@@ -82,14 +82,14 @@ def _show(terminal: Terminal, table: UnsealTable) -> None:
     review = table.review
     terminal.info(f"Request of mission {grouped(review.mission)}, epoch {review.epoch}")
     terminal.info(
-        f"  {review.secrets} secrets, of deposits "
+        f"  {review.secrets} secrets, those of deposits "
         + ", ".join(deposit.hex() for deposit in review.deposits)
     )
-    terminal.info(f"  to the one-time key with id {review.to}")
+    terminal.info(f"  to the one-time key {grouped(review.to)}")
     if table.warrant is None:
         terminal.warning("no warrant: no vault's delay stands between these cards and the data")
         return
-    for line in describe(table.warrant, table.chain.newest):
+    for line in describe(table.warrant, table.chain.newest, signing=False):
         terminal.info(line)
 
 

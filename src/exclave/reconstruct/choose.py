@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from exclave.authority.record_chain import LiveSet
+from exclave.authority.envelope import Envelope
+from exclave.authority.record_chain import LiveSet, record_path
 from exclave.errors import AuthorityError, ConfigurationError
 from exclave.ids import Seat
 from exclave.vault.survey import DepositView, MissionView
 
-__all__ = ["DepositNotReconstructible", "choose_deposit", "live_of", "obstacle"]
+__all__ = ["DepositNotReconstructible", "choose_deposit", "live_of", "obstacle", "path_of"]
 
 
 class DepositNotReconstructible(AuthorityError):
@@ -61,3 +62,10 @@ def live_of(deposit: DepositView) -> LiveSet:
             f"deposit {deposit.deposit.hex()}: a record before it is missing at these seats"
         )
     return deposit.live
+
+
+def path_of(view: MissionView, deposit: DepositView) -> tuple[Envelope, ...]:
+    """Envelopes from the deposit's last full record to its own: what its live set comes from."""
+    known = {item.statement: item for item in view.deposits}
+    path = record_path(deposit.record, {key: item.record for key, item in known.items()})
+    return tuple(known[record.statement_hash].envelope for record in path)

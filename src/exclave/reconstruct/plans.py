@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from exclave.authority.envelope import Envelope
 from exclave.authority.keys import TypedKey
 from exclave.authority.record import DepositRecord, SealedSecret
 from exclave.authority.record_chain import LiveSet
@@ -40,13 +41,19 @@ def pack_plans(live: LiveSet, supplements: Iterable[Supplement] = ()) -> dict[Pa
     }
 
 
-def unseal_request(record: DepositRecord, live: LiveSet, to: TypedKey) -> UnsealRequest:
-    """Everything that must be unsealed for one deposit, without its warrant yet."""
+def unseal_request(
+    record: DepositRecord, live: LiveSet, records: Sequence[Envelope], to: TypedKey
+) -> UnsealRequest:
+    """Everything that must be unsealed for one deposit, without its warrant yet.
+
+    `records`: from the deposit's last full record to its own, as proof that it needs the secrets.
+    """
     secrets: list[SealedSecret] = list(live.secrets.values())
     return UnsealRequest(
         mission=record.mission,
         epoch=record.epoch,
         secrets=tuple(sorted(secrets, key=lambda s: (s.deposit, s.secret_id))),
+        records=tuple(records),
         to=to,
         warrant=None,
     )

@@ -12,7 +12,7 @@ Nothing here opens anything before officials have unsealed to the one-time key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -72,13 +72,17 @@ def prepare_warrant(
     charter: Charter,
     record: DepositRecord,
     live: LiveSet,
+    records: Sequence[Envelope],
     deposits: tuple[DepositId, ...] | None,
     purpose: str,
     life: timedelta,
     now: datetime,
     random: Callable[[int], bytes],
 ) -> ReaderParty:
-    """Make a new folder with everything that officials need; `deposits` None means all."""
+    """Make a new folder with everything that officials need; `deposits` None means all.
+
+    `records`: envelopes from the deposit's last full record to its own.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigurationError(
             f"{folder}: expected an empty or new folder", hint="one folder a reconstruction"
@@ -103,7 +107,7 @@ def prepare_warrant(
     )
     payload = parse_canonical_json(warrant_payload(warrant))
     assert isinstance(payload, dict)
-    request = request_envelope(unseal_request(record, live, warrant.unseal_key))
+    request = request_envelope(unseal_request(record, live, records, warrant.unseal_key))
     write_new_file(folder / "unseal-request.json", [request.to_bytes()], mode=0o600)
     write_new_file(folder / "record", [record.statement_hash.hex().encode()], mode=0o600)
     write_new_file(folder / "warrant.json", [envelope_for(payload).to_bytes()], mode=0o600)
