@@ -6,16 +6,19 @@ import asyncio
 import socket
 import stat
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exclave import clock
+from exclave.authority.charter import charter_payload
 from exclave.authority.charter_parts import Address as SeatAddress
 from exclave.authority.enrolment import Enrolment, SeatKeysForeign, enrolment_envelope
+from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.keys import X_WING, TypedKey
 from exclave.engine.file import FileEngine
-from exclave.errors import ConfigurationError
+from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
 from exclave.vault.addresses import parse_address
 from exclave.vault.client import HttpVault
@@ -30,6 +33,7 @@ from exclave.vault.install import (
     open_missions,
 )
 from exclave.vault.interface import State
+from exclave.vault.mission import Mission
 from exclave.vault.server import VaultServer
 from exclave.vault.survey import survey
 from tests.support.vault_world import SEATS, World, new_world
@@ -123,6 +127,30 @@ def test_statements_reach_all_fellows_and_outlive_a_restart(tmp_path: Path) -> N
             assert (await again.statement(record.statement_hash)).state is State.PENDING
 
     asyncio.run(asyncio.wait_for(body(), 60))
+
+
+def test_a_mission_that_cannot_be_opened_keeps_no_other_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, path = new_world(), tmp_path / "vault-1"
+    folder, party = enrolled(world, SEATS[0], path), world.vaults[SEATS[0]]
+    other = replace(new_world(), vaults=world.vaults)
+    charter = replace(world.charter, notice="another mission", state_name="Elsewhere")
+    envelope = Envelope(payload=charter_payload(charter), kind=Kind.CHARTER)
+    other = replace(other, charter=charter, envelope=world.officials_sign(envelope, (0, 1)))
+    seat_key = TypedKey(X_WING, party.seat_private.public.raw)
+    enrol(folder, enrolment(other, SEATS[0]), log_key=party.log.public, seat_key=seat_key)
+
+    def opened() -> list[Mission]:
+        return open_missions(folder, engine=FileEngine, keys=party.keys, clock=clock.now)
+
+    assert len(opened()) == 2
+    (folder.mission(other.mission) / "log" / "checkpoint").write_bytes(b"torn")
+    assert [mission.mission for mission in opened()] == [world.mission]
+    assert other.mission.hex() in caplog.text
+    (folder.mission(world.mission) / "log" / "checkpoint").write_bytes(b"torn")
+    with pytest.raises(ExclaveError):
+        opened()
 
 
 def free_ports(count: int) -> list[int]:

@@ -122,7 +122,7 @@ def answers() -> Iterator[bytes]:
             log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
             free_bytes=2**41, records=(record,),
             warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
-            forks=(), service=1000,
+            forks=(), quarantined=(), service=1000,
         )
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'

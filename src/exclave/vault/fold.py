@@ -21,12 +21,12 @@ from exclave.authority.record_chain import live_set
 from exclave.authority.warrant import parse_warrant
 from exclave.dispersal.code import body_length
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
-from exclave.errors import IntegrityError, QuorumNotReached
+from exclave.errors import ExclaveError, IntegrityError, QuorumNotReached, StorageError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.state import Index, NamedShard, WarrantRow
 
-__all__ = ["BodyMissing", "Fold", "KnownRecords", "named_shards"]
+__all__ = ["BodyMissing", "EntryUnfit", "Fold", "KnownRecords", "named_shards"]
 
 _CACHED_RECORDS: Final = 64
 """A chain's stretch between two full records is 32 long."""
@@ -34,6 +34,10 @@ _CACHED_RECORDS: Final = 64
 
 class BodyMissing(IntegrityError):
     """The log names a body that is not stored, or that is not what it was."""
+
+
+class EntryUnfit(IntegrityError):
+    """An entry contradicts itself or what is in the index: it cannot be folded."""
 
 
 class KnownRecords(Mapping[StatementHash, DepositRecord]):
@@ -96,7 +100,29 @@ class Fold:
         return self._chain
 
     def entry(self, number: int, entry: LogEntry, body: bytes | None = None) -> None:
-        """Write what one entry means; within a transaction of the index."""
+        """Write what one entry means, all or nothing; raises `EntryUnfit`."""
+        try:
+            with self._index.transaction():
+                self._mean(number, entry, body)
+        except StorageError:
+            raise
+        except (ExclaveError, ArithmeticError, LookupError, ValueError) as error:
+            what = error.message if isinstance(error, ExclaveError) else str(error)
+            raise EntryUnfit(f"log entry {number}, {entry.type.value}: {what}") from error
+
+    def replay(self, number: int, entry: LogEntry) -> None:
+        """Write what a logged entry means; one that cannot be folded is put aside and named.
+
+        Charters are not put aside: whoever misses one would go on under rules that are over.
+        """
+        try:
+            self.entry(number, entry)
+        except EntryUnfit as error:
+            if entry.type is EntryType.CHARTER:
+                raise
+            self._index.quarantine(number, error.message)
+
+    def _mean(self, number: int, entry: LogEntry, body: bytes | None) -> None:
         match entry.type:
             case EntryType.CHARTER:
                 self._charter(entry, self._envelope(entry, body))

@@ -6,6 +6,7 @@ enrolment never changes. Which keys there are and how they are saved is the call
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrol
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.clock import Clock
-from exclave.errors import ConfigurationError
+from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import MissionId
 from exclave.vault.identity import Identity, load_identity, save_identity
 from exclave.vault.mission import Mission, SeatKeys
@@ -33,6 +34,7 @@ __all__ = [
     "open_missions",
 ]
 
+_LOG = logging.getLogger(__name__)
 _MARK: Final = b"exclave vault v1\n"
 _KIT: Final = ("reader", "spec", "vectors")
 
@@ -156,25 +158,36 @@ def open_missions(
     clock: Clock,
     min_free_bytes: int = 0,
 ) -> list[Mission]:
-    """All missions of a vault; `engine` gets a mission's folder and the folder for uploads."""
+    """All missions of a vault; `engine` gets a mission's folder and the folder for uploads.
+
+    One that cannot be opened is named in the log and keeps no other from being served; the error
+    is raised when none can.
+    """
     # Nothing in it counts, so whoever cleared the disk may have taken the folder too.
     folder.tmp.mkdir(exist_ok=True)
     opened: list[Mission] = []
+    failure: ExclaveError | None = None
     for mission, data in folder.missions():
         enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
         place = folder.mission(mission)
-        opened.append(
-            Mission(
-                mission=mission,
-                seat=enrolment.seat,
-                store=engine(place, folder.tmp),
-                index_path=str(place / "state.db"),
-                keys=keys,
-                clock=clock,
-                charter=enrolment.charter.to_bytes(),
-                min_free_bytes=min_free_bytes,
+        try:
+            opened.append(
+                Mission(
+                    mission=mission,
+                    seat=enrolment.seat,
+                    store=engine(place, folder.tmp),
+                    index_path=str(place / "state.db"),
+                    keys=keys,
+                    clock=clock,
+                    charter=enrolment.charter.to_bytes(),
+                    min_free_bytes=min_free_bytes,
+                )
             )
-        )
+        except ExclaveError as error:
+            failure = failure or error
+            _LOG.error("mission %s is not served: %s", mission.hex(), error.message)
+    if failure is not None and not opened:
+        raise failure
     return opened
 
 

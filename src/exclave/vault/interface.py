@@ -22,6 +22,7 @@ from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 __all__ = [
     "MissionStatus",
     "PublicRecord",
+    "Quarantined",
     "RecordState",
     "ShardStore",
     "State",
@@ -73,6 +74,15 @@ class RecordState:
     sequence: int
     state: State
     logged: str
+    reason: str | None = None  # why it is pending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A log entry that the vault keeps but cannot follow, with the reason."""
+
+    entry: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,7 @@ class MissionStatus:
     records: tuple[RecordState, ...]
     warrants: tuple[WarrantState, ...]
     forks: tuple[StatementHash, ...]
+    quarantined: tuple[Quarantined, ...]
     service: int
 
 

@@ -107,12 +107,23 @@ class Log:
         self._stale = False
 
     def append(
-        self, additions: Sequence[Addition], *, clock: Clock, service: Callable[[], int]
+        self,
+        additions: Sequence[Addition],
+        *,
+        clock: Clock,
+        service: Callable[[], int],
+        accept: Callable[[int, LogEntry, bytes], None] | None = None,
     ) -> list[tuple[int, LogEntry]]:
-        """Log bodies in order; durable and published when it returns."""
+        """Log bodies in order; durable and published when it returns.
+
+        `accept` sees each entry before anything is written and keeps it out by raising.
+        """
         self.refresh()
         entries = [self._entry(item, clock, service) for item in additions[:_AT_ONCE]]
         first = self._edge.size
+        if accept is not None:
+            for number, (item, entry) in enumerate(zip(additions, entries, strict=False), first):
+                accept(number, entry, item.body)
         edge, files = grow(self._edge, [entry.encode() for entry in entries])
         checkpoint = Checkpoint(origin=self._signer.name, size=edge.size, root=edge.root())
         note = sign_checkpoint(checkpoint, self._signer)
@@ -129,7 +140,7 @@ class Log:
         self._last_service = entries[-1].service if entries else self._last_service
         done = list(enumerate(entries, first))
         if len(additions) > _AT_ONCE:
-            done += self.append(additions[_AT_ONCE:], clock=clock, service=service)
+            done += self.append(additions[_AT_ONCE:], clock=clock, service=service, accept=accept)
         return done
 
     def body(self, sha256: bytes) -> bytes:

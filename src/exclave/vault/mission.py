@@ -6,13 +6,16 @@ statements are taken in `exclave.vault.submission`; here things are kept togethe
 Rules
 - The log decides what is so; the index follows it. An index that was not closed in order, or
   that covers another length than the log, is built again from the objects.
+- What cannot be folded is refused before it is logged; what is logged and cannot be folded all the
+  same is put aside and named in the status.
 - All changes happen under the lock; bulk bytes (shards) move outside of it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
@@ -36,9 +39,10 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
-from exclave.vault.fold import Fold
+from exclave.vault.fold import EntryUnfit, Fold
 from exclave.vault.interface import MissionStatus, State, WarrantState
 from exclave.vault.log import Addition, Log
+from exclave.vault.problems import refused
 from exclave.vault.rules import Ancestry, Usage, can_lodge
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.state import Index, RecordRow, WarrantRow
@@ -111,7 +115,8 @@ class Mission:
         """Keep service time and the index; the next start is then quick."""
         with self.lock:
             self.service.keep()
-            self.index.set_fact(_CLEAN, 1)
+            # What was put aside is tried again at the next start.
+            self.index.set_fact(_CLEAN, 0 if self.index.quarantined() else 1)
             self.index.close()
 
     def rebuild(self) -> Fold:
@@ -120,7 +125,7 @@ class Mission:
             self.index.clear()
             fold = self._new_fold()
             for number, entry in self.log.entries():
-                fold.entry(number, entry)
+                fold.replay(number, entry)
             self._fold_shards(fold)
             self.index.set_fact(_SIZE, self.log.size)
         self.fold = fold
@@ -129,17 +134,21 @@ class Mission:
     def append(self, additions: list[Addition]) -> list[tuple[int, LogEntry]]:
         """Log and fold; the lock is held by the caller."""
         self.sync()
-        done = self.log.append(additions, clock=self.clock, service=self.service.now)
-        bodies = [item.body for item in additions]
-        self._fold_entries([(*entry, body) for entry, body in zip(done, bodies, strict=True)])
-        return done
+        with self._folding() as fold:
+            try:
+                return self.log.append(
+                    additions, clock=self.clock, service=self.service.now, accept=fold.entry
+                )
+            except EntryUnfit as error:
+                raise refused("conflict", error.message, hint=error.hint) from error
 
     def sync(self) -> None:
         """After a failed write: read the log again and fold what it has and the index has not."""
         self.log.refresh()
         if self.log.size != self.index.fact(_SIZE):
-            entries = list(self.log.entries(self.index.fact(_SIZE)))
-            self._fold_entries([(number, entry, None) for number, entry in entries])
+            with self._folding() as fold:
+                for number, entry in self.log.entries(self.index.fact(_SIZE)):
+                    fold.replay(number, entry)
             self._count_again()
 
     # Charters and warrants
@@ -298,17 +307,18 @@ class Mission:
                 records=tuple(row.listed() for row in records),
                 warrants=self.warrant_states(),
                 forks=tuple(row.statement for row in records if row.forked),
+                quarantined=self.index.quarantined(),
                 service=self.service.now(),
             )
 
     def _new_fold(self) -> Fold:
         return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
 
-    def _fold_entries(self, entries: list[tuple[int, LogEntry, bytes | None]]) -> None:
+    @contextmanager
+    def _folding(self) -> Iterator[Fold]:
         try:
             with self.index.transaction():
-                for number, entry, body in entries:
-                    self.fold.entry(number, entry, body)
+                yield self.fold
                 self.index.set_fact(_SIZE, self.log.size)
         except BaseException:
             # The rows are rolled back: what the fold holds in memory must follow them.

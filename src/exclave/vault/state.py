@@ -4,13 +4,17 @@ SQLite, one file `state.db` a mission. It says nothing that the log and the shar
 row is written by folding a log entry or a stored shard (`exclave.vault.fold`), so a new index
 built from them is the same, row by row.
 
-Rules: only the fold writes; the file may be deleted at any time while the vault is down; after
-an unclean stop it is built again.
+Rules
+- Only the fold writes.
+- The file may be deleted at any time while the vault is down; after an unclean stop, or when it
+  is of another layout, it is built again.
+- Errors of SQLite leave this module as `IndexFailed`, or `IndexConflict` where rows contradict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,11 +23,14 @@ import apsw
 
 from exclave.authority.record import DepositRecord
 from exclave.clock import format_time
+from exclave.errors import IntegrityError, StorageError
 from exclave.ids import DepositId, KeyId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.vault.interface import RecordState, State
+from exclave.vault.interface import Quarantined, RecordState, State
 
-__all__ = ["Index", "NamedShard", "RecordRow", "WarrantRow"]
+__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow", "WarrantRow"]
+
+_LAYOUT: Final = 2
 
 _TABLES: Final = {
     "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
@@ -40,12 +47,21 @@ _TABLES: Final = {
     "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
     "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL",
     "usage": "depositor TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (depositor, day)",
+    "quarantine": "number INTEGER PRIMARY KEY, why TEXT NOT NULL",
 }
 _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS records_place ON records (author, sequence)",
     "CREATE INDEX IF NOT EXISTS records_deposit ON records (deposit)",
     "CREATE INDEX IF NOT EXISTS named_record ON named (record)",
 )
+
+
+class IndexFailed(StorageError):
+    """SQLite could not read or write the index."""
+
+
+class IndexConflict(IntegrityError):
+    """A row contradicts one that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +122,16 @@ class Index:
 
     def __init__(self, path: str) -> None:
         """`path` may be `:memory:`."""
-        self._db = apsw.Connection(path)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # A lost tail is noticed (the index then covers less than the log) and folded again.
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        with self._db:
+        with _index_errors():
+            self._db = apsw.Connection(path)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A lost tail is noticed (the index then covers less than the log) and folded again.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+        with self.transaction():
+            if self._number("PRAGMA user_version") != _LAYOUT:
+                for name in _TABLES:
+                    self._db.execute(f"DROP TABLE IF EXISTS {name}")
+                self._db.execute(f"PRAGMA user_version = {_LAYOUT}")
             for name, columns in _TABLES.items():
                 self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) WITHOUT ROWID")
             for statement in _INDEXES:
@@ -120,9 +141,11 @@ class Index:
         """Close the file."""
         self._db.close()
 
-    def transaction(self) -> apsw.Connection:
-        """Use as `with`: all or nothing."""
-        return self._db
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; within another one, all or nothing of this part."""
+        with _index_errors(), self._db:
+            yield
 
     def clear(self) -> None:
         """Empty every table."""
@@ -173,6 +196,15 @@ class Index:
         for kind, number, body in rows:
             return EntryType(kind), int(str(number)), _blob(body)
         return None
+
+    def quarantine(self, number: int, why: str) -> None:
+        """An entry that means nothing here: it cannot be folded."""
+        self._db.execute("INSERT OR REPLACE INTO quarantine VALUES (?, ?)", (number, why))
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """All such entries, in order."""
+        rows = self._rows("SELECT number, why FROM quarantine ORDER BY number")
+        return tuple(Quarantined(entry=int(str(number)), why=str(why)) for number, why in rows)
 
     # Charters
 
@@ -339,7 +371,8 @@ class Index:
         return self._optional("SELECT retain_until FROM packs WHERE root = ?", pack)
 
     def _rows(self, sql: str, *values: bytes | str | int) -> Iterator[tuple[object, ...]]:
-        return iter(self._db.execute(sql, values).fetchall())
+        with _index_errors():
+            return iter(self._db.execute(sql, values).fetchall())
 
     def _optional(self, sql: str, *values: bytes | str | int) -> int | None:
         for row in self._rows(sql, *values):
@@ -348,6 +381,18 @@ class Index:
 
     def _number(self, sql: str, *values: bytes | str | int) -> int:
         return self._optional(sql, *values) or 0
+
+
+@contextmanager
+def _index_errors() -> Iterator[None]:
+    try:
+        yield
+    except apsw.ConstraintError as error:
+        raise IndexConflict(f"index: {error}") from error
+    except apsw.Error as error:
+        raise IndexFailed(
+            f"index: {error}", hint="state.db may be deleted while the vault is down"
+        ) from error
 
 
 def _blob(value: object) -> bytes:

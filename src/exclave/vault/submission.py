@@ -15,7 +15,7 @@ from exclave.authority.charter_chain import ChainBroken, verify_successor
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
-from exclave.authority.record import parse_record, verify_record
+from exclave.authority.record import RecordInconsistent, parse_record, verify_record
 from exclave.authority.record_chain import AncestorMissing, live_set
 from exclave.authority.supplement import verify_supplement
 from exclave.authority.warrant import parse_warrant
@@ -126,7 +126,10 @@ def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
 
 def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     chain, index = mission.fold.chain, mission.index
-    named = parse_record(envelope)
+    try:
+        named = parse_record(envelope)
+    except RecordInconsistent as error:
+        raise refused("conflict", error.message, hint=error.hint) from error
     if named.mission != mission.mission:
         raise refused("conflict", "record: made for another mission")
     if named.charter not in chain.hashes:

@@ -13,6 +13,7 @@ from exclave.errors import MalformedData
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.vault.interface import (
     MissionStatus,
+    Quarantined,
     RecordState,
     State,
     StatementState,
@@ -107,6 +108,7 @@ def write_status(status: MissionStatus) -> bytes:
                 for item in status.warrants
             ],
             "forks": [fork.hex() for fork in status.forks],
+            "quarantined": [{"entry": item.entry, "why": item.why} for item in status.quarantined],
             "service": status.service,
         }
     )
@@ -115,7 +117,15 @@ def write_status(status: MissionStatus) -> bytes:
 def read_status(data: bytes) -> MissionStatus:
     """The inverse of `write_status`."""
     fields = Node(parse_canonical_json(data, subject="status"), "status").fields(
-        "mission", "seat", "state", "charter", *_COUNTS, "records", "warrants", "forks"
+        "mission",
+        "seat",
+        "state",
+        "charter",
+        *_COUNTS,
+        "records",
+        "warrants",
+        "forks",
+        "quarantined",
     )
     counts = {name: fields[name].integer() for name in _COUNTS}
     return MissionStatus(
@@ -126,6 +136,7 @@ def read_status(data: bytes) -> MissionStatus:
         records=fields["records"].each(_read_record),
         warrants=fields["warrants"].each(_read_warrant),
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
+        quarantined=fields["quarantined"].each(_read_quarantined),
         **counts,
     )
 
@@ -138,11 +149,14 @@ def _record_json(record: RecordState) -> JsonObject:
         "sequence": record.sequence,
         "state": record.state.value,
         "logged": record.logged,
+        "reason": record.reason,
     }
 
 
 def _read_record(node: Node) -> RecordState:
-    fields = node.fields("statement", "deposit", "depositor", "sequence", "state", "logged")
+    fields = node.fields(
+        "statement", "deposit", "depositor", "sequence", "state", "logged", "reason"
+    )
     fields["logged"].time()
     return RecordState(
         statement=StatementHash(fields["statement"].hex(32)),
@@ -151,7 +165,13 @@ def _read_record(node: Node) -> RecordState:
         sequence=fields["sequence"].integer(1),
         state=_state(fields["state"]),
         logged=fields["logged"].string(),
+        reason=fields["reason"].optional(lambda item: item.string()),
     )
+
+
+def _read_quarantined(node: Node) -> Quarantined:
+    fields = node.fields("entry", "why")
+    return Quarantined(entry=fields["entry"].integer(), why=fields["why"].string())
 
 
 def _read_warrant(node: Node) -> WarrantState:

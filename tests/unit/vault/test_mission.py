@@ -1,16 +1,29 @@
 """Index against objects, service time, refusals: the mission without a line."""
 
+import base64
+import contextlib
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import apsw
+import pytest
+
+from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.record import record_payload
 from exclave.engine.memory import MemoryEngine
+from exclave.errors import StorageError
+from exclave.ids import StatementHash
+from exclave.ledger.entry import EntryType
 from exclave.vault.identity import new_identity
 from exclave.vault.intake import Intake
-from exclave.vault.interface import State
+from exclave.vault.interface import State, VaultRefused
+from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
 from exclave.vault.refusals import MAX_LINES, Refusals
 from exclave.vault.service_clock import ServiceClock
+from exclave.vault.state import Index
 from exclave.vault.storage import store_object
 from exclave.vault.submission import submit
 from tests.support.serving import SEAT, open_mission
@@ -68,6 +81,81 @@ def test_an_index_of_an_unclean_stop_is_built_again(tmp_path: Path) -> None:
     mission.index.close()  # killed: a shard came to be after the last row was written
     store_object(store, f"shards/{shard.root.hex()[:2]}/{shard.root.hex()}", shard.encode())
     assert open_mission(world, store, index=path).index.has_shard(shard.root)
+
+
+def test_what_cannot_be_folded_is_never_logged() -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    size, before = mission.log.size, mission.index.dump()
+    orphan = Addition(type=EntryType.LODGED, statement=StatementHash(bytes(32)), body=b"x")
+    with pytest.raises(VaultRefused, match="lodged"):
+        mission.append([orphan])
+    assert (mission.log.size, mission.index.dump()) == (size, before)
+    record, _ = world.deposit()
+    assert submit(mission, world.signed(record)).state is State.PENDING
+
+
+def test_a_logged_entry_that_cannot_be_folded_is_put_aside_and_named(tmp_path: Path) -> None:
+    world, store = new_world(), MemoryEngine()
+    path = str(tmp_path / "state.db")
+    mission = open_mission(world, store, index=path)
+    record, _ = world.deposit()
+    one, two = record.packs_added
+    # Two packs with one shard root: what an older release logged and then stumbled over for ever.
+    text = world.signed(record)
+    payload = base64.b64decode(json.loads(text)["payload"])
+    twice = payload.replace(two.shards[0][1].hex().encode(), one.shards[0][1].hex().encode())
+    envelope = Envelope(payload=twice, kind=Kind.RECORD)
+    addition = Addition(
+        type=EntryType.RECORD, statement=envelope.statement_hash, body=envelope.to_bytes()
+    )
+    mission.log.append([addition], clock=mission.clock, service=mission.service.now)
+    assert submit(mission, text).state is State.PENDING
+    (aside,) = mission.status().quarantined
+    assert aside.entry == 1
+    assert "again" in aside.why
+    for opened in (open_mission(world, store), open_mission(world, store, index=path)):
+        assert opened.status().quarantined == (aside,)
+        assert opened.index.dump() == mission.index.dump()
+    mission.close()
+    assert open_mission(world, store, index=path).status().quarantined == (aside,)
+
+
+def test_a_record_with_a_shard_root_twice_is_refused_and_harms_nobody() -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    record, packs = world.deposit()
+    one, two = record.packs_added
+    payload = record_payload(record).replace(
+        two.shards[0][1].hex().encode(), one.shards[0][1].hex().encode()
+    )
+    bad = world.depositor.sign(Envelope(payload=payload, kind=Kind.RECORD)).to_bytes()
+    with pytest.raises(VaultRefused) as caught:
+        submit(mission, bad)
+    assert caught.value.cause == "conflict"
+    assert mission.log.size == 1
+    for pack in packs:
+        put(mission, pack)
+    assert submit(mission, world.signed(record)).state is State.LODGED
+
+
+def test_an_index_of_another_layout_is_built_again(tmp_path: Path) -> None:
+    world, store = new_world(), MemoryEngine()
+    path = tmp_path / "state.db"
+    mission = open_mission(world, store)
+    fill(world, mission)
+    with contextlib.closing(apsw.Connection(str(path))) as old:
+        old.execute("CREATE TABLE named (root BLOB)")
+        old.execute("CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER)")
+        old.execute("INSERT INTO facts VALUES ('clean', 1), ('log_size', ?)", (mission.log.size,))
+    assert open_mission(world, store, index=str(path)).index.dump() == mission.index.dump()
+
+
+def test_errors_of_the_index_are_errors_of_storage(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match="index"):
+        Index(str(path))
 
 
 def test_retention_only_rises() -> None:
