@@ -6,7 +6,9 @@ without `deposit.json` is of a deposit that never came so far; the next one over
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catalogue_pack
@@ -16,6 +18,8 @@ from exclave.ids import PackRoot
 from exclave.journal.store import SafePack
 
 __all__ = ["Catalogue", "CatalogueEntry", "RegisterSummary"]
+
+_ROOT: Final = 64  # characters of a pack's root; anything else is a file half written
 
 
 class Catalogue:
@@ -37,12 +41,23 @@ class Catalogue:
         file = self._pack_file(root)
         return parse_catalogue_pack(file.read_bytes(), str(file))
 
+    def packs(self) -> Iterator[SafePack]:
+        """Every pack that became safe once, as `pack` gives it."""
+        for file in sorted((self._path / "packs").glob("??/*")):
+            if len(file.name) == _ROOT:
+                yield parse_catalogue_pack(file.read_bytes(), str(file))
+
     def add(self, entry: CatalogueEntry, envelope: bytes) -> None:
         """Remember a deposit; `deposit.json` is written last."""
         folder = self._path / f"{entry.sequence:08d}"
         make_path(folder)
         replace_file(folder / "record.json", [envelope], mode=0o600)
         replace_file(folder / "deposit.json", [canonical_json(entry.to_json())], mode=0o600)
+
+    def remove(self, sequence: int) -> None:
+        """Forget a deposit whose record was withdrawn; `deposit.json` goes first."""
+        for name in ("deposit.json", "record.json"):
+            (self._path / f"{sequence:08d}" / name).unlink(missing_ok=True)
 
     def entries(self) -> list[CatalogueEntry]:
         """All complete deposits, oldest first."""

@@ -1,16 +1,19 @@
 """Make a lost journal again from the depositor's catalogue; go on when that is lost as well.
 
 The records and the packs that the newest one names come back, so the next deposit shares
-chunks as before. Which seat acknowledged what is not remembered: seats for which the spool
-still has a shard count as late, the others as holding it; lodging is asked again anyway.
+chunks as before; so do packs that the spool still has shards of. Which seat acknowledged what
+is not remembered: seats for which the spool still has a shard count as late, the others as
+holding it; lodging is asked again anyway.
 
 Without a catalogue nothing can be shared with earlier packs, but the chain of records must go
 on where it ended, or the vaults would name a fork: `adopt_chain` asks them for its end.
+So it does when the journal is an old one that came back from a backup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope
@@ -19,12 +22,12 @@ from exclave.authority.record_chain import live_set
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.spool import Spool
-from exclave.errors import IntegrityError, VaultError
-from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.errors import ExclaveError, IntegrityError
+from exclave.ids import MissionId, PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
 from exclave.vault.survey import MissionNotFound, survey
 
-__all__ = ["adopt_chain", "rebuild_journal"]
+__all__ = ["adopt_chain", "is_behind", "rebuild_journal"]
 
 
 def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int:
@@ -43,6 +46,7 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
     live = live_set(newest, known)
     for root in live.roots:
         journal.add_safe_pack(_with_late_shards(catalogue.pack(root), spool))
+    _bring_back_spooled(catalogue, journal, spool, live.packs.keys())
     for entry in entries:
         row = RecordRow(
             sequence=entry.sequence,
@@ -58,18 +62,12 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
 
 
 async def adopt_chain(
-    mission: MissionId,
-    depositor: str,
-    lines: Mapping[Seat, SeatLine],
-    journal: Journal,
-    spool: Spool,
+    mission: MissionId, depositor: str, lines: Mapping[Seat, SeatLine], journal: Journal
 ) -> int | None:
     """Enter the newest record that the seats show of this depositor; its sequence, if any.
 
-    Spooled shards are sent first: an empty journal does not know what they are for.
+    A journal that knows this record, or a newer one, stays as it is.
     """
-    for seat, root in spool.shards():
-        await _send_spooled(lines, seat, root, journal, spool)
     try:
         view = await survey([line.record for line in lines.values()], mission)
     except MissionNotFound:
@@ -77,8 +75,17 @@ async def adopt_chain(
     mine = [item for item in view.deposits if item.record.depositor == depositor]
     if not mine:
         return None
+    own = journal.newest_record()
+    known = None if own is None else own.statement
     # A record that is lodged nowhere takes up its number all the same.
-    newest = max(mine, key=lambda item: (item.record.sequence, len(item.lodged)))
+    newest = max(
+        mine,
+        key=lambda item: (item.record.sequence, len(item.lodged), item.statement == known),
+    )
+    if own is not None and (
+        newest.statement == own.statement or newest.record.sequence < own.sequence
+    ):
+        return None
     row = RecordRow(
         sequence=newest.record.sequence,
         statement=newest.statement,
@@ -86,23 +93,39 @@ async def adopt_chain(
         envelope=newest.envelope.to_bytes(),
         lodged=frozenset(),
     )
-    journal.store_record(row, ())
+    journal.adopt_record(row, f"the vaults have {newest.statement.hex()} as record {row.sequence}")
     return row.sequence
 
 
-async def _send_spooled(
-    lines: Mapping[Seat, SeatLine], seat: Seat, root: ShardRoot, journal: Journal, spool: Spool
+async def is_behind(depositor: str, lines: Mapping[Seat, SeatLine], newest: RecordRow) -> bool:
+    """Whether some seat claims a newer record of this depositor, or another one of that number."""
+    answers = await asyncio.gather(
+        *(line.record.status() for line in lines.values()), return_exceptions=True
+    )
+    for answer in answers:
+        if isinstance(answer, ExclaveError):
+            continue  # what does not answer is found late anyway
+        if isinstance(answer, BaseException):
+            raise answer
+        for item in answer.records:
+            if item.depositor == depositor and (
+                item.sequence > newest.sequence
+                or (item.sequence == newest.sequence and item.statement != newest.statement)
+            ):
+                return True
+    return False
+
+
+def _bring_back_spooled(
+    catalogue: Catalogue, journal: Journal, spool: Spool, there: Container[PackRoot]
 ) -> None:
-    sealed = spool.get(seat, root)
-    if seat not in lines or sealed is None:
+    """Packs of earlier records that a late seat needs before it can lodge these."""
+    spooled = set(spool.shards())
+    if not spooled:
         return
-    try:
-        await lines[seat].store.put_sealed_shard(root, [sealed])
-    except VaultError:
-        return  # still late
-    # A journal without records may know the shard all the same: of an attempt that was killed.
-    journal.mark_held(seat, root)
-    spool.delivered(seat, root)
+    for pack in catalogue.packs():
+        if pack.root not in there and any((s.seat, s.root) in spooled for s in pack.shards):
+            journal.add_safe_pack(_with_late_shards(pack, spool), shared=False)
 
 
 def _with_late_shards(pack: SafePack, spool: Spool) -> SafePack:

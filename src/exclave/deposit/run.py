@@ -11,59 +11,40 @@ under a new deposit secret.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from exclave import __version__
 from exclave.archive.manifest import Manifest, manifest_to_bytes
 from exclave.archive.reference import Reference
-from exclave.clock import Clock, format_time
+from exclave.clock import format_time
 from exclave.deposit.capture import (
     CapturedRegister,
-    DepositProgress,
     RegisterTask,
     capture_register,
     store_bytes,
 )
-from exclave.deposit.catalogue import Catalogue, CatalogueEntry
+from exclave.deposit.catalogue import CatalogueEntry
+from exclave.deposit.catching_up import catch_up
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.dispatch import Dispatcher, SeatLine
+from exclave.deposit.dispatch import Dispatcher
 from exclave.deposit.lodging import (
     Lodged,
     build_record,
-    catch_up_seat,
     lodge,
     require_lodged,
     sign_record,
 )
 from exclave.deposit.packing import Packer, PackTable
-from exclave.deposit.rebuild import adopt_chain
 from exclave.deposit.sealing import PackSealer, SealedPack
-from exclave.deposit.spool import Spool
 from exclave.deposit.stages import SealingStage
 from exclave.deposit.streams import DepositSink, Tally
+from exclave.deposit.workplace import Workplace
 from exclave.ids import DepositId, PackRoot, Seat
-from exclave.journal.store import Journal, RecordRow
-from exclave.lines import LoopThread
+from exclave.journal.store import RecordRow
 from exclave.sealing.pack import PackKind
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
-    """What a deposit works with at home and on the line."""
-
-    loop: LoopThread
-    lines: Mapping[Seat, SeatLine]
-    journal: Journal
-    spool: Spool
-    catalogue: Catalogue
-    scratch: Path
-    clock: Clock
-    random: Callable[[int], bytes]
-    progress: DepositProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +59,6 @@ class DepositOutcome:
     def partial(self) -> bool:
         """Whether some seat does not hold it yet."""
         return bool(self.late)
-
-
-def catch_up(party: DepositorParty, place: Workplace) -> Mapping[Seat, str]:
-    """Bring every seat up to date; returns reasons of seats that are still late."""
-    if place.journal.newest_record() is None:
-        place.loop.run(
-            adopt_chain(party.mission, party.id, place.lines, place.journal, place.spool)
-        )
-    wanted = {(seat, root) for seat in party.seats for _, root in place.journal.late_shards(seat)}
-    place.spool.forget_unless(lambda seat, root: (seat, root) in wanted)
-    late: dict[Seat, str] = {}
-    for seat, line in place.lines.items():
-        _, reason = place.loop.run(catch_up_seat(line, place.journal, place.spool))
-        if reason is not None:
-            late[seat] = reason
-    newest = place.journal.newest_record()
-    if newest is not None:
-        require_lodged(newest.lodged, party, late)
-    return late
 
 
 def deposit(
@@ -230,7 +192,7 @@ class _Attempt:
         reachable = [
             line for seat, line in place.lines.items() if seat not in self._dispatcher.late
         ]
-        outcome: Lodged = place.loop.run(lodge(row, reachable, place.journal))
+        outcome: Lodged = place.loop.run(lodge(row, reachable, place.journal, place.spool))
         late = {**self._dispatcher.late, **outcome.reasons}
         require_lodged(outcome.receipts, party, late)
         return DepositOutcome(entry=entry, lodged=tuple(sorted(outcome.receipts)), late=late)

@@ -104,11 +104,12 @@ class Spool:
             if sizes:
                 yield Seat(int(folder.name)), len(sizes), sum(sizes)
 
-    def shards(self) -> Sequence[tuple[Seat, ShardRoot]]:
-        """Everything that lies here."""
+    def shards(self, seat: Seat | None = None) -> Sequence[tuple[Seat, ShardRoot]]:
+        """Everything that lies here, or what lies here for one seat."""
         return [
             (Seat(int(file.parent.name)), ShardRoot(bytes.fromhex(file.name)))
             for file in self._files()
+            if seat is None or int(file.parent.name) == seat
         ]
 
     def forget_unless(self, wanted: Callable[[Seat, ShardRoot], bool]) -> int:

@@ -322,7 +322,8 @@ class Journal:
         packs = [(pack,) for pack, root in rows if root in wanted]
         with self._transaction():
             self._db.executemany(
-                f"UPDATE shards SET held = 0 WHERE pack = ? AND seat = {int(seat)}", packs
+                "UPDATE shards SET held = 0 WHERE pack = ? AND seat = ?",
+                [(pack, seat) for (pack,) in packs],
             )
             return self._unshare(packs)
 
@@ -379,9 +380,7 @@ class Journal:
     def note_refused(self, sequence: int, seat: Seat) -> None:
         """A seat refused a record for good: it does not have it."""
         with self._transaction():
-            self._db.execute(
-                "DELETE FROM asked WHERE sequence = ? AND seat = ?", (sequence, seat)
-            )
+            self._db.execute("DELETE FROM asked WHERE sequence = ? AND seat = ?", (sequence, seat))
 
     def may_have(self, sequence: int) -> frozenset[Seat]:
         """Seats that were sent a record and did not refuse it."""

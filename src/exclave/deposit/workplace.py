@@ -1,0 +1,33 @@
+"""What a deposit works with at home and on the line, as one value. Opening it is the wiring's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from exclave.clock import Clock
+from exclave.deposit.capture import DepositProgress
+from exclave.deposit.catalogue import Catalogue
+from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.spool import Spool
+from exclave.ids import Seat
+from exclave.journal.store import Journal
+from exclave.lines import LoopThread
+
+__all__ = ["Workplace"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """What a deposit works with at home and on the line."""
+
+    loop: LoopThread
+    lines: Mapping[Seat, SeatLine]
+    journal: Journal
+    spool: Spool
+    catalogue: Catalogue
+    scratch: Path
+    clock: Clock
+    random: Callable[[int], bytes]
+    progress: DepositProgress
