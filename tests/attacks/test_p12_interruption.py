@@ -246,7 +246,7 @@ def warm_deposit() -> Iterator[Warm]:
     warm.close()
 
 
-@pytest.fixture(scope="module", params=["first deposit", "second deposit"])
+@pytest.fixture(scope="module", params=["second deposit", "first deposit"])
 def home(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, warm_deposit: Warm
 ) -> Iterator[DepositTrace]:
