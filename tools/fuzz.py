@@ -37,7 +37,7 @@ def run_target(path: Path, seconds: int) -> int:
     for seed in seeds_of(path.stem.removeprefix("fuzz_")):
         (corpus / f"seed-{hashlib.sha256(seed).hexdigest()[:16]}").write_bytes(seed)
     limits = [f"-max_total_time={seconds}", f"-artifact_prefix={corpus}/crash-", "-verbosity=0"]
-    command = [sys.executable, str(path), str(corpus), *limits]
+    command = [sys.executable, "-m", "tools.fuzz_target", str(path), str(corpus), *limits]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

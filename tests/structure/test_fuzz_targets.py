@@ -1,4 +1,4 @@
-"""Every decoder of the pure folders has a fuzz target, and every target runs."""
+"""Every decoder of what others wrote has a fuzz target, and every target runs."""
 
 import ast
 import importlib.util
@@ -13,17 +13,19 @@ from tests.structure.test_purity import PURE
 from tests.vectors.cases import load
 
 TARGETS = sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.py"))
+# Beside the pure folders: key files, and the catalogue that a journal is rebuilt from.
+FOLDERS = {*PURE, "deposit", "signer"}
 PREFIXES = ("parse_", "decode_")
 # Reached through others: entries of a stream, chunks of a directory, bodies of parsed shards.
 WITHIN_OTHERS = frozenset({"decode_bodies", "decode_chunk", "decode_entry"})
 
 
 def decoders() -> set[str]:
-    """Public functions of the pure folders that read bytes of others."""
+    """Public functions that read bytes of others."""
     return {
         node.name
         for path in python_files("src")
-        if path.relative_to(ROOT).parts[2] in PURE
+        if path.relative_to(ROOT).parts[2] in FOLDERS
         for node in parsed(path).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith(PREFIXES)
     }
