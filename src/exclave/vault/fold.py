@@ -13,20 +13,17 @@ from datetime import timedelta
 from typing import Final
 
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
-from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, parse_envelope
-from exclave.authority.persons import require_threshold
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import live_set
-from exclave.authority.warrant import parse_warrant
-from exclave.dispersal.code import body_length
-from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
+from exclave.authority.warrant import parse_warrant, require_both_thresholds
+from exclave.dispersal.shard import ShardHeader
 from exclave.errors import ExclaveError, IntegrityError, QuorumNotReached, StorageError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.state import Index, NamedShard, WarrantRow
 
-__all__ = ["BodyMissing", "EntryUnfit", "Fold", "KnownRecords", "named_shards"]
+__all__ = ["BodyMissing", "EntryUnfit", "Fold", "KnownRecords", "described", "named_shards"]
 
 _CACHED_RECORDS: Final = 64
 """A chain's stretch between two full records is 32 long."""
@@ -70,11 +67,16 @@ class KnownRecords(Mapping[StatementHash, DepositRecord]):
 def named_shards(record: DepositRecord, seat: Seat) -> tuple[NamedShard, ...]:
     """The shards that a record wants of one seat; older packs may have none there."""
     return tuple(
-        NamedShard(root=root, pack=pack.root, size=PREFIX_SIZE + body_length(pack.length, pack.k))
+        NamedShard(root=root, pack=pack.root, length=pack.length, k=pack.k)
         for pack in record.packs_added
         for number, root in pack.shards
         if number == seat
     )
+
+
+def described(root: ShardRoot, header: ShardHeader) -> NamedShard:
+    """A shard as its own header describes it."""
+    return NamedShard(root=root, pack=header.pack_root, length=header.length, k=header.k)
 
 
 class Fold:
@@ -138,7 +140,7 @@ class Fold:
 
     def shard(self, root: ShardRoot, header: ShardHeader) -> None:
         """Write that a shard is stored."""
-        self._index.add_shard(root, header.shard_length, header.pack_root)
+        self._index.add_shard(described(root, header))
 
     def _envelope(self, entry: LogEntry, body: bytes | None) -> Envelope:
         data = self._read_body(entry.hash) if body is None else body
@@ -185,16 +187,26 @@ class Fold:
     def _warrant(self, entry: LogEntry, envelope: Envelope) -> None:
         statement = envelope.statement_hash
         row = self._index.warrant(statement)
+        known = None if row is None else parse_envelope(row.envelope)
         completed = None if row is None else row.completed
-        if row is not None:
-            envelope = parse_envelope(row.envelope).merge(envelope)
-        if completed is None:
-            named = self.chain.find(parse_warrant(envelope).charter)
-            try:
-                require_threshold(envelope, named, RoleName.READ)
-                completed = entry.service
-            except QuorumNotReached:
-                completed = None
+        if known is not None:
+            envelope = known.merge(envelope)
+        # The delay is public notice of what is about to be read: it starts again where a larger
+        # threshold has come into force and this entry is the first that reaches it.
+        if self._complete(envelope, entry) and not (
+            completed is not None and known is not None and self._complete(known, entry)
+        ):
+            completed = entry.service
         self._index.put_warrant(
             WarrantRow(statement=statement, envelope=envelope.to_bytes(), completed=completed)
         )
+
+    def _complete(self, envelope: Envelope, entry: LogEntry) -> bool:
+        """Whether a warrant has its threshold at an entry: the named charter's and that in force."""
+        named = self.chain.find(parse_warrant(envelope).charter)
+        in_force = self.chain.in_force(self.charters_logged, entry.service)
+        try:
+            require_both_thresholds(envelope, named, in_force)
+        except QuorumNotReached:
+            return False
+        return True

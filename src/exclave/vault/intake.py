@@ -83,5 +83,6 @@ class Intake:
         header = self._hasher.header
         if header is not None and not self._addressed:
             check_address(header, self._mission.mission, self._mission.seat)
+            self._mission.admit(self._root, header)
             self._addressed = True
         self._writer.write(bytes(piece) if isinstance(piece, bytearray) else piece)

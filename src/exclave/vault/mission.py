@@ -16,20 +16,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import parse_envelope
 from exclave.authority.record_chain import live_set
-from exclave.authority.warrant import (
-    Moment,
-    ReleaseInputs,
-    Warrant,
-    WarrantPhase,
-    WarrantStanding,
-    parse_warrant,
-    warrant_state,
-)
+from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
@@ -39,14 +31,15 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
-from exclave.vault.fold import EntryUnfit, Fold
-from exclave.vault.interface import MissionStatus, State, WarrantState
+from exclave.vault.fold import EntryUnfit, Fold, described
+from exclave.vault.interface import MissionStatus, RecordState, State, VaultRefused, WarrantState
 from exclave.vault.log import Addition, Log
 from exclave.vault.problems import refused
-from exclave.vault.rules import Ancestry, Usage, can_lodge
+from exclave.vault.rules import Ancestry, Candidate, Usage, check_address, check_room, hindrance
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.state import Index, RecordRow, WarrantRow
 from exclave.vault.storage import ObjectStore
+from exclave.vault.warrants import OpenWarrant, OpenWarrants
 
 __all__ = ["Mission", "SeatKeys"]
 
@@ -93,8 +86,9 @@ class Mission:
         self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
         self.index = Index(index_path)
+        self.warrants = OpenWarrants(self.index)
         self._arriving = 0
-        self._unfit: set[StatementHash] = set()
+        self._unfit: dict[StatementHash, str] = {}
         self._lacking: dict[StatementHash, set[ShardRoot]] = {}
         if charter is not None and self.log.size == 0:
             addition = Addition(
@@ -157,40 +151,36 @@ class Mission:
         """The charter in force now."""
         return self.fold.chain.in_force(self.fold.charters_logged, self.service.now())
 
-    def standing(self, row: WarrantRow) -> tuple[Warrant, WarrantStanding]:
-        """A warrant and where it stands now."""
-        envelope = parse_envelope(row.envelope)
-        warrant = parse_warrant(envelope)
-        moment = Moment(service_ms=self.service.now(), expiry_time=self.clock())
-        inputs = ReleaseInputs(
-            envelope=envelope,
-            named=self.fold.chain.find(warrant.charter),
-            in_force=self.charter(),
-            completed_ms=row.completed,
-            now=moment,
-        )
-        return warrant, warrant_state(inputs)
+    def moment(self) -> Moment:
+        """Now: service time for delays, the clock for expiries."""
+        return Moment(service_ms=self.service.now(), expiry_time=self.clock())
 
-    def released(self) -> list[tuple[StatementHash, Warrant]]:
-        """Warrants under which shards may be read now."""
+    def released(self, reader: bytes) -> list[tuple[StatementHash, Warrant]]:
+        """Warrants of a reader under which shards may be read now."""
         with self.lock:
-            found = [(row.statement, *self.standing(row)) for row in self.index.warrants()]
-        return [
-            (statement, warrant)
-            for statement, warrant, standing in found
-            if standing.phase is WarrantPhase.RELEASED
-        ]
+            return [
+                (item.row.statement, item.warrant)
+                for item in self.warrants.open(self.log.size, self.clock())
+                if item.warrant.reader == reader
+                and self._standing(item).phase is WarrantPhase.RELEASED
+            ]
 
     def warrant_states(self) -> tuple[WarrantState, ...]:
         """All warrants as the status lists them."""
-        found = [(row.statement, self.standing(row)[1]) for row in self.index.warrants()]
-        return tuple(
-            WarrantState(
-                statement=statement,
-                state=_PHASES[standing.phase],
-                seconds=standing.seconds if standing.phase is WarrantPhase.WAITING else None,
-            )
-            for statement, standing in found
+        return tuple(self.warrant_listed(row) for row in self.index.warrants())
+
+    def warrant_listed(self, row: WarrantRow) -> WarrantState:
+        """One of them; the lock is held by the caller."""
+        standing = self._standing(OpenWarrant.of(row))
+        return WarrantState(
+            statement=row.statement,
+            state=_PHASES[standing.phase],
+            seconds=standing.seconds if standing.phase is WarrantPhase.WAITING else None,
+        )
+
+    def _standing(self, item: OpenWarrant) -> WarrantStanding:
+        return self.warrants.standing(
+            item, chain=self.fold.chain, in_force=self.charter(), now=self.moment()
         )
 
     def anchors(self) -> set[bytes]:
@@ -199,9 +189,9 @@ class Mission:
             charters = self.fold.chain.charters
             found = {item.identity for charter in charters for item in charter.depositors}
             found |= {item.identity for charter in charters for item in charter.seats}
-            for row in self.index.warrants():
-                if row.completed is not None:
-                    found.add(parse_warrant(parse_envelope(row.envelope)).reader)
+            for item in self.warrants.open(self.log.size, self.clock()):
+                if item.row.completed is not None:
+                    found.add(item.warrant.reader)
         return found
 
     # Records
@@ -215,20 +205,30 @@ class Mission:
             for row in self.index.pending():
                 if row.statement in self._unfit:
                     continue
-                lacking = self._lacking.setdefault(
-                    row.statement, set(self.index.missing(row.statement))
-                )
-                if can_lodge(full=row.full, ancestry=self._ancestry(row), missing=len(lacking)):
+                if self._hindrance(row) is None:
                     progress = self._lodge(row) or progress
+
+    def _hindrance(self, row: RecordRow) -> str | None:
+        if row.statement in self._unfit:
+            return self._unfit[row.statement]
+        if row.statement not in self._lacking:
+            self._lacking[row.statement] = set(self.index.missing(row.statement))
+        candidate = Candidate(
+            full=row.full,
+            missing=len(self._lacking[row.statement]),
+            contradicted=self.index.contradicted(row.statement),
+            ancestry=self._ancestry(row),
+        )
+        return hindrance(candidate)
 
     def _lodge(self, row: RecordRow) -> bool:
         place = self.index.statement(row.statement)
         assert place is not None
         try:
             live_set(self.fold.known[row.statement], self.fold.known)
-        except AuthorityError:
+        except AuthorityError as error:
             # It contradicts its ancestors: it stays what it is, mirrored and pending.
-            self._unfit.add(row.statement)
+            self._unfit[row.statement] = error.message
             return False
         body = self.log.body(place[2])
         self.append([Addition(type=EntryType.LODGED, statement=row.statement, body=body)])
@@ -267,13 +267,23 @@ class Mission:
         with self.lock:
             self._arriving -= size
 
+    def admit(self, root: ShardRoot, header: ShardHeader) -> None:
+        """Refuse a shard that came as named but is not what the record says, when staging is full.
+
+        Its bytes were charged to nobody; its upload counts as arriving already.
+        """
+        with self.lock:
+            if self.index.is_named(root) and not self.index.is_described(described(root, header)):
+                usage = self.reserve_room(0)
+                check_room(0, named=False, charter=self.charter(), usage=usage)
+
     def shard_stored(self, root: ShardRoot, header: ShardHeader) -> None:
         """A shard is durable: index it, and lodge what it completes."""
         with self.lock:
             if not self.index.has_shard(root):
                 with self.index.transaction():
                     self.fold.shard(root, header)
-                if not self.index.is_named(root):
+                if not self.index.is_described(described(root, header)):
                     self._staged += header.shard_length
             completed = False
             for lacking in self._lacking.values():
@@ -304,12 +314,16 @@ class Mission:
                 staged_bytes=staged,
                 quota_bytes=sum(item.total_bytes for item in charter.depositors),
                 free_bytes=self.store.free_bytes(),
-                records=tuple(row.listed() for row in records),
+                records=tuple(self._listed(row) for row in records),
                 warrants=self.warrant_states(),
                 forks=tuple(row.statement for row in records if row.forked),
                 quarantined=self.index.quarantined(),
                 service=self.service.now(),
             )
+
+    def _listed(self, row: RecordRow) -> RecordState:
+        reason = self._hindrance(row) if row.state is State.PENDING else None
+        return replace(row.listed(), reason=reason)
 
     def _new_fold(self) -> Fold:
         return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
@@ -335,7 +349,8 @@ class Mission:
             prefix = self.store.get(key, 0, PREFIX_SIZE)
             try:
                 header = ShardHeader.decode(prefix[VEIL_SIZE:])
+                check_address(header, self.mission, self.seat)
                 root = ShardRoot(bytes.fromhex(key.rsplit("/", 1)[1]))
-            except (IntegrityError, ValueError):
+            except (IntegrityError, VaultRefused, ValueError):
                 continue  # `fsck` names it; as a shard it does not exist
             fold.shard(root, header)

@@ -13,20 +13,21 @@ from dataclasses import dataclass
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Depositor, SeatType
 from exclave.dispersal.shard import ShardHeader
-from exclave.ids import MissionId, Seat
+from exclave.ids import MissionId, Seat, ShardRoot
 from exclave.vault.problems import refused
 
 __all__ = [
     "Ancestry",
+    "Candidate",
     "Party",
     "PartyKind",
     "Usage",
-    "can_lodge",
     "check_address",
     "check_quota",
     "check_room",
     "fellow_addresses",
     "find_party",
+    "hindrance",
     "require_kind",
 ]
 
@@ -64,6 +65,16 @@ class Ancestry:
     known: bool  # all of them, back to one without `previous`
     forked: bool  # one of them lost to another of the same place
     previous_lodged: bool  # true as well when there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A pending record and what a vault has for it."""
+
+    full: bool
+    missing: int  # shards for this seat
+    contradicted: ShardRoot | None  # a shard that is not what the record says
+    ancestry: Ancestry
 
 
 def find_party(identity: bytes, charter: Charter, readers: Iterable[tuple[bytes, str]]) -> Party:
@@ -132,14 +143,26 @@ def check_quota(
         )
 
 
-def can_lodge(*, full: bool, ancestry: Ancestry, missing: int) -> bool:
-    """Whether a pending record becomes lodged (spec/records.md 3).
+def hindrance(candidate: Candidate) -> str | None:
+    """Why a pending record is not lodged yet (spec/records.md 3); None when it can be.
 
     A full record stands on its own shards; others also on those of the record before.
     """
-    if missing or not ancestry.known or ancestry.forked:
-        return False
-    return full or ancestry.previous_lodged
+    ancestry = candidate.ancestry
+    if candidate.missing:
+        return f"{candidate.missing} of its shards for this seat are not here"
+    if candidate.contradicted is not None:
+        return (
+            f"shard {candidate.contradicted.hex()[:16]}: its header has another pack, length or k "
+            "than the record"
+        )
+    if not ancestry.known:
+        return "a record before it is not here"
+    if ancestry.forked:
+        return "a record before it came second to another of the same place"
+    if not candidate.full and not ancestry.previous_lodged:
+        return "the record before it is not lodged"
+    return None
 
 
 def fellow_addresses(charter: Charter, seat: Seat) -> dict[Seat, tuple[bytes, tuple[str, ...]]]:

@@ -23,6 +23,8 @@ import apsw
 
 from exclave.authority.record import DepositRecord
 from exclave.clock import format_time
+from exclave.dispersal.code import body_length
+from exclave.dispersal.shard import PREFIX_SIZE
 from exclave.errors import IntegrityError, StorageError
 from exclave.ids import DepositId, KeyId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
@@ -30,7 +32,7 @@ from exclave.vault.interface import Quarantined, RecordState, State
 
 __all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow", "WarrantRow"]
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 
 _TABLES: Final = {
     "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
@@ -43,9 +45,11 @@ _TABLES: Final = {
     "records": "hash BLOB PRIMARY KEY, author TEXT NOT NULL, depositor TEXT NOT NULL, "
     "sequence INTEGER NOT NULL, deposit BLOB NOT NULL, previous BLOB, complete INTEGER NOT NULL, "
     "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL",
-    "named": "root BLOB, record BLOB, PRIMARY KEY (root, record)",
+    "named": "root BLOB, record BLOB, pack BLOB NOT NULL, length INTEGER NOT NULL, "
+    "k INTEGER NOT NULL, PRIMARY KEY (root, record)",
     "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
-    "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL",
+    "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL, "
+    "length INTEGER NOT NULL, k INTEGER NOT NULL",
     "usage": "depositor TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (depositor, day)",
     "quarantine": "number INTEGER PRIMARY KEY, why TEXT NOT NULL",
 }
@@ -66,11 +70,17 @@ class IndexConflict(IntegrityError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedShard:
-    """A shard that a record wants of this seat; size in bytes."""
+    """A shard of this seat as a record describes it, or as its own header does."""
 
     root: ShardRoot
     pack: PackRoot
-    size: int
+    length: int  # of the sealed pack, in bytes
+    k: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of such a shard."""
+        return PREFIX_SIZE + body_length(self.length, self.k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,9 +277,12 @@ class Index:
         )  # fmt: skip
         charged = 0
         for shard in shards:
-            if not self.is_named(shard.root):
+            if not self.is_described(shard):
                 charged += shard.size
-            self._db.execute("INSERT INTO named VALUES (?, ?)", (shard.root, statement))
+            self._db.execute(
+                "INSERT INTO named VALUES (?, ?, ?, ?, ?)",
+                (shard.root, statement, shard.pack, shard.length, shard.k),
+            )
         self._db.execute(
             "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (depositor, day) DO UPDATE "
             "SET bytes = bytes + excluded.bytes",
@@ -325,17 +338,38 @@ class Index:
 
     # Shards
 
-    def add_shard(self, root: ShardRoot, size: int, pack: PackRoot) -> None:
-        """A stored shard."""
-        self._db.execute("INSERT OR IGNORE INTO shards VALUES (?, ?, ?)", (root, size, pack))
+    def add_shard(self, shard: NamedShard) -> None:
+        """A stored shard, by its header."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO shards VALUES (?, ?, ?, ?, ?)",
+            (shard.root, shard.size, shard.pack, shard.length, shard.k),
+        )
 
     def has_shard(self, root: ShardRoot) -> bool:
         """Whether it is stored."""
         return self._optional("SELECT 1 FROM shards WHERE root = ?", root) is not None
 
     def is_named(self, root: ShardRoot) -> bool:
-        """Whether a record names it; else it is staged."""
+        """Whether a record names it, rightly described or not."""
         return self._optional("SELECT 1 FROM named WHERE root = ?", root) is not None
+
+    def is_described(self, shard: NamedShard) -> bool:
+        """Whether a record names it just so; else it is staged."""
+        found = self._optional(
+            "SELECT 1 FROM named WHERE root = ? AND pack = ? AND length = ? AND k = ?",
+            shard.root, shard.pack, shard.length, shard.k,
+        )  # fmt: skip
+        return found is not None
+
+    def contradicted(self, record: StatementHash) -> ShardRoot | None:
+        """A stored shard whose header says something else than the record."""
+        rows = self._rows(
+            "SELECT named.root FROM named JOIN shards USING (root) WHERE record = ? AND NOT "
+            "(named.pack = shards.pack AND named.length = shards.length AND named.k = shards.k) "
+            "ORDER BY named.root LIMIT 1",
+            record,
+        )
+        return next((ShardRoot(_blob(row[0])) for row in rows), None)
 
     def missing(self, record: StatementHash) -> tuple[ShardRoot, ...]:
         """Shards that a record names and that are not stored, ascending."""
@@ -362,7 +396,9 @@ class Index:
         count = self._number("SELECT COUNT(*) FROM shards")
         total = self._number("SELECT SUM(size) FROM shards")
         staged = self._number(
-            "SELECT SUM(size) FROM shards WHERE root NOT IN (SELECT root FROM named)"
+            "SELECT SUM(size) FROM shards WHERE NOT EXISTS (SELECT 1 FROM named "
+            "WHERE named.root = shards.root AND named.pack = shards.pack "
+            "AND named.length = shards.length AND named.k = shards.k)"
         )
         return count, total, staged
 

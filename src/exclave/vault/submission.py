@@ -21,7 +21,7 @@ from exclave.authority.supplement import verify_supplement
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import format_time
 from exclave.errors import AuthorityError
-from exclave.ids import StatementHash
+from exclave.ids import PersonId, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.vault.fold import named_shards
 from exclave.vault.identity import check_identity
@@ -64,8 +64,8 @@ def state_of(mission: Mission, statement: StatementHash) -> StatementState:
         state, seconds = State.LOGGED, None
         if (record := mission.index.record(statement)) is not None:
             state = record.state
-        elif mission.index.warrant(statement) is not None:
-            listed = next(w for w in mission.warrant_states() if w.statement == statement)
+        elif (row := mission.index.warrant(statement)) is not None:
+            listed = mission.warrant_listed(row)
             state, seconds = listed.state, listed.seconds
         return StatementState(state=state, statement=statement, entry=place[1], seconds=seconds)
 
@@ -100,11 +100,36 @@ def _warrant(mission: Mission, envelope: Envelope, data: bytes) -> None:
         named = mission.fold.chain.find(warrant.charter)
     except NotInCharter as error:
         raise refused("charter-gap", error.message, hint="hand in the charter first") from error
+    in_force = mission.charter()
+    if named.statement_hash != in_force.statement_hash:
+        raise refused(
+            "charter-gap" if named.order > in_force.order else "conflict",
+            f"warrant: expected the charter in force, {in_force.era}.{in_force.version}, "
+            f"got {named.era}.{named.version}",
+            hint="prepare it again from a new survey",
+        )
     check_identity(warrant.reader, "warrant.reader")
     # A warrant that nobody signed would let anybody fill a log that never forgets.
-    if not signed_persons(envelope, named.officials) & set(named.role(RoleName.READ).members):
+    signed = _readers_who_signed(mission, envelope)
+    if not signed:
         raise refused("quorum", "warrant: expected a signature of the read roster, got none")
+    mission.warrants.check_places(
+        signed,
+        now=mission.moment(),
+        persons=lambda item: _readers_who_signed(mission, item.envelope),
+        logged_ms=lambda other: _logged_ms(mission, other),
+    )
     _log(mission, EntryType.WARRANT, envelope, data)
+
+
+def _readers_who_signed(mission: Mission, envelope: Envelope) -> frozenset[PersonId]:
+    named = mission.fold.chain.find(parse_warrant(envelope).charter)
+    return signed_persons(envelope, named.officials) & set(named.role(RoleName.READ).members)
+
+
+def _logged_ms(mission: Mission, statement: StatementHash) -> int:
+    place = mission.index.statement(statement)
+    return 0 if place is None else mission.log.entry(place[1]).service
 
 
 def _more_signatures(mission: Mission, envelope: Envelope) -> None:
@@ -151,7 +176,7 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
             if not _lacks_ancestor(mission, error):
                 raise refused("conflict", error.message, hint=error.hint) from error
     shards = named_shards(record, mission.seat)
-    new = sum(shard.size for shard in shards if not index.is_named(shard.root))
+    new = sum(shard.size for shard in shards if not index.is_described(shard))
     check_quota(
         new,
         depositor=depositor,

@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
+from exclave.authority.charter_settings import Quotas
 from exclave.authority.envelope import Envelope, Kind
-from exclave.authority.record import record_payload
+from exclave.authority.record import DepositRecord, PackKindName, record_payload
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import StorageError
 from exclave.ids import StatementHash
@@ -137,6 +139,52 @@ def test_a_record_with_a_shard_root_twice_is_refused_and_harms_nobody() -> None:
     for pack in packs:
         put(mission, pack)
     assert submit(mission, world.signed(record)).state is State.LODGED
+
+
+def lying(world: World, packs: list[Pack], **changes: Any) -> DepositRecord:
+    """A record that says something else of its packs than their shards do."""
+    record = world.record(packs)
+    return replace(record, packs_added=tuple(replace(p, **changes) for p in record.packs_added))
+
+
+@pytest.mark.parametrize("first", ["shards", "record"])
+def test_a_record_that_lies_about_its_packs_is_never_lodged(first: str) -> None:
+    world = new_world(daily=20_000, total=20_000)
+    mission = open_mission(world, MemoryEngine())
+    packs = [world.pack(300_000), world.pack(5_000, PackKindName.MANIFEST)]
+    record = lying(world, packs, length=1)
+    if first == "record":
+        assert submit(mission, world.signed(record)).state is State.PENDING
+    for pack in packs:
+        put(mission, pack)
+    assert submit(mission, world.signed(record)).state is State.PENDING
+    status = mission.status()
+    assert "header" in str(status.records[0].reason)
+    # Nobody was charged for them: they stay staged, and naming them again rightly costs all.
+    assert status.staged_bytes == status.shard_bytes
+    with pytest.raises(VaultRefused) as caught:
+        submit(mission, world.signed(world.record(packs)))
+    assert caught.value.cause == "quota"
+    before = mission.index.dump()
+    mission.rebuild()
+    assert mission.index.dump() == before
+
+
+def test_a_lying_record_opens_no_way_around_the_limit_of_staging() -> None:
+    world = new_world(quotas=Quotas(reserve=0, staging=10_000, staging_days=1))
+    mission = open_mission(world, MemoryEngine())
+    packs = [world.pack(300_000), world.pack(5_000, PackKindName.MANIFEST)]
+    submit(mission, world.signed(lying(world, packs, length=1)))
+    shard = packs[0].shards[SEAT]
+    mission.reserve_room(len(shard.encode()))
+    intake = Intake(mission, shard.root, sealed=False)
+    with pytest.raises(VaultRefused) as caught:
+        intake.feed([shard.encode()])
+    assert caught.value.cause == "quota"
+    submit(mission, world.signed(world.record(packs)))  # one that says the truth
+    intake = Intake(mission, shard.root, sealed=False)
+    intake.feed([shard.encode()])
+    assert intake.finish()
 
 
 def test_an_index_of_another_layout_is_built_again(tmp_path: Path) -> None:

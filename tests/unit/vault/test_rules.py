@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from exclave.authority.charter_settings import Quotas
 from exclave.errors import ConfigurationError, VaultUnreachable
+from exclave.ids import ShardRoot
 from exclave.vault.addresses import Address, AddressPublic, check_bind, parse_address
 from exclave.vault.config import VaultConfig
 from exclave.vault.identity import new_identity
@@ -16,12 +17,13 @@ from exclave.vault.problems import CAUSES, problem_document, read_problem, refus
 from exclave.vault.retrying import RetryPolicy
 from exclave.vault.rules import (
     Ancestry,
+    Candidate,
     PartyKind,
     Usage,
-    can_lodge,
     check_quota,
     check_room,
     find_party,
+    hindrance,
 )
 from tests.support.vault_world import START, new_world
 
@@ -72,13 +74,19 @@ def test_parties_are_those_of_the_charter_in_force() -> None:
 
 def test_a_full_record_stands_alone_others_on_the_one_before() -> None:
     fine = Ancestry(known=True, forked=False, previous_lodged=True)
-    assert can_lodge(full=False, ancestry=fine, missing=0)
-    assert not can_lodge(full=True, ancestry=fine, missing=1)
-    waiting = replace(fine, previous_lodged=False)
-    assert can_lodge(full=True, ancestry=waiting, missing=0)
-    assert not can_lodge(full=False, ancestry=waiting, missing=0)
-    assert not can_lodge(full=True, ancestry=replace(fine, known=False), missing=0)
-    assert not can_lodge(full=True, ancestry=replace(fine, forked=True), missing=0)
+    ready = Candidate(full=True, missing=0, contradicted=None, ancestry=fine)
+    assert hindrance(ready) is None
+    assert hindrance(replace(ready, full=False)) is None
+    waiting = replace(ready, ancestry=replace(fine, previous_lodged=False))
+    assert hindrance(waiting) is None
+    for held_back, why in (
+        (replace(ready, missing=1), "1 of its shards"),
+        (replace(ready, contradicted=ShardRoot(bytes(32))), "header"),
+        (replace(waiting, full=False), "before it is not lodged"),
+        (replace(ready, ancestry=replace(fine, known=False)), "not here"),
+        (replace(ready, ancestry=replace(fine, forked=True)), "second"),
+    ):
+        assert why in str(hindrance(held_back))
 
 
 def test_staging_and_free_room_are_two_limits() -> None:
