@@ -21,7 +21,7 @@ from exclave.authority.keys import ED25519, X_WING, TypedKey, read_key
 from exclave.authority.persons import require_threshold, signed_persons
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
-from exclave.errors import AuthorityError
+from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import DepositId, MissionId, PersonId, StatementHash
 
 __all__ = [
@@ -32,7 +32,9 @@ __all__ = [
     "WarrantPhase",
     "WarrantStanding",
     "WarrantUnderOtherCharter",
+    "counting_persons",
     "parse_warrant",
+    "require_both_thresholds",
     "verify_warrant",
     "warrant_payload",
     "warrant_state",
@@ -168,12 +170,17 @@ class ReleaseInputs:
     now: Moment
 
 
-def warrant_state(inputs: ReleaseInputs) -> WarrantStanding:
-    """Where a warrant stands; raises `SignatureInvalid` and what parsing raises."""
+def warrant_state(
+    inputs: ReleaseInputs, counted: frozenset[PersonId] | None = None
+) -> WarrantStanding:
+    """Where a warrant stands; raises `SignatureInvalid` and what parsing raises.
+
+    `counted` is what `counting_persons` gave for the same inputs, when it was asked before.
+    """
     warrant, now = parse_warrant(inputs.envelope), inputs.now
-    persons = _counting(inputs)
     if now.expiry_time >= warrant.expires:
-        return WarrantStanding(phase=WarrantPhase.EXPIRED, persons=persons)
+        return WarrantStanding(phase=WarrantPhase.EXPIRED, persons=counted or frozenset())
+    persons = _counting(inputs) if counted is None else counted
     if inputs.completed_ms is None or not _enough(inputs, persons):
         return WarrantStanding(phase=WarrantPhase.INCOMPLETE, persons=persons)
     waited = now.service_ms - inputs.completed_ms
@@ -196,6 +203,26 @@ def _counting(inputs: ReleaseInputs) -> frozenset[PersonId]:
         counted = signed_persons(inputs.envelope, charter.officials) & members
         persons = set(counted) if persons is None else persons & counted
     return frozenset(persons or ())
+
+
+def counting_persons(envelope: Envelope, named: Charter, in_force: Charter) -> frozenset[PersonId]:
+    """Who signed and counts under both charters; raises `SignatureInvalid`."""
+    moment = Moment(service_ms=0, expiry_time=named.issued)  # plays no part in counting
+    return _counting(
+        ReleaseInputs(
+            envelope=envelope, named=named, in_force=in_force, completed_ms=None, now=moment
+        )
+    )
+
+
+def require_both_thresholds(envelope: Envelope, named: Charter, in_force: Charter) -> None:
+    """Check that enough signed for both charters; raises `QuorumNotReached`."""
+    most = max(item.role(RoleName.READ).threshold for item in (named, in_force))
+    persons = counting_persons(envelope, named, in_force)
+    if len(persons) < most:
+        raise QuorumNotReached(
+            f"quorum not reached: {len(persons)} officials signed, {most} required"
+        )
 
 
 def _enough(inputs: ReleaseInputs, persons: frozenset[PersonId]) -> bool:

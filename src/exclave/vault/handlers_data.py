@@ -155,7 +155,7 @@ class _Data:
 def _party(hosted: Hosted, identity: bytes) -> Party:
     mission = hosted.mission
     with mission.lock:
-        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released()]
+        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released(identity)]
         return find_party(identity, mission.charter(), readers)
 
 

@@ -25,8 +25,7 @@ class ReadingList:
 
     def check(self, identity: bytes, root: ShardRoot) -> None:
         """Refuse unless a released warrant of this reader covers a deposit with this shard."""
-        warrants = [warrant for _, warrant in self._mission.released()]
-        mine = [warrant for warrant in warrants if warrant.reader == identity]
+        mine = [warrant for _, warrant in self._mission.released(identity)]
         if not mine:
             raise refused("not-released", "no released warrant names this reader")
         with self._mission.lock:
