@@ -151,3 +151,61 @@ def test_no_key_material_has_a_column(tmp_path: Path) -> None:
     }
     assert not names & {"veil", "key", "seed", "plain_secret"} - {"key"}
     assert (tmp_path / "j.db").stat().st_mode & 0o077 == 0
+
+
+def test_packs_of_another_layout_are_not_shared(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.add_safe_pack(_pack(1))
+    assert journal.keep_layout(2, [Seat(2), Seat(1)]) == 0
+    assert not journal.full_wanted
+    for k, seats in ((3, [Seat(1), Seat(2)]), (2, [Seat(1), Seat(3)])):
+        journal.add_safe_pack(_pack(k * 10 + seats[1]))
+        assert journal.keep_layout(k, seats) > 0
+        assert journal.lookup([_pack(1).chunks[0][0]]) == [None]
+    assert journal.full_wanted
+    journal.store_record(_record(1), [])
+    assert not journal.full_wanted
+
+
+def test_a_withdrawn_record_leaves_its_number_and_its_packs(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    journal.add_safe_pack(_pack(1))
+    journal.store_record(_record(1), [_pack(1).root])
+    journal.note_asked(1, Seat(1))
+    assert journal.may_have(1) == {Seat(1)}
+    journal.note_refused(1, Seat(1))
+    assert journal.may_have(1) == frozenset()
+    journal.withdraw(1, "refused")
+    assert journal.newest_record() is None
+    assert journal.withdrawn() == [(1, _record(1).statement, "refused")]
+    assert journal.live_roots() == frozenset()
+    assert journal.lookup([_pack(1).chunks[0][0]]) != [None]
+    assert journal.full_wanted
+
+
+def test_lost_shards_make_a_pack_unshared(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    pack = _pack(1)
+    journal.add_safe_pack(pack)
+    assert journal.mark_lost(Seat(1), [ShardRoot(b"\xee" * 32)]) == 0
+    assert journal.mark_lost(Seat(1), [pack.shards[0].root]) == 1
+    assert journal.mark_lost(Seat(1), [pack.shards[0].root]) == 0
+    assert journal.late_shards(Seat(1)) == [(pack.root, pack.shards[0].root)]
+    assert journal.lookup([pack.chunks[0][0]]) == [None]
+
+
+def test_a_pack_that_is_not_shared_is_known_for_its_late_shards(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    pack = _pack(1, late=True)
+    journal.add_safe_pack(pack, shared=False)
+    assert journal.late_shards(Seat(2)) == [(pack.root, pack.shards[1].root)]
+    assert journal.lookup([pack.chunks[0][0]]) == [None]
+
+
+def test_a_chain_is_whole_from_number_one_on(tmp_path: Path) -> None:
+    journal = _open(tmp_path / "j.db")
+    assert not journal.is_whole()
+    journal.store_record(_record(1), [])
+    assert journal.is_whole()
+    journal.adopt_record(_record(3), "older")
+    assert not journal.is_whole()
