@@ -52,7 +52,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address as SeatAddress
 from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import LiveSet, live_set, newest_first, record_path
+from exclave.authority.record_chain import Author, LiveSet, live_set, newest_first, record_path
 from exclave.authority.seat_request import SeatRequest, seat_request_payload
 from exclave.authority.unsealing import UnsealAnswer, UnsealedSecret, parse_unseal_request
 from exclave.demo.founding import (
@@ -566,7 +566,14 @@ class Embassy:
                     record = parse_record(envelope)
                     found.setdefault(record.statement_hash, record)
                     envelopes.setdefault(record.statement_hash, envelope)
-        return Survey(records=newest_first(found.values()), envelopes=envelopes)
+        return Survey(
+            records=newest_first(
+                found.values(),
+                lambda record: Author(depositor=record.depositor, keys=()),
+                self.charter,
+            ),
+            envelopes=envelopes,
+        )
 
     def log_entries(self, seat: int, vault: HttpVault | None = None) -> list[LogEntry]:
         """A vault's log, checked against its checkpoint."""

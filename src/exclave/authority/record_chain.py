@@ -7,10 +7,13 @@ a record for coming too early: what is missing is named, so that a vault keeps i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from exclave.authority.charter import Charter, NotInCharter
+from exclave.authority.charter_chain import CharterChain
 from exclave.authority.record import (
     DepositRecord,
     PackKindName,
@@ -19,20 +22,23 @@ from exclave.authority.record import (
     SealedSecret,
 )
 from exclave.errors import AuthorityError
-from exclave.ids import Epoch, PackRoot, StatementHash
+from exclave.ids import Epoch, KeyId, PackRoot, StatementHash
 from exclave.merkle import leaf_hash, tree_root
 
 __all__ = [
     "AncestorMissing",
+    "Author",
     "DepositConflict",
     "Fork",
     "LiveSet",
     "SetRootMismatch",
+    "author_of",
     "check_conflict",
     "find_forks",
     "live_set",
     "newest_first",
     "record_path",
+    "seated_authors",
     "set_root",
 ]
 
@@ -51,6 +57,44 @@ class SetRootMismatch(AuthorityError):
 
 class DepositConflict(AuthorityError):
     """Two different records claim one deposit id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who makes a chain of records: a depositor with certain keys.
+
+    The id alone would not do: a key that was revoked would stand for the one that replaced it.
+    """
+
+    depositor: str
+    keys: tuple[KeyId, ...]
+
+    @property
+    def name(self) -> str:
+        """One word for both; no depositor's id is as long."""
+        return hashlib.sha256("\0".join((self.depositor, *self.keys)).encode()).hexdigest()
+
+    def is_seated(self, charter: Charter) -> bool:
+        """Whether a charter has this depositor with just these keys."""
+        try:
+            return _author(charter, self.depositor) == self
+        except NotInCharter:
+            return False
+
+
+def author_of(record: DepositRecord, chain: CharterChain) -> Author:
+    """The author by the charter that the record names; raises `NotInCharter`."""
+    return _author(chain.find(record.charter), record.depositor)
+
+
+def seated_authors(charter: Charter) -> tuple[Author, ...]:
+    """The authors whom a charter seats."""
+    return tuple(_author(charter, depositor.id) for depositor in charter.depositors)
+
+
+def _author(charter: Charter, depositor: str) -> Author:
+    keys = tuple(key.key_id for key in charter.depositor(depositor).keys)
+    return Author(depositor=depositor, keys=keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,33 +238,41 @@ def check_conflict(record: DepositRecord, other: DepositRecord) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
-    """Different records of one depositor with one sequence number, ascending by hash."""
+    """Different records of one author with one sequence number, ascending by hash."""
 
     depositor: str
     sequence: int
     records: tuple[StatementHash, ...]
 
 
-def find_forks(records: Iterable[DepositRecord]) -> tuple[Fork, ...]:
-    """Every fork among records, by depositor and sequence."""
-    places: dict[tuple[str, int], set[StatementHash]] = {}
+def find_forks(
+    records: Iterable[DepositRecord], author: Callable[[DepositRecord], Author]
+) -> tuple[Fork, ...]:
+    """Every fork among records, by author and sequence."""
+    places: dict[tuple[str, str, int], set[StatementHash]] = {}
     for record in records:
-        places.setdefault((record.depositor, record.sequence), set()).add(record.statement_hash)
+        place = (record.depositor, author(record).name, record.sequence)
+        places.setdefault(place, set()).add(record.statement_hash)
     return tuple(
         Fork(depositor=depositor, sequence=sequence, records=tuple(sorted(hashes)))
-        for (depositor, sequence), hashes in sorted(places.items())
+        for (depositor, _, sequence), hashes in sorted(places.items())
         if len(hashes) > 1
     )
 
 
-def newest_first(logged: Iterable[DepositRecord]) -> tuple[DepositRecord, ...]:
+def newest_first(
+    logged: Iterable[DepositRecord], author: Callable[[DepositRecord], Author], in_force: Charter
+) -> tuple[DepositRecord, ...]:
     """Records in the order in which a reader prefers them (section 5).
 
-    `logged` is in the order of the log; the newest chain is the depositor whose chain began last,
-    then higher sequences first.
+    `logged` is in the order of the log; chains of authors whom the charter in force seats come
+    first, of these the chain that began last, then higher sequences first.
     """
-    order: dict[str, int] = {}
-    listed = list(logged)
-    for record in listed:
-        order.setdefault(record.depositor, len(order))
-    return tuple(sorted(listed, key=lambda item: (-order[item.depositor], -item.sequence)))
+    order: dict[Author, int] = {}
+    listed = [(record, author(record)) for record in logged]
+    for _, who in listed:
+        order.setdefault(who, len(order))
+    listed.sort(
+        key=lambda item: (not item[1].is_seated(in_force), -order[item[1]], -item[0].sequence)
+    )
+    return tuple(record for record, _ in listed)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
+from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import live_set
+from exclave.authority.record_chain import Author, author_of, live_set
 from exclave.authority.warrant import parse_warrant, require_both_thresholds
 from exclave.dispersal.shard import ShardHeader
 from exclave.errors import ExclaveError, IntegrityError, QuorumNotReached, StorageError
@@ -23,7 +24,15 @@ from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.state import Index, NamedShard, WarrantRow
 
-__all__ = ["BodyMissing", "EntryUnfit", "Fold", "KnownRecords", "described", "named_shards"]
+__all__ = [
+    "BodyMissing",
+    "EntryUnfit",
+    "Fold",
+    "KnownRecords",
+    "described",
+    "named_shards",
+    "payer_of",
+]
 
 _CACHED_RECORDS: Final = 64
 """A chain's stretch between two full records is 32 long."""
@@ -77,6 +86,15 @@ def named_shards(record: DepositRecord, seat: Seat) -> tuple[NamedShard, ...]:
 def described(root: ShardRoot, header: ShardHeader) -> NamedShard:
     """A shard as its own header describes it."""
     return NamedShard(root=root, pack=header.pack_root, length=header.length, k=header.k)
+
+
+def payer_of(author: Author, in_force: Charter) -> str:
+    """Whose quota a record is charged to.
+
+    Keys that the charter in force does not seat have one of their own: what a revoked key signs
+    must not use up what its successor needs.
+    """
+    return author.depositor if author.is_seated(in_force) else author.name
 
 
 class Fold:
@@ -165,11 +183,13 @@ class Fold:
 
     def _record(self, number: int, entry: LogEntry, envelope: Envelope) -> None:
         record = parse_record(envelope)
-        author = self.chain.find(record.charter).depositor(record.depositor).keys[0].key_id
+        author = author_of(record, self.chain)
+        in_force = self.chain.in_force(self.charters_logged, entry.service)
         self._index.add_record(
             record,
             statement=envelope.statement_hash,
-            author=author,
+            author=author.name,
+            payer=payer_of(author, in_force),
             number=number,
             logged=entry.logged,
             shards=named_shards(record, self._seat),
@@ -202,7 +222,7 @@ class Fold:
         )
 
     def _complete(self, envelope: Envelope, entry: LogEntry) -> bool:
-        """Whether a warrant has its threshold at an entry: the named charter's and that in force."""
+        """Whether enough have signed for the named charter and for that in force at an entry."""
         named = self.chain.find(parse_warrant(envelope).charter)
         in_force = self.chain.in_force(self.charters_logged, entry.service)
         try:

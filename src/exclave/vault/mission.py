@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import parse_envelope
-from exclave.authority.record_chain import live_set
+from exclave.authority.record_chain import live_set, seated_authors
 from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
@@ -215,6 +215,7 @@ class Mission:
             self._lacking[row.statement] = set(self.index.missing(row.statement))
         candidate = Candidate(
             full=row.full,
+            seated=row.author in {author.name for author in seated_authors(self.charter())},
             missing=len(self._lacking[row.statement]),
             contradicted=self.index.contradicted(row.statement),
             ancestry=self._ancestry(row),

@@ -72,6 +72,7 @@ class Candidate:
     """A pending record and what a vault has for it."""
 
     full: bool
+    seated: bool  # its author, by the charter in force
     missing: int  # shards for this seat
     contradicted: ShardRoot | None  # a shard that is not what the record says
     ancestry: Ancestry
@@ -149,6 +150,8 @@ def hindrance(candidate: Candidate) -> str | None:
     A full record stands on its own shards; others also on those of the record before.
     """
     ancestry = candidate.ancestry
+    if not candidate.seated:
+        return "the charter in force does not seat its depositor with these keys"
     if candidate.missing:
         return f"{candidate.missing} of its shards for this seat are not here"
     if candidate.contradicted is not None:

@@ -26,13 +26,13 @@ from exclave.clock import format_time
 from exclave.dispersal.code import body_length
 from exclave.dispersal.shard import PREFIX_SIZE
 from exclave.errors import IntegrityError, StorageError
-from exclave.ids import DepositId, KeyId, PackRoot, ShardRoot, StatementHash
+from exclave.ids import DepositId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.interface import Quarantined, RecordState, State
 
 __all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow", "WarrantRow"]
 
-_LAYOUT: Final = 3
+_LAYOUT: Final = 4
 
 _TABLES: Final = {
     "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
@@ -50,7 +50,7 @@ _TABLES: Final = {
     "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
     "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL, "
     "length INTEGER NOT NULL, k INTEGER NOT NULL",
-    "usage": "depositor TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (depositor, day)",
+    "usage": "payer TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (payer, day)",
     "quarantine": "number INTEGER PRIMARY KEY, why TEXT NOT NULL",
 }
 _INDEXES: Final = (
@@ -88,7 +88,7 @@ class RecordRow:
     """Where a record stands."""
 
     statement: StatementHash
-    author: KeyId  # the depositor's Ed25519 key: chains are of keys, not of names
+    author: str  # its name: chains are of keys, not of ids alone
     depositor: str
     sequence: int
     deposit: DepositId
@@ -262,12 +262,13 @@ class Index:
         record: DepositRecord,
         *,
         statement: StatementHash,
-        author: KeyId,
+        author: str,
+        payer: str,
         number: int,
         logged: datetime,
         shards: Iterable[NamedShard],
     ) -> None:
-        """A mirrored record; charges its new packs to the depositor's day."""
+        """A mirrored record; charges its new packs to the payer's day."""
         forked = self.at_place(author, record.sequence) is not None
         text = format_time(logged)
         self._db.execute(
@@ -284,9 +285,9 @@ class Index:
                 (shard.root, statement, shard.pack, shard.length, shard.k),
             )
         self._db.execute(
-            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (depositor, day) DO UPDATE "
+            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (payer, day) DO UPDATE "
             "SET bytes = bytes + excluded.bytes",
-            (record.depositor, text[:10], charged),
+            (payer, text[:10], charged),
         )
 
     def set_lodged(
@@ -315,7 +316,7 @@ class Index:
         """One of them."""
         return next(iter(self.records("hash = ?", statement)), None)
 
-    def at_place(self, author: KeyId, sequence: int) -> RecordRow | None:
+    def at_place(self, author: str, sequence: int) -> RecordRow | None:
         """The first record of a chain with that number."""
         found = self.records("author = ? AND sequence = ? AND forked = 0", author, sequence)
         return next(iter(found), None)
@@ -328,13 +329,11 @@ class Index:
         """Records that may still be lodged."""
         return self.records("lodged IS NULL AND forked = 0")
 
-    def used(self, depositor: str, day: str | None = None) -> int:
-        """Bytes charged to a depositor, of one day or of all."""
+    def used(self, payer: str, day: str | None = None) -> int:
+        """Bytes charged to a payer, of one day or of all."""
         if day is None:
-            return self._number("SELECT SUM(bytes) FROM usage WHERE depositor = ?", depositor)
-        return self._number(
-            "SELECT bytes FROM usage WHERE depositor = ? AND day = ?", depositor, day
-        )
+            return self._number("SELECT SUM(bytes) FROM usage WHERE payer = ?", payer)
+        return self._number("SELECT bytes FROM usage WHERE payer = ? AND day = ?", payer, day)
 
     # Shards
 
@@ -440,7 +439,7 @@ def _record_row(row: tuple[object, ...]) -> RecordRow:
     previous = row[5]
     return RecordRow(
         statement=StatementHash(_blob(row[0])),
-        author=KeyId(str(row[1])),
+        author=str(row[1]),
         depositor=str(row[2]),
         sequence=int(str(row[3])),
         deposit=DepositId(_blob(row[4])),

@@ -15,15 +15,15 @@ from exclave.authority.charter_chain import ChainBroken, verify_successor
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
-from exclave.authority.record import RecordInconsistent, parse_record, verify_record
-from exclave.authority.record_chain import AncestorMissing, live_set
+from exclave.authority.record import DepositRecord, RecordInconsistent, parse_record, verify_record
+from exclave.authority.record_chain import AncestorMissing, author_of, live_set
 from exclave.authority.supplement import verify_supplement
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import format_time
 from exclave.errors import AuthorityError
 from exclave.ids import PersonId, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault.fold import named_shards
+from exclave.vault.fold import named_shards, payer_of
 from exclave.vault.identity import check_identity
 from exclave.vault.interface import State, StatementState
 from exclave.vault.log import Addition
@@ -161,9 +161,14 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
         raise refused(
             "charter-gap", "record: its charter is not here", hint="hand in the charter first"
         )
+    in_force = mission.charter()
+    if chain.find(named.charter).order > in_force.order:
+        raise refused(
+            "charter-gap",
+            "record: expected a charter that is in force here or was, got one that waits",
+            hint="hand it in again once that charter is in force",
+        )
     record = verify_record(envelope, chain, seat=mission.seat)
-    charter = chain.find(record.charter)
-    depositor = charter.depositor(record.depositor)
     other = index.of_deposit(record.deposit)
     if other is not None:
         raise refused(
@@ -177,15 +182,24 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
                 raise refused("conflict", error.message, hint=error.hint) from error
     shards = named_shards(record, mission.seat)
     new = sum(shard.size for shard in shards if not index.is_described(shard))
-    check_quota(
-        new,
-        depositor=depositor,
-        charter=charter,
-        today=index.used(depositor.id, format_time(mission.clock())[:10]),
-        total=index.used(depositor.id),
-    )
+    _check_quota(mission, record, new)
     _log(mission, EntryType.RECORD, envelope, data)
     mission.shards_named()
+
+
+def _check_quota(mission: Mission, record: DepositRecord, new: int) -> None:
+    chain, index, charter = mission.fold.chain, mission.index, mission.charter()
+    author = author_of(record, chain)
+    if not author.is_seated(charter):
+        charter = chain.find(record.charter)
+    payer = payer_of(author, mission.charter())
+    check_quota(
+        new,
+        depositor=charter.depositor(record.depositor),
+        charter=charter,
+        today=index.used(payer, format_time(mission.clock())[:10]),
+        total=index.used(payer),
+    )
 
 
 def _lacks_ancestor(mission: Mission, error: AuthorityError) -> bool:

@@ -22,7 +22,7 @@ from exclave.authority.charter_parts import Official
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
 from exclave.authority.record import DepositRecord, verify_record
-from exclave.authority.record_chain import LiveSet, live_set, newest_first
+from exclave.authority.record_chain import LiveSet, author_of, live_set, newest_first
 from exclave.authority.supplement import Supplement, verify_supplement
 from exclave.authority.warrant import Warrant, parse_warrant
 from exclave.errors import ExclaveError, IntegrityError
@@ -133,7 +133,8 @@ async def survey(
     # 3. checkpoints, by the keys that the charters name
     views = tuple(_verified(walk, chain) for walk in walks)
     # 4. statements, by their own signatures
-    deposits = _deposits(walks, views, chain)
+    in_force = _in_force(chain, views)
+    deposits = _deposits(walks, views, chain, in_force)
     warrants = _warrants(walks, chain)
     supplements = _supplements(walks, chain)
     problems = tuple(problem for walk in walks for problem in walk.problems)
@@ -141,7 +142,7 @@ async def survey(
         mission=mission,
         chain=chain,
         charter_envelopes=chain_envelopes,
-        charter=_in_force(chain, views),
+        charter=in_force,
         seats=tuple(
             SeatView(
                 seat=view.seat,
@@ -277,7 +278,7 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
 
 
 def _deposits(
-    walks: Sequence[Walk], views: Sequence[SeatView], chain: CharterChain
+    walks: Sequence[Walk], views: Sequence[SeatView], chain: CharterChain, in_force: Charter
 ) -> tuple[DepositView, ...]:
     envelopes = _parse(walks, (EntryType.RECORD, EntryType.LODGED))
     known: dict[StatementHash, DepositRecord] = {}
@@ -291,7 +292,7 @@ def _deposits(
             _complain_all(walks, statement, f"record {statement.hex()[:16]}: {error.message}")
     places = {id(record): statement for statement, record in known.items()}
     found: list[DepositView] = []
-    for record in newest_first(known.values()):
+    for record in newest_first(known.values(), lambda item: author_of(item, chain), in_force):
         statement = places[id(record)]
         found.append(
             DepositView(

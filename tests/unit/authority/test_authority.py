@@ -35,7 +35,9 @@ from exclave.authority.record import (
     verify_record,
 )
 from exclave.authority.record_chain import (
+    Author,
     DepositConflict,
+    author_of,
     check_conflict,
     find_forks,
     newest_first,
@@ -49,7 +51,7 @@ from exclave.authority.warrant import (
 )
 from exclave.encoding import canonical_json
 from exclave.errors import MalformedData, QuorumNotReached
-from exclave.ids import DepositId, Epoch, PersonId, Seat, StatementHash
+from exclave.ids import DepositId, Epoch, KeyId, PersonId, Seat, StatementHash
 from tests.vectors.cases import load
 from tools import vector_authority as mission
 
@@ -232,16 +234,44 @@ def test_conflicts_and_forks_are_told_apart() -> None:
         check_conflict(conflict, record)
     fork = _record(deposit=DepositId(bytes(16)))
     check_conflict(fork, record)
-    (found,) = find_forks([record, fork, record])
+
+    def author(item: DepositRecord) -> Author:
+        return Author(depositor=item.depositor, keys=(KeyId(item.charter.hex()),))
+
+    (found,) = find_forks([record, fork, record], author)
     assert (found.depositor, found.sequence) == ("registry-1", 1)
     assert set(found.records) == {record.statement_hash, fork.statement_hash}
-    assert find_forks([record, record]) == ()
+    assert find_forks([record, record], author) == ()
+    # Another key under the same id is another author: no fork, but a chain of its own.
+    other_key = replace(fork, charter=StatementHash(bytes(32)))
+    assert find_forks([record, other_key], author) == ()
 
 
 def test_the_newest_chain_comes_first() -> None:
     old = _record(sequence=33, previous=StatementHash(bytes(32)))
     new = _record(depositor="registry-2")
-    assert newest_first([_record(), old, new]) == (new, old, _record())
+    charter = _chain()[0].newest
+
+    def author(item: DepositRecord) -> Author:
+        return Author(depositor=item.depositor, keys=())
+
+    assert newest_first([_record(), old, new], author, charter) == (new, old, _record())
+
+
+def test_what_revoked_keys_sign_never_comes_before_what_seated_ones_do() -> None:
+    chain, record, _ = _depositing()
+    charter = chain.newest
+    seated = author_of(record, chain)
+    assert seated.is_seated(charter)
+    revoked = replace(seated, keys=(KeyId("00" * 32),))
+    assert not revoked.is_seated(charter)
+    assert not replace(seated, depositor="registry-2").is_seated(charter)
+    late = replace(record, sequence=1000, previous=StatementHash(bytes(32)), full=True)
+
+    def author(item: DepositRecord) -> Author:
+        return revoked if item.sequence == 1000 else seated
+
+    assert newest_first([record, late], author, charter) == (record, late)
 
 
 def _depositing() -> tuple[CharterChain, DepositRecord, list[Any]]:

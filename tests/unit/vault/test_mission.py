@@ -11,6 +11,8 @@ from typing import Any
 import apsw
 import pytest
 
+from exclave.authority.charter import Charter, charter_payload
+from exclave.authority.charter_parts import RoleName
 from exclave.authority.charter_settings import Quotas
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.record import DepositRecord, PackKindName, record_payload
@@ -29,7 +31,7 @@ from exclave.vault.state import Index
 from exclave.vault.storage import store_object
 from exclave.vault.submission import submit
 from tests.support.serving import SEAT, open_mission
-from tests.support.vault_world import START, Pack, World, new_world
+from tests.support.vault_world import START, Pack, World, new_depositor, new_world, next_charter
 
 
 def put(mission: Mission, pack: Pack) -> None:
@@ -139,6 +141,90 @@ def test_a_record_with_a_shard_root_twice_is_refused_and_harms_nobody() -> None:
     for pack in packs:
         put(mission, pack)
     assert submit(mission, world.signed(record)).state is State.LODGED
+
+
+def rekeyed(world: World) -> tuple[World, Charter, bytes]:
+    """The world of charter 2, where the depositor keeps its id and has other keys."""
+    party = new_depositor()
+    depositor = replace(
+        world.charter.depositors[0], keys=party.public, identity=party.identity.certificate
+    )
+    charter, data = next_charter(world, depositors=(depositor,))
+    return replace(world, depositor=party), charter, data
+
+
+def test_a_revoked_key_lodges_nothing_and_stands_in_nobodys_way() -> None:
+    world = new_world(daily=400_000, total=400_000)
+    mission = open_mission(world, MemoryEngine())
+    later, charter, data = rekeyed(world)
+    submit(mission, data)
+    old, packs = world.deposit(300_000)
+    assert submit(mission, world.signed(old)).state is State.PENDING  # mirrored all the same
+    for pack in packs:
+        put(mission, pack)
+    submit(mission, world.signed(old))
+    (listed,) = mission.status().records
+    assert listed.state is State.PENDING
+    assert "seat" in str(listed.reason)
+    # The same place and most of the same quota: neither fork nor debt of the new key.
+    record, packs = later.deposit(300_000)
+    record = replace(record, charter=charter.statement_hash)
+    for pack in packs:
+        put(mission, pack)
+    assert submit(mission, later.signed(record)).state is State.LODGED
+    assert mission.status().forks == ()
+    before = mission.index.dump()
+    mission.rebuild()
+    assert mission.index.dump() == before
+
+
+def test_what_was_pending_when_its_key_was_revoked_stays_pending() -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    record, packs = world.deposit()
+    submit(mission, world.signed(record))
+    submit(mission, rekeyed(world)[2])
+    for pack in packs:
+        put(mission, pack)
+    assert submit(mission, world.signed(record)).state is State.PENDING
+
+
+def test_a_charter_that_waits_authorises_nothing() -> None:
+    world = new_world()
+    slow = {
+        name: replace(role, delay=3600) if name is RoleName.GOVERN else role
+        for name, role in world.charter.rosters
+    }
+    charter = replace(
+        world.charter,
+        rosters=tuple(slow.items()),
+        delays=replace(world.charter.delays, exile_change=3600),
+    )
+    envelope = Envelope(payload=charter_payload(charter), kind=Kind.CHARTER)
+    world = replace(world, charter=charter, envelope=world.officials_sign(envelope, (0, 1)))
+    mission = open_mission(world, MemoryEngine())
+    later, waiting, data = rekeyed(world)
+    submit(mission, data)
+    record, _ = later.deposit()
+    record = replace(record, charter=waiting.statement_hash)
+    with pytest.raises(VaultRefused) as caught:
+        submit(mission, later.signed(record))
+    assert caught.value.cause == "charter-gap"
+    record, packs = world.deposit()  # the key that is still in force
+    for pack in packs:
+        put(mission, pack)
+    assert submit(mission, world.signed(record)).state is State.LODGED
+
+
+def test_a_raised_quota_helps_a_record_that_was_refused_before() -> None:
+    world = new_world(daily=1000, total=1000)
+    mission = open_mission(world, MemoryEngine())
+    data = world.signed(world.deposit()[0])
+    with pytest.raises(VaultRefused, match="quota"):
+        submit(mission, data)
+    more = replace(world.charter.depositors[0], daily_bytes=2**30, total_bytes=2**30)
+    submit(mission, next_charter(world, depositors=(more,))[1])
+    assert submit(mission, data).state is State.PENDING
 
 
 def lying(world: World, packs: list[Pack], **changes: Any) -> DepositRecord:
