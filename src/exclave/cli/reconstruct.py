@@ -71,5 +71,7 @@ def reconstruct(
     )
     with ShownReconstruction(terminal) as shown:
         report = run_reconstruction(what, shown)
+    for line in report.findings.lines:
+        terminal.warning(line)
     terminal.result(dict(report_payload(report)), report_text(report).splitlines())
     return 0 if report.proven else DifferenceFound.exit_code

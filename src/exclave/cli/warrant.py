@@ -79,7 +79,7 @@ def prepare(
             "warrant prepare: expected --no-network and --vault-folder together or neither",
             hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
         )
-    reader, chosen, charter = prepare_folder(
+    prepared = prepare_folder(
         load_card(card),
         out,
         deposit=deposit,
@@ -87,6 +87,7 @@ def prepare(
         life=timedelta(seconds=seconds),
         vault_folders=folders,
     )
+    reader, chosen = prepared.reader, prepared.deposit
     statement = reader.warrant.statement_hash
     identity = identity_hash(reader.identity.certificate)
     terminal.result(
@@ -96,7 +97,8 @@ def prepare(
             "warrant": statement.hex(),
             "reader": identity.hex(),
             "unseal_key": reader.unseal_key.key_hash.hex(),
-            "mission": charter.mission_id.hex(),
+            "mission": prepared.charter.mission_id.hex(),
+            "warnings": list(prepared.findings.lines),
         },
         [
             f"deposit       {chosen.deposit.hex()}  (lodged at seats {_seats(chosen)})",
@@ -106,6 +108,8 @@ def prepare(
             f"officials sign {out / 'warrant.json'}; read the last three lines to them",
         ],
     )
+    for line in prepared.findings.lines:
+        terminal.warning(line)
 
 
 @warrant.command(name="submit")
@@ -148,12 +152,13 @@ def status(
 
 def show_surveyed(card: Path, terminal: Out) -> None:
     """`deposits --card`: what the vaults themselves say."""
+    from exclave.reconstruct.findings import findings
     from exclave.wiring.reader import load_card, survey_card
 
     view = survey_card(load_card(card))
     terminal.result(_view_json(view), _view_lines(view))
-    for problem in view.problems:
-        terminal.warning(f"seat {problem.seat}: {problem.what}")
+    for line in findings(view, None, ()).lines:
+        terminal.warning(line)
 
 
 def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> int:
@@ -178,6 +183,8 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
 
 
 def _view_json(view: MissionView) -> dict[str, object]:
+    from exclave.reconstruct.findings import find_forks
+
     return {
         "mission": view.mission.hex(),
         "retention_days": view.charter.settings.retention_days,
@@ -194,6 +201,14 @@ def _view_json(view: MissionView) -> dict[str, object]:
             for item in view.deposits
         ],
         "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
+        "forks": [
+            {
+                "depositor": fork.depositor,
+                "sequence": fork.sequence,
+                "records": [item.hex() for item in fork.records],
+            }
+            for fork in find_forks(view)
+        ],
     }
 
 

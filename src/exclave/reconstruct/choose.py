@@ -20,7 +20,8 @@ class DepositNotReconstructible(AuthorityError):
 def choose_deposit(view: MissionView, wanted: str, seats: Collection[Seat]) -> DepositView:
     """The deposit with this id (hex, or its beginning), or the newest for `latest`.
 
-    `latest` passes over deposits that the given seats cannot rebuild; a named one raises.
+    `latest` takes one that enough of the given seats hold whole. A named one may be held in parts:
+    k seats with a shard of each live pack suffice, and which those are shows in fetching.
     """
     if wanted == "latest":
         for deposit in view.deposits:
@@ -30,7 +31,8 @@ def choose_deposit(view: MissionView, wanted: str, seats: Collection[Seat]) -> D
         raise DepositNotReconstructible(
             f"mission: none of {len(view.deposits)} deposits can be rebuilt from seats "
             f"{sorted(seats)}",
-            hint="; ".join(reasons) or "the seats at hand know of no deposit",
+            hint="\n".join([*reasons, "name one by its id to try it"] if reasons else ())
+            or "the seats at hand know of no deposit",
         )
     found = [d for d in view.deposits if d.deposit.hex().startswith(wanted.lower())]
     if len(found) != 1:
@@ -38,14 +40,12 @@ def choose_deposit(view: MissionView, wanted: str, seats: Collection[Seat]) -> D
             f"deposit {wanted!r}: expected the id of one deposit, got {len(found)}",
             hint="exclave deposits lists them",
         )
-    reason = obstacle(found[0], seats)
-    if reason is not None:
-        raise DepositNotReconstructible(f"deposit {found[0].deposit.hex()}: {reason}")
+    live_of(found[0])
     return found[0]
 
 
 def obstacle(deposit: DepositView, seats: Collection[Seat]) -> str | None:
-    """Why the given seats cannot rebuild a deposit, or None when they can."""
+    """Why the given seats perhaps cannot rebuild a deposit, or None when they can."""
     if deposit.live is None:
         return "a record before it is missing at these seats"
     holders = [seat for seat in deposit.lodged if seat in seats]

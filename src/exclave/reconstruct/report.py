@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exclave.authority.record_chain import Fork
 from exclave.encoding import JsonObject
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
+from exclave.reconstruct.findings import Findings
 from exclave.source.interface import Difference
 
 __all__ = ["ReconstructionReport", "RegisterOutcome", "report_payload", "report_text"]
@@ -58,6 +60,7 @@ class ReconstructionReport:
     fetched: tuple[tuple[Seat, int], ...]  # bytes by seat
     packs: int
     faults: tuple[tuple[Seat, str], ...]
+    findings: Findings
 
     @property
     def proven(self) -> bool:
@@ -84,6 +87,18 @@ def report_payload(report: ReconstructionReport) -> JsonObject:
         "fetched": [[seat, size] for seat, size in report.fetched],
         "packs": report.packs,
         "faults": [[seat, what] for seat, what in report.faults],
+        "problems": [[seat, what] for seat, what in report.findings.problems],
+        "passed_over": [[item.hex(), why] for item, why in report.findings.passed_over],
+        "forks": [_fork(item) for item in report.findings.forks],
+        "doubt": report.findings.doubt,
+    }
+
+
+def _fork(item: Fork) -> JsonObject:
+    return {
+        "depositor": item.depositor,
+        "sequence": item.sequence,
+        "records": [statement.hex() for statement in item.records],
     }
 
 
@@ -132,6 +147,9 @@ def report_text(report: ReconstructionReport) -> str:
     if report.faults:
         lines += ["", "Faults of seats, all overcome:"]
         lines += [f"  seat {seat}: {what}" for seat, what in report.faults]
+    if report.findings.lines:
+        lines += ["", "Found by the survey before:"]
+        lines += [f"  {line}" for line in report.findings.lines]
     return "".join(_printable(line) + "\n" for line in lines)
 
 

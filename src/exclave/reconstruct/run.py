@@ -24,6 +24,7 @@ from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError, TargetError
 from exclave.ids import StatementHash
 from exclave.reconstruct.fetch import PackFetcher
+from exclave.reconstruct.findings import Findings
 from exclave.reconstruct.report import ReconstructionReport, RegisterOutcome
 from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
@@ -83,11 +84,12 @@ def reconstruct(
     progress: ReconstructProgress,
     warrant: StatementHash | None,
     warrant_delay: int,
+    findings: Findings | None = None,
 ) -> ReconstructionReport:
     """Restore and compare.
 
     `state` is a folder (0700) that makes an interrupted run resumable; runbooks and artefacts go
-    below `service`.
+    below `service`. `findings` of the survey go into the report.
     """
     started, begun = clock(), time.monotonic()
     manifest = read_manifest(
@@ -133,6 +135,7 @@ def reconstruct(
         fetched=tuple(sorted((s, n) for s, n in fetcher.bytes_fetched.items() if n)),
         packs=fetcher.packs_fetched,
         faults=tuple((fault.seat, fault.what) for fault in fetcher.faults),
+        findings=findings or Findings(),
     )
 
 

@@ -30,6 +30,7 @@ from exclave.ids import Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
 from exclave.reconstruct.fetch import PackFetcher
+from exclave.reconstruct.findings import Findings, findings
 from exclave.reconstruct.plans import open_answer, pack_plans
 from exclave.reconstruct.report import ReconstructionReport, report_payload, report_text
 from exclave.reconstruct.run import ReconstructProgress, Scope, reconstruct
@@ -49,6 +50,7 @@ from exclave.wiring.settings import TargetSettings
 
 __all__ = [
     "DepositUnknown",
+    "Prepared",
     "Restoring",
     "load_card",
     "prepare",
@@ -66,6 +68,16 @@ _SURVEY_SECONDS = 10
 
 class DepositUnknown(ConfigurationError):
     """No vault that answered has a record of the deposit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A reconstruction's folder as it was made."""
+
+    reader: ReaderParty
+    deposit: DepositView
+    charter: Charter
+    findings: Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +116,7 @@ def prepare(
     purpose: str,
     life: timedelta,
     vault_folders: Sequence[Path] = (),
-) -> tuple[ReaderParty, DepositView, Charter]:
+) -> Prepared:
     """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit.
 
     With `vault_folders` these are read and no vault is asked.
@@ -112,7 +124,7 @@ def prepare(
     new_folder(folder)
     view = survey_folders(card, vault_folders) if vault_folders else survey_card(card)
     everything = deposit == "all"
-    seats = [seat.seat for seat in view.seats if seat.verified]
+    seats = _verified(view)
     chosen = choose_deposit(view, "latest" if everything else deposit, seats)
     reader = prepare_warrant(
         folder,
@@ -133,7 +145,16 @@ def prepare(
     )
     replace_file(folder / _CHARTER, [envelope.to_bytes()], mode=0o600)
     store_charters(folder, view.charter_envelopes)
-    return reader, chosen, view.charter
+    return Prepared(
+        reader=reader,
+        deposit=chosen,
+        charter=view.charter,
+        findings=findings(view, chosen, seats),
+    )
+
+
+def _verified(view: MissionView) -> list[Seat]:
+    return [seat.seat for seat in view.seats if seat.verified]
 
 
 def submit_warrant(place: Path, card: CardHead | None) -> Mapping[Seat, StatementState | str]:
@@ -192,6 +213,7 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             progress=progress,
             warrant=reader.warrant.statement_hash,
             warrant_delay=named.role(RoleName.READ).delay,
+            findings=findings(view, chosen, _verified(view)),
         )
     envelope = sign_envelope(envelope_for(report_payload(report)), reader.keys.signers)
     replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
