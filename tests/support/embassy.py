@@ -665,7 +665,7 @@ class Embassy:
         chosen = self.running() if seats is None else [Seat(seat) for seat in seats]
         return PackFetcher(
             loop=self.loop,
-            plans=pack_plans(reading.live),
+            plans=pack_plans(reading.live, mission=self.mission),
             stores={seat: self.client(seat, reading.identity) for seat in chosen},
             secrets=secrets,
         )

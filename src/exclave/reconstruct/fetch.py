@@ -4,6 +4,8 @@ Rules
 - Any k shards do. Seats are asked in an order that prefers rows of data (no arithmetic) and
   seats that have not failed; a shard that is corrupt, missing or late is named once and the
   next seat is asked.
+- A shard must have the size that the record's length and k make, and a header that says the same;
+  an opened pack's header must be what the record says of it, or the record lies (`PackForeign`).
 - When shards are whole but decode to another pack, other combinations are tried and the
   disagreement is named: the depositor dispersed inconsistently, or a record was forged.
 - Opened packs are kept in a small cache in memory; plaintext never touches a disk here.
@@ -20,14 +22,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
-from exclave.dispersal.shard import Shard, ShardsDisagree, parse_shard, rebuild_pack
+from exclave.dispersal.code import body_length
+from exclave.dispersal.shard import (
+    PREFIX_SIZE,
+    Shard,
+    ShardHeader,
+    ShardsDisagree,
+    parse_shard,
+    rebuild_pack,
+)
 from exclave.errors import IntegrityError, VaultError
-from exclave.ids import PackRoot, Seat, ShardRoot
+from exclave.ids import Epoch, MissionId, PackRoot, Seat, ShardRoot
 from exclave.lines import LoopThread
-from exclave.sealing.pack import CommitmentMismatch, open_pack
+from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack
 from exclave.vault.interface import ShardStore
 
-__all__ = ["CACHE_PACKS", "PackFetcher", "PackPlan", "PackUnavailable", "SeatFault"]
+__all__ = ["CACHE_PACKS", "PackFetcher", "PackForeign", "PackPlan", "PackUnavailable", "SeatFault"]
 
 CACHE_PACKS: Final = 6
 """Opened packs kept: one for each stream that a parallel restore reads, and the manifest's."""
@@ -35,6 +45,10 @@ CACHE_PACKS: Final = 6
 
 class PackUnavailable(IntegrityError):
     """Fewer than k good shards of a pack could be had, or its secret is not given."""
+
+
+class PackForeign(IntegrityError):
+    """A pack opens, but its header is not what the signed record says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +59,15 @@ class PackPlan:
     length: int
     k: int
     secret: bytes  # secret id
+    kind: PackKind
+    epoch: Epoch
+    mission: MissionId
     shards: tuple[tuple[Seat, ShardRoot], ...]
+
+    @property
+    def shard_size(self) -> int:
+        """Bytes of each shard."""
+        return PREFIX_SIZE + body_length(self.length, self.k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +161,14 @@ class PackFetcher:
             chosen = [*rest, good[-1]]
             try:
                 sealed, veil = rebuild_pack(chosen, plan.k)
-                return open_pack(sealed, secret=secret, veil=veil)[1]
+                header, plaintext = open_pack(sealed, secret=secret, veil=veil)
             except (ShardsDisagree, CommitmentMismatch) as error:
                 # Whole shards, another pack or veil: dispersed inconsistently. Others may agree.
                 seats = ", ".join(str(shard.header.seat) for shard in chosen)
                 self._fault(good[-1].header.seat, plan.root, f"seats {seats}: {error.message}")
+                continue
+            _require_planned(plan, header)
+            return plaintext
         return None
 
     def _order(self, plan: PackPlan) -> list[tuple[Seat, ShardRoot]]:
@@ -159,9 +184,10 @@ class PackFetcher:
     async def _get(self, plan: PackPlan, seat: Seat, root: ShardRoot) -> Shard | None:
         try:
             data = await self._stores[seat].get_shard(root)
+            if len(data) != plan.shard_size:
+                raise IntegrityError(f"shard: expected {plan.shard_size} bytes, got {len(data)}")
             shard = await asyncio.to_thread(parse_shard, data, root)
-            if shard.header.pack_root != plan.root or shard.header.seat != seat:
-                raise IntegrityError("shard: header names another pack or seat")
+            _require_header(plan, seat, shard.header)
         except (IntegrityError, VaultError) as error:
             self._fault(seat, plan.root, error.message)
             return None
@@ -174,3 +200,28 @@ class PackFetcher:
             fault = SeatFault(seat=seat, pack=pack, what=what)
             if fault not in self.faults:
                 self.faults.append(fault)
+
+
+def _require_header(plan: PackPlan, seat: Seat, header: ShardHeader) -> None:
+    expected = ShardHeader(
+        k=plan.k, seat=seat, mission=plan.mission, pack_root=plan.root, length=plan.length
+    )
+    if header != expected:
+        raise IntegrityError("shard: header says another pack, seat, k, length or mission")
+
+
+def _require_planned(plan: PackPlan, header: PackHeader) -> None:
+    """The pack's own header against the record; `rebuild_pack` compared length and root."""
+    for name, expected, got in (
+        ("kind", plan.kind.name, header.kind.name),
+        ("k", plan.k, header.k),
+        ("epoch", plan.epoch, header.epoch),
+        ("mission", plan.mission.hex(), header.mission.hex()),
+        ("secret", plan.secret.hex(), header.secret_id.hex()),
+    ):
+        if expected != got:
+            raise PackForeign(
+                f"pack {plan.root.hex()[:16]}: expected {name} {expected} as the record says, "
+                f"got {got}",
+                hint="the depositor signed a record that its own pack contradicts",
+            )

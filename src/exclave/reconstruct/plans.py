@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from exclave.authority.envelope import Envelope
 from exclave.authority.keys import TypedKey
-from exclave.authority.record import DepositRecord, SealedSecret
+from exclave.authority.record import DepositRecord, PackKindName, SealedSecret
 from exclave.authority.record_chain import LiveSet
 from exclave.authority.supplement import Supplement
 from exclave.authority.unsealing import UnsealAnswer, UnsealRequest
 from exclave.errors import AuthorityError
-from exclave.ids import PackRoot, Seat, ShardRoot
+from exclave.ids import MissionId, PackRoot, Seat, ShardRoot
 from exclave.reconstruct.fetch import PackPlan
+from exclave.sealing.pack import PackKind
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import unseal_for_reader
 
 __all__ = ["AnswerForeign", "open_answer", "pack_plans", "unseal_request"]
 
 
+_KINDS: Final = {PackKindName.DATA: PackKind.DATA, PackKindName.MANIFEST: PackKind.MANIFEST}
+
+
 class AnswerForeign(AuthorityError):
     """An answer of `unseal` is for another mission or lacks secrets that are needed."""
 
 
-def pack_plans(live: LiveSet, supplements: Iterable[Supplement] = ()) -> dict[PackRoot, PackPlan]:
+def pack_plans(
+    live: LiveSet, supplements: Iterable[Supplement] = (), *, mission: MissionId
+) -> dict[PackRoot, PackPlan]:
     """Where each live pack's shards lie, seats added later included."""
     added: dict[PackRoot, dict[Seat, ShardRoot]] = {}
     for supplement in supplements:
         for pack, shard in supplement.shards:
             added.setdefault(pack, {})[supplement.seat] = shard
+    if live.epoch is None:
+        return {}  # only the empty live set has none
     return {
         root: PackPlan(
             root=root,
             length=pack.length,
             k=pack.k,
             secret=pack.secret,
+            kind=_KINDS[pack.kind],
+            epoch=live.epoch,
+            mission=mission,
             shards=tuple(sorted({**added.get(root, {}), **dict(pack.shards)}.items())),
         )
         for root, pack in live.packs.items()

@@ -197,7 +197,7 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
         live = live_of(chosen)
         fetcher = PackFetcher(
             loop=loop,
-            plans=pack_plans(live, view.supplements),
+            plans=pack_plans(live, view.supplements, mission=view.mission),
             stores=sources.stores,
             secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,10 @@ from exclave.deposit.streams import DepositSink
 from exclave.dispersal.sealed_shard import parse_sealed_shard, unseal_shard
 from exclave.dispersal.shard import parse_shard
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot, StatementHash
-from exclave.journal.store import Journal
+from exclave.journal.store import Journal, PackRow
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
-from exclave.reconstruct.fetch import PackFetcher, PackPlan, PackUnavailable
+from exclave.reconstruct.fetch import PackFetcher, PackForeign, PackPlan, PackUnavailable
 from exclave.reconstruct.supply import ReconstructSupply
 from exclave.sealing.pack import PackKind
 from exclave.sealing.recovery import XWingPrivateKey
@@ -165,18 +167,74 @@ class Attempt:
             scratch=self.bench.folder,
         )
 
-    def bench_fetcher(self) -> PackFetcher:
+    def bench_fetcher(self, **changes: object) -> PackFetcher:
+        """`changes`: what a record says of its packs that is not so."""
         return PackFetcher(
             loop=self.bench.loop,
             plans={
-                row.root: PackPlan(
-                    root=row.root, length=row.length, k=row.k, secret=row.secret, shards=row.shards
-                )
+                row.root: _plan(row, changes)
                 for row in self.bench.journal.packs_by_root(_all_roots(self.bench))
             },
             stores=self.bench.seats,
             secrets={pack.secret: _unsealed(pack) for pack in self.bench.sealed},
         )
+
+
+def _plan(row: PackRow, changes: Mapping[str, object]) -> PackPlan:
+    plan = PackPlan(
+        root=row.root,
+        length=row.length,
+        k=row.k,
+        secret=row.secret,
+        kind=PackKind(row.kind),
+        epoch=Epoch(1),
+        mission=MISSION,
+        shards=row.shards,
+    )
+    return replace(plan, **changes)  # type: ignore[arg-type]
+
+
+FOREIGN = {
+    "kind": PackKind.MANIFEST,
+    "epoch": Epoch(7),
+}
+
+
+@pytest.mark.parametrize("field", FOREIGN)
+def test_a_pack_that_contradicts_its_record_is_named(bench: Bench, field: str) -> None:
+    attempt = bench.attempt()
+    stream = attempt.sink.open_stream(StreamPurpose.CONTENT)
+    stream.write(b"deed")
+    stream.finish()
+    attempt.drain()
+    [root] = attempt.tables[PackKind.DATA].roots()
+    assert attempt.bench_fetcher().plaintext(root)
+    with pytest.raises(PackForeign, match=f"expected {field} "):
+        attempt.bench_fetcher(**{field: FOREIGN[field]}).plaintext(root)
+    attempt.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("length", 40_000_000, "shard: expected [0-9]+ bytes, got"),
+        ("mission", MissionId(bytes(32)), "header says another"),
+    ],
+)
+def test_shards_that_contradict_the_record_are_faults(
+    bench: Bench, field: str, value: object, says: str
+) -> None:
+    attempt = bench.attempt()
+    stream = attempt.sink.open_stream(StreamPurpose.CONTENT)
+    stream.write(os.urandom(300_000))
+    stream.finish()
+    attempt.drain()
+    fetcher = attempt.bench_fetcher(**{field: value})
+    with pytest.raises(PackUnavailable):
+        fetcher.plaintext(attempt.tables[PackKind.DATA].roots()[0])
+    assert {fault.seat for fault in fetcher.faults} == set(bench.seats)
+    assert all(re.search(says, fault.what) for fault in fetcher.faults)
+    attempt.close()
 
 
 def _all_roots(bench: Bench) -> list[PackRoot]:
