@@ -294,3 +294,24 @@ def test_catching_up_finds_lost_shards_and_says_so(
             assert set(catch_up(embassy.party(), place)) == {3}
         assert heard.said("seat 3 lacks shards that lie nowhere else")
         assert embassy.deposit().lodged == (1, 2, 3)
+
+
+# Seats without a line
+
+
+def test_a_seat_without_a_line_is_late_and_its_shards_are_spooled(tmp_path: Path) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=0.2)
+        with embassy.workplace() as place:
+            lines = {seat: line for seat, line in place.lines.items() if seat != 3}
+            object.__setattr__(place, "lines", lines)
+            outcome = deposit(
+                [register.task for register in embassy.registers],
+                party=embassy.party(),
+                place=place,
+                plan_text=b"# plan\n",
+            )
+        assert outcome.lodged == (1, 2)
+        assert "has no line" in outcome.late[Seat(3)]
+        assert spooled(embassy) > 0
+        assert not embassy.catch_up(), "the line is there now"

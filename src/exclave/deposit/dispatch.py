@@ -4,8 +4,8 @@ A pack is *safe* when seats in at least h distinct states hold their shards and 
 all other seats lie in the spool. Only then does it enter the journal and may be referred to.
 
 Rules
-- A seat that fails is *late* for the rest of the attempt, with its reason; its shards are
-  spooled, sealed to it. Retrying a request is the vault client's business.
+- A seat that fails, or has no line, is *late* for the rest of the attempt, with its reason; its
+  shards are spooled, sealed to it. Retrying a request is the vault client's business.
 - The attempt fails as soon as fewer than h states can be reached.
 - At most `WINDOW` packs are on the line at once; `send` blocks beyond that.
 """
@@ -67,10 +67,12 @@ class Dispatcher:
         journal: Journal,
         remember: Callable[[SafePack], None],
         on_safe: Callable[[SealedPack, int], None],
+        seat_keys: Mapping[Seat, XWingPublicKey] | None = None,
     ) -> None:
         """A safe pack goes to `remember` (the catalogue), the journal, then `on_safe`.
 
-        `on_safe` gets the pack's number in the journal.
+        `on_safe` gets the pack's number in the journal. `seat_keys` are those of all seats that
+        packs are made for; a seat without a line (a safe, reached by carried media) is late.
         """
         self._loop = loop
         self._lines = lines
@@ -83,7 +85,13 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._open: set[Future[None]] = set()
-        self.late: dict[Seat, str] = {}
+        self._seat_keys = {seat: line.seat_key for seat, line in lines.items()}
+        self._seat_keys.update(seat_keys or {})
+        self.late: dict[Seat, str] = {
+            seat: "has no line: what lies in the spool for it must be carried there"
+            for seat in self._seat_keys
+            if seat not in lines
+        }
         self.bytes_sent: dict[Seat, int] = dict.fromkeys(lines, 0)
 
     def send(self, pack: SealedPack) -> None:
@@ -161,7 +169,7 @@ class Dispatcher:
         for shard, here in zip(pack.shards, held, strict=True):
             seat = shard.header.seat
             if not here:
-                sealed = seal_shard(shard, self._lines[seat].seat_key)
+                sealed = seal_shard(shard, self._seat_keys[seat])
                 self._spool.put(seat, shard.root, [sealed.prefix(), sealed.body])
             rows.append(ShardRow(seat=seat, root=shard.root, held=here))
         safe = SafePack(

@@ -104,6 +104,7 @@ class _Attempt:
             journal=place.journal,
             on_safe=self._on_safe,
             remember=place.catalogue.add_pack,
+            seat_keys={seat.seat: seat.seat_key.xwing for seat in party.charter.active_seats},
         )
         self._stage = SealingStage(self._sealer, self._dispatcher)
         self._packers = {
