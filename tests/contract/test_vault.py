@@ -278,7 +278,7 @@ def test_quotas_hold(store: ObjectStore) -> None:
             vault = served.depositor
             record, packs = world.deposit(20_000)
             await put_all(vault, packs)
-            late = world.pack(20_000)
+            late = world.pack(90_000)  # beyond what one may stage: a day's bytes and `staging`
             async with refusal("quota"):
                 await vault.put_shard(*parts(late))
             await vault.submit(world.signed(record))

@@ -1,4 +1,4 @@
-"""The data listener's own verbs: shards in from depositors and vaults, out to readers.
+"""The data listener's own verbs: shards in from depositors, out to readers.
 
 Each request is authorised anew from the identity that issued the client's leaf and the state of
 the mission at that moment (spec/vault-http.md 3).
@@ -69,10 +69,10 @@ class _Data:
         identity = self._hosting.identity(request)
         try:
             party = await self._hosting.run(_party, hosted, identity)
-            require_kind(party, PartyKind.DEPOSITOR, PartyKind.VAULT)
+            require_kind(party, PartyKind.DEPOSITOR)
             name = f"uploads of {identity_hash(identity).hex()}"
             with self._hosting.slot(name, self._hosting.limits.uploads_per_peer):
-                new = await self._store(request, hosted.mission, root, sealed=sealed)
+                new = await self._store(request, hosted.mission, root, identity, sealed=sealed)
         except VaultRefused:
             await self._drain(request)
             raise
@@ -81,7 +81,13 @@ class _Data:
         return web.Response(status=201 if new else 200)
 
     async def _store(
-        self, request: web.Request, mission: Mission, root: ShardRoot, *, sealed: bool
+        self,
+        request: web.Request,
+        mission: Mission,
+        root: ShardRoot,
+        identity: bytes,
+        *,
+        sealed: bool,
     ) -> bool:
         length = request.content_length
         if length is None:
@@ -91,14 +97,17 @@ class _Data:
         if await self._hosting.run(_has_shard, mission, root):
             await self._drain(request)
             return False
-        usage = await self._hosting.run(mission.reserve_room, length)
+        usage = await self._hosting.run(mission.reserve_room, length, identity)
         try:
             named = await self._hosting.run(_is_named, mission, root)
-            check_room(length, named=named, charter=mission.charter(), usage=usage)
-            intake = await self._hosting.run(lambda: Intake(mission, root, sealed=sealed))
+            limit = mission.staging_limit(identity)
+            check_room(length, named=named, limit=limit, usage=usage)
+            intake = await self._hosting.run(
+                lambda: Intake(mission, root, sealed=sealed, uploader=identity)
+            )
             return await self._receive(request, intake)
         finally:
-            mission.release_room(length)
+            mission.release_room(length, identity)
 
     async def _receive(self, request: web.Request, intake: Intake) -> bool:
         """Read the next batch while the one before is hashed and written."""

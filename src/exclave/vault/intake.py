@@ -23,11 +23,15 @@ __all__ = ["Intake"]
 class Intake:
     """One upload; `feed` all bytes, then `finish`; `abort` in any case at the end."""
 
-    def __init__(self, mission: Mission, root: ShardRoot, *, sealed: bool) -> None:
+    def __init__(
+        self, mission: Mission, root: ShardRoot, *, sealed: bool, uploader: bytes = b""
+    ) -> None:
+        """`uploader` is the identity that answers for the shard until a record names it."""
         if sealed and mission.keys.seat_private is None:
             raise refused("unavailable", "sealed shard: this vault runs without its seat key")
         self._mission = mission
         self._root = root
+        self._uploader = uploader
         self._seat_key: XWingPrivateKey | None = mission.keys.seat_private if sealed else None
         self._prefix = bytearray()
         self._hasher = ShardHasher(root)
@@ -49,7 +53,7 @@ class Intake:
         except ShardCorrupt as error:
             raise refused("hash-mismatch", error.message) from error
         new = self._writer.commit()
-        self._mission.shard_stored(self._root, header)
+        self._mission.shard_stored(self._root, header, self._uploader)
         return new
 
     def abort(self) -> None:
@@ -83,6 +87,6 @@ class Intake:
         header = self._hasher.header
         if header is not None and not self._addressed:
             check_address(header, self._mission.mission, self._mission.seat)
-            self._mission.admit(self._root, header)
+            self._mission.admit(self._root, header, self._uploader)
             self._addressed = True
         self._writer.write(bytes(piece) if isinstance(piece, bytearray) else piece)

@@ -14,6 +14,7 @@ Rules
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from exclave.vault.log import Addition, Log
 from exclave.vault.problems import refused
 from exclave.vault.rules import Ancestry, Candidate, Usage, check_address, check_room, hindrance
 from exclave.vault.service_clock import ServiceClock
+from exclave.vault.staging import Staging
 from exclave.vault.state import Index, RecordRow, WarrantRow
 from exclave.vault.storage import ObjectStore
 from exclave.vault.warrants import OpenWarrant, OpenWarrants
@@ -87,7 +89,8 @@ class Mission:
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
         self.index = Index(index_path)
         self.warrants = OpenWarrants(self.index)
-        self._arriving = 0
+        self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
+        self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._unfit: dict[StatementHash, str] = {}
         self._lacking: dict[StatementHash, set[ShardRoot]] = {}
         if charter is not None and self.log.size == 0:
@@ -102,13 +105,14 @@ class Mission:
         else:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
-        self._staged = 0
+        self.staging = Staging(store)
         self._count_again()
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
         with self.lock:
             self.service.keep()
+            self.staging.keep()
             # What was put aside is tried again at the next start.
             self.index.set_fact(_CLEAN, 0 if self.index.quarantined() else 1)
             self.index.close()
@@ -251,41 +255,50 @@ class Mission:
 
     # Shards
 
-    def reserve_room(self, size: int) -> Usage:
-        """Usage before an upload of `size` bytes, which then counts as arriving."""
-        with self.lock:
+    def reserve_room(self, size: int, uploader: bytes = b"") -> Usage:
+        """Usage before an identity's upload of `size` bytes, which then counts as arriving."""
+        with self.lock, self._room:
+            mine = self._arriving[uploader]
             usage = Usage(
-                staged=self._staged,
-                arriving=self._arriving,
-                free=self.store.free_bytes(),
+                staged=self.staging.of(uploader),
+                arriving=mine,
+                free=self.store.free_bytes() - (self._arriving.total() - mine),
                 kept_free=self._min_free,
             )
-            self._arriving += size
+            self._arriving[uploader] += size
             return usage
 
-    def release_room(self, size: int) -> None:
-        """The upload has ended, one way or the other."""
-        with self.lock:
-            self._arriving -= size
+    def release_room(self, size: int, uploader: bytes = b"") -> None:
+        """The upload has ended, one way or the other; never waits for the mission's lock."""
+        with self._room:
+            self._arriving[uploader] -= size
+            if not self._arriving[uploader]:
+                del self._arriving[uploader]
 
-    def admit(self, root: ShardRoot, header: ShardHeader) -> None:
+    def staging_limit(self, uploader: bytes) -> int:
+        """Bytes that an identity may have here which no record names (spec/records.md 3)."""
+        charter = self.charter()
+        daily = (item.daily_bytes for item in charter.depositors if item.identity == uploader)
+        return charter.quotas.staging + max(daily, default=0)
+
+    def admit(self, root: ShardRoot, header: ShardHeader, uploader: bytes = b"") -> None:
         """Refuse a shard that came as named but is not what the record says, when staging is full.
 
         Its bytes were charged to nobody; its upload counts as arriving already.
         """
         with self.lock:
             if self.index.is_named(root) and not self.index.is_described(described(root, header)):
-                usage = self.reserve_room(0)
-                check_room(0, named=False, charter=self.charter(), usage=usage)
+                usage = self.reserve_room(0, uploader)
+                check_room(0, named=False, limit=self.staging_limit(uploader), usage=usage)
 
-    def shard_stored(self, root: ShardRoot, header: ShardHeader) -> None:
+    def shard_stored(self, root: ShardRoot, header: ShardHeader, uploader: bytes = b"") -> None:
         """A shard is durable: index it, and lodge what it completes."""
         with self.lock:
             if not self.index.has_shard(root):
                 with self.index.transaction():
                     self.fold.shard(root, header)
                 if not self.index.is_described(described(root, header)):
-                    self._staged += header.shard_length
+                    self.staging.add(root, header.shard_length, uploader)
             completed = False
             for lacking in self._lacking.values():
                 lacking.discard(root)
@@ -295,7 +308,7 @@ class Mission:
 
     def shards_named(self) -> None:
         """A record has named shards that were staged."""
-        self._staged = self.index.shard_totals()[2]
+        self.staging.settle(self.index.staged_shards())
 
     def status(self) -> MissionStatus:
         """The mission's status."""
@@ -341,7 +354,7 @@ class Mission:
             raise
 
     def _count_again(self) -> None:
-        self._staged = self.index.shard_totals()[2]
+        self.staging.settle(self.index.staged_shards())
         for row in self.index.pending():
             self._lacking[row.statement] = set(self.index.missing(row.statement))
 

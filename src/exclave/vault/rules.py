@@ -110,11 +110,13 @@ def check_address(header: ShardHeader, mission: MissionId, seat: Seat) -> None:
         raise refused("wrong-seat", f"shard: expected seat {seat}, got {header.seat}")
 
 
-def check_room(size: int, *, named: bool, charter: Charter, usage: Usage) -> None:
-    """Refuse a shard for which there is no room; one that a record names is never staged."""
+def check_room(size: int, *, named: bool, limit: int, usage: Usage) -> None:
+    """Refuse a shard for which there is no room; one that a record names is never staged.
+
+    `limit` is what its uploader may have staged.
+    """
     if usage.free - usage.arriving - size < usage.kept_free:
         raise refused("no-space", f"shard: expected room for {size} bytes, got none")
-    limit = charter.quotas.staging
     if not named and usage.staged + usage.arriving + size > limit:
         raise refused(
             "quota",

@@ -196,6 +196,8 @@ class VaultServer:
 def _keep(hosted: Hosted) -> None:
     mission = hosted.mission
     mission.service.keep()
+    with mission.lock:
+        mission.staging.keep()
     addition = hosted.refusals.due()
     if addition is not None:
         with mission.lock:

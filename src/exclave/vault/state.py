@@ -394,12 +394,16 @@ class Index:
         """Number and bytes of all shards, bytes of staged ones."""
         count = self._number("SELECT COUNT(*) FROM shards")
         total = self._number("SELECT SUM(size) FROM shards")
-        staged = self._number(
-            "SELECT SUM(size) FROM shards WHERE NOT EXISTS (SELECT 1 FROM named "
+        return count, total, sum(size for _, size in self.staged_shards())
+
+    def staged_shards(self) -> list[tuple[ShardRoot, int]]:
+        """Roots and bytes of stored shards that no record names just so."""
+        rows = self._rows(
+            "SELECT root, size FROM shards WHERE NOT EXISTS (SELECT 1 FROM named "
             "WHERE named.root = shards.root AND named.pack = shards.pack "
             "AND named.length = shards.length AND named.k = shards.k)"
         )
-        return count, total, staged
+        return [(ShardRoot(_blob(root)), int(str(size))) for root, size in rows]
 
     def retain_until(self, pack: PackRoot) -> int | None:
         """Epoch seconds; None for a pack of no lodged record."""

@@ -91,13 +91,12 @@ def test_a_full_record_stands_alone_others_on_the_one_before() -> None:
 
 
 def test_staging_and_free_room_are_two_limits() -> None:
-    charter = new_world(quotas=Quotas(reserve=0, staging=100, staging_days=1)).charter
     usage = Usage(staged=60, arriving=20, free=1000, kept_free=10)
-    check_room(20, named=False, charter=charter, usage=usage)
-    check_room(500, named=True, charter=charter, usage=usage)
+    check_room(20, named=False, limit=100, usage=usage)
+    check_room(500, named=True, limit=100, usage=usage)
     for size, named, cause in ((21, False, "quota"), (971, True, "no-space")):
         with pytest.raises(VaultRefused) as caught:
-            check_room(size, named=named, charter=charter, usage=usage)
+            check_room(size, named=named, limit=100, usage=usage)
         assert caught.value.cause == cause
 
 
