@@ -15,7 +15,7 @@ from bench import peers, postgres
 from bench.data import DataSet, write_mixed
 from bench.embassy import exclave
 from bench.measuring import Run
-from bench.results import Result, machine, table, today, versions, write_result
+from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
 from exclave import __version__
 
 __all__ = ["main"]
@@ -69,6 +69,7 @@ def _measure(
             "files": data.files,
         },
         absent=absent,
+        conditions=(*CONDITIONS, *options.note),
         runs=runs,
     )
 
@@ -114,6 +115,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--borg", default="borg", help="the Borg program to measure")
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--no-postgres", dest="postgres", action="store_false")
+    parser.add_argument("--note", action="append", default=[], help="to be published with it")
     parser.add_argument("--place", type=Path, help="folder on the disk to measure on")
     parser.add_argument("--results", type=Path, default=_ROOT / "results")
     parser.add_argument("--document", type=Path, default=_ROOT.parent / "docs" / "performance.md")
