@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exclave.authority.envelope import Envelope, Kind
+from exclave.deposit import catching_up
 from exclave.deposit.dispatch import TooFewSeats
 from exclave.deposit.run import DepositOutcome, catch_up, deposit
 from exclave.ids import DepositId, Seat, StatementHash
@@ -234,6 +235,28 @@ def test_another_record_of_the_same_number_at_the_vaults_wins(tmp_path: Path) ->
         assert embassy.deposit().entry.sequence == 2
         assert withdrawn(embassy) == [1, 1]
         assert not forks(embassy)
+
+
+def test_a_home_that_forked_its_chain_goes_on_from_the_lodged_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with found_embassy(tmp_path) as embassy:
+        embassy.write_registers(mib=0.2)
+        first = embassy.deposit()
+        shutil.rmtree(embassy.home / "state")
+        with monkeypatch.context() as patch:
+            patch.setattr(catching_up, "_follow_vaults", lambda party, place: None)
+            with pytest.raises(TooFewSeats, match="record is forked there"):
+                embassy.deposit()
+        assert len(forks(embassy)) == 1
+        outcome, heard = deposit_aloud(embassy)
+        assert heard.said("older than the vaults: record 1 there, record 1 here")
+        assert outcome.entry.sequence == 2
+        assert outcome.entry.new == 0
+        assert outcome.lodged == (1, 2, 3)
+        assert embassy.survey().newest.previous == first.entry.statement
+        embassy.lose_vault(1)
+        assert embassy.reconstruct(tmp_path / "out").proven
 
 
 # Seats that lost what they had acknowledged
