@@ -472,8 +472,6 @@ sys.exit(main(sys.argv[1:]))
     [
         ("register_started", 0),
         ("restored", 0),
-        ("restored", 2),
-        ("register_started", 1),
         ("restored", 4),
         ("compared", 0),
         ("register_ended", 1),
