@@ -33,6 +33,7 @@ __all__ = [
     "SealedSecret",
     "SeatNotNamed",
     "ShardRootRepeated",
+    "check_pack",
     "parse_record",
     "record_payload",
     "secret_id_of",
@@ -224,13 +225,12 @@ def parse_record(envelope: Envelope) -> DepositRecord:
     )
 
 
-def verify_record(
-    envelope: Envelope, chain: CharterChain, *, seat: Seat | None = None
-) -> DepositRecord:
-    """Check what a vault can check of a record alone; `seat` is the one that must be named.
+def verify_record(envelope: Envelope, chain: CharterChain) -> DepositRecord:
+    """Check what can be checked of a record alone.
 
     A full record that continues a chain repeats packs made under older charters, with their k
-    and seats; there only the seats' existence is checked.
+    and seats; there only the seats' existence is checked, and which of its packs are new is left
+    to who knows the records before (`record_chain.added_packs`, `check_pack`).
     """
     record = parse_record(envelope)
     if record.mission != chain.mission:
@@ -241,25 +241,32 @@ def verify_record(
     depositor: Depositor = charter.depositor(record.depositor)
     require_keys(envelope, depositor.keys, party=f"depositor {depositor.id}")
     charter.epoch(record.epoch)
-    repeats = record.full and record.previous is not None
+    known = {entry.seat for entry in charter.seats}
     for pack in record.packs_added:
-        _check_pack(pack, charter, repeats=repeats)
-        if seat is not None and not repeats:
-            pack.shard(seat)
+        if record.full and record.previous is not None:
+            _check_seats(pack, known)
+        else:
+            check_pack(pack, charter)
     return record
 
 
-def _check_pack(pack: RecordPack, charter: Charter, *, repeats: bool) -> None:
+def check_pack(pack: RecordPack, charter: Charter) -> None:
+    """Check a new pack against the charter under which it was made: k, seats, at least h."""
     name = f"pack {pack.root.hex()[:16]}"
-    if not repeats and pack.k != charter.dispersal.k:
+    if pack.k != charter.dispersal.k:
         raise PackSeatsInvalid(f"{name}.k: expected {charter.dispersal.k}, got {pack.k}")
-    known = {entry.seat for entry in (charter.seats if repeats else charter.active_seats)}
-    strangers = [seat for seat, _ in pack.shards if seat not in known]
-    if strangers:
-        raise PackSeatsInvalid(f"{name}.shards: expected seats of the charter, got {strangers[0]}")
-    if not repeats and len(pack.shards) < charter.dispersal.h:
+    _check_seats(pack, {entry.seat for entry in charter.active_seats})
+    if len(pack.shards) < charter.dispersal.h:
         raise PackSeatsInvalid(
             f"{name}.shards: expected at least {charter.dispersal.h}, got {len(pack.shards)}"
+        )
+
+
+def _check_seats(pack: RecordPack, known: set[Seat]) -> None:
+    strangers = [seat for seat, _ in pack.shards if seat not in known]
+    if strangers:
+        raise PackSeatsInvalid(
+            f"pack {pack.root.hex()[:16]}.shards: expected seats of the charter, got {strangers[0]}"
         )
 
 

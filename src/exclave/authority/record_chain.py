@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from exclave.authority.charter import Charter, NotInCharter
@@ -32,6 +32,7 @@ __all__ = [
     "Fork",
     "LiveSet",
     "SetRootMismatch",
+    "added_packs",
     "author_of",
     "check_conflict",
     "find_forks",
@@ -225,6 +226,35 @@ def live_set(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]
     for step in record_path(record, known):
         result = result.apply(step)
     return result
+
+
+def added_packs(
+    record: DepositRecord, known: Mapping[StatementHash, DepositRecord]
+) -> tuple[RecordPack, ...]:
+    """Packs of a record that were not live before it; raises `AncestorMissing`.
+
+    Live packs that a full record repeats are the same in everything but seats, which may have
+    joined since.
+    """
+    if not record.full or record.previous is None:
+        return record.packs_added
+    parent = known.get(record.previous)
+    if parent is None:
+        raise AncestorMissing(
+            f"record {record.sequence} of {record.depositor}: expected the record before, "
+            f"{record.previous.hex()[:16]}, got none",
+            missing=record.previous,
+        )
+    before = live_set(parent, known).packs
+    return tuple(pack for pack in record.packs_added if not _repeats(before.get(pack.root), pack))
+
+
+def _repeats(before: RecordPack | None, pack: RecordPack) -> bool:
+    return (
+        before is not None
+        and replace(pack, shards=before.shards) == before
+        and set(before.shards) <= set(pack.shards)
+    )
 
 
 def check_conflict(record: DepositRecord, other: DepositRecord) -> None:

@@ -21,12 +21,11 @@ from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import parse_envelope
-from exclave.authority.record_chain import live_set, seated_authors
 from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
-from exclave.errors import AuthorityError, IntegrityError
+from exclave.errors import IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType, LogEntry
@@ -34,9 +33,10 @@ from exclave.ledger.note import NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.interface import MissionStatus, RecordState, State, VaultRefused, WarrantState
+from exclave.vault.lodging import Lodging
 from exclave.vault.log import Addition, Log
 from exclave.vault.problems import refused
-from exclave.vault.rules import Ancestry, Candidate, Usage, check_address, check_room, hindrance
+from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
 from exclave.vault.state import Index, RecordRow, WarrantRow
@@ -91,8 +91,7 @@ class Mission:
         self.warrants = OpenWarrants(self.index)
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
-        self._unfit: dict[StatementHash, str] = {}
-        self._lacking: dict[StatementHash, set[ShardRoot]] = {}
+        self._lodging = Lodging(self.index, seat)
         if charter is not None and self.log.size == 0:
             addition = Addition(
                 type=EntryType.CHARTER,
@@ -207,51 +206,19 @@ class Mission:
         while progress:
             progress = False
             for row in self.index.pending():
-                if row.statement in self._unfit:
-                    continue
                 if self._hindrance(row) is None:
-                    progress = self._lodge(row) or progress
+                    self._lodge(row)
+                    progress = True
 
     def _hindrance(self, row: RecordRow) -> str | None:
-        if row.statement in self._unfit:
-            return self._unfit[row.statement]
-        if row.statement not in self._lacking:
-            self._lacking[row.statement] = set(self.index.missing(row.statement))
-        candidate = Candidate(
-            full=row.full,
-            seated=row.author in {author.name for author in seated_authors(self.charter())},
-            missing=len(self._lacking[row.statement]),
-            contradicted=self.index.contradicted(row.statement),
-            ancestry=self._ancestry(row),
-        )
-        return hindrance(candidate)
+        return self._lodging.hindrance(row, self.fold, self.charter())
 
-    def _lodge(self, row: RecordRow) -> bool:
+    def _lodge(self, row: RecordRow) -> None:
         place = self.index.statement(row.statement)
         assert place is not None
-        try:
-            live_set(self.fold.known[row.statement], self.fold.known)
-        except AuthorityError as error:
-            # It contradicts its ancestors: it stays what it is, mirrored and pending.
-            self._unfit[row.statement] = error.message
-            return False
         body = self.log.body(place[2])
         self.append([Addition(type=EntryType.LODGED, statement=row.statement, body=body)])
-        self._lacking.pop(row.statement, None)
-        return True
-
-    def _ancestry(self, row: RecordRow) -> Ancestry:
-        parent = None if row.previous is None else self.index.record(row.previous)
-        lodged = row.previous is None or (parent is not None and parent.lodged)
-        step, forked = parent, False
-        while step is not None:
-            if step.lodged:  # and so is what it stands on
-                return Ancestry(known=True, forked=forked, previous_lodged=lodged)
-            forked = forked or step.forked
-            if step.previous is None:
-                return Ancestry(known=True, forked=forked, previous_lodged=lodged)
-            step = self.index.record(step.previous)
-        return Ancestry(known=row.previous is None, forked=forked, previous_lodged=lodged)
+        self._lodging.lodged(row.statement)
 
     # Shards
 
@@ -299,11 +266,7 @@ class Mission:
                     self.fold.shard(root, header)
                 if not self.index.is_described(described(root, header)):
                     self.staging.add(root, header.shard_length, uploader)
-            completed = False
-            for lacking in self._lacking.values():
-                lacking.discard(root)
-                completed = completed or not lacking
-            if completed:
+            if self._lodging.shard_came(root):
                 self.lodge_ready()
 
     def shards_named(self) -> None:
@@ -355,8 +318,7 @@ class Mission:
 
     def _count_again(self) -> None:
         self.staging.settle(self.index.staged_shards())
-        for row in self.index.pending():
-            self._lacking[row.statement] = set(self.index.missing(row.statement))
+        self._lodging.count_again()
 
     def _fold_shards(self, fold: Fold) -> None:
         for key in self.store.keys("shards/"):

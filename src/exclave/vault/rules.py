@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Depositor, SeatType
@@ -64,7 +64,7 @@ class Ancestry:
 
     known: bool  # all of them, back to one without `previous`
     forked: bool  # one of them lost to another of the same place
-    previous_lodged: bool  # true as well when there is none
+    satisfied: bool  # the one before is lodged, or none before wants a shard of this seat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +72,15 @@ class Candidate:
     """A pending record and what a vault has for it."""
 
     full: bool
+    alone: bool  # full, each pack right by the record's own charter and with a shard for this seat
     seated: bool  # its author, by the charter in force
     missing: int  # shards for this seat
     contradicted: ShardRoot | None  # a shard that is not what the record says
     ancestry: Ancestry
+
+    def when_alone(self, *, alone: bool) -> Candidate:
+        """The same, once it is known whether the record needs those before it."""
+        return replace(self, alone=alone)
 
 
 def find_party(identity: bytes, charter: Charter, readers: Iterable[tuple[bytes, str]]) -> Party:
@@ -149,7 +154,8 @@ def check_quota(
 def hindrance(candidate: Candidate) -> str | None:
     """Why a pending record is not lodged yet (spec/records.md 3); None when it can be.
 
-    A full record stands on its own shards; others also on those of the record before.
+    A full record stands on its own shards, and needs the records before it only to tell which of
+    its packs are new; others stand also on the shards of the record before.
     """
     ancestry = candidate.ancestry
     if not candidate.seated:
@@ -161,11 +167,11 @@ def hindrance(candidate: Candidate) -> str | None:
             f"shard {candidate.contradicted.hex()[:16]}: its header has another pack, length or k "
             "than the record"
         )
-    if not ancestry.known:
+    if not ancestry.known and not candidate.alone:
         return "a record before it is not here"
     if ancestry.forked:
         return "a record before it came second to another of the same place"
-    if not candidate.full and not ancestry.previous_lodged:
+    if not candidate.full and not ancestry.satisfied:
         return "the record before it is not lodged"
     return None
 

@@ -360,6 +360,11 @@ class Index:
         )  # fmt: skip
         return found is not None
 
+    def names_shards(self, record: StatementHash) -> bool:
+        """Whether a record names any shard of this seat."""
+        found = self._optional("SELECT 1 FROM named WHERE record = ? LIMIT 1", record)
+        return found is not None
+
     def contradicted(self, record: StatementHash) -> ShardRoot | None:
         """A stored shard whose header says something else than the record."""
         rows = self._rows(

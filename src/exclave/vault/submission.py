@@ -15,8 +15,14 @@ from exclave.authority.charter_chain import ChainBroken, verify_successor
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
-from exclave.authority.record import DepositRecord, RecordInconsistent, parse_record, verify_record
-from exclave.authority.record_chain import AncestorMissing, author_of, live_set
+from exclave.authority.record import (
+    DepositRecord,
+    RecordInconsistent,
+    check_pack,
+    parse_record,
+    verify_record,
+)
+from exclave.authority.record_chain import AncestorMissing, added_packs, author_of, live_set
 from exclave.authority.supplement import verify_supplement
 from exclave.authority.warrant import parse_warrant
 from exclave.clock import format_time
@@ -168,7 +174,7 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
             "record: expected a charter that is in force here or was, got one that waits",
             hint="hand it in again once that charter is in force",
         )
-    record = verify_record(envelope, chain, seat=mission.seat)
+    record = verify_record(envelope, chain)
     other = index.of_deposit(record.deposit)
     if other is not None:
         raise refused(
@@ -177,6 +183,8 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     if record.full or (record.previous is not None and record.previous in mission.fold.known):
         try:
             live_set(record, mission.fold.known)
+            for pack in added_packs(record, mission.fold.known):
+                check_pack(pack, chain.find(record.charter))
         except AuthorityError as error:
             if not _lacks_ancestor(mission, error):
                 raise refused("conflict", error.message, hint=error.hint) from error

@@ -35,8 +35,10 @@ from exclave.authority.record import (
     verify_record,
 )
 from exclave.authority.record_chain import (
+    AncestorMissing,
     Author,
     DepositConflict,
+    added_packs,
     author_of,
     check_conflict,
     find_forks,
@@ -51,7 +53,7 @@ from exclave.authority.warrant import (
 )
 from exclave.encoding import canonical_json
 from exclave.errors import MalformedData, QuorumNotReached
-from exclave.ids import DepositId, Epoch, KeyId, PersonId, Seat, StatementHash
+from exclave.ids import DepositId, Epoch, KeyId, PersonId, Seat, ShardRoot, StatementHash
 from tests.vectors.cases import load
 from tools import vector_authority as mission
 
@@ -310,11 +312,11 @@ def _signed(record: DepositRecord, pairs: list[Any]) -> Envelope:
 
 def test_records_need_both_keys_and_this_charters_seats() -> None:
     chain, record, pairs = _depositing()
-    assert verify_record(_signed(record, pairs), chain, seat=Seat(1)) == record
+    assert verify_record(_signed(record, pairs), chain) == record
     with pytest.raises(SignatureMissing, match="ml-dsa-65"):
         verify_record(_signed(record, pairs[:1]), chain)
     with pytest.raises(SeatNotNamed):
-        verify_record(_signed(record, pairs), chain, seat=Seat(2))
+        record.packs_added[0].shard(Seat(2))
     base = _record().packs_added
     for packs in (
         tuple(replace(pack, k=1) for pack in base),  # names seat 2, which does not exist
@@ -339,7 +341,23 @@ def test_no_shard_root_stands_twice_in_a_record() -> None:
 def test_full_records_may_repeat_packs_of_older_charters() -> None:
     chain, record, pairs = _depositing()
     other = replace(record, previous=StatementHash(bytes(32)))
-    assert verify_record(_signed(other, pairs), chain, seat=Seat(2)) == other
+    assert verify_record(_signed(other, pairs), chain) == other
+
+
+def test_only_what_was_live_before_is_repeated() -> None:
+    first = _record()
+    known = {first.statement_hash: first}
+    again = replace(first, sequence=2, previous=first.statement_hash)
+    assert added_packs(first, known) == first.packs_added
+    assert added_packs(again, known) == ()
+    one, two = first.packs_added
+    joined = replace(one, shards=(*one.shards, (Seat(9), ShardRoot(bytes(32)))))
+    assert added_packs(replace(again, packs_added=(joined, two)), known) == ()
+    moved = replace(one, shards=((Seat(8), ShardRoot(bytes(32))), (Seat(9), one.shards[1][1])))
+    for other in (replace(one, k=1), replace(one, length=1), moved):
+        assert added_packs(replace(again, packs_added=(other, two)), known) == (other,)
+    with pytest.raises(AncestorMissing):
+        added_packs(again, {})
 
 
 def test_the_annex_is_bound_by_salted_hashes() -> None:

@@ -227,6 +227,88 @@ def test_a_raised_quota_helps_a_record_that_was_refused_before() -> None:
     assert submit(mission, data).state is State.PENDING
 
 
+def without_seat(record: DepositRecord) -> DepositRecord:
+    """The record as it would be had our seat not joined yet."""
+    packs = tuple(replace(pack, shards=pack.shards[1:]) for pack in record.packs_added)
+    return replace(record, packs_added=packs)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_new_packs_of_a_full_record_are_held_to_the_charter(known: bool) -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    first, packs = world.deposit()
+    for pack in packs:
+        put(mission, pack)
+    if known:
+        assert submit(mission, world.signed(first)).state is State.LODGED
+    new = [world.pack(), world.pack(5_000, PackKindName.MANIFEST)]
+    full = world.record(new, previous=first, full=True)
+    weak = tuple(replace(pack, k=1, shards=pack.shards[1:2]) for pack in full.packs_added)
+    weakened = replace(full, packs_added=weak)
+    if known:
+        with pytest.raises(VaultRefused) as caught:
+            submit(mission, world.signed(weakened))
+        assert caught.value.cause == "conflict"
+        return
+    assert submit(mission, world.signed(weakened)).state is State.PENDING
+    assert submit(mission, world.signed(first)).state is State.LODGED
+    assert submit(mission, world.signed(weakened)).state is State.PENDING
+    # What stands on it repeats its packs: that makes them no better.
+    third = world.record([], previous=weakened, full=True)
+    third = replace(
+        third, packs_added=weak, manifest_packs=full.manifest_packs, set_root=full.set_root,
+        secrets_added=full.secrets_added,
+    )  # fmt: skip
+    assert submit(mission, world.signed(third)).state is State.PENDING
+    reasons = {row.statement: str(row.reason) for row in mission.status().records}
+    assert "expected 2" in reasons[weakened.statement_hash]
+    assert "a record before it" in reasons[third.statement_hash]
+
+
+def test_a_seat_that_joined_later_lodges_what_names_it() -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    first = without_seat(world.deposit()[0])
+    assert submit(mission, world.signed(first)).state is State.PENDING
+    assert "no shard for seat 1" in str(mission.status().records[0].reason)
+    new = world.pack(5_000, PackKindName.MANIFEST)
+    put(mission, new)
+    live = [pack.root for pack in first.packs_added if pack.kind is PackKindName.DATA]
+    second = world.record([new], previous=first, dropped=first.manifest_packs, live=live)
+    # It holds its shard of all that names it; what was before it has none for it.
+    assert submit(mission, world.signed(second)).state is State.LODGED
+    before = mission.index.dump()
+    mission.rebuild()
+    assert mission.index.dump() == before
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_full_record_whose_packs_are_all_right_needs_nothing_before_it(named: bool) -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    packs = [world.pack(), world.pack(5_000, PackKindName.MANIFEST)]
+    for pack in packs:
+        put(mission, pack)
+    full = world.record(packs, previous=world.deposit()[0], full=True)
+    full = full if named else without_seat(full)
+    state = submit(mission, world.signed(full)).state
+    assert state is (State.LODGED if named else State.PENDING)
+
+
+def test_a_full_record_that_adds_a_pack_without_this_seat_is_not_lodged_here() -> None:
+    world = new_world()
+    mission = open_mission(world, MemoryEngine())
+    first, packs = world.deposit()
+    for pack in packs:
+        put(mission, pack)
+    submit(mission, world.signed(first))
+    new = world.record([world.pack(), world.pack(5_000, PackKindName.MANIFEST)], previous=first)
+    full = without_seat(replace(new, full=True))
+    assert submit(mission, world.signed(full)).state is State.PENDING
+    assert "no shard for seat 1" in str(mission.status().records[1].reason)
+
+
 def lying(world: World, packs: list[Pack], **changes: Any) -> DepositRecord:
     """A record that says something else of its packs than their shards do."""
     record = world.record(packs)

@@ -73,18 +73,22 @@ def test_parties_are_those_of_the_charter_in_force() -> None:
 
 
 def test_a_full_record_stands_alone_others_on_the_one_before() -> None:
-    fine = Ancestry(known=True, forked=False, previous_lodged=True)
-    ready = Candidate(full=True, seated=True, missing=0, contradicted=None, ancestry=fine)
+    fine = Ancestry(known=True, forked=False, satisfied=True)
+    ready = Candidate(
+        full=True, alone=False, seated=True, missing=0, contradicted=None, ancestry=fine
+    )
     assert hindrance(ready) is None
     assert hindrance(replace(ready, full=False)) is None
-    waiting = replace(ready, ancestry=replace(fine, previous_lodged=False))
+    waiting = replace(ready, ancestry=replace(fine, satisfied=False))
     assert hindrance(waiting) is None
+    unknown = replace(ready, ancestry=replace(fine, known=False))
+    assert hindrance(unknown.when_alone(alone=True)) is None
     for held_back, why in (
         (replace(ready, seated=False), "does not seat"),
         (replace(ready, missing=1), "1 of its shards"),
         (replace(ready, contradicted=ShardRoot(bytes(32))), "header"),
         (replace(waiting, full=False), "before it is not lodged"),
-        (replace(ready, ancestry=replace(fine, known=False)), "not here"),
+        (unknown, "not here"),
         (replace(ready, ancestry=replace(fine, forked=True)), "second"),
     ):
         assert why in str(hindrance(held_back))
