@@ -29,6 +29,7 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_destruction(charter),
         *_reading(charter),
         *_depositor(charter),
+        *_memory(),
         *_shares(charter),
         *_time(charter),
     )
@@ -106,6 +107,15 @@ def _depositor(charter: Charter) -> Iterator[Limit]:
         name="guess-confirmation",
         text="Whoever steals a depositor's dedup key together with its index can confirm guesses "
         "about chunks of past deposits; it opens none.",
+    )
+
+
+def _memory() -> Iterator[Limit]:
+    yield Limit(
+        name="swap",
+        text="Secrets lie in the memory of machines that found, unseal, deposit or reconstruct. No "
+        "core file is written, but what the system swaps out or keeps when it sleeps stays on its "
+        "disk: switch both off there.",
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exclave.cli.app import app
+from exclave.cli.core_dumps import CORE_LIMIT
 from tests.scripts.conftest import Mission, call, spawn
 
 EXCLAVE = [sys.executable, "-m", "exclave"]
@@ -117,3 +118,29 @@ def test_json_and_quiet(embassy: Mission) -> None:
     """The options may stand anywhere."""
     for arguments in (["--json", "limits", embassy.charter], ["limits", embassy.charter, "--json"]):
         assert len(call(*arguments).json["limits"]) > 5
+
+
+def test_no_core_file_can_be_written() -> None:
+    """Neither to a file nor to a collector of crashes: the memory holds secrets."""
+    code = (
+        "import resource; from exclave.cli import main; main(['--version']); "
+        "print(resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == f"({CORE_LIMIT}, {CORE_LIMIT})"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows undumpable processes")
+@pytest.mark.parametrize("command", ["unseal", "found"])
+def test_the_recovery_key_is_closed_to_debuggers(command: str, tmp_path: Path) -> None:
+    """Other programs of the same user cannot read it out of memory."""
+    arguments = {
+        "unseal": ["unseal", str(tmp_path / "none")],
+        "found": ["found", str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--prepare"],
+    }[command]
+    code = (
+        f"import ctypes; from exclave.cli import main; main({arguments!r}); "
+        "print('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "dumpable 0"

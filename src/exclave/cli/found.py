@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.cli.plain_words import grouped
 from exclave.errors import UsageError
@@ -94,6 +95,7 @@ def found_mission(
     from exclave.found import ceremony
     from exclave.found.plan import load_founding_plan
 
+    close_to_debuggers()
     if prepare is bool(key):
         raise UsageError("found: expected --key for signing now, or --prepare, and not both")
     outlet = _outlet(terminal, printer, seal_cards_to, unsafe_shares_to)

@@ -2,7 +2,7 @@
 
 Rules: an `ExclaveError` is a message, its hints and its code; anything unexpected leaves a crash
 file for its owner alone, with the trace but without the values of variables, since those may be
-secrets.
+secrets. For the same reason no core file is ever written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import FrameType
 from cyclopts import CycloptsError
 
 from exclave.cli.app import app
+from exclave.cli.core_dumps import forbid_core_dumps
 from exclave.cli.terminal import Terminal
 from exclave.errors import ConfigurationError, ExclaveError, StorageError, UsageError
 
@@ -47,6 +48,7 @@ class _Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     terminal = Terminal()
+    forbid_core_dumps()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments), terminal)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out
 from exclave.cli.plain_words import describe, grouped
 from exclave.errors import AuthorityError, ExclaveError
@@ -62,6 +63,7 @@ def unseal(
     from exclave.wiring.files import read_file
     from exclave.wiring.officials import open_table
 
+    close_to_debuggers()
     table = open_table(request, charter or [], unsafe_without_warrant=unsafe_without_warrant)
     _show(terminal, table)
     if not yes and not terminal.confirm("give these secrets out?"):

@@ -21,6 +21,7 @@ ALWAYS = [
     "warrant-delay",
     "garbage",
     "guess-confirmation",
+    "swap",
     "old-shares",
     "old-deposits",
     "no-liar-tolerated",
