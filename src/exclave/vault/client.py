@@ -27,6 +27,7 @@ from exclave.vault.interface import MissionStatus, StatementState
 from exclave.vault.problems import read_problem, refused
 from exclave.vault.tls import client_context, use_leaf
 from exclave.vault.wire import (
+    MAX_ANONYMOUS,
     MAX_BODY,
     MAX_SHARD,
     MAX_SMALL,
@@ -120,7 +121,9 @@ class HttpVault:
             raise IntegrityError(f"receipt from seat {self._seat}: not UTF-8") from error
 
     async def submit(self, envelope: bytes) -> StatementState:
-        _, body = await self._request("POST", f"{self._public}/statements", MAX_SMALL, [envelope])
+        large = len(envelope) > MAX_ANONYMOUS and self._identity is not None
+        line = self._line() if large else self._public
+        _, body = await self._request("POST", f"{line}/statements", MAX_SMALL, [envelope])
         return read_statement_state(body)
 
     async def statement(self, statement: StatementHash) -> StatementState:

@@ -13,14 +13,14 @@ from typing import Final
 from aiohttp import web
 
 from exclave.ids import ShardRoot, StatementHash
-from exclave.vault.handlers_public import read_hash
-from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
+from exclave.vault.handlers_public import find_peer, read_hash
+from exclave.vault.hosting import JSON_TYPE, Hosting
 from exclave.vault.identity import identity_hash
 from exclave.vault.intake import Intake
 from exclave.vault.interface import VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
-from exclave.vault.rules import Party, PartyKind, check_room, find_party, require_kind
+from exclave.vault.rules import PartyKind, check_room, require_kind
 from exclave.vault.storage import shard_key
 from exclave.vault.wire import write_missing
 
@@ -52,14 +52,14 @@ class _Data:
     async def get_shard(self, request: web.Request) -> web.StreamResponse:
         hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))
         identity = self._hosting.identity(request)
-        party = await self._hosting.run(_party, hosted, identity)
+        party = await self._hosting.run(find_peer, hosted.mission, identity)
         require_kind(party, PartyKind.READER)
         await self._hosting.run(hosted.reading.check, identity, root)
         return await self._send(request, hosted.mission, root)
 
     async def missing(self, request: web.Request) -> web.Response:
         hosted, statement = self._hosting.hosted(request), StatementHash(read_hash(request))
-        party = await self._hosting.run(_party, hosted, self._hosting.identity(request))
+        party = await self._hosting.run(find_peer, hosted.mission, self._hosting.identity(request))
         require_kind(party, PartyKind.DEPOSITOR)
         roots = await self._hosting.run(_missing, hosted.mission, statement)
         return web.Response(body=write_missing(roots), content_type=JSON_TYPE)
@@ -68,7 +68,7 @@ class _Data:
         hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))
         identity = self._hosting.identity(request)
         try:
-            party = await self._hosting.run(_party, hosted, identity)
+            party = await self._hosting.run(find_peer, hosted.mission, identity)
             require_kind(party, PartyKind.DEPOSITOR)
             name = f"uploads of {identity_hash(identity).hex()}"
             with self._hosting.slot(name, self._hosting.limits.uploads_per_peer):
@@ -159,13 +159,6 @@ class _Data:
                 await answer.write(piece)
         await answer.write_eof()
         return answer
-
-
-def _party(hosted: Hosted, identity: bytes) -> Party:
-    mission = hosted.mission
-    with mission.lock:
-        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released(identity)]
-        return find_party(identity, mission.charter(), readers)
 
 
 def _has_shard(mission: Mission, root: ShardRoot) -> bool:

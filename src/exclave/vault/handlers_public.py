@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Final
 
@@ -12,18 +13,20 @@ from exclave.ids import StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.ledger.tiles import TILE_WIDTH, parse_tile_path
 from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
-from exclave.vault.interface import State, StatementState
+from exclave.vault.interface import State, StatementState, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
+from exclave.vault.rules import Party, PartyKind, find_party
 from exclave.vault.storage import body_key, read_optional
 from exclave.vault.submission import state_of, submit
-from exclave.vault.wire import MAX_BODY, write_statement_state, write_status
+from exclave.vault.wire import MAX_ANONYMOUS, MAX_BODY, write_statement_state, write_status
 
-__all__ = ["add_public_routes", "read_hash"]
+__all__ = ["add_public_routes", "find_peer", "read_hash"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TEXT: Final = "text/plain"
 _BYTES: Final = "application/octet-stream"
+_LARGE: Final = 2**20
 _LATER: Final = frozenset({State.PENDING, State.INCOMPLETE, State.WAITING})
 
 
@@ -105,11 +108,33 @@ class _Public:
         hosted = self._hosting.hosted(request)
         self._hosting.count_statement(request.remote)
         with self._hosting.slot(f"statements of {request.remote}", 4):
-            parts = [piece async for piece in self._hosting.pieces(request, MAX_BODY)]
-            state = await self._hosting.run(_submit, hosted, b"".join(parts))
+            most = await self._largest(request, hosted)
+            data = b"".join([piece async for piece in self._hosting.pieces(request, most)])
+            # Parsing takes many times a statement's size in memory: large ones one at a time.
+            gate = self._hosting.parsing if len(data) > _LARGE else contextlib.nullcontext()
+            async with gate:
+                state = await self._hosting.run(_submit, hosted, data)
         await self._hosting.trust(hosted)  # before the answer: a reader may connect at once
         await hosted.tell()
         return _answer(state)
+
+    async def _largest(self, request: web.Request, hosted: Hosted) -> int:
+        """Bytes of a statement: more from a depositor or vault that says who it is."""
+        if not self._hosting.certified(request):
+            return MAX_ANONYMOUS
+        identity = self._hosting.identity(request)
+        try:
+            party = await self._hosting.run(find_peer, hosted.mission, identity)
+        except VaultRefused:
+            return MAX_ANONYMOUS
+        return MAX_ANONYMOUS if party.kind is PartyKind.READER else MAX_BODY
+
+
+def find_peer(mission: Mission, identity: bytes) -> Party:
+    """Who an identity is to a mission now; refused with `identity` when nobody."""
+    with mission.lock:
+        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released(identity)]
+        return find_party(identity, mission.charter(), readers)
 
 
 def _submit(hosted: Hosted, data: bytes) -> StatementState:

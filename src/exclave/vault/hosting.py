@@ -73,6 +73,8 @@ class Hosting:
     limits: Limits
     software: str
     workers: ThreadPoolExecutor
+    anchors: frozenset[bytes] = frozenset()  # identities of all missions, as of the last statement
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of large statements
     busy: Counter[str] = field(default_factory=Counter)
     leaves: dict[bytes, bytes] = field(default_factory=dict)
     line: ssl.SSLContext | None = None  # the data listener's
@@ -93,8 +95,16 @@ class Hosting:
 
     async def trust(self, hosted: Hosted) -> None:
         """Let the identities that the mission's log names connect from now on."""
+        # Asked for in a worker thread and kept: the event loop never waits for a mission's lock.
+        found = await self.run(hosted.mission.anchors)
+        self.anchors |= found
         if self.line is not None:
-            add_anchors(self.line, await self.run(hosted.mission.anchors))
+            add_anchors(self.line, found)
+
+    def certified(self, request: web.Request) -> bool:
+        """Whether the peer showed a certificate, which the handshake has verified."""
+        connection = request.get_extra_info("ssl_object")
+        return connection is not None and connection.getpeercert(True) is not None
 
     def identity(self, request: web.Request) -> bytes:
         """The pinned identity behind a connection of the data listener."""
@@ -104,9 +114,8 @@ class Hosting:
             raise refused("identity", "expected a client certificate, got none")
         known = self.leaves.get(leaf)
         if known is None:
-            anchors = {a for hosted in self.missions.values() for a in hosted.mission.anchors()}
             try:
-                known = issuing_anchor(leaf, anchors)
+                known = issuing_anchor(leaf, self.anchors)
             except IdentityUnknown as error:
                 raise refused("identity", error.message) from error
             if len(self.leaves) >= _KNOWN_LEAVES:
@@ -116,8 +125,7 @@ class Hosting:
 
     def peer(self, request: web.Request) -> str:
         """How refusals name a peer."""
-        connection = request.get_extra_info("ssl_object")
-        if connection is None or connection.getpeercert(True) is None:
+        if not self.certified(request):
             return ANONYMOUS
         try:
             return identity_hash(self.identity(request)).hex()

@@ -19,8 +19,10 @@ from typing import Final
 from aiohttp import web
 
 from exclave import __version__
+from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
+from exclave.ids import Seat
 from exclave.vault.addresses import Address, check_bind, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
@@ -83,6 +85,7 @@ class VaultServer:
         anchors = {a for h in self._hosted() for a in h.mission.anchors()}
         data, public = server_context(leaf, anchors), server_context(leaf, None)
         self._hosting.line = data
+        self._hosting.anchors = frozenset(anchors)
         self.data = await self._listen(parse_address(self._config.data), data, data=True)
         self.public = await self._listen(parse_address(self._config.public), public, data=False)
         self._spawn(self._renew([data, public]))
@@ -179,6 +182,8 @@ class VaultServer:
                             seat=seat,
                             anchor=identity,
                             public=parse_address(addresses[0]),
+                            data=_data_address(charter, seat),
+                            identity=self._identity,
                             clock=self._clock,
                         )
                         fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
@@ -191,6 +196,11 @@ class VaultServer:
     async def _mirror_to(self, hosted: Hosted, client: HttpVault) -> None:
         async with client:
             await mirror_to(self._hosting, hosted, client)
+
+
+def _data_address(charter: Charter, seat: Seat) -> Address:
+    """Where a fellow takes statements that are too large for its public listener."""
+    return parse_address(charter.seat(seat).addresses[0].data)
 
 
 def _keep(hosted: Hosted) -> None:

@@ -21,6 +21,7 @@ from exclave.vault.interface import (
 )
 
 __all__ = [
+    "MAX_ANONYMOUS",
     "MAX_BODY",
     "MAX_SHARD",
     "MAX_SMALL",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 MAX_SMALL: Final = 2**20
+MAX_ANONYMOUS: Final = 4 * 2**20
+"""The largest statement taken from whoever does not say who it is."""
 MAX_BODY: Final = 65 * 2**20
 MAX_TILE: Final = 2 * 2**20
 """256 entries of at most 4,096 bytes with their lengths, and room."""
