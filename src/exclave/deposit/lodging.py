@@ -146,7 +146,7 @@ def require_lodged(
         why = "; ".join(f"seat {seat}: {reason}" for seat, reason in sorted(reasons.items()))
         raise TooFewSeats(
             f"deposit: lodged in {len(states)} states, {h} required ({why})",
-            hint="the record is kept and will be sent again by the next run",
+            hint="the next run sends the record again, or makes it anew if no seat has it",
         )
 
 
