@@ -13,7 +13,7 @@ Rules
   restore began it (`marker.py`).
 - Definitions and post-data are one transaction each, as is each table's COPY: a table is
   either empty or complete, and a later call loads the empty ones.
-- Roles that exist stay; any other refused statement is an error.
+- Roles that exist stay as they are (`roles.py`); any other refused statement is an error.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 import psycopg
@@ -44,6 +45,7 @@ from exclave.source.postgresql.errors import (
 from exclave.source.postgresql.loading import load_large_objects, load_sequences, load_table
 from exclave.source.postgresql.marker import Marker, Step, read_marker, token_of
 from exclave.source.postgresql.parts import DatabaseParts, parts_of, refuse_unknown
+from exclave.source.postgresql.roles import create_roles
 from exclave.source.postgresql.script import plain_sql, statements
 from exclave.source.postgresql.settings import literal
 
@@ -55,6 +57,7 @@ class PostgresTarget:
 
     def __init__(self, config: PostgresConfig) -> None:
         self._config = config
+        self._kept_roles: set[str] = set()
 
     def check_empty(self, register: Register) -> None:
         """Raise `TargetNotEmpty`, `TargetTooOld` or `TargetUnreachable`."""
@@ -91,7 +94,7 @@ class PostgresTarget:
             ]
             for parts in todo:
                 self._check_database(session, register, parts, named)
-            self._globals(register, supply, session)
+            self._globals(register, supply, session, bare=bool(named))
             for parts in todo:
                 _DatabaseRestore(
                     config=self._config,
@@ -114,7 +117,12 @@ class PostgresTarget:
     ) -> Compared:
         """Read the restored databases through new sessions and compare (`compare.py`)."""
         refuse_unknown(register, only)
-        return compare_register(self._config, register, supply, progress, tuple(only))
+        result = compare_register(self._config, register, supply, progress, tuple(only))
+        kept = tuple(
+            f"role {name}: it was there before and stays as it was"
+            for name in sorted(self._kept_roles)
+        )
+        return replace(result, not_compared=(*result.not_compared, *kept))
 
     def _maintenance(self) -> Connection:
         return _connect(self._config, self._config.maintenance_database)
@@ -144,18 +152,13 @@ class PostgresTarget:
                 hint="restore to another server, or drop or rename the database by hand",
             )
 
-    def _globals(self, register: Register, supply: ArchiveSupply, session: Connection) -> None:
-        refused: list[str] = []
+    def _globals(
+        self, register: Register, supply: ArchiveSupply, session: Connection, *, bare: bool
+    ) -> None:
         for item in register.objects:
             if isinstance(item, PgGlobals):
-                sql = plain_sql(_read(supply, item.sql))
-                for statement in statements(sql):
-                    refused += _try_role(session, statement)
-        if refused:
-            raise StatementRefused(
-                f"roles: expected every statement to be taken, refused: {'; '.join(refused[:20])}",
-                hint="create these roles by hand and restore again; existing roles are kept",
-            )
+                script = statements(plain_sql(_read(supply, item.sql)))
+                self._kept_roles |= set(create_roles(session, script, bare=bare))
 
 
 class _DatabaseRestore:
@@ -338,21 +341,6 @@ def _execute(session: Connection, sql: str, subject: str) -> None:
             f"{subject}: expected the server to take it, got: {reason(error)}",
             hint="extensions, languages and collations of the source must be installed here",
         ) from error
-
-
-def _try_role(session: Connection, statement: str) -> list[str]:
-    """Run a statement of the globals; returns why it was refused, if it was."""
-    words = statement.split(None, 3)
-    own = identifier(str(session.info.user)), str(session.info.user)
-    if words[:2] == ["ALTER", "ROLE"] and words[2] in own and "SUPERUSER" in statement:
-        return []  # the role that restores keeps its own attributes
-    try:
-        session.execute(statement.encode())
-    except psycopg.errors.DuplicateObject:
-        return []
-    except psycopg.Error as error:
-        return [f"{' '.join(words[:3])}: {reason(error)}"]
-    return []
 
 
 def _refresh(session: Connection, database: str) -> None:
