@@ -182,7 +182,8 @@ def test_order_of_calls(engine: FileEngine, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_objects_are_read_only_files(engine: FileEngine) -> None:
     put_object(engine, KEY, [b"body"])
-    assert engine.path_of(KEY).stat().st_mode & 0o777 == 0o444
+    assert engine.path_of(KEY).stat().st_mode & 0o777 == 0o400
+    assert engine.path_of(KEY).parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_cannot_be_read_is_not_empty(

@@ -79,7 +79,7 @@ def make_folders(root: Path, folder: Path, known: set[Path] | None = None) -> No
     make_folders(root, folder.parent, known)
     with storage_errors(f"folder {folder.name}"):
         with contextlib.suppress(FileExistsError):
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
         sync_folder(folder.parent)
     known.add(folder)
 

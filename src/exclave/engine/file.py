@@ -1,7 +1,8 @@
 """The file engine: one mission's folder of a vault (spec/vault-folder.md).
 
-How a file becomes durable is `exclave.engine.durable`'s matter. Rules: objects are mode 0444
-and never opened for writing under their final name; symbolic links are not followed.
+How a file becomes durable is `exclave.engine.durable`'s matter. Rules: objects are mode 0400,
+heads 0600 and folders 0700, since a shard has its veil share in the clear; objects are never opened
+for writing under their final name; symbolic links are not followed.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class FileEngine:
         """See `Engine`."""
         final = self._folder / check_head_key(key)
         make_folders(self._folder, final.parent, self._known)
-        replace_file(final, [data], tmp_folder=self._tmp)
+        replace_file(final, [data], mode=0o600, tmp_folder=self._tmp)
 
     def get(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> bytes:
         """See `Engine`."""
@@ -131,7 +132,7 @@ class _FileWriter:
 
     def commit(self) -> bool:
         try:
-            self._file.sync(0o444)
+            self._file.sync(0o400)
             with storage_errors(self._final.name):
                 try:
                     self._file.link(self._final)

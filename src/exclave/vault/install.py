@@ -36,6 +36,7 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 _MARK: Final = b"exclave vault v1\n"
+_OWN: Final = 0o700
 _KIT: Final = ("reader", "spec", "vectors")
 
 
@@ -114,8 +115,9 @@ def create_vault(
     if path.exists() and any(path.iterdir()):
         raise VaultExists(f"{path}: not empty", hint="a vault is never made again over another")
     path.mkdir(parents=True, exist_ok=True)
+    path.chmod(_OWN)  # shards have their veil share in the clear: for no other account's eyes
     for name in ("missions", "tmp"):
-        (path / name).mkdir()
+        (path / name).mkdir(mode=_OWN)
     (path / "keys").mkdir(mode=0o700)
     _copy_kit(kit, path / "KIT")
     save_identity(identity, path / "keys" / "identity.pem")
@@ -138,7 +140,7 @@ def enrol(
         identity=folder.identity().certificate,
     )
     target = folder.mission(enrolment.mission)
-    target.mkdir(exist_ok=True)
+    target.mkdir(mode=_OWN, exist_ok=True)
     try:
         _write_new(target / ENROLMENT, data)
     except FileExistsError as error:
@@ -164,7 +166,9 @@ def open_missions(
     is raised when none can.
     """
     # Nothing in it counts, so whoever cleared the disk may have taken the folder too.
-    folder.tmp.mkdir(exist_ok=True)
+    folder.tmp.mkdir(mode=_OWN, exist_ok=True)
+    for place in (folder.tmp, folder.path / "missions"):
+        place.chmod(_OWN)  # earlier versions left them open to other accounts
     opened: list[Mission] = []
     failure: ExclaveError | None = None
     for mission, data in folder.missions():
