@@ -21,14 +21,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 import apsw
 
-from exclave.errors import ConfigurationError, StorageError
 from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
+from exclave.journal.database import LATER, Transaction, create, unusable
+from exclave.journal.rows import (
+    JournalForeign,
+    JournalUnusable,
+    Location,
+    PackRow,
+    RecordRow,
+    SafePack,
+    ShardRow,
+)
 
 __all__ = [
     "Journal",
@@ -41,35 +49,6 @@ __all__ = [
     "ShardRow",
 ]
 
-_SCHEMA: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE packs (
-  n INTEGER PRIMARY KEY, root BLOB NOT NULL UNIQUE, length INTEGER NOT NULL,
-  k INTEGER NOT NULL, kind INTEGER NOT NULL, secret BLOB NOT NULL, live INTEGER NOT NULL);
-CREATE TABLE shards (
-  pack INTEGER NOT NULL, seat INTEGER NOT NULL, root BLOB NOT NULL, held INTEGER NOT NULL,
-  PRIMARY KEY (pack, seat)) WITHOUT ROWID;
-CREATE INDEX shards_late ON shards (seat, pack) WHERE held = 0;
-CREATE TABLE secrets (
-  id BLOB PRIMARY KEY, deposit BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE chunks (
-  id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
-  stored INTEGER NOT NULL, plain INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (
-  sequence INTEGER PRIMARY KEY, statement BLOB NOT NULL, deposit BLOB NOT NULL,
-  envelope BLOB NOT NULL);
-CREATE TABLE lodgings (
-  sequence INTEGER NOT NULL, seat INTEGER NOT NULL, receipt TEXT NOT NULL,
-  PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
-"""
-_LATER: Final = """
-CREATE TABLE IF NOT EXISTS asked (
-  sequence INTEGER NOT NULL, seat INTEGER NOT NULL, PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS withdrawn (
-  statement BLOB PRIMARY KEY, sequence INTEGER NOT NULL, deposit BLOB NOT NULL,
-  envelope BLOB NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
-"""
-_FORMAT: Final = 1
 _ASKED: Final = 64
 """Chunks asked for by one statement, always as many (none has the empty id): it is kept ready."""
 _MARKS: Final = ",".join("?" * _ASKED)
@@ -80,74 +59,6 @@ FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN ({_MARK
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
 _LIVE, _SAFE, _DROPPED = 1, 2, 0
-
-
-class JournalUnusable(StorageError):
-    """The journal cannot be read or written (disk, permissions, damage)."""
-
-
-class JournalForeign(ConfigurationError):
-    """The journal belongs to another mission or depositor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
-    """Where a chunk lies."""
-
-    pack: int  # journal's number of the pack
-    offset: int
-    stored: int
-    plain: int
-    codec: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardRow:
-    """One shard of a pack and whether its seat acknowledged it."""
-
-    seat: Seat
-    root: ShardRoot
-    held: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafePack:
-    """A pack that may be adopted: shards held by h states, the rest spooled."""
-
-    root: PackRoot
-    length: int
-    k: int
-    kind: int
-    secret: bytes  # secret id
-    deposit: DepositId  # that the secret was sealed for
-    sealed_secret: bytes
-    shards: tuple[ShardRow, ...]
-    chunks: tuple[tuple[ChunkId, int, int, int, int], ...]  # id, offset, stored, plain, codec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackRow:
-    """A pack as the journal knows it."""
-
-    n: int
-    root: PackRoot
-    length: int
-    k: int
-    kind: int
-    secret: bytes
-    live: bool
-    shards: tuple[tuple[Seat, ShardRoot], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
-    """A record that was made, and where it is lodged."""
-
-    sequence: int
-    statement: bytes
-    deposit: DepositId
-    envelope: bytes
-    lodged: frozenset[Seat]
 
 
 class Journal:
@@ -172,8 +83,8 @@ class Journal:
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
             if connection.pragma("user_version") == 0:
-                _create(connection, mission, depositor, epoch)
-            connection.execute(_LATER)
+                create(connection, mission, depositor, epoch)
+            connection.execute(LATER)
             reader = apsw.Connection(str(path))
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
@@ -219,7 +130,7 @@ class Journal:
                     for name, *row in self._reader.execute(_LOOKUP, some):
                         found[name] = _location(tuple(row))
             except apsw.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
         return [found.get(chunk_id) for chunk_id in ids]
 
     def chunk_count(self) -> int:
@@ -486,59 +397,12 @@ class Journal:
             try:
                 return list(self._db.execute(sql, bindings))
             except apsw.Error as error:
-                raise _unusable(error) from error
+                raise unusable(error) from error
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self._lock)
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE .. COMMIT under the journal's lock; apsw errors become ours."""
-
-    def __init__(self, connection: apsw.Connection, lock: threading.Lock) -> None:
-        self._db = connection
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:
-            self._lock.release()
-            raise _unusable(error) from error
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._db.execute("COMMIT")
-            elif self._db.in_transaction:  # a full disk has rolled it back already
-                self._db.execute("ROLLBACK")
-        except apsw.Error as failed:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise _unusable(failed) from failed
-        finally:
-            self._lock.release()
-        if isinstance(error, apsw.Error):
-            raise _unusable(error) from error
-
-
-def _create(connection: apsw.Connection, mission: MissionId, depositor: str, epoch: Epoch) -> None:
-    with connection:
-        connection.execute(_SCHEMA)
-        connection.executemany(
-            "INSERT INTO meta VALUES (?, ?)",
-            [("mission", mission.hex()), ("depositor", depositor), ("epoch", epoch)],
-        )
-        connection.pragma("user_version", _FORMAT)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db, self._lock)
 
 
 def _location(row: tuple[Any, ...]) -> Location:
     pack, offset, stored, plain, codec = row
     return Location(pack=pack, offset=offset, stored=stored, plain=plain, codec=codec)
-
-
-def _unusable(error: apsw.Error) -> JournalUnusable:
-    if isinstance(error, apsw.FullError):
-        return JournalUnusable("journal: expected room, got a full disk", hint="free some space")
-    return JournalUnusable(f"journal: {type(error).__name__}")
