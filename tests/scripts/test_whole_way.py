@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 
+from exclave.authority.envelope import parse_envelope
 from tests.scripts.conftest import Mission, call, must
 
 TARGETS = '[default.folder]\nkind = "folder"\npath = "restored"\n'
@@ -140,12 +142,32 @@ def _over_lines(embassy: Mission, reading: Path, tmp_path: Path) -> None:
     answer = reading / "answer.json"
     ran = must("reconstruct", reading, "--answer", answer, "--targets", targets)
     assert ": PROVEN" in ran.out
+    _report_checked(embassy, reading, tmp_path)
     restored = tmp_path / "restored"
     assert (restored / "land" / "deeds.txt").read_text() == "plot 1: Õnne Põder\n" * 5000
     (restored / "land" / "deeds.txt").write_text("plot 1: somebody else\n")
     altered = call("reconstruct", reading, "--answer", answer, "--targets", targets, "--json")
     assert altered.code == 1
     assert altered.json["proven"] is False
+
+
+def _report_checked(embassy: Mission, reading: Path, tmp_path: Path) -> None:
+    report = reading / "report.json"
+    checked = must("verify-report", report, "--charter", embassy.charter, "--json").json
+    assert checked["proven"] is True
+    envelope = parse_envelope(report.read_bytes())
+    other = tmp_path / "report.json"
+    payload = envelope.payload.replace(b'"packs":', b'"packs":1', 1)
+    other.write_bytes(replace(envelope, payload=payload).to_bytes())
+    arguments = ("--charter", embassy.charter, "--warrant", reading / "warrant.json")
+    altered = call("verify-report", other, *arguments)
+    assert altered.code == 6
+    assert "signature" in altered.err
+    other.write_bytes(replace(envelope, signatures=()).to_bytes())
+    assert "the warrant's reader" in call("verify-report", other, *arguments).err
+    payload = envelope.payload.replace(checked["deposit"].encode(), b"00" * 16)
+    other.write_bytes(replace(envelope, payload=payload).to_bytes())
+    assert call("verify-report", other, *arguments).code == 6
 
 
 def _from_disks(embassy: Mission, reading: Path, tmp_path: Path) -> None:

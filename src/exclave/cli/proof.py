@@ -1,4 +1,4 @@
-"""`limits`, `verify-receipt`, `demo`: what anybody can check or try."""
+"""`limits`, `verify-receipt`, `verify-report`, `demo`: what anybody can check or try."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def register(app: App) -> None:
     """Add the commands."""
     app.command(limits)
     app.command(verify_receipt)
+    app.command(verify_report)
     app.command(demo)
 
 
@@ -62,6 +63,40 @@ def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
             f"valid: seat {seat} logged a {entry.type.value} entry at {entry.logged} (its claim)",
             f"body       {entry.hash.hex()}",
             f"statement  {'-' if entry.statement is None else entry.statement.hex()}",
+        ],
+    )
+
+
+def verify_report(
+    report: Path, *, charter: Path, warrant: Path | None = None, terminal: Out
+) -> None:
+    """Check a report offline: officials allowed the reading, and the reader they named signed it.
+
+    Parameters
+    ----------
+    report
+        The report.json of a reconstruction.
+    charter
+        The charter under which the warrant was signed.
+    warrant
+        The warrant's file; warrant.json beside the report otherwise.
+    """
+    from exclave.wiring.files import load_charter
+    from exclave.wiring.reports import verify_report_file
+
+    place = report.with_name("warrant.json") if warrant is None else warrant
+    checked = verify_report_file(report, load_charter(charter), place)
+    verdict = "proven" if checked.proven else "DIFFERENCES FOUND"
+    terminal.result(
+        {
+            "mission": checked.warrant.mission.hex(),
+            "deposit": checked.deposit.hex(),
+            "purpose": checked.warrant.purpose,
+            "proven": checked.proven,
+        },
+        [
+            f"valid: signed by the reader of this warrant, purpose: {checked.warrant.purpose}",
+            f"deposit {checked.deposit.hex()}: {verdict}, says the reader",
         ],
     )
 
