@@ -39,7 +39,7 @@ from exclave.signer.interface import sign_envelope
 from exclave.vault.identity import Identity
 from exclave.vault.interface import PublicRecord, ShardStore, StatementState
 from exclave.vault.retrying import RetryPolicy
-from exclave.vault.survey import DepositView, MissionView, survey
+from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.disks import open_disks
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
@@ -97,8 +97,20 @@ def load_card(path: Path) -> CardHead:
 def survey_card(card: CardHead) -> MissionView:
     """What the vaults on a card say, checked from the mission id on."""
     _, charter = first_charter(card)
-    with _loop() as loop, _lines(charter, loop, None) as sources:
-        return loop.run(survey(sources.records, charter.mission_id))
+    found: MissionView | None = None
+    with _loop() as loop:
+        # The seats of the charter in force may be others than those of charter 1: they are asked
+        # too. A step that finds nobody leaves what was found before.
+        while found is None or found.charter.order > charter.order:
+            charter = charter if found is None else found.charter
+            with _lines(charter, loop, None) as sources:
+                try:
+                    found = loop.run(survey(sources.records, charter.mission_id))
+                except MissionNotFound:
+                    if found is None:
+                        raise
+                    break
+    return found
 
 
 def survey_folders(card: CardHead, folders: Sequence[Path]) -> MissionView:
