@@ -319,9 +319,9 @@ def _no_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
         return memoryview(header.encode() + body)
 
     def open_pack(
-        sealed: memoryview, *, secret: bytes, veil: bytes
+        sealed: memoryview, *, secret: bytes, veil: bytes, out: object = None
     ) -> tuple[PackHeader, memoryview]:
-        del secret, veil
+        del secret, veil, out
         size = next(rung for rung in LADDER if sealed_length(rung) == len(sealed))
         header = PackHeader.decode(sealed[:HEADER_SIZE])
         return header, sealed[HEADER_SIZE : HEADER_SIZE + size]
