@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "mutations"
 PASSED, TESTS_FAILED = 0, 1
 COPIED = shutil.ignore_patterns(
-    ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "dist", "build"
+    ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", ".fuzz", "dist", "build"
 )
 
 

@@ -183,7 +183,7 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
 
 
 def _view_json(view: MissionView) -> dict[str, object]:
-    from exclave.reconstruct.findings import find_forks
+    from exclave.reconstruct.findings import findings
 
     return {
         "mission": view.mission.hex(),
@@ -207,7 +207,7 @@ def _view_json(view: MissionView) -> dict[str, object]:
                 "sequence": fork.sequence,
                 "records": [item.hex() for item in fork.records],
             }
-            for fork in find_forks(view)
+            for fork in findings(view, None, ()).forks
         ],
     }
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from exclave.authority.record_chain import Fork
-from exclave.ids import DepositId, Seat, StatementHash
+from exclave.authority.record_chain import Fork, author_of, find_forks
+from exclave.ids import DepositId, Seat
 from exclave.reconstruct.choose import obstacle
 from exclave.vault.survey import DepositView, MissionView
 
-__all__ = ["Findings", "find_forks", "findings"]
+__all__ = ["Findings", "findings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,8 @@ class Findings:
 
 def findings(view: MissionView, chosen: DepositView | None, seats: Collection[Seat]) -> Findings:
     """What to say of a survey, and of the choice from it if one was made."""
-    forks = find_forks(view)
+    records = [item.record for item in view.deposits]
+    forks = find_forks(records, lambda record: author_of(record, view.chain))
     problems = tuple((item.seat, item.what) for item in view.problems)
     if chosen is None:
         return Findings(problems=problems, forks=forks)
@@ -54,22 +55,4 @@ def findings(view: MissionView, chosen: DepositView | None, seats: Collection[Se
         ),
         forks=forks,
         doubt=obstacle(chosen, seats),
-    )
-
-
-def find_forks(view: MissionView) -> tuple[Fork, ...]:
-    """Different records that one key of a depositor signed under one number.
-
-    By the key and not by the depositor's id: a new key of the same depositor counts from 1 again.
-    """
-    places: dict[tuple[str, str, int], set[StatementHash]] = {}
-    for item in view.deposits:
-        record = item.record
-        keys = view.chain.find(record.charter).depositor(record.depositor).keys
-        place = (record.depositor, keys[0].key_id, record.sequence)
-        places.setdefault(place, set()).add(item.statement)
-    return tuple(
-        Fork(depositor=depositor, sequence=sequence, records=tuple(sorted(hashes)))
-        for (depositor, _, sequence), hashes in sorted(places.items())
-        if len(hashes) > 1
     )
