@@ -125,7 +125,7 @@ def open_card(
 def sign(
     file: Path,
     *,
-    key: Annotated[list[Path], Parameter(consume_multiple=True)],
+    key: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
     charter: Path | None = None,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,

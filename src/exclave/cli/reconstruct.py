@@ -48,7 +48,7 @@ def reconstruct(
     no_network
         Read vaults' folders instead of asking vaults.
     vault_folder
-        A vault's folder; may be repeated.
+        A vault's folder; may be repeated; only with --no-network.
     """
     from exclave.cli.progress import ShownReconstruction
     from exclave.reconstruct.report import report_payload, report_text

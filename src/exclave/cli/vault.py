@@ -136,7 +136,7 @@ def status(folder: Path, *, terminal: Out) -> None:
 def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
     """Check every stored byte against its name, and the log against its checkpoint.
 
-    Ends with 7 when something is not as it must be. Nothing is ever deleted or changed.
+    Ends with 7 when something is not as it must be. No stored object or log is ever changed.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def prepare(
     no_network
         Read vaults' folders instead of asking vaults.
     vault_folder
-        A vault's folder; may be repeated.
+        A vault's folder; may be repeated; only with --no-network.
     """
     from datetime import timedelta
 
@@ -113,9 +113,7 @@ def prepare(
 
 
 @warrant.command(name="submit")
-def submit(
-    place: Annotated[Path, Parameter(name="PLACE")], *, card: Path | None = None, terminal: Out
-) -> int:
+def submit(place: Path, *, card: Path | None = None, terminal: Out) -> int:
     """Hand a signed warrant to every vault, and put it into the folder's unseal request.
 
     Parameters
@@ -132,9 +130,7 @@ def submit(
 
 
 @warrant.command(name="status")
-def status(
-    place: Annotated[Path, Parameter(name="PLACE")], *, card: Path | None = None, terminal: Out
-) -> int:
+def status(place: Path, *, card: Path | None = None, terminal: Out) -> int:
     """Show where a warrant stands at every vault, and how long until it is released.
 
     Parameters

@@ -75,10 +75,6 @@ class ReconstructSupply:
         for reference in iter_references(stream, self._chunk):
             yield self._chunk(reference)
 
-    def packs_of(self, stream: StreamRef) -> set[PackRoot]:
-        """Roots of the packs that a stream's chunks lie in."""
-        return {self._root(reference) for reference in iter_references(stream, self._chunk)}
-
     def _chunk(self, reference: Reference) -> bytes:
         plaintext = self._fetcher.plaintext(self._root(reference))
         return read_chunk(plaintext, reference, self._own.decompressor)

@@ -51,11 +51,6 @@ class ReaderParty:
     record: StatementHash
 
     @property
-    def report_key(self) -> TypedKey:
-        """Public key that signs the report."""
-        return _key_of(self.keys, ED25519)
-
-    @property
     def unseal_key(self) -> TypedKey:
         """One-time public key that secrets are sealed to."""
         return _key_of(self.keys, X_WING)

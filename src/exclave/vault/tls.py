@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from exclave.vault.identity import Leaf
 
-__all__ = ["add_anchors", "client_context", "negotiated_group", "server_context", "use_leaf"]
+__all__ = ["add_anchors", "client_context", "server_context", "use_leaf"]
 
 
 def server_context(leaf: Leaf, anchors: Iterable[bytes] | None) -> ssl.SSLContext:
@@ -56,14 +56,6 @@ def use_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
     """Show this leaf from the next connection on."""
     with _as_file(leaf.chain + leaf.key) as path:
         context.load_cert_chain(path)
-
-
-def negotiated_group(connection: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
-    """The key exchange of a connection where Python's `ssl` can tell (3.15), else None."""
-    if connection is None or not hasattr(connection, "group"):
-        return None
-    group = connection.group()
-    return group if isinstance(group, str) else None
 
 
 def _narrow(context: ssl.SSLContext) -> None:

@@ -100,7 +100,8 @@ def survey_card(card: CardHead) -> MissionView:
     found: MissionView | None = None
     with _loop() as loop:
         # The seats of the charter in force may be others than those of charter 1: they are asked
-        # too. A step that finds nobody leaves what was found before.
+        # then; seats that it has retired no longer are. A step that finds nobody leaves what was
+        # found before.
         while found is None or found.charter.order > charter.order:
             charter = charter if found is None else found.charter
             with _lines(charter, loop, None) as sources:
