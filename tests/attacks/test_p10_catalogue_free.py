@@ -130,7 +130,9 @@ class Rebuilt:
     def require_within(self, allowed: Sequence[Path]) -> None:
         """Every path that was opened lies in the system, the program or what is left."""
         roots = [str(path.resolve()) + "/" for path in allowed]
-        program = [sys.prefix, sys.base_prefix, sys.exec_prefix, SOURCES, DRIVER.parent]
+        # Installed packages need not lie below the interpreter (`tools.mutations` has its own).
+        packages = [path for path in sys.path if path.endswith("-packages")]
+        program = [sys.prefix, sys.base_prefix, sys.exec_prefix, SOURCES, DRIVER.parent, *packages]
         roots += [f"{path}/" for path in program] + [f"{Path(p).resolve()}/" for p in program]
         strange = sorted(
             {
