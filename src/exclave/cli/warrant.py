@@ -180,6 +180,7 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
 
 def _view_json(view: MissionView) -> dict[str, object]:
     from exclave.reconstruct.findings import findings
+    from exclave.reconstruct.report import fork_json
 
     return {
         "mission": view.mission.hex(),
@@ -197,14 +198,7 @@ def _view_json(view: MissionView) -> dict[str, object]:
             for item in view.deposits
         ],
         "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
-        "forks": [
-            {
-                "depositor": fork.depositor,
-                "sequence": fork.sequence,
-                "records": [item.hex() for item in fork.records],
-            }
-            for fork in findings(view, None, ()).forks
-        ],
+        "forks": [fork_json(fork) for fork in findings(view, None, ()).forks],
     }
 
 

@@ -15,7 +15,7 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.reconstruct.findings import Findings
 from exclave.source.interface import Difference
 
-__all__ = ["ReconstructionReport", "RegisterOutcome", "report_payload", "report_text"]
+__all__ = ["ReconstructionReport", "RegisterOutcome", "fork_json", "report_payload", "report_text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +89,13 @@ def report_payload(report: ReconstructionReport) -> JsonObject:
         "faults": [[seat, what] for seat, what in report.faults],
         "problems": [[seat, what] for seat, what in report.findings.problems],
         "passed_over": [[item.hex(), why] for item, why in report.findings.passed_over],
-        "forks": [_fork(item) for item in report.findings.forks],
+        "forks": [fork_json(item) for item in report.findings.forks],
         "doubt": report.findings.doubt,
     }
 
 
-def _fork(item: Fork) -> JsonObject:
+def fork_json(item: Fork) -> JsonObject:
+    """A fork as the report and the commands name it."""
     return {
         "depositor": item.depositor,
         "sequence": item.sequence,
