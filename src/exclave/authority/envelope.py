@@ -25,10 +25,13 @@ from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import KeyId, StatementHash
 
 __all__ = [
+    "LOOSENING",
     "MAX_ENVELOPE",
     "MAX_SIGNATURES",
     "MAX_SMALL_ENVELOPE",
     "MAX_UNSEAL_REQUEST",
+    "ORDERS",
+    "TIGHTENING",
     "Envelope",
     "Kind",
     "KindUnexpected",
@@ -63,24 +66,27 @@ class Kind(enum.StrEnum):
     REPORT = "report"
     UNSEAL_REQUEST = "unseal-request"
     UNSEALED = "unsealed"
+    EVIDENCE = "evidence"
+    ALARM = "alarm"
+    SWEPT = "swept"
+    VETO = "veto"
+    LOCKDOWN = "lockdown"
+    HOLD = "hold"
+    EXTEND = "extend"
+    COMPROMISE = "compromise"
+    RELEASE = "release"
+    LIFT = "lift"
+    NARROW = "narrow"
+    UNLOCK = "unlock"
 
 
-_RESERVED = frozenset(
-    [
-        "agreement",
-        "veto",
-        "lockdown",
-        "hold",
-        "extend",
-        "release",
-        "compromise",
-        "unlock",
-        "audit",
-        "custody",
-        "grant",
-    ]
-)
-_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.WARRANT})
+TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.COMPROMISE})
+"""Orders that one person gives and that take effect at once (spec/orders.md 2)."""
+LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
+"""Orders that need a threshold and wait in public (spec/orders.md 3)."""
+ORDERS = TIGHTENING | LOOSENING
+_RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
+_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.WARRANT}) | ORDERS
 
 
 class KindUnexpected(MalformedData):

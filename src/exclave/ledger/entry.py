@@ -39,6 +39,12 @@ class EntryType(enum.Enum):
     SUPPLEMENT = "supplement"
     WARRANT = "warrant"
     SIGNATURES = "signatures"
+    ORDER = "order"
+    CONFLICT = "conflict"
+    WITNESSED = "witnessed"
+    EVIDENCE = "evidence"
+    ALARM = "alarm"
+    SWEPT = "swept"
     REFUSALS = "refusals"
 
 
