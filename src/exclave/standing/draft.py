@@ -195,7 +195,8 @@ class Draft:
         if item.phase not in {Phase.INCOMPLETE, Phase.WAITING}:
             return
         found = ways(self._standing(), item.value, item.signers)
-        new = [way for way in found if all(run.way != way for run in item.runs)]
+        # A roster waits once: no later signature starts again under shorter delays.
+        new = [way for way in found if all(run.way.roster != way.roster for run in item.runs)]
         if new:
             runs = (*item.runs, *self._runs(new, number, at))
             self._happen(name, Event.COMPLETED, runs=runs)
@@ -278,19 +279,32 @@ class Draft:
     def _recount(self) -> None:
         for name in sorted(self._moving, key=lambda item: self.items[item].number):
             item = self.items[name]
-            if item.sort is not Sort.CHARTER and not self._still(item):
+            if item.sort is Sort.CHARTER:
+                continue
+            runs = self._still(item)
+            if runs:
+                self.items[name] = replace(item, runs=runs)
+            else:
                 self._happen(name, Event.TOO_FEW, runs=(), effective=None, ends=None)
 
-    def _still(self, item: Item) -> bool:
-        """Whether one of the rosters that completed an item still does."""
+    def _still(self, item: Item) -> tuple[Run, ...]:
+        """The runs of rosters that still are enough, each with the longer of both waits."""
         standing = self._standing()
         if item.side is Side.EXILE and not standing.locked:
-            return True  # exile's reads run on when home is back (spec/standing.md 4)
-        found = [*overrides(standing, item)]
-        if item.phase is not Phase.OVERRIDING:
-            found += ways(standing, item.value, item.signers)
-        rosters = {way.roster for way in found}
-        return any(run.way.roster in rosters for run in item.runs)
+            return item.runs  # exile's reads run on when home is back (spec/standing.md 4)
+        if item.phase is Phase.OVERRIDING:
+            found = overrides(standing, item)
+        else:
+            found = ways(standing, item.value, item.signers)
+        # One in effect may have come by override, and then has no run of a plain way.
+        if item.phase is Phase.EFFECTIVE:
+            found = (*found, *overrides(standing, item))
+        now = {way.roster: way for way in reversed(found)}
+        return tuple(
+            replace(run, way=_longer(run.way, now[run.way.roster]))
+            for run in item.runs
+            if run.way.roster in now
+        )
 
     def _take_slot(self, name: StatementHash, charter: Charter) -> None:
         """The one in the slot so far gives way: it is dead, or the first exile roster beats it."""
@@ -352,3 +366,7 @@ class Draft:
 
     def _standing(self) -> Standing:
         return replace(self._base, items=self.items, tightened=self._tightened)
+
+
+def _longer(one: Way, other: Way) -> Way:
+    return replace(one, wait=max(one.wait, other.wait), dark=max(one.dark, other.dark))
