@@ -17,6 +17,7 @@ from exclave.authority.orders import Extend, Lockdown, Unlock, Veto
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, StatementHash
 from exclave.standing.counting import (
+    EXILE,
     may_tighten,
     objectors,
     overrides,
@@ -217,6 +218,9 @@ class Draft:
     def _against(self, item: Item, veto: StatementHash) -> frozenset[PersonId]:
         """Who of a veto's signers counts against an item: nobody against his own removal."""
         persons = self._tightened[veto].persons
+        if self._base.exile is not None:
+            # Else home could veto before a lockdown what exile will sign under it.
+            persons &= role_members(self._charter(self._base.exile), *EXILE)
         return persons & objectors(item.value) if isinstance(item.value, Charter) else persons
 
     def _lock(self, heard: Heard) -> None:
