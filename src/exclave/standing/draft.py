@@ -311,12 +311,16 @@ class Draft:
         )
 
     def _take_slot(self, name: StatementHash, charter: Charter) -> None:
-        """The one in the slot so far gives way: it is dead, or the first exile roster beats it."""
-        for other, item in self.items.items():
-            if other == name or not isinstance(item.value, Charter) or item.dead:
-                continue
-            if item.value.order == charter.order:
-                self._all(Event.SUPERSEDED, [other])
+        """Whoever had the slot gives way: he is dead, or the first exile roster beats him.
+
+        A vetoed one too: overridden later, it would come into force beside its successor.
+        """
+        rivals = [
+            other
+            for other, item in self.items.items()
+            if isinstance(item.value, Charter) and item.value.order == charter.order
+        ]
+        self._all(Event.SUPERSEDED, [other for other in rivals if other != name])
 
     def _higher(self, name: StatementHash) -> bool:
         era, value = self._standing().frozen_era, self.items[name].value
