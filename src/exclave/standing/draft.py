@@ -7,7 +7,6 @@ changes who counts (a charter in force, a lockdown) is followed at once by count
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from exclave.standing.counting import (
     objectors,
     overrides,
     role_members,
+    settled,
     ways,
 )
 from exclave.standing.phases import Event, Phase, Sort, step
@@ -229,7 +229,7 @@ class Draft:
         self._base = replace(self._base, open_lockdowns=opened)
         if not begins:
             return
-        self._base = replace(self._base, exile=self._exile_charter(heard.service))
+        self._base = replace(self._base, exile=settled(self._standing(), heard.service))
         self._all(Event.LOCKDOWN, [n for n in self._moving if self.items[n].side is Side.HOME])
         for name in self._open():
             self._complete(name, heard.number, heard.service)
@@ -250,19 +250,6 @@ class Draft:
             if isinstance(item.value, Unlock) and item.phase is Phase.EFFECTIVE
             for name in item.value.lockdowns
         )
-
-    def _exile_charter(self, at: int) -> StatementHash:
-        """The newest charter that had been in force long enough when a lockdown began."""
-        history = self._base.history
-        settled, settles = history[0][0], 0
-        for (before, _), (name, since) in itertools.pairwise(history):
-            pair = (self._charter(before), self._charter(name))
-            wait = 1000 * max(charter.delays.exile_change for charter in pair)
-            # Never before the one that it follows: else a first change would shorten the next one.
-            settles = since if pair[1].version == 1 else max(settles, since + wait)
-            if settles <= at:
-                settled = name
-        return settled
 
     def _in_force(self, name: StatementHash) -> None:
         at, charter = self._base.now, self._charter(name)
