@@ -108,6 +108,7 @@ from exclave.vault.install import VaultFolder, create_vault, enrol, open_mission
 from exclave.vault.interface import State
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
+from exclave.wiring.host import seat_keys
 
 __all__ = [
     "PROGRAM",
@@ -235,8 +236,7 @@ class TestVault:
     @property
     def seat_keys(self) -> SeatKeys:
         """What the mission needs of the keys."""
-        log, seat = self.keys.keys[:2]
-        return SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing)
+        return seat_keys(self.keys)
 
     def create(self) -> None:
         """Set up the folder as `exclave vault init` does, but for a kit that says nothing."""
