@@ -110,6 +110,7 @@ from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
 from exclave.vault.survey import MissionView
 from exclave.vault.survey import survey as survey_mission
+from exclave.wiring.host import seat_keys
 
 __all__ = [
     "PROGRAM",
@@ -237,8 +238,7 @@ class TestVault:
     @property
     def seat_keys(self) -> SeatKeys:
         """What the mission needs of the keys."""
-        log, seat = self.keys.keys[:2]
-        return SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing)
+        return seat_keys(self.keys)
 
     def create(self) -> None:
         """Set up the folder as `exclave vault init` does, but for a kit that says nothing."""
