@@ -1081,7 +1081,8 @@ def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[
 
 
 ENTRY_TYPES = (
-    "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "refusals",
+    "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "order",
+    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals",
 )  # fmt: skip
 
 
@@ -1706,6 +1707,17 @@ RECORD = {
     "secrets_dropped": list_of(HASH), "packs_added": list_of(shape(PACK)),
     "packs_dropped": list_of(HASH), "set_root": HASH, "manifest_packs": list_of(HASH),
     "claimed_time": is_time,
+}  # fmt: skip
+ALARM = {
+    "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
+    "cause": one_of(
+        "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
+        "witness-quorum-lost", "engine-corrupt",
+    ),
+}  # fmt: skip
+SWEPT = {
+    "kind": one_of("swept"), "mission": HASH, "release": maybe(HASH), "expiry": is_time,
+    "shards": list_to(4096, HASH),
 }  # fmt: skip
 SUPPLEMENT = {
     "kind": one_of("supplement"), "mission": HASH, "seat": count_from(1, 255),
@@ -3667,6 +3679,18 @@ def _run_envelope(i: Json) -> Json:
     return {"hash": envelope.statement.hex(), "pae": sha256(signed).hex()}
 
 
+def _run_alarm(i: Json) -> Json:
+    body = check_shape("alarm", decode_json(i["payload"].encode()), ALARM)
+    return {"cause": body["cause"], "began": body["began"]}
+
+
+def _run_swept(i: Json) -> Json:
+    body = check_shape("swept", decode_json(i["payload"].encode()), SWEPT)
+    if not body["shards"] or not ascending(body["shards"]):
+        raise Malformed("swept: shards: expected at least one, ascending")
+    return {"shards": len(body["shards"])}
+
+
 def _run_charter(i: Json) -> Json:
     payload = i["payload"].encode()
     if check_charter(decode_json(payload))["mission"] is not None:
@@ -3786,6 +3810,8 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "receipt": _run_receipt,
     "parse-envelope": _run_envelope,
+    "parse-alarm": _run_alarm,
+    "parse-swept": _run_swept,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,
