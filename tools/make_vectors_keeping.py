@@ -43,7 +43,7 @@ def alarms() -> Iterator[Case]:
         ("alarm-field", "a field more", {"seat": 1}, refused("FieldUnknown", "unknown field")),
     ]  # fmt: skip
     for name, what, change, expect in cases:
-        yield _case("ledger.md 9", name, "parse-alarm", what, _ALARM | change, expect)
+        yield _case("parse-alarm", name, what, _ALARM | change, expect)
 
 
 def sweeps() -> Iterator[Case]:
@@ -60,14 +60,15 @@ def sweeps() -> Iterator[Case]:
          refused("MalformedData", "a root is not 32 bytes")),
     ]  # fmt: skip
     for name, what, change, expect in cases:
-        yield _case("vault-http.md 8", name, "parse-swept", what, _SWEPT | change, expect)
+        yield _case("parse-swept", name, what, _SWEPT | change, expect)
 
 
-def _case(
-    spec: str, name: str, operation: str, what: str, payload: Payload, expect: Payload
-) -> Case:
+_SPEC = {"parse-alarm": "ledger.md 9", "parse-swept": "vault-http.md 8"}
+
+
+def _case(operation: str, name: str, what: str, payload: Payload, expect: Payload) -> Case:
     return Case(
-        spec=spec, case=name, operation=operation, what=what,
+        spec=_SPEC[operation], case=name, operation=operation, what=what,
         given={"payload": canonical_json(payload).decode()}, expect=expect,
     )  # fmt: skip
 

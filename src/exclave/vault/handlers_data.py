@@ -94,7 +94,7 @@ class _Data:
             raise refused("malformed", "upload: expected a Content-Length, got none")
         if length > self._hosting.limits.shard_bytes:
             raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
-        if await self._hosting.run(_has_shard, mission, root):
+        if await self._hosting.run(mission.shard_is_here, root):
             await self._drain(request)
             return False
         usage = await self._hosting.run(mission.reserve_room, length, identity)

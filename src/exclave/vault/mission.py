@@ -18,11 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from exclave.authority.alarm import AlarmCause
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import parse_envelope
 from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
-from exclave.clock import Clock
+from exclave.clock import Clock, format_time
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
 from exclave.errors import IntegrityError
@@ -31,16 +33,20 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.vault.alarms import Alarms, Reading
+from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.interface import MissionStatus, RecordState, State, VaultRefused, WarrantState
+from exclave.vault.keeping import Keeping
 from exclave.vault.lodging import Lodging
 from exclave.vault.log import Addition, Log
 from exclave.vault.problems import refused
+from exclave.vault.quota import kept_for_reserve, reserve_authors
 from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
 from exclave.vault.state import Index, RecordRow, WarrantRow
-from exclave.vault.storage import ObjectStore
+from exclave.vault.storage import ObjectStore, shard_key
 from exclave.vault.warrants import OpenWarrant, OpenWarrants
 
 __all__ = ["Mission", "SeatKeys"]
@@ -73,8 +79,12 @@ class Mission:
         clock: Clock,
         charter: bytes | None = None,
         min_free_bytes: int = 0,
+        witness_times: WitnessTimes = dict,
     ) -> None:
-        """`charter` is the enrolment's charter 1, which begins the log when it is empty."""
+        """`charter` is the enrolment's charter 1, which begins the log when it is empty.
+
+        `witness_times` gives the newest timestamps of the other witnesses.
+        """
         self.mission = mission
         self.seat = seat
         self.store = store
@@ -104,17 +114,48 @@ class Mission:
         else:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
+        self.keeping: Callable[[], Keeping] = Keeping
+        own = f"{signer.name}/witness"
+        self.expiry = ExpiryClock(
+            store,
+            "meta/expiry",
+            enrolled=self.fold.enrolled,
+            wall=clock,
+            service=self.service.now,
+            own=own,
+            times=witness_times,
+            rules=self._witness_rules,
+        )
+        self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.staging = Staging(store)
         self._count_again()
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
         with self.lock:
-            self.service.keep()
-            self.staging.keep()
+            self.keep()
             # What was put aside is tried again at the next start.
             self.index.set_fact(_CLEAN, 0 if self.index.quarantined() else 1)
             self.index.close()
+
+    def keep(self) -> None:
+        """Make durable what no log holds: times, and who brought staged shards."""
+        with self.lock:
+            self.service.keep()
+            self.expiry.keep()
+            self.staging.keep()
+
+    def watch(self) -> None:
+        """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
+        self.alarms.look(self.expiry.inputs())
+        with self.lock:
+            due = self.alarms.due(self.service.now(), self.fold.last_alarm)
+            if due:
+                self.append(due)
+
+    def note_corrupt(self, detail: str) -> None:
+        """The engine gave something else than it was given; logged by the next `watch`."""
+        self.alarms.note(AlarmCause.ENGINE_CORRUPT, detail, self._reading())
 
     def rebuild(self) -> Fold:
         """Make the index again from the objects alone."""
@@ -155,15 +196,15 @@ class Mission:
         return self.fold.chain.in_force(self.fold.charters_logged, self.service.now())
 
     def moment(self) -> Moment:
-        """Now: service time for delays, the clock for expiries."""
-        return Moment(service_ms=self.service.now(), expiry_time=self.clock())
+        """Now: service time for delays, expiry time for expiries."""
+        return Moment(service_ms=self.service.now(), expiry_time=self.expiry.now())
 
     def released(self, reader: bytes) -> list[tuple[StatementHash, Warrant]]:
         """Warrants of a reader under which shards may be read now."""
         with self.lock:
             return [
                 (item.row.statement, item.warrant)
-                for item in self.warrants.open(self.log.size, self.clock())
+                for item in self.warrants.open(self.log.size, self.expiry.now())
                 if item.warrant.reader == reader
                 and self._standing(item).phase is WarrantPhase.RELEASED
             ]
@@ -192,7 +233,7 @@ class Mission:
             charters = self.fold.chain.charters
             found = {item.identity for charter in charters for item in charter.depositors}
             found |= {item.identity for charter in charters for item in charter.seats}
-            for item in self.warrants.open(self.log.size, self.clock()):
+            for item in self.warrants.open(self.log.size, self.expiry.now()):
                 if item.row.completed is not None:
                     found.add(item.warrant.reader)
         return found
@@ -230,7 +271,7 @@ class Mission:
                 staged=self.staging.of(uploader),
                 arriving=mine,
                 free=self.store.free_bytes() - (self._arriving.total() - mine),
-                kept_free=self._min_free,
+                kept_free=self._min_free + self._kept_for_reserve(uploader),
             )
             self._arriving[uploader] += size
             return usage
@@ -241,6 +282,18 @@ class Mission:
             self._arriving[uploader] -= size
             if not self._arriving[uploader]:
                 del self._arriving[uploader]
+
+    def _kept_for_reserve(self, uploader: bytes) -> int:
+        """Bytes of the disk that stay free of an identity's uploads (spec/records.md 3)."""
+        charter = self.charter()
+        authors = reserve_authors(
+            first=self.fold.chain.charters[0],
+            in_force=charter,
+            compromised=self.keeping().compromised,
+        )
+        used = sum(self.index.charged_to_author(author.name) for author in authors)
+        opens = any(charter.depositor(author.depositor).identity == uploader for author in authors)
+        return kept_for_reserve(charter.quotas.reserve, used, opens=opens)
 
     def staging_limit(self, uploader: bytes) -> int:
         """Bytes that an identity may have here which no record names (spec/records.md 3)."""
@@ -262,16 +315,26 @@ class Mission:
         """A shard is durable: index it, and lodge what it completes."""
         with self.lock:
             if not self.index.has_shard(root):
+                self.store.size(shard_key(root))  # the sweep may have been between commit and here
                 with self.index.transaction():
                     self.fold.shard(root, header)
                 if not self.index.is_described(described(root, header)):
-                    self.staging.add(root, header.shard_length, uploader)
+                    now = self.expiry.now()
+                    self.staging.add(root, header.shard_length, uploader, now)
             if self._lodging.shard_came(root):
                 self.lodge_ready()
 
+    def shard_is_here(self, root: ShardRoot) -> bool:
+        """Whether a shard is stored; one that is staged counts as put again."""
+        with self.lock:
+            there = self.index.has_shard(root)
+            if there:
+                self.staging.renew(root, self.expiry.now())
+            return there
+
     def shards_named(self) -> None:
-        """A record has named shards that were staged."""
-        self.staging.settle(self.index.staged_shards())
+        """A record has named shards that were staged, or some were swept."""
+        self.staging.settle(self.index.staged_shards(), self.expiry.now())
 
     def status(self) -> MissionStatus:
         """The mission's status."""
@@ -295,12 +358,24 @@ class Mission:
                 warrants=self.warrant_states(),
                 forks=tuple(row.statement for row in records if row.forked),
                 quarantined=self.index.quarantined(),
+                alarms=self.alarms.states(),
+                expiry=format_time(self.expiry.now()),
                 service=self.service.now(),
             )
 
     def _listed(self, row: RecordRow) -> RecordState:
         reason = self._hindrance(row) if row.state is State.PENDING else None
         return replace(row.listed(), reason=reason)
+
+    def _witness_rules(self) -> WitnessRules:
+        witness = self.charter().witness
+        return WitnessRules(f=witness.f, q=witness.q, freshness=witness.freshness)
+
+    def _reading(self) -> Reading:
+        return Reading(wall=self.clock(), service_ms=self.service.now())
+
+    def _newest_entry(self) -> datetime:
+        return self.log.entry(self.log.size - 1).logged
 
     def _new_fold(self) -> Fold:
         return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
@@ -317,7 +392,7 @@ class Mission:
             raise
 
     def _count_again(self) -> None:
-        self.staging.settle(self.index.staged_shards())
+        self.shards_named()
         self._lodging.count_again()
 
     def _fold_shards(self, fold: Fold) -> None:
