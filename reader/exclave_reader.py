@@ -1797,6 +1797,17 @@ RECORD = {
     "packs_dropped": list_of(HASH), "set_root": HASH, "manifest_packs": list_of(HASH),
     "claimed_time": is_time,
 }  # fmt: skip
+ALARM = {
+    "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
+    "cause": one_of(
+        "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
+        "witness-quorum-lost", "engine-corrupt",
+    ),
+}  # fmt: skip
+SWEPT = {
+    "kind": one_of("swept"), "mission": HASH, "release": maybe(HASH), "expiry": is_time,
+    "shards": list_to(4096, HASH),
+}  # fmt: skip
 SUPPLEMENT = {
     "kind": one_of("supplement"), "mission": HASH, "seat": count_from(1, 255),
     "shards": list_of(row_of(HASH, HASH)),
@@ -3763,6 +3774,18 @@ def _run_envelope(i: Json) -> Json:
     return {"hash": envelope.statement.hex(), "pae": sha256(signed).hex()}
 
 
+def _run_alarm(i: Json) -> Json:
+    body = check_shape("alarm", decode_json(i["payload"].encode()), ALARM)
+    return {"cause": body["cause"], "began": body["began"]}
+
+
+def _run_swept(i: Json) -> Json:
+    body = check_shape("swept", decode_json(i["payload"].encode()), SWEPT)
+    if not body["shards"] or not ascending(body["shards"]):
+        raise Malformed("swept: shards: expected at least one, ascending")
+    return {"shards": len(body["shards"])}
+
+
 def _run_charter(i: Json) -> Json:
     payload = i["payload"].encode()
     if check_charter(decode_json(payload))["mission"] is not None:
@@ -3875,6 +3898,8 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "receipt": _run_receipt,
     "parse-envelope": _run_envelope,
+    "parse-alarm": _run_alarm,
+    "parse-swept": _run_swept,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,

@@ -296,8 +296,9 @@ def test_quotas_hold(store: ObjectStore) -> None:
     run(body())
 
 
-def test_no_space_is_said_and_the_vault_goes_on(world: World) -> None:
+def test_no_space_is_said_and_the_vault_goes_on() -> None:
     async def body() -> None:
+        world = new_world(quotas=Quotas(reserve=0, staging=2**30, staging_days=1))
         async with serving(world, MemoryEngine(capacity=60_000)) as served:
             vault = served.depositor
             async with refusal("no-space"):

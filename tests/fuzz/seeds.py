@@ -16,6 +16,7 @@ from exclave.ledger.tiles import encode_bundle
 from exclave.signer.bundle import Purpose, new_bundle
 from exclave.signer.file import encode_key_file, public_keys_bytes
 from exclave.vault.interface import (
+    AlarmState,
     MissionStatus,
     RecordState,
     StandingState,
@@ -113,6 +114,7 @@ def answers() -> Iterator[bytes]:
     yield write_statement_state(
         StatementState(state=State.WAITING, statement=statement, entry=3, seconds=60)
     )
+    alarm = AlarmState(cause="clock-ahead", began="2026-01-02T03:04:05Z", detail="by 400 s")
     record = RecordState(
         statement=statement, deposit=DepositId(bytes(16)), depositor="home", sequence=1,
         state=State.LODGED, logged="2026-01-02T03:04:05Z",
@@ -123,10 +125,11 @@ def answers() -> Iterator[bytes]:
             log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
             free_bytes=2**41, records=(record,),
             warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
-            forks=(), quarantined=(), service=1000, locked=False, frozen=False, conflicts=(),
+            locked=False, frozen=False, conflicts=(),
             standing=(
                 StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
             ),
+            forks=(), quarantined=(), alarms=(alarm,), expiry="2026-01-02T03:04:05Z", service=1000,
         )
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'

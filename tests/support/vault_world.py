@@ -404,7 +404,7 @@ def _charter(
                 reserve=False,
             ),
         ),
-        quotas=quotas or Quotas(reserve=2**30, staging=2**30, staging_days=90),
+        quotas=quotas or Quotas(reserve=2**20, staging=2**30, staging_days=90),
         settings=Settings(
             retention_days=30,
             drill_interval_days=90,

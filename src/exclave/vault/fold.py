@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from exclave.authority.alarm import AlarmCause, parse_alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import Author, author_of, live_set
+from exclave.authority.swept import parse_swept
 from exclave.dispersal.shard import ShardHeader
 from exclave.errors import ExclaveError, IntegrityError, StorageError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.standing.values import Standing
+from exclave.vault.expiry import entry_time
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.state import Index, NamedShard
 
@@ -35,6 +38,7 @@ __all__ = [
     "payer_of",
 ]
 
+_ENROLLED: Final = "enrolled"
 _CACHED_RECORDS: Final = 64
 """A chain's stretch between two full records is 32 long."""
 
@@ -130,6 +134,15 @@ class Fold:
         """What stands at a service time."""
         return self.hearing.at(now)
 
+    @property
+    def enrolled(self) -> datetime:
+        """When service time began, by the log's entry 0 (spec/vault-http.md 8)."""
+        return datetime.fromtimestamp(self._index.fact(_ENROLLED) / 1000, UTC)
+
+    def last_alarm(self, cause: AlarmCause) -> int:
+        """Service time of a cause's newest entry; 0 when there is none."""
+        return self._index.fact(f"alarm {cause.value}")
+
     def entry(self, number: int, entry: LogEntry, body: bytes | None = None) -> None:
         """Write what one entry means, all or nothing; raises `EntryUnfit`."""
         chain = self._chain
@@ -159,11 +172,17 @@ class Fold:
     def _mean(self, number: int, entry: LogEntry, body: bytes | None) -> None:
         match entry.type:
             case EntryType.CHARTER:
-                self._charter(self._envelope(entry, body))
+                self._charter(entry, self._envelope(entry, body))
             case EntryType.RECORD:
                 self._record(number, entry, self._envelope(entry, body))
             case EntryType.LODGED:
                 self._lodged(number, entry)
+            case EntryType.ALARM:
+                cause = parse_alarm(self._envelope(entry, body)).cause
+                self._index.set_fact(f"alarm {cause.value}", entry.service)
+            case EntryType.SWEPT:
+                swept = parse_swept(self._envelope(entry, body))
+                self._index.add_swept(swept.shards, number)
             case _:
                 pass
         self._index.add_entry(number, entry)
@@ -173,6 +192,10 @@ class Fold:
     def shard(self, root: ShardRoot, header: ShardHeader) -> None:
         """Write that a shard is stored."""
         self._index.add_shard(described(root, header))
+
+    def shard_gone(self, root: ShardRoot) -> None:
+        """Write that a shard has been swept; whether one was is for the objects to say."""
+        self._index.drop_shard(root)
 
     def _body(self, entry: LogEntry, body: bytes | None) -> bytes:
         data = self._read_body(entry.hash) if body is None else body
@@ -193,9 +216,11 @@ class Fold:
         self._chain = verify_chain((parse_envelope(body) for body in charters), self._mission)
         self.hearing.hear_all(bodies)
 
-    def _charter(self, envelope: Envelope) -> None:
+    def _charter(self, entry: LogEntry, envelope: Envelope) -> None:
         if self._chain is None:
             self._chain = verify_chain([envelope], self._mission)
+            logged = 1000 * int(entry.logged.timestamp())
+            self._index.set_fact(_ENROLLED, logged - entry.service)
         else:
             self._chain = verify_successor(self._chain, envelope)
 
@@ -217,7 +242,9 @@ class Fold:
         if entry.statement is None:
             raise BodyMissing(f"log entry {number}: lodged without a statement")
         record = self.known[entry.statement]
-        days = self.chain.find(record.charter).settings.retention_days
-        until = int((entry.logged + timedelta(days=days)).timestamp())
+        in_force = self.standing(entry.service).charter
+        logged = entry_time(entry.logged, self.enrolled, entry.service)
+        days = in_force.settings.retention_days
+        until = int((logged + timedelta(days=days)).timestamp())
         live = live_set(record, self.known)
         self._index.set_lodged(entry.statement, number, live.roots, until)

@@ -20,6 +20,7 @@ from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 
 __all__ = [
+    "AlarmState",
     "MissionStatus",
     "PublicRecord",
     "Quarantined",
@@ -114,6 +115,15 @@ class StandingState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmState:
+    """What a vault notices about its clocks, witnesses or disk now (spec/ledger.md 9)."""
+
+    cause: str
+    began: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissionStatus:
     """spec/vault-http.md 4."""
 
@@ -136,6 +146,8 @@ class MissionStatus:
     conflicts: tuple[StatementHash, ...]
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
+    alarms: tuple[AlarmState, ...]
+    expiry: str
     service: int
 
 

@@ -17,11 +17,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
+from exclave.authority.alarm import AlarmCause
 from exclave.authority.charter import Charter
-from exclave.authority.envelope import Kind, parse_envelope
+from exclave.authority.envelope import parse_envelope
 from exclave.authority.warrant import Warrant
 from exclave.authority.witnesses import witnesses_of
 from exclave.clock import Clock
@@ -40,27 +41,24 @@ from exclave.ledger.cosignature import (
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import Note, NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
-from exclave.standing.machine import due
 from exclave.standing.phases import Phase
-from exclave.standing.values import Item, Standing
+from exclave.standing.values import Standing
+from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead
+from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
-from exclave.vault.interface import (
-    MissionStatus,
-    RecordState,
-    StandingState,
-    State,
-    VaultRefused,
-    WarrantState,
-)
+from exclave.vault.interface import MissionStatus, State, VaultRefused
+from exclave.vault.keeping import Keeping, keeping_of
 from exclave.vault.lodging import Lodging
 from exclave.vault.log import Addition, Log
+from exclave.vault.overview import mission_status
 from exclave.vault.problems import refused
+from exclave.vault.quota import kept_for_reserve, reserve_authors
 from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
 from exclave.vault.state import Index, RecordRow
-from exclave.vault.storage import ObjectStore
+from exclave.vault.storage import ObjectStore, shard_key
 from exclave.vault.witnessing import Witnessing
 
 __all__ = ["Mission", "SeatKeys"]
@@ -93,8 +91,12 @@ class Mission:
         clock: Clock,
         charter: bytes | None = None,
         min_free_bytes: int = 0,
+        witness_times: WitnessTimes | None = None,
     ) -> None:
-        """`charter` is the enrolment's charter 1, which begins the log when it is empty."""
+        """`charter` is the enrolment's charter 1, which begins the log when it is empty.
+
+        `witness_times` is for tests: else what the others' cosignatures of this log say.
+        """
         self.mission = mission
         self.seat = seat
         self.store = store
@@ -127,17 +129,47 @@ class Mission:
         else:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
+        own = f"{signer.name}/witness"
+        self.expiry = ExpiryClock(
+            store,
+            "meta/expiry",
+            enrolled=self.fold.enrolled,
+            wall=clock,
+            service=self.service.now,
+            own=own,
+            times=witness_times or self._named_times,
+            rules=self._witness_rules,
+        )
+        self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.staging = Staging(store)
         self._count_again()
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
         with self.lock:
-            self.service.keep()
-            self.staging.keep()
+            self.keep()
             # What was put aside is tried again at the next start.
             self.index.set_fact(_CLEAN, 0 if self.index.quarantined() else 1)
             self.index.close()
+
+    def keep(self) -> None:
+        """Make durable what no log holds: times, and who brought staged shards."""
+        with self.lock:
+            self.service.keep()
+            self.expiry.keep()
+            self.staging.keep()
+
+    def watch(self) -> None:
+        """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
+        self.alarms.look(self.expiry.inputs())
+        with self.lock:
+            due = self.alarms.due(self.service.now(), self.fold.last_alarm)
+            if due:
+                self.append(due)
+
+    def note_corrupt(self, detail: str) -> None:
+        """The engine gave something else than it was given; logged by the next `watch`."""
+        self.alarms.note(AlarmCause.ENGINE_CORRUPT, detail, self._reading())
 
     def rebuild(self) -> Fold:
         """Make the index again from the objects alone."""
@@ -177,13 +209,17 @@ class Mission:
         """What stands now; the lock is held by the caller."""
         return self.fold.standing(self.service.now())
 
+    def keeping(self) -> Keeping:
+        """What the orders in effect keep, release and declare; the lock is held by the caller."""
+        return keeping_of(self.standing(), self.fold.chain)
+
     def charter(self) -> Charter:
         """The charter in force now; never waits for the lock."""
         return self.fold.hearing.seen_at(self.service.now()).charter
 
     def expiry_time(self) -> datetime:
         """The time by which things expire."""
-        return self.clock()
+        return self.expiry.now()
 
     def released(self, reader: bytes) -> list[tuple[StatementHash, Warrant]]:
         """Warrants of a reader under which shards may be read now."""
@@ -197,20 +233,6 @@ class Mission:
                 and item.phase is Phase.EFFECTIVE
                 and now < item.value.expires
             ]
-
-    def statement_state(self, item: Item) -> tuple[State, int | None]:
-        """Where a loosening statement stands, and seconds until it is due; the lock is held."""
-        standing = self.standing()
-        item = standing.items[item.statement]
-        if isinstance(item.value, Warrant):
-            live = item.pending or item.phase in {Phase.INCOMPLETE, Phase.EFFECTIVE}
-            if live and self.expiry_time() >= item.value.expires:
-                return State.EXPIRED, None
-            if item.phase is Phase.EFFECTIVE:
-                return State.RELEASED, None
-        at = due(standing, item) if item.pending else None
-        seconds = None if at is None else max(0, -(-(at - standing.now) // 1000))
-        return State(item.phase.value), seconds
 
     def anchors(self) -> set[bytes]:
         """Identities that may try to connect; what they may do is decided for each request."""
@@ -249,6 +271,12 @@ class Mission:
         if self.keys_seated():
             times[self.seat] = self.clock()
         return times
+
+    def _named_times(self) -> Mapping[str, datetime]:
+        return {
+            key if isinstance(key, str) else witness_name(self.mission, key): time
+            for key, time in self.witness_times().items()
+        }
 
     def _open_cosigned(self, note: Note, charter: Charter) -> Cosigned | None:
         log = log_verifier(self.mission, self.seat, self.keys.log_public)
@@ -298,7 +326,7 @@ class Mission:
                 staged=self.staging.of(uploader),
                 arriving=mine,
                 free=self.store.free_bytes() - (self._arriving.total() - mine),
-                kept_free=self._min_free,
+                kept_free=self._min_free + self._kept_for_reserve(uploader),
             )
             self._arriving[uploader] += size
             return usage
@@ -309,6 +337,18 @@ class Mission:
             self._arriving[uploader] -= size
             if not self._arriving[uploader]:
                 del self._arriving[uploader]
+
+    def _kept_for_reserve(self, uploader: bytes) -> int:
+        """Bytes of the disk that stay free of an identity's uploads (spec/records.md 3)."""
+        charter = self.charter()
+        authors = reserve_authors(
+            first=self.fold.chain.charters[0],
+            in_force=charter,
+            compromised=self.keeping().compromised,
+        )
+        used = sum(self.index.charged_to_author(author.name) for author in authors)
+        opens = any(charter.depositor(author.depositor).identity == uploader for author in authors)
+        return kept_for_reserve(charter.quotas.reserve, used, opens=opens)
 
     def staging_limit(self, uploader: bytes) -> int:
         """Bytes that an identity may have here which no record names (spec/records.md 3)."""
@@ -330,75 +370,45 @@ class Mission:
         """A shard is durable: index it, and lodge what it completes."""
         with self.lock:
             if not self.index.has_shard(root):
+                self.store.size(shard_key(root))  # the sweep may have been between commit and here
                 with self.index.transaction():
                     self.fold.shard(root, header)
                 if not self.index.is_described(described(root, header)):
-                    self.staging.add(root, header.shard_length, uploader)
+                    now = self.expiry.now()
+                    self.staging.add(root, header.shard_length, uploader, now)
             if self._lodging.shard_came(root):
                 self.lodge_ready()
 
+    def shard_is_here(self, root: ShardRoot) -> bool:
+        """Whether a shard is stored; one that is staged counts as put again."""
+        with self.lock:
+            there = self.index.has_shard(root)
+            if there:
+                self.staging.renew(root, self.expiry.now())
+            return there
+
     def shards_named(self) -> None:
-        """A record has named shards that were staged."""
-        self.staging.settle(self.index.staged_shards())
+        """A record has named shards that were staged, or some were swept."""
+        self.staging.settle(self.index.staged_shards(), self.expiry.now())
 
     def status(self) -> MissionStatus:
         """The mission's status."""
         with self.lock:
-            standing = self.standing()
-            charter = standing.charter
-            count, total, staged = self.index.shard_totals()
-            records = self.index.records()
-            return MissionStatus(
-                mission=self.mission,
-                seat=self.seat,
-                state=charter.seat(self.seat).state,
-                charter=charter.statement_hash,
-                charters=len(self.fold.chain.charters),
-                locked=standing.locked,
-                frozen=standing.frozen_era is not None,
-                conflicts=tuple(item.second for item in standing.conflicts),
-                log_size=self.log.size,
-                shards=count,
-                shard_bytes=total,
-                staged_bytes=staged,
-                quota_bytes=sum(item.total_bytes for item in charter.depositors),
-                free_bytes=self.store.free_bytes(),
-                records=tuple(self._listed(row) for row in records),
-                warrants=self._warrant_states(standing),
-                standing=self._standing_states(standing),
-                forks=tuple(row.statement for row in records if row.forked),
-                quarantined=self.index.quarantined(),
-                service=self.service.now(),
-            )
+            return mission_status(self)
 
-    def _warrant_states(self, standing: Standing) -> tuple[WarrantState, ...]:
-        warrants = [i for i in standing.items.values() if isinstance(i.value, Warrant)]
-        return tuple(
-            WarrantState(statement=item.statement, state=state, seconds=seconds)
-            for item in sorted(warrants, key=lambda item: item.statement)
-            for state, seconds in [self.statement_state(item)]
-        )
+    def pending_reason(self, row: RecordRow) -> str | None:
+        """Why a record is not lodged; None when it is, or never will be."""
+        return self._hindrance(row) if row.state is State.PENDING else None
 
-    def _standing_states(self, standing: Standing) -> tuple[StandingState, ...]:
-        """Charters after the first and orders, in the order of the log."""
-        listed = {
-            order.number: StandingState(
-                statement=order.statement, kind=order.value.kind.value, state=State.LOGGED
-            )
-            for order in standing.tightened.values()
-        }
-        for item in standing.items.values():
-            if not isinstance(item.value, Warrant) and item.number:
-                kind = Kind.CHARTER if isinstance(item.value, Charter) else item.value.kind
-                state, seconds = self.statement_state(item)
-                listed[item.number] = StandingState(
-                    statement=item.statement, kind=kind.value, state=state, seconds=seconds
-                )
-        return tuple(state for _, state in sorted(listed.items(), key=lambda pair: pair[0]))
+    def _witness_rules(self) -> WitnessRules:
+        witness = self.charter().witness
+        return WitnessRules(f=witness.f, q=witness.q, freshness=witness.freshness)
 
-    def _listed(self, row: RecordRow) -> RecordState:
-        reason = self._hindrance(row) if row.state is State.PENDING else None
-        return replace(row.listed(), reason=reason)
+    def _reading(self) -> Reading:
+        return Reading(wall=self.clock(), service_ms=self.service.now())
+
+    def _newest_entry(self) -> datetime:
+        return self.log.entry(self.log.size - 1).logged
 
     def _new_fold(self) -> Fold:
         return Fold(
@@ -421,7 +431,7 @@ class Mission:
             raise
 
     def _count_again(self) -> None:
-        self.staging.settle(self.index.staged_shards())
+        self.shards_named()
         self._lodging.count_again()
 
     def _fold_shards(self, fold: Fold) -> None:

@@ -36,6 +36,7 @@ from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.rounds import Rounds
 from exclave.vault.rules import fellow_addresses
+from exclave.vault.sweeper import sweep
 from exclave.vault.tls import server_context, use_leaf
 
 __all__ = ["VaultServer", "serve"]
@@ -161,7 +162,7 @@ class VaultServer:
                 use_leaf(context, leaf)
 
     async def _housekeeping(self) -> None:
-        """Keeps service time, and logs the refusals of hours that are over."""
+        """Keeps times, logs refusals and alarms, sweeps what may go."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             for hosted in self._hosted():
@@ -214,13 +215,13 @@ def _data_address(charter: Charter, seat: Seat) -> Address:
 
 def _keep(hosted: Hosted) -> None:
     mission = hosted.mission
-    mission.service.keep()
-    with mission.lock:
-        mission.staging.keep()
+    mission.keep()
     addition = hosted.refusals.due()
     if addition is not None:
         with mission.lock:
             mission.append([addition])
+    mission.watch()
+    sweep(mission)
 
 
 async def _serve(server: VaultServer) -> None:

@@ -50,8 +50,9 @@ from exclave.vault.identity import check_identity
 from exclave.vault.interface import State, StatementState
 from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
+from exclave.vault.overview import statement_state
 from exclave.vault.problems import refused
-from exclave.vault.rules import check_quota
+from exclave.vault.quota import check_quota, is_reserve_open, used_by_others_than_thieves
 
 __all__ = ["state_of", "submit"]
 
@@ -94,7 +95,7 @@ def state_of(mission: Mission, statement: StatementHash) -> StatementState:
         elif statement in {item.second for item in mission.standing().conflicts}:
             state = State.CONFLICT
         elif (item := mission.standing().items.get(statement)) is not None and item.number:
-            state, seconds = mission.statement_state(item)
+            state, seconds = statement_state(mission, mission.standing(), item)
         return StatementState(state=state, statement=statement, entry=place[1], seconds=seconds)
 
 
@@ -211,17 +212,23 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
 
 
 def _check_quota(mission: Mission, record: DepositRecord, new: int) -> None:
-    chain, index, charter = mission.fold.chain, mission.index, mission.charter()
-    author = author_of(record, chain)
-    if not author.is_seated(charter):
-        charter = chain.find(record.charter)
-    payer = payer_of(author, mission.charter())
+    chain, in_force = mission.fold.chain, mission.charter()
+    author, compromised = author_of(record, chain), mission.keeping().compromised
+    granting = in_force if author.is_seated(in_force) else chain.find(record.charter)
+    opens = is_reserve_open(
+        author, first=chain.charters[0], in_force=in_force, compromised=compromised
+    )
+    used = used_by_others_than_thieves(
+        mission.index.charged(payer_of(author, in_force)),
+        author=author.name,
+        compromised=compromised,
+        day=format_time(mission.clock())[:10],
+    )
     check_quota(
         new,
-        depositor=charter.depositor(record.depositor),
-        charter=charter,
-        today=index.used(payer, format_time(mission.clock())[:10]),
-        total=index.used(payer),
+        depositor=granting.depositor(record.depositor),
+        reserve=in_force.quotas.reserve if opens else 0,
+        used=used,
     )
 
 

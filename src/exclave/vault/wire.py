@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from exclave.authority.alarm import read_cause
 from exclave.authority.fields import Node
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
 from exclave.errors import MalformedData
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.vault.interface import (
+    AlarmState,
     MissionStatus,
     Quarantined,
     RecordState,
@@ -125,6 +127,11 @@ def write_status(status: MissionStatus) -> bytes:
             "conflicts": [item.hex() for item in status.conflicts],
             "forks": [fork.hex() for fork in status.forks],
             "quarantined": [{"entry": item.entry, "why": item.why} for item in status.quarantined],
+            "alarms": [
+                {"cause": item.cause, "began": item.began, "detail": item.detail}
+                for item in status.alarms
+            ],
+            "expiry": status.expiry,
             "service": status.service,
         }
     )
@@ -146,7 +153,10 @@ def read_status(data: bytes) -> MissionStatus:
         "conflicts",
         "forks",
         "quarantined",
+        "alarms",
+        "expiry",
     )
+    fields["expiry"].time()
     counts = {name: fields[name].integer() for name in _COUNTS}
     return MissionStatus(
         mission=MissionId(fields["mission"].hex(32)),
@@ -161,6 +171,8 @@ def read_status(data: bytes) -> MissionStatus:
         conflicts=fields["conflicts"].each(lambda node: StatementHash(node.hex(32))),
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
+        alarms=fields["alarms"].each(_read_alarm),
+        expiry=fields["expiry"].string(),
         **counts,
     )
 
@@ -196,6 +208,16 @@ def _read_record(node: Node) -> RecordState:
 def _read_quarantined(node: Node) -> Quarantined:
     fields = node.fields("entry", "why")
     return Quarantined(entry=fields["entry"].integer(), why=fields["why"].string())
+
+
+def _read_alarm(node: Node) -> AlarmState:
+    fields = node.fields("cause", "began", "detail")
+    fields["began"].time()
+    return AlarmState(
+        cause=read_cause(fields["cause"]).value,
+        began=fields["began"].string(),
+        detail=fields["detail"].text(),
+    )
 
 
 def _read_warrant(node: Node) -> WarrantState:

@@ -16,7 +16,7 @@ from exclave.vault.identity import new_identity
 from exclave.vault.interface import State, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.submission import submit
-from tests.support.serving import open_mission
+from tests.support.serving import fellows, open_mission, passed
 from tests.support.vault_world import START, World, new_world, next_charter
 
 READER = new_identity("reader", START)
@@ -56,15 +56,16 @@ def test_one_official_takes_only_his_own_places() -> None:
 
 def test_places_come_back_a_day_after_they_were_taken() -> None:
     world, now = new_world(), Hands()
-    mission = open_mission(world, MemoryEngine(), now=now)
+    mission = open_mission(world, MemoryEngine(), now=now, witnesses=fellows(now))
     soon = START + timedelta(minutes=1)
     for _ in range(PLACES):
         submit(mission, world.warrant(READER, people=(0,), expires=soon))
     now.time = START + timedelta(hours=1)
+    passed(mission, timedelta(hours=1))
     late = START + timedelta(days=9)
     with pytest.raises(VaultRefused):
         submit(mission, world.warrant(READER, people=(0,), expires=late))
-    mission.service._now += 25 * 3600 * 1000
+    passed(mission, timedelta(hours=24))
     assert submit(mission, world.warrant(READER, people=(0,), expires=late)).entry > PLACES
 
 
