@@ -873,6 +873,13 @@ def pae(media_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
 
 
+# Kinds whose envelopes have at most 1 MiB (section 1; orders.md 1).
+SMALL = frozenset([
+    "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
+    "release", "lift", "narrow", "unlock",
+])  # fmt: skip
+
+
 def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
     """statements.md 1; signatures are verified by `verify_signers`."""
     if len(data) > 64 << 20:
@@ -890,7 +897,7 @@ def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
         raise Malformed("envelope: payload and media type name different kinds")
     if kind is not None and media[1] != kind:
         raise Malformed(f"envelope: expected a {kind}, got a {media[1]}")
-    if media[1] in ("charter", "seat-request", "warrant") and len(data) > 1 << 20:
+    if media[1] in SMALL and len(data) > 1 << 20:
         raise Malformed("envelope: larger than 1 MiB")
     signatures = {item["keyid"]: decode_base64(item["sig"]) for item in value["signatures"]}
     return Envelope(media[1], payload, body, signatures)
@@ -1429,6 +1436,43 @@ def verify_warrant(envelope: Envelope, charter: Envelope, mission: bytes) -> Jso
     read_public_key(decode_base64(warrant["unseal_key"]["key"]))
     check_quorum(envelope, charter.body, "read")
     return warrant
+
+
+# ------------------------------------------------------------------ orders.md: orders
+
+
+def names_to(most: int, rule: Rule) -> Rule:
+    """1 to `most` names, ascending."""
+    return lambda v: list_of(rule)(v) and 1 <= len(v) <= most and ascending(v)
+
+
+ORDER = {
+    "mission": HASH, "charter": HASH, "nonce": hex_of(16), "issued": is_time, "reason": is_line,
+}  # fmt: skip
+DEPOSITS: Rule = lambda v: v == ["all"] or names_to(1024, hex_of(16))(v)  # noqa: E731
+ORDERS: dict[str, dict[str, Rule]] = {
+    "veto": {"target": HASH},
+    "lockdown": {},
+    "hold": {"deposits": DEPOSITS},
+    "extend": {
+        "deposits": DEPOSITS,
+        # Times of this form order as text does.
+        "until": lambda v: is_time(v) and v < "2106-01-01T00:00:00Z",
+    },
+    "compromise": {"depositors": names_to(255, SLUG), "since": is_time},
+    "release": {"packs": names_to(8192, HASH)},
+    "lift": {"holds": names_to(1024, HASH)},
+    "narrow": {"compromise": HASH, "since": maybe(is_time)},
+    "unlock": {"lockdowns": names_to(1024, HASH)},
+}
+
+
+def check_order(envelope: Envelope) -> Json:
+    """Form of an order; what it does is the vaults' to decide (standing.md)."""
+    if envelope.kind not in ORDERS:
+        raise Malformed(f"order: expected one, got a {envelope.kind}")
+    fields = {"kind": one_of(envelope.kind)} | ORDER | ORDERS[envelope.kind]
+    return check_shape(envelope.kind, envelope.body, fields)
 
 
 # ------------------------------------------------------------------ cards.md: SLIP-39
@@ -3689,6 +3733,11 @@ def _run_warrant(i: Json) -> Json:
     return {"deposits": verify_warrant(warrant, charter, _bytes(mission))["deposits"]}
 
 
+def _run_order(i: Json) -> Json:
+    envelope = parse_envelope(i["envelope"].encode())
+    return {"kind": check_order(envelope)["kind"], "hash": envelope.statement.hex()}
+
+
 def _run_warrant_state(i: Json) -> Json:
     # authority.md 6; milliseconds are the vault's service time, expiry by its expiry time.
     rules, warrant = (parse_envelope(i[name].encode()).body for name in ("charter", "warrant"))
@@ -3790,6 +3839,7 @@ OPERATIONS: dict[str, Operation] = {
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,
     "warrant-state": _run_warrant_state,
+    "parse-order": _run_order,
     "published-log": _run_published_log,
     "live-set": _run_live_set,
     "parse-card": _run_card,

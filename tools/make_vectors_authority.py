@@ -80,7 +80,7 @@ def statements() -> Iterator[Case]:
         ("envelope-kind", "a media type that is not the payload's kind",
          text.replace("exclave.warrant.", "exclave.record."),
          refused("KindUnexpected", "payload's kind and media type differ")),
-        ("envelope-reserved", "a reserved kind", text.replace("exclave.warrant.", "exclave.veto."),
+        ("envelope-reserved", "a reserved kind", text.replace("exclave.warrant.", "exclave.audit."),
          refused("KindUnexpected", "kind is reserved")),
         ("envelope-version", "version 2", text.replace(".v1+json", ".v2+json"),
          refused("KindUnexpected", "unknown media type")),
