@@ -11,8 +11,12 @@ from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import AuthorityError, ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from exclave.authority.charter import Charter
+    from exclave.authority.charter_parts import Official
     from exclave.authority.envelope import Envelope
+    from exclave.cli.terminal import Terminal
     from exclave.signer.bundle import KeyBundle
 
 __all__ = ["KeyForeign", "NotSigned", "register"]
@@ -132,31 +136,34 @@ def sign(
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
 ) -> None:
-    """Show what a charter or warrant says, ask, and add an official's signature to its file.
+    """Show what a charter, warrant or order says, ask, and add an official's signature to its file.
+
+    It shows who is asked and who signed already, when it takes effect and what can stop it, what it
+    makes possible and what cannot be undone; of a new charter, what it changes.
 
     Parameters
     ----------
     file
-        The charter or warrant; the signature is added in place.
+        The charter, warrant or order; the signature is added in place.
     key
         The official's key file; several officials may sign one after the other.
     charter
-        The charter in force: says who must sign a warrant and how long vaults wait; the
-        charter.json beside FILE otherwise.
+        The charter in force: says who must sign and how long vaults wait, and what a new charter
+        changes; the charter.json beside FILE otherwise.
     yes
         Do not ask.
     """
-    from exclave.authority.envelope import Kind, parse_envelope
+    from exclave.authority.envelope import parse_envelope
     from exclave.cli.passphrases import passphrase_source
-    from exclave.cli.plain_words import describe
+    from exclave.cli.words.statement import describe
     from exclave.engine.durable import replace_file
     from exclave.signer.file import load_key_file
     from exclave.signer.interface import sign_envelope
-    from exclave.wiring.files import read_file
+    from exclave.wiring.files import load_charter, read_file
+    from exclave.wiring.officials import charter_beside
 
     envelope = parse_envelope(read_file(file))
-    beside = file.with_name("charter.json")
-    law = _law(envelope, charter or (beside if beside.is_file() else None))
+    law = charter_beside(file, envelope) if charter is None else load_charter(charter)
     for line in describe(envelope, law):
         terminal.info(line)
     for path in key:
@@ -166,50 +173,58 @@ def sign(
             terminal, f"passphrase of {path}", file=passphrase_file, descriptor=passphrase_fd
         )
         bundle = load_key_file(path, source)
-        _check_say(bundle, envelope.kind is Kind.CHARTER, law)
+        _check_say(bundle, envelope, law)
         envelope = sign_envelope(envelope, bundle.signers)
         replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
     _tell(terminal, file, envelope, law)
 
 
-def _law(envelope: Envelope, charter: Path | None) -> Charter | None:
+def _check_say(bundle: KeyBundle, envelope: Envelope, law: Charter | None) -> None:
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
-    from exclave.wiring.files import load_charter
-
-    if envelope.kind is Kind.CHARTER:
-        return parse_charter(envelope)
-    return None if charter is None else load_charter(charter)
-
-
-def _check_say(bundle: KeyBundle, founding: bool, law: Charter | None) -> None:
+    from exclave.cli.words.asked import may_sign
     from exclave.signer.bundle import Purpose
 
     if bundle.purpose is not Purpose.OFFICIAL:
         raise KeyForeign(f"keys of {bundle.id}: expected an official's, got a {bundle.purpose}'s")
-    if law is None:
+    founding = envelope.kind is Kind.CHARTER
+    if law is None and not founding:
         return
-    mine = {key.key_id for key in bundle.public}
-    sets = [set_ for person in law.officials for set_ in person.key_sets]
-    if not any({key.key_id for key in keys} <= mine for keys in sets):
+    known = [] if law is None else [*law.officials]
+    known += parse_charter(envelope).officials if founding else ()
+    if not _owned(bundle, known):
         what = "this charter" if founding else "the charter"
         raise KeyForeign(f"keys of {bundle.id}: {what} knows no official with these keys")
+    if not _owned(bundle, may_sign(envelope, law).values()):
+        raise KeyForeign(
+            f"keys of {bundle.id}: expected a member of a roster that is asked, got none of them",
+            hint=f"this official's signature counts for nothing under a {envelope.kind}",
+        )
 
 
-def _tell(terminal: Out, file: Path, envelope: Envelope, law: Charter | None) -> None:
-    from exclave.authority.charter_parts import RoleName
-    from exclave.authority.envelope import Kind
-    from exclave.authority.persons import signed_persons
+def _owned(bundle: KeyBundle, officials: Iterable[Official]) -> bool:
+    mine = {key.key_id for key in bundle.public}
+    sets = [set_ for person in officials for set_ in person.key_sets]
+    return any({key.key_id for key in keys} <= mine for keys in sets)
 
-    name = RoleName.GOVERN if envelope.kind is Kind.CHARTER else RoleName.READ
+
+def _tell(terminal: Terminal, file: Path, envelope: Envelope, law: Charter | None) -> None:
+    from exclave.cli.words.asked import asked
+
+    rosters = asked(envelope, law).all
     value: dict[str, object] = {
         "statement": envelope.statement_hash.hex(),
         "signatures": len(envelope.signatures),
+        "rosters": [
+            {"roster": item.name, "signed": len(item.signed), "required": item.threshold}
+            for item in rosters
+        ],
     }
-    line = f"{file}: {len(envelope.signatures)} signatures"
-    if law is not None:
-        role = law.role(name)
-        count = len(signed_persons(envelope, law.officials) & set(role.members))
-        value |= {"signed": count, "required": role.threshold}
-        line = f"{file}: {count} of {len(role.members)} officials signed, {role.threshold} required"
-    terminal.result(value, [line])
+    lines = [
+        f"{file}: {len(item.signed)} of {len(item.members)} officials signed, "
+        f"{item.threshold} required" + (f" ({item.name})" if len(rosters) > 1 else "")
+        for item in rosters
+    ]
+    if rosters:
+        value |= {"signed": len(rosters[0].signed), "required": rosters[0].threshold}
+    terminal.result(value, lines or [f"{file}: {len(envelope.signatures)} signatures"])
