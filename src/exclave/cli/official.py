@@ -11,7 +11,7 @@ from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import AuthorityError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from exclave.authority.charter import Charter
     from exclave.authority.charter_parts import Official
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.signer.bundle import KeyBundle
 
-__all__ = ["KeyForeign", "NotSigned", "register"]
+__all__ = ["KeyForeign", "NotSigned", "register", "sign_file", "standing"]
 
 official = App(name="official", help="An official's keys.", help_format="plaintext")
 
@@ -154,19 +154,45 @@ def sign(
         Do not ask.
     """
     from exclave.authority.envelope import parse_envelope
-    from exclave.cli.passphrases import passphrase_source
-    from exclave.cli.words.statement import describe
-    from exclave.engine.durable import replace_file
-    from exclave.signer.file import load_key_file
-    from exclave.signer.interface import sign_envelope
     from exclave.wiring.files import load_charter, read_file
     from exclave.wiring.officials import charter_beside
 
     envelope = parse_envelope(read_file(file))
     law = charter_beside(file, envelope) if charter is None else load_charter(charter)
+    signed = sign_file(
+        terminal,
+        file,
+        envelope,
+        law,
+        keys=key,
+        yes=yes,
+        passphrase_file=passphrase_file,
+        passphrase_fd=passphrase_fd,
+    )
+    terminal.result(*standing(file, signed, law))
+
+
+def sign_file(
+    terminal: Terminal,
+    file: Path,
+    envelope: Envelope,
+    law: Charter | None,
+    *,
+    keys: Sequence[Path],
+    yes: bool,
+    passphrase_file: Path | None,
+    passphrase_fd: int | None,
+) -> Envelope:
+    """Show what a file's statement says, ask for each key, and add its signatures in place."""
+    from exclave.cli.passphrases import passphrase_source
+    from exclave.cli.words.statement import describe
+    from exclave.engine.durable import replace_file
+    from exclave.signer.file import load_key_file
+    from exclave.signer.interface import sign_envelope
+
     for line in describe(envelope, law):
         terminal.info(line)
-    for path in key:
+    for path in keys:
         if not yes and not terminal.confirm(f"sign this with {path}?"):
             raise NotSigned(f"{file}: not signed")
         source = passphrase_source(
@@ -176,7 +202,7 @@ def sign(
         _check_say(bundle, envelope, law)
         envelope = sign_envelope(envelope, bundle.signers)
         replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
-    _tell(terminal, file, envelope, law)
+    return envelope
 
 
 def _check_say(bundle: KeyBundle, envelope: Envelope, law: Charter | None) -> None:
@@ -208,7 +234,10 @@ def _owned(bundle: KeyBundle, officials: Iterable[Official]) -> bool:
     return any({key.key_id for key in keys} <= mine for keys in sets)
 
 
-def _tell(terminal: Terminal, file: Path, envelope: Envelope, law: Charter | None) -> None:
+def standing(
+    file: Path, envelope: Envelope, law: Charter | None
+) -> tuple[dict[str, object], list[str]]:
+    """How many of whom have signed, for programs and for people."""
     from exclave.cli.words.asked import asked
 
     rosters = asked(envelope, law).all
@@ -227,4 +256,4 @@ def _tell(terminal: Terminal, file: Path, envelope: Envelope, law: Charter | Non
     ]
     if rosters:
         value |= {"signed": len(rosters[0].signed), "required": rosters[0].threshold}
-    terminal.result(value, lines or [f"{file}: {len(envelope.signatures)} signatures"])
+    return value, lines or [f"{file}: {len(envelope.signatures)} signatures"]
