@@ -119,14 +119,18 @@ def test_signatures_are_added_by_sign(tmp_path: Path, embassy: Mission) -> None:
 
 
 def test_a_statement_is_named_by_its_file(tmp_path: Path, embassy: Mission) -> None:
-    """As a messenger has it, not by its hash."""
-    lockdown, veto = tmp_path / "lockdown.json", tmp_path / "veto.json"
+    """As a messenger has it, not by its hash; a file of something else is refused."""
+    hold, lift, veto = tmp_path / "hold.json", tmp_path / "lift.json", tmp_path / "veto.json"
     common = ["--charter", embassy.charter, "--reason", "x"]
-    must("lockdown", *common, "--out", lockdown)
-    must("veto", lockdown, *common, "--out", veto)
+    must("hold", "all", *common, "--out", hold)
+    must("lift", hold, *common, "--out", lift)
+    must("veto", lift, *common, "--out", veto)
     _, order = made(veto)
     assert isinstance(order, Veto)
-    assert order.target == made(lockdown)[0].statement_hash
+    assert order.target == made(lift)[0].statement_hash
+    out = tmp_path / "unlock.json"
+    refused(7, "unlock", hold, *common, "--out", out, says="expected lockdown, got hold")
+    refused(7, "veto", hold, *common, "--out", out, says="got hold")
 
 
 def test_packs_from_a_list(tmp_path: Path, embassy: Mission) -> None:

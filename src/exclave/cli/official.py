@@ -240,19 +240,26 @@ def standing(
     """How many of whom have signed, for programs and for people."""
     from exclave.cli.words.asked import asked
 
-    rosters = asked(envelope, law).all
+    asking = asked(envelope, law)
+    rosters = asking.all
     value: dict[str, object] = {
         "statement": envelope.statement_hash.hex(),
         "signatures": len(envelope.signatures),
         "rosters": [
             {"roster": item.name, "signed": len(item.signed), "required": item.threshold}
-            for item in rosters
+            for item in (*rosters, *asking.locked)
         ],
     }
     lines = [
         f"{file}: {len(item.signed)} of {len(item.members)} officials signed, "
         f"{item.threshold} required" + (f" ({item.name})" if len(rosters) > 1 else "")
         for item in rosters
+    ]
+    lines += [
+        f"under a lockdown: {len(item.signed)} of {len(item.members)} officials signed, "
+        f"{item.threshold} required ({item.name})"
+        for item in asking.locked
+        if item.signed
     ]
     if rosters:
         value |= {"signed": len(rosters[0].signed), "required": rosters[0].threshold}

@@ -7,7 +7,7 @@ to every vault that can be reached. Rule: an order that one vault took is given,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ from exclave.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from exclave.authority.envelope import Kind
     from exclave.authority.orders import Order, OrderHead
     from exclave.cli.terminal import Terminal
     from exclave.ids import DepositId, StatementHash
@@ -96,9 +97,10 @@ def veto(target: str, *, making: Making, terminal: Out) -> int:
     target
         The statement's file, or its hash in hex.
     """
+    from exclave.authority.envelope import LOOSENING, Kind
     from exclave.authority.orders import Veto
 
-    statement = _statement(target)
+    statement = _statement(target, LOOSENING | {Kind.CHARTER, Kind.WARRANT})
     return _give(terminal, making, lambda head: Veto(head=head, target=statement))
 
 
@@ -176,9 +178,10 @@ def lift(*holds: str, making: Making, terminal: Out) -> int:
     holds
         The holds' files, or their hashes in hex.
     """
+    from exclave.authority.envelope import Kind
     from exclave.authority.orders import Lift
 
-    names = _statements(holds)
+    names = _statements(holds, Kind.HOLD)
     return _give(terminal, making, lambda head: Lift(head=head, holds=names))
 
 
@@ -196,11 +199,13 @@ def narrow(
     never
         It never was.
     """
+    from exclave.authority.envelope import Kind
     from exclave.authority.orders import Narrow
 
     if never is (since is not None):
         raise UsageError("narrow: expected either --since or --never")
-    statement, moment = _statement(declared), None if since is None else _moment(since)
+    statement = _statement(declared, {Kind.COMPROMISE})
+    moment = None if since is None else _moment(since)
     return _give(
         terminal, making, lambda head: Narrow(head=head, compromise=statement, since=moment)
     )
@@ -214,9 +219,10 @@ def unlock(*lockdowns: str, making: Making, terminal: Out) -> int:
     lockdowns
         The lockdowns' files, or their hashes in hex.
     """
+    from exclave.authority.envelope import Kind
     from exclave.authority.orders import Unlock
 
-    names = _statements(lockdowns)
+    names = _statements(lockdowns, Kind.LOCKDOWN)
     return _give(terminal, making, lambda head: Unlock(head=head, lockdowns=names))
 
 
@@ -332,17 +338,17 @@ def _deposits(names: tuple[str, ...]) -> tuple[DepositId, ...] | None:
     return tuple(sorted({DepositId(_hex(name, 16, "deposit")) for name in names}))
 
 
-def _statements(names: tuple[str, ...]) -> tuple[StatementHash, ...]:
-    return tuple(sorted({_statement(name) for name in names}))
+def _statements(names: tuple[str, ...], kind: Kind) -> tuple[StatementHash, ...]:
+    return tuple(sorted({_statement(name, {kind}) for name in names}))
 
 
-def _statement(name: str) -> StatementHash:
+def _statement(name: str, kinds: Collection[Kind]) -> StatementHash:
     """A file's statement, or a hash as it is printed: with or without its spaces."""
     from exclave.ids import StatementHash
     from exclave.wiring.orders import statement_named
 
     if Path(name).is_file():
-        return statement_named(Path(name))
+        return statement_named(Path(name), kinds)
     return StatementHash(_hex(name, 32, "statement"))
 
 

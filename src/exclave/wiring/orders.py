@@ -104,9 +104,9 @@ def send_statement(envelope: Envelope, law: Charter, seats: Collection[Seat] = (
     return each_seat(law, lambda record: record.submit(data), seats=seats)
 
 
-def statement_named(path: Path) -> StatementHash:
-    """The hash of the statement in a file."""
-    return parse_envelope(read_file(path)).statement_hash
+def statement_named(path: Path, kinds: Collection[Kind]) -> StatementHash:
+    """The hash of the statement in a file, which must be of one of `kinds`."""
+    return parse_envelope(read_file(path), kinds=kinds).statement_hash
 
 
 def _mission_of(envelope: Envelope) -> MissionId:

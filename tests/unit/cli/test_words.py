@@ -56,6 +56,7 @@ Who is asked
     signed: p-3f9d71d6a2a3dbf5 (office, abroad)
 When it takes effect
   at once, at each vault that gets it, with one signature; nobody can veto it
+  under a lockdown only members of exile_1 and exile_2 count
 What it makes possible
   The statement that it names takes no effect. That is all: nothing else is stopped.
 What cannot be undone
@@ -115,7 +116,9 @@ def test_every_kind_has_its_effects_and_its_moment() -> None:
     for kind in TIGHTENING - {Kind.COMPROMISE}:
         when = section(describe(order(kind), LAW), "When it takes effect")
         assert when == [
-            "at once, at each vault that gets it, with one signature; nobody can veto it"
+            "at once, at each vault that gets it, with one signature; nobody can veto it",
+            *["under a lockdown only members of exile_1 and exile_2 count"]
+            * (kind is not Kind.LOCKDOWN),
         ]
     for kind in LOOSENING - {Kind.UNLOCK}:
         assert section(describe(order(kind), LAW), "When it takes effect") == [
@@ -123,7 +126,7 @@ def test_every_kind_has_its_effects_and_its_moment() -> None:
             "(delay 1 minute 40 seconds, veto window 1 minute 40 seconds)",
             "after 5 minutes where no quorum of vaults answers (3 times as long)",
             "until then one of 7 officials of alarm, exile_1, exile_2 can veto it",
-            "3 of 3 of override pass it against a veto, after 3 minutes 20 seconds",
+            "enough of override pass it against a veto, after 3 minutes 20 seconds",
             "a lockdown stops it until then",
         ]
 
@@ -147,13 +150,16 @@ def test_a_warrant() -> None:
     assert section(said, "Who is asked") == [
         "read: 2 of 3 must sign; 1 signed, 1 more needed",
         f"  signed: {ANNA} (office, home)",
+        "under a lockdown instead exile_1: 1 of 2 must sign; 0 signed, 1 more needed",
+        "under a lockdown instead exile_2: 1 of 2 must sign; 0 signed, 1 more needed",
+        "against a veto override: 3 of 3 must sign; 1 signed, 2 more needed",
     ]
     assert section(said, "When it takes effect") == [
         "after 50 seconds, counted at each vault from when enough have signed",
         "(delay 50 seconds, veto window 50 seconds)",
         "after 2 minutes 30 seconds where no quorum of vaults answers (3 times as long)",
         "until then one of 7 officials of alarm, exile_1, exile_2 can veto it",
-        "3 of 3 of override pass it against a veto, after 3 minutes 20 seconds",
+        "enough of override pass it against a veto, after 3 minutes 20 seconds",
         "then it can be used for 16 minutes 40 seconds at most",
         "under a lockdown home counts for nothing, and only exile can read",
         "  exile_1: 1 of 2, after 1 minute 40 seconds",
@@ -210,6 +216,7 @@ def test_what_a_charter_changes() -> None:
         f"  signed: {ANNA} (office, home)",
         "govern of the charter before: 2 of 3 must sign; 1 signed, 1 more needed",
         f"  signed: {ANNA} (office, home)",
+        "against a veto override: 3 of 3 must sign; 1 signed, 2 more needed",
     ]
 
 

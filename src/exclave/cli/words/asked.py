@@ -61,10 +61,12 @@ class Asking:
 
     every: tuple[Asked, ...] = ()
     either: tuple[Asked, ...] = ()
+    locked: tuple[Asked, ...] = ()  # one of these instead, while a lockdown stands
+    override: Asked | None = None  # against a veto
 
     @property
     def all(self) -> tuple[Asked, ...]:
-        """All rosters that are asked."""
+        """All rosters that are asked while nothing is locked down or vetoed."""
         return self.every + self.either
 
 
@@ -85,9 +87,14 @@ def asked(envelope: Envelope, charter: Charter | None) -> Asking:
         signed = signed_persons(envelope, charter.officials) & members
         name = "alarm, exile_1 or exile_2"
         return Asking(every=(Asked(name=name, threshold=1, members=members, signed=signed),))
+    exile = tuple(_roster(envelope, charter, name) for name in EXILE)
     if kind is Kind.UNLOCK:
-        return Asking(either=tuple(_roster(envelope, charter, name) for name in EXILE))
-    return Asking(every=(_roster(envelope, charter, LOOSENED_BY[kind]),))
+        return Asking(either=exile)
+    return Asking(
+        every=(_roster(envelope, charter, LOOSENED_BY[kind]),),
+        locked=exile if kind is Kind.WARRANT else (),
+        override=_roster(envelope, charter, RoleName.OVERRIDE),
+    )
 
 
 def may_sign(envelope: Envelope, charter: Charter | None) -> dict[PersonId, Official]:
@@ -114,6 +121,10 @@ def quorum_lines(asking: Asking, officials: tuple[Official, ...]) -> Iterator[st
         if number:
             yield "  or"
         yield from _asked_lines(item, people)
+    for item in asking.locked:
+        yield f"  under a lockdown instead {_needed(item)}"
+    if asking.override is not None:
+        yield f"  against a veto {_needed(asking.override)}"
 
 
 def _asked_for_charter(envelope: Envelope, before: Charter | None) -> Asking:
@@ -127,7 +138,8 @@ def _asked_for_charter(envelope: Envelope, before: Charter | None) -> Asking:
         )
         return Asking(every=(own,), either=either)
     old = _roster(envelope, before, RoleName.GOVERN, "govern of the charter before")
-    return Asking(every=(own, old))
+    override = _roster(envelope, before, RoleName.OVERRIDE)
+    return Asking(every=(own, old), override=override)
 
 
 def _roster(envelope: Envelope, charter: Charter, name: RoleName, shown: str = "") -> Asked:
@@ -142,6 +154,8 @@ def _roster(envelope: Envelope, charter: Charter, name: RoleName, shown: str = "
 
 
 def _signing_rosters(kind: Kind) -> tuple[RoleName, ...]:
+    if kind is Kind.EXTEND:
+        return (*ALARM, RoleName.RELEASE)  # enough of release lift its bound (spec/standing.md 7)
     if kind in TIGHTENING:
         return ALARM
     if kind is Kind.UNLOCK:
@@ -151,12 +165,16 @@ def _signing_rosters(kind: Kind) -> tuple[RoleName, ...]:
 
 
 def _asked_lines(item: Asked, people: dict[PersonId, Official]) -> Iterator[str]:
-    state = f"{item.missing} more needed" if item.missing else "that is enough"
-    yield (
-        f"  {item.name}: {item.threshold} of {len(item.members)} must sign; "
-        f"{len(item.signed)} signed, {state}"
-    )
+    yield f"  {_needed(item)}"
     for person in sorted(item.signed):
         official = people.get(person)
         where = "" if official is None else f" ({official.institution}, {official.place})"
         yield f"    signed: {person}{where}"
+
+
+def _needed(item: Asked) -> str:
+    state = f"{item.missing} more needed" if item.missing else "that is enough"
+    return (
+        f"{item.name}: {item.threshold} of {len(item.members)} must sign; "
+        f"{len(item.signed)} signed, {state}"
+    )

@@ -23,6 +23,8 @@ def timing_lines(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
     """Lines; `charter` is the one in force, of a new charter the one before it."""
     if envelope.kind in TIGHTENING:
         yield "  at once, at each vault that gets it, with one signature; nobody can veto it"
+        if envelope.kind is not Kind.LOCKDOWN:
+            yield "  under a lockdown only members of exile_1 and exile_2 count"
         return
     laws = [] if charter is None else [charter]
     if envelope.kind is Kind.CHARTER:
@@ -58,10 +60,8 @@ def _home_lines(kind: Kind, laws: Sequence[Charter]) -> Iterator[str]:
         yield f"  {after(dark * wait)} where no quorum of vaults answers ({dark} times as long)"
     yield f"  until then one of {_counted(law)} officials of alarm, exile_1, exile_2 can veto it"
     override = law.role(RoleName.OVERRIDE)
-    yield (
-        f"  {override.threshold} of {len(override.members)} of override pass it against a veto, "
-        f"{after(max(_OVERRIDE_FACTOR * wait, override.delay))}"
-    )
+    passed = after(max(_OVERRIDE_FACTOR * wait, override.delay))
+    yield f"  enough of override pass it against a veto, {passed}"
     if kind is Kind.CHARTER:
         yield "  nobody can veto his own removal"
     if kind is Kind.WARRANT:
