@@ -97,6 +97,17 @@ def test_one_person_signs_a_lockdown(tmp_path: Path, embassy: Mission) -> None:
     assert "reason: the capital is taken" in ran.err
 
 
+def test_whom_the_charter_does_not_know(tmp_path: Path, embassy: Mission) -> None:
+    """He may lock down, since a charter before this one may know him; he may do nothing else."""
+    stranger, secret = tmp_path / "stranger.key", ["--passphrase-file", embassy.passphrase]
+    must("official", "init", "--out", stranger, *secret)
+    common = ["--charter", embassy.charter, "--reason", "x", "--key", stranger, "--yes", *secret]
+    ran = must("lockdown", *common, "--out", tmp_path / "lockdown.json")
+    assert "0 of 9 officials signed, 1 required" in ran.out
+    ran = call("hold", "all", *common, "--out", tmp_path / "hold.json")
+    assert (ran.code, made(tmp_path / "hold.json")[0].signatures) == (6, ())
+
+
 def test_signatures_are_added_by_sign(tmp_path: Path, embassy: Mission) -> None:
     """A loosening order goes from official to official."""
     out = tmp_path / "lift.json"
