@@ -190,6 +190,8 @@ SEEDS: dict[str, Source] = {
     "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
     "sealed_shard": given("dispersal", "unseal-shard", bytes_of("sealed")),
     "shard": given("dispersal", "parse-shard", bytes_of("shard")),
+    "signatures": given("statements", "parse-signatures", text_of("signatures")),
+    "sshsig": given("statements", "verify-signature", bytes_of("signature")),
     "stream": given("archive", "stream", lambda fields: canonical_json(fields["stream"])),
     "vkey": vkeys,
     "words": words,
