@@ -25,6 +25,7 @@ from exclave.shares import WORDS
 from tools import vector_authority as mission
 from tools import vector_signatures
 from tools.vector_cases import Case, drawn, refused, write
+from tools.vector_eras import branches, eras
 
 Payload = dict[str, Any]
 Change = Callable[[Payload], object]
@@ -83,7 +84,7 @@ def statements() -> Iterator[Case]:
         ("envelope-kind", "a media type that is not the payload's kind",
          text.replace("exclave.warrant.", "exclave.record."),
          refused("KindUnexpected", "payload's kind and media type differ")),
-        ("envelope-reserved", "a reserved kind", text.replace("exclave.warrant.", "exclave.veto."),
+        ("envelope-reserved", "a reserved kind", text.replace("exclave.warrant.", "exclave.audit."),
          refused("KindUnexpected", "kind is reserved")),
         ("envelope-version", "version 2", text.replace(".v1+json", ".v2+json"),
          refused("KindUnexpected", "unknown media type")),
@@ -191,6 +192,8 @@ def _successors(good: Payload, digest: str, first: Envelope) -> Iterator[Case]:
     ]  # fmt: skip
     for name, payload, labels, expect in cases:
         yield _chain(name, [first, mission.sign(Kind.CHARTER, payload, labels)], digest, expect)
+    for name, envelopes, expect in [*branches(next_one, first), *eras(next_one, first)]:
+        yield _chain(name, envelopes, digest, expect)
 
 
 def _mixed(good: Payload) -> Iterator[Case]:

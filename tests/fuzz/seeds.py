@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from exclave.archive.reference import Codec, Reference
-from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.encoding import b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
@@ -160,6 +160,12 @@ def vkeys() -> Iterator[bytes]:
     yield from given("ledger", "tile-path", text_of("path"))()
 
 
+def orders() -> Iterator[bytes]:
+    """The payloads of orders, bad ones among them."""
+    for envelope in given("orders", "parse-order", text_of("envelope"))():
+        yield parse_envelope(envelope).payload
+
+
 def words() -> Iterator[bytes]:
     """Words of cards as typed."""
     yield from given("cards", "read-words", text_of("text"))()
@@ -184,6 +190,7 @@ SEEDS: dict[str, Source] = {
     "manifest": given("archive", "manifest", text_of("manifest")),
     "node": nodes,
     "note": given("ledger", "checkpoint", text_of("checkpoint")),
+    "order": orders,
     "pack_header": given("sealing", "open-pack", bytes_of("sealed")),
     "payload": payloads,
     "receipt": given("ledger", "receipt", text_of("receipt")),
