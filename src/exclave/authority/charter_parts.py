@@ -226,6 +226,11 @@ class Official:
     key_sets: tuple[tuple[TypedKey, ...], ...]
     name_hash: bytes
 
+    @property
+    def classical(self) -> bool:
+        """Whether a set without a post-quantum key suffices for his signature."""
+        return any(all(key.alg != ML_DSA_65 for key in keys) for keys in self.key_sets)
+
     def to_json(self) -> JsonObject:
         """As it stands in a charter."""
         return {

@@ -22,6 +22,7 @@ __all__ = [
     "SshSigMalformed",
     "SshSigNamespace",
     "SshSignature",
+    "decode_plain_key",
     "decode_security_key",
     "parse_sshsig",
     "plain_public",
@@ -90,6 +91,15 @@ def signed_data(message: bytes) -> bytes:
     """What the key signs for `message`; a security key signs a hash of it and more."""
     digest = hashlib.sha512(message).digest()
     return _MAGIC + _string(NAMESPACE.encode()) + _string(b"") + _string(_HASH) + _string(digest)
+
+
+def decode_plain_key(blob: bytes) -> bytes:
+    """The curve key in what `plain_public` gives; raises `SshSigMalformed`."""
+    cursor = _Cursor(blob, "ssh public key")
+    cursor.expect(_PLAIN, "type")
+    curve_key = cursor.string("key", 32)
+    cursor.end()
+    return curve_key
 
 
 def decode_security_key(raw: bytes) -> SecurityKey:

@@ -11,9 +11,12 @@ from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import AuthorityError, ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from exclave.authority.charter import Charter
     from exclave.authority.envelope import Envelope
-    from exclave.signer.bundle import KeyBundle
+    from exclave.authority.keys import TypedKey
+    from exclave.signer.opening import SigningKeys
 
 __all__ = ["KeyForeign", "NotSigned", "register"]
 
@@ -38,19 +41,28 @@ def register(app: App) -> None:
 def init(
     *,
     out: Path,
+    ssh: Path | None = None,
+    pkcs11: str | None = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
 ) -> None:
     """Make an official's keys: the key file, encrypted, and beside it OUT.pub for the founders.
 
+    With an SSH key or a token only OUT.pub is written: the private key stays where it is.
+
     Parameters
     ----------
     out
         The new key file; OUT.pub is written beside it.
+    ssh
+        Use this SSH key instead: id_ed25519_sk.pub of a security key, or id_ed25519.pub.
+    pkcs11
+        Use this key on a token or card instead: a `pkcs11:` URI with its module-path.
     """
     import os
 
+    from exclave.cli.keys import name_held_key
     from exclave.cli.passphrases import new_passphrase
     from exclave.signer.file import public_keys_bytes, save_key_file, write_once
     from exclave.signer.parties import new_official_key
@@ -59,6 +71,9 @@ def init(
     for path in (out, public):
         if path.exists():
             raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    if ssh is not None or pkcs11 is not None:
+        name_held_key(terminal, public, ssh=ssh, pkcs11=pkcs11)
+        return
     passphrase = new_passphrase(
         terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
     )
@@ -125,8 +140,9 @@ def open_card(
 def sign(
     file: Path,
     *,
-    key: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
+    key: Annotated[list[str], Parameter(consume_multiple=True, negative=())],
     charter: Path | None = None,
+    signature: Path | None = None,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
@@ -139,37 +155,58 @@ def sign(
     file
         The charter or warrant; the signature is added in place.
     key
-        The official's key file; several officials may sign one after the other.
+        The official's key file, SSH key or `pkcs11:` URI; several officials may sign one after the
+        other.
     charter
         The charter in force: says who must sign a warrant and how long vaults wait; the
         charter.json beside FILE otherwise.
+    signature
+        Leave FILE as it is and write the signatures alone into this new file, to be sent back.
     yes
         Do not ask.
     """
     from exclave.authority.envelope import Kind, parse_envelope
-    from exclave.cli.passphrases import passphrase_source
+    from exclave.cli.keys import open_for_signing
     from exclave.cli.plain_words import describe
     from exclave.engine.durable import replace_file
-    from exclave.signer.file import load_key_file
     from exclave.signer.interface import sign_envelope
     from exclave.wiring.files import read_file
 
     envelope = parse_envelope(read_file(file))
+    target = None if signature is None else _DetachedFile(signature)
     beside = file.with_name("charter.json")
     law = _law(envelope, charter or (beside if beside.is_file() else None))
     for line in describe(envelope, law):
         terminal.info(line)
-    for path in key:
-        if not yes and not terminal.confirm(f"sign this with {path}?"):
+    for name in key:
+        if not yes and not terminal.confirm(f"sign this with {name}?"):
             raise NotSigned(f"{file}: not signed")
-        source = passphrase_source(
-            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=passphrase_fd
-        )
-        bundle = load_key_file(path, source)
+        bundle = open_for_signing(terminal, name, file=passphrase_file, descriptor=passphrase_fd)
         _check_say(bundle, envelope.kind is Kind.CHARTER, law)
         envelope = sign_envelope(envelope, bundle.signers)
-        replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
-    _tell(terminal, file, envelope, law)
+        if target is None:
+            replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
+        else:
+            target.write(envelope, bundle.public)
+    _tell(terminal, file if signature is None else signature, envelope, law)
+
+
+class _DetachedFile:
+    """Where the signatures go that are sent back without their statement."""
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise ConfigurationError(f"{path}: expected a new file", hint="name another file")
+        self._path = path
+        self._keys: list[TypedKey] = []
+
+    def write(self, envelope: Envelope, keys: Iterable[TypedKey]) -> None:
+        """Write those of `keys` too, whole."""
+        from exclave.authority.detached import detach
+        from exclave.engine.durable import replace_file
+
+        self._keys += keys
+        replace_file(self._path, [detach(envelope, self._keys).to_bytes()], mode=0o644)
 
 
 def _law(envelope: Envelope, charter: Path | None) -> Charter | None:
@@ -182,7 +219,7 @@ def _law(envelope: Envelope, charter: Path | None) -> Charter | None:
     return None if charter is None else load_charter(charter)
 
 
-def _check_say(bundle: KeyBundle, founding: bool, law: Charter | None) -> None:
+def _check_say(bundle: SigningKeys, founding: bool, law: Charter | None) -> None:
     from exclave.signer.bundle import Purpose
 
     if bundle.purpose is not Purpose.OFFICIAL:
@@ -190,8 +227,9 @@ def _check_say(bundle: KeyBundle, founding: bool, law: Charter | None) -> None:
     if law is None:
         return
     mine = {key.key_id for key in bundle.public}
+    # One of a set is enough: the others may lie in another place and sign after it.
     sets = [set_ for person in law.officials for set_ in person.key_sets]
-    if not any({key.key_id for key in keys} <= mine for keys in sets):
+    if not any({key.key_id for key in keys} & mine for keys in sets):
         what = "this charter" if founding else "the charter"
         raise KeyForeign(f"keys of {bundle.id}: {what} knows no official with these keys")
 
