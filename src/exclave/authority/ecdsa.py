@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import (
-    decode_dss_signature,
-    encode_dss_signature,
-)
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from exclave.errors import MalformedData
 
@@ -79,11 +76,6 @@ class Curve:
         r, s = self._split(signature)
         low = min(s, self.order - s)
         return r.to_bytes(self.size, "big") + low.to_bytes(self.size, "big")
-
-    def from_der(self, encoded: bytes) -> bytes:
-        """The form that counts of an ASN.1 signature."""
-        r, s = decode_dss_signature(encoded)
-        return self.settle(r.to_bytes(self.size, "big") + s.to_bytes(self.size, "big"))
 
     def _split(self, signature: bytes) -> tuple[int, int]:
         if len(signature) != self.signature_size:

@@ -103,12 +103,12 @@ class TokenSigner:
     pin: Callable[[], bytes] = field(repr=False)
 
     def sign(self, message: bytes) -> bytes:
-        """Sign on the token; raises `PinWrong`, `PinLocked`, `TokenRefused` or what finding does."""
+        """Sign on the token; raises `PinWrong`, `PinLocked`, `TokenRefused` or as finding."""
         import pkcs11
 
         found, key = _only(self.uri)
         if key != self.key:
-            raise TokenKeyAbsent(f"{self.place}: expected the key of before, got another")
+            raise TokenKeyAbsent(f"{self.place}: expected its key of before, got another")
         pin = self.pin().decode("utf-8", "replace")
         with _refusals(found), found.token.open(user_pin=pin) as session:
             private = _private(session, found)
@@ -117,8 +117,12 @@ class TokenSigner:
                 return bytes(private.sign(message, mechanism=pkcs11.Mechanism.EDDSA, **again))
             curve = _CURVES[self.key.alg]
             digest = curve.digest(message)
-            made = private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA, **again)
-            return curve.settle(bytes(made))
+            made = bytes(private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA, **again))
+        if len(made) != curve.signature_size:
+            raise TokenRefused(
+                f"{self.place}: expected {curve.signature_size} bytes, got {len(made)}"
+            )
+        return curve.settle(made)
 
 
 def find_token_key(uri: Pkcs11Uri) -> tuple[TypedKey, str]:
