@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from exclave.authority.card import Card, CardSeat, card_text
-from exclave.authority.detached import detach
 from exclave.authority.envelope import Envelope, Kind, Signature
 from exclave.authority.record import secret_id_of
 from exclave.encoding import JsonValue, b64encode, canonical_json
@@ -108,37 +107,6 @@ def _swapped(envelope: Envelope, first: str, second: str) -> str:
     forward = canonical_json(entries).decode()
     assert forward in text
     return text.replace(forward, canonical_json(list(reversed(entries))).decode())
-
-
-def detached() -> Iterator[Case]:
-    """Signatures that came back without their statement."""
-    envelope = mission.sign(Kind.WARRANT, mission.warrant("00" * 32, "11" * 32), ["anna", "bela"])
-    text = detach(envelope, [mission.public("anna")]).to_bytes().decode("utf-8")
-    both = detach(envelope, [mission.public("anna"), mission.public("bela")]).to_bytes().decode()
-    first, second = (item.key_id for item in envelope.signatures)
-    statement = envelope.statement_hash.hex()
-    cases: list[tuple[str, str, str, Payload]] = [
-        ("detached", "one official's signature", text, {"statement": statement, "count": 1}),
-        ("detached-two", "two officials' signatures", both, {"statement": statement, "count": 2}),
-        ("detached-none", "no signature", text[: text.index('"signatures":[')] +
-         '"signatures":[],' + text[text.index('"statement"'):],
-         refused("FieldInvalid", "at least one signature is needed")),
-        ("detached-kind", "of a kind that nobody knows", text.replace("exclave.warrant.",
-         "exclave.wish."), refused("KindUnexpected", "unknown media type")),
-        ("detached-version", "version 2", text.replace('"version":1', '"version":2'),
-         refused("FieldInvalid", "the version is not 1")),
-        ("detached-statement", "a short hash", text.replace(statement, statement[:-2]),
-         refused("MalformedData", "the hash is not 32 bytes")),
-        ("detached-twice", "one keyid twice", both.replace(second, first),
-         refused("OrderBroken", "a keyid stands twice")),
-        ("detached-envelope", "an envelope", envelope.to_bytes().decode("utf-8"),
-         refused("FieldMissing", "these are no detached signatures")),
-    ]  # fmt: skip
-    for name, what, given, expect in cases:
-        yield Case(
-            spec="statements.md 5", case=name, operation="parse-signatures", what=what,
-            given={"signatures": given}, expect=expect,
-        )  # fmt: skip
 
 
 def charters() -> Iterator[Case]:
@@ -513,7 +481,11 @@ def _card() -> Card:
 def folders() -> dict[str, list[Case]]:
     """All cases by folder."""
     return {
-        "statements": [*statements(), *detached(), *vector_signatures.cases()],
+        "statements": [
+            *statements(),
+            *vector_signatures.detached_cases(),
+            *vector_signatures.cases(),
+        ],
         "charter": list(charters()),
         "warrant": list(warrants()),
         "records": list(records()),

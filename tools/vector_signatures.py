@@ -1,4 +1,4 @@
-"""Cases of single signatures: each algorithm once good, and one case for each way to be wrong.
+"""Cases of single signatures, each algorithm once good and once for each way to be wrong.
 
 The blobs are put together here from OpenSSH's documents and not by `exclave.authority.sshsig`; a
 test holds them against what `ssh-keygen` itself makes. No security key is at hand: its signature is
@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from exclave.authority.detached import detach
 from exclave.authority.envelope import Kind, pae
 from exclave.authority.keys import TypedKey
 from exclave.encoding import JsonObject, canonical_json
+from tools import vector_authority as mission
 from tools.vector_cases import Case, drawn, flipped, refused
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Blob",
     "card_key",
     "cases",
+    "detached_cases",
     "ecdsa_key",
     "sign_with_card",
     "ssh_good",
@@ -128,6 +131,37 @@ def cases() -> Iterator[Case]:
     yield from _sshsig()
     yield from _sshsig_sk()
     yield from _sk_keys()
+
+
+def detached_cases() -> Iterator[Case]:
+    """Signatures that came back without their statement."""
+    envelope = mission.sign(Kind.WARRANT, mission.warrant("00" * 32, "11" * 32), ["anna", "bela"])
+    text = detach(envelope, [mission.public("anna")]).to_bytes().decode("utf-8")
+    both = detach(envelope, [mission.public("anna"), mission.public("bela")]).to_bytes().decode()
+    first, second = (item.key_id for item in envelope.signatures)
+    statement = envelope.statement_hash.hex()
+    cases: list[tuple[str, str, str, JsonObject]] = [
+        ("detached", "one official's signature", text, {"statement": statement, "count": 1}),
+        ("detached-two", "two officials' signatures", both, {"statement": statement, "count": 2}),
+        ("detached-none", "no signature", text[: text.index('"signatures":[')] +
+         '"signatures":[],' + text[text.index('"statement"'):],
+         refused("FieldInvalid", "at least one signature is needed")),
+        ("detached-kind", "of a kind that nobody knows", text.replace("exclave.warrant.",
+         "exclave.wish."), refused("KindUnexpected", "unknown media type")),
+        ("detached-version", "version 2", text.replace('"version":1', '"version":2'),
+         refused("FieldInvalid", "the version is not 1")),
+        ("detached-statement", "a short hash", text.replace(statement, statement[:-2]),
+         refused("MalformedData", "the hash is not 32 bytes")),
+        ("detached-twice", "one keyid twice", both.replace(second, first),
+         refused("OrderBroken", "a keyid stands twice")),
+        ("detached-envelope", "an envelope", envelope.to_bytes().decode("utf-8"),
+         refused("FieldMissing", "these are no detached signatures")),
+    ]  # fmt: skip
+    for name, what, given, expect in cases:
+        yield Case(
+            spec="statements.md 5", case=name, operation="parse-signatures", what=what,
+            given={"signatures": given}, expect=expect,
+        )  # fmt: skip
 
 
 def _case(name: str, what: str, alg: str, key: bytes, signature: bytes, *bad: str) -> Case:

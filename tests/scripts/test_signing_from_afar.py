@@ -1,4 +1,4 @@
-"""Officials who sign elsewhere: with an SSH key, with nothing but two files, answering by message."""
+"""Officials who sign elsewhere: with an SSH key or a token, two files, and a message back."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MESSAGE = b"DSSEv1 1 a 1 b"
 
 def asking(pin: str = PIN) -> Asking:
     """Somebody who knows this PIN."""
-    return Asking(secret=lambda _: lambda: pin.encode(), tell=lambda _: None)
+    return Asking(secret=lambda _: pin.encode, tell=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_token_that_says_no(said: str, error: type[ExclaveError]) -> None:
 
 def test_no_module_and_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"pkcs11:token=a?module-path={tmp_path}/none.so"
-    with pytest.raises(Pkcs11Missing, match="none.so: expected a PKCS#11 module"):
+    with pytest.raises(Pkcs11Missing, match=r"none\.so: expected a PKCS#11 module"):
         open_keys(uri, asking())
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     with pytest.raises(Pkcs11Missing, match="expected the package python-pkcs11") as caught:

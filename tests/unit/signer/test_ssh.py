@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,12 +78,12 @@ def armoured(blob: bytes) -> str:
 
 
 @pytest.fixture
-def false_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def false_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is the whole PATH; a test puts its own ssh-keygen there."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    yield folder
+    return folder
 
 
 def put_program(folder: Path, script: str) -> None:
@@ -251,7 +250,7 @@ def test_where_a_key_lies(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="none: cannot be read"):
         place_of(str(tmp_path / "none"))
     public.unlink()
-    with pytest.raises(SshKeyUnusable, match="id_ed25519.pub: cannot be read"):
+    with pytest.raises(SshKeyUnusable, match=r"id_ed25519\.pub: cannot be read"):
         open_keys(str(tmp_path / "id_ed25519"), asking())
 
 
