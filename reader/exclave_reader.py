@@ -3920,18 +3920,6 @@ def _run_order(i: Json) -> Json:
     return {"kind": check_order(envelope)["kind"], "hash": envelope.statement.hex()}
 
 
-def _run_warrant_state(i: Json) -> Json:
-    # authority.md 6; milliseconds are the vault's service time, expiry by its expiry time.
-    rules, warrant = (parse_envelope(i[name].encode()).body for name in ("charter", "warrant"))
-    release = i["completed_ms"] + 1000 * rules["rosters"]["read"]["delay"]
-    end = release + 1000 * rules["delays"]["warrant_life"]
-    if i["expiry_time"] >= warrant["expires"] or i["service_ms"] >= end:
-        return {"state": "expired", "seconds": None}
-    waiting = i["service_ms"] < release
-    left = (release if waiting else end) - i["service_ms"]
-    return {"state": "waiting" if waiting else "released", "seconds": -(-left // 1000)}
-
-
 def _run_published_log(i: Json) -> Json:
     name, _, key = parse_vkey(i["vkey"])
     notes = [i["note"]] if "note" in i else list(i["checkpoints"].values())
@@ -4022,7 +4010,6 @@ OPERATIONS: dict[str, Operation] = {
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,
-    "warrant-state": _run_warrant_state,
     "parse-order": _run_order,
     "published-log": _run_published_log,
     "live-set": _run_live_set,

@@ -303,27 +303,6 @@ def warrants() -> Iterator[Case]:
             what="a warrant against the charter that it names",
             given={"charter": signed, "warrant": envelope.to_bytes().decode()}, expect=expect,
         )  # fmt: skip
-    envelope = mission.sign(Kind.WARRANT, good, ["anna", "bela"])
-    for name, service, time, expect in _STANDINGS:
-        yield Case(
-            spec="authority.md 6", case=f"standing-{name}", operation="warrant-state",
-            what="a warrant completed at service time 5,000 ms under a read delay of 50 s",
-            given={
-                "charter": signed, "warrant": envelope.to_bytes().decode(),
-                "completed_ms": 5000, "service_ms": service, "expiry_time": time,
-            },
-            expect=expect,
-        )  # fmt: skip
-
-
-_NOON, _MIDNIGHT = "2026-02-01T12:00:00Z", "2026-02-02T00:00:00Z"
-_STANDINGS: list[tuple[str, int, str, Payload]] = [
-    ("waiting", 5000, _NOON, {"state": "waiting", "seconds": 50}),
-    ("last-moment", 54999, _NOON, {"state": "waiting", "seconds": 1}),
-    ("released", 55000, _NOON, {"state": "released", "seconds": 1000}),
-    ("life-over", 1055000, _NOON, {"state": "expired", "seconds": None}),
-    ("expired", 5000, _MIDNIGHT, {"state": "expired", "seconds": None}),
-]
 
 
 def records() -> Iterator[Case]:

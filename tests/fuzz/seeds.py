@@ -19,6 +19,7 @@ from exclave.signer.file import encode_key_file, public_keys_bytes
 from exclave.vault.interface import (
     MissionStatus,
     RecordState,
+    StandingState,
     State,
     StatementState,
     WarrantState,
@@ -124,7 +125,10 @@ def answers() -> Iterator[bytes]:
             log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
             free_bytes=2**41, records=(record,),
             warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
-            forks=(), quarantined=(), service=1000,
+            forks=(), quarantined=(), service=1000, locked=False, frozen=False, conflicts=(),
+            standing=(
+                StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
+            ),
         )
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'

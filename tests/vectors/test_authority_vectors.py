@@ -16,15 +16,11 @@ from exclave.authority.keys import TypedKey, verify_signature
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.record_chain import live_set
 from exclave.authority.warrant import (
-    Moment,
-    ReleaseInputs,
     parse_warrant,
     verify_warrant,
     warrant_payload,
-    warrant_state,
 )
 from exclave.authority.words import read_words
-from exclave.clock import parse_time
 from exclave.errors import AuthorityError, ExclaveError
 from exclave.ids import MissionId
 from exclave.shares import WORDS, WordCountWrong, decode_share, recombine
@@ -82,23 +78,6 @@ def warrant(case: Loaded) -> Result:
     return {"deposits": ["all"] if deposits is None else [item.hex() for item in deposits]}
 
 
-def standing(case: Loaded) -> Result:
-    founding = parse_charter(parse_envelope(case.given["charter"].encode()))
-    moment = Moment(
-        service_ms=case.given["service_ms"], expiry_time=parse_time(case.given["expiry_time"])
-    )
-    state = warrant_state(
-        ReleaseInputs(
-            envelope=parse_envelope(case.given["warrant"].encode()),
-            named=founding,
-            in_force=founding,
-            completed_ms=case.given["completed_ms"],
-            now=moment,
-        )
-    )
-    return {"state": state.phase.value, "seconds": state.seconds}
-
-
 def live(case: Loaded) -> Result:
     records = []
     for text in case.given["payloads"]:
@@ -125,7 +104,6 @@ OPERATIONS: dict[str, Callable[[Loaded], Result]] = {
     "parse-charter": charter,
     "verify-chain": chain,
     "verify-warrant": warrant,
-    "warrant-state": standing,
     "live-set": live,
     "parse-card": card,
     "read-words": words,

@@ -7,6 +7,7 @@ lockdown stands, exile only under one; where two charters count, each number is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,7 +15,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Role, RoleName
 from exclave.authority.orders import Lift, Lockdown, Narrow, Release, Unlock
 from exclave.authority.warrant import Warrant
-from exclave.ids import PersonId
+from exclave.ids import PersonId, StatementHash
 from exclave.standing.values import Item, Side, Signers, Standing, Value, Way
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "overrides",
     "place_members",
     "role_members",
+    "settled",
     "waited",
     "ways",
 ]
@@ -48,13 +50,30 @@ def waited(*pairs: tuple[Charter, Role]) -> tuple[int, int]:
     return wait, wait * max(charter.delays.dark_factor for charter, _ in pairs)
 
 
+def settled(standing: Standing, at: int) -> StatementHash:
+    """The exile charter of a lockdown that begins then: what has been in force long enough."""
+    history = standing.history
+    found, settles = history[0][0], 0
+    for (before, _), (name, since) in itertools.pairwise(history):
+        pair = (standing.charter_of(before), standing.charter_of(name))
+        wait = 1000 * max(charter.delays.exile_change for charter in pair)
+        # Never before the one that it follows: else a first change would shorten the next one.
+        settles = since if pair[1].version == 1 else max(settles, since + wait)
+        if settles <= at:
+            found = name
+    return found
+
+
 def may_tighten(standing: Standing, value: Value, signers: Signers) -> frozenset[PersonId]:
     """Who of those who signed may give this tightening order now."""
     charter = standing.charter
     persons = signers.by(charter) & role_members(charter, *_ALARMED)
     exile = standing.exile_charter
-    if exile is None:
+    if exile is None and not isinstance(value, Lockdown):
         return persons
+    if exile is None:
+        # A change of the exile rosters must not take the alarm from those whom it has not replaced.
+        exile = standing.charter_of(settled(standing, standing.now))
     abroad = signers.by(exile) & role_members(exile, *EXILE)
     # Locking down twice harms nobody, and two consulates may do it in the same hour.
     return persons | abroad if isinstance(value, Lockdown) else abroad

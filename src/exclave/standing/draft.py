@@ -7,7 +7,6 @@ changes who counts (a charter in force, a lockdown) is followed at once by count
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -17,10 +16,12 @@ from exclave.authority.orders import Extend, Lockdown, Unlock, Veto
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, StatementHash
 from exclave.standing.counting import (
+    EXILE,
     may_tighten,
     objectors,
     overrides,
     role_members,
+    settled,
     ways,
 )
 from exclave.standing.phases import Event, Phase, Sort, step
@@ -76,6 +77,11 @@ class Draft:
             self._base = replace(self._base, now=max(self._base.now, at))
             self._fall_due(name)
         self._base = replace(self._base, now=max(self._base.now, now))
+
+    def next_change(self) -> int | None:
+        """When time alone changes something; None when it does not."""
+        at, name = self._next()
+        return None if name is None else at
 
     def witness(self, covers: int, since: int) -> None:
         """A quorum is known to have seen all entries below `covers`."""
@@ -159,6 +165,8 @@ class Draft:
 
     def loosen(self, heard: Heard) -> None:
         """A loosening statement, or more signatures of one."""
+        if any(item.second == heard.statement for item in self._base.conflicts):
+            return  # more signatures of a charter that never had its slot
         known = self.items.get(heard.statement)
         if known is None:
             known = Item(
@@ -195,7 +203,8 @@ class Draft:
         if item.phase not in {Phase.INCOMPLETE, Phase.WAITING}:
             return
         found = ways(self._standing(), item.value, item.signers)
-        new = [way for way in found if all(run.way != way for run in item.runs)]
+        # A roster waits once: no later signature starts again under shorter delays.
+        new = [way for way in found if all(run.way.roster != way.roster for run in item.runs)]
         if new:
             runs = (*item.runs, *self._runs(new, number, at))
             self._happen(name, Event.COMPLETED, runs=runs)
@@ -216,6 +225,9 @@ class Draft:
     def _against(self, item: Item, veto: StatementHash) -> frozenset[PersonId]:
         """Who of a veto's signers counts against an item: nobody against his own removal."""
         persons = self._tightened[veto].persons
+        if self._base.exile is not None:
+            # Else home could veto before a lockdown what exile will sign under it.
+            persons &= role_members(self._charter(self._base.exile), *EXILE)
         return persons & objectors(item.value) if isinstance(item.value, Charter) else persons
 
     def _lock(self, heard: Heard) -> None:
@@ -224,7 +236,7 @@ class Draft:
         self._base = replace(self._base, open_lockdowns=opened)
         if not begins:
             return
-        self._base = replace(self._base, exile=self._exile_charter(heard.service))
+        self._base = replace(self._base, exile=settled(self._standing(), heard.service))
         self._all(Event.LOCKDOWN, [n for n in self._moving if self.items[n].side is Side.HOME])
         for name in self._open():
             self._complete(name, heard.number, heard.service)
@@ -246,19 +258,6 @@ class Draft:
             for name in item.value.lockdowns
         )
 
-    def _exile_charter(self, at: int) -> StatementHash:
-        """The newest charter that had been in force long enough when a lockdown began."""
-        history = self._base.history
-        settled, settles = history[0][0], 0
-        for (before, _), (name, since) in itertools.pairwise(history):
-            pair = (self._charter(before), self._charter(name))
-            wait = 1000 * max(charter.delays.exile_change for charter in pair)
-            # Never before the one that it follows: else a first change would shorten the next one.
-            settles = since if pair[1].version == 1 else max(settles, since + wait)
-            if settles <= at:
-                settled = name
-        return settled
-
     def _in_force(self, name: StatementHash) -> None:
         at, charter = self._base.now, self._charter(name)
         before = self._base.in_force
@@ -278,27 +277,44 @@ class Draft:
     def _recount(self) -> None:
         for name in sorted(self._moving, key=lambda item: self.items[item].number):
             item = self.items[name]
-            if item.sort is not Sort.CHARTER and not self._still(item):
+            if item.sort is Sort.CHARTER:
+                continue
+            runs = self._still(item)
+            if runs:
+                self.items[name] = replace(item, runs=runs)
+            else:
                 self._happen(name, Event.TOO_FEW, runs=(), effective=None, ends=None)
 
-    def _still(self, item: Item) -> bool:
-        """Whether one of the rosters that completed an item still does."""
+    def _still(self, item: Item) -> tuple[Run, ...]:
+        """The runs of rosters that still are enough, each with the longer of both waits."""
         standing = self._standing()
         if item.side is Side.EXILE and not standing.locked:
-            return True  # exile's reads run on when home is back (spec/standing.md 4)
-        found = [*overrides(standing, item)]
-        if item.phase is not Phase.OVERRIDING:
-            found += ways(standing, item.value, item.signers)
-        rosters = {way.roster for way in found}
-        return any(run.way.roster in rosters for run in item.runs)
+            return item.runs  # exile's reads run on when home is back (spec/standing.md 4)
+        if item.phase is Phase.OVERRIDING:
+            found = overrides(standing, item)
+        else:
+            found = ways(standing, item.value, item.signers)
+        # One in effect may have come by override, and then has no run of a plain way.
+        if item.phase is Phase.EFFECTIVE:
+            found = (*found, *overrides(standing, item))
+        now = {way.roster: way for way in reversed(found)}
+        return tuple(
+            replace(run, way=_longer(run.way, now[run.way.roster]))
+            for run in item.runs
+            if run.way.roster in now
+        )
 
     def _take_slot(self, name: StatementHash, charter: Charter) -> None:
-        """The one in the slot so far gives way: it is dead, or the first exile roster beats it."""
-        for other, item in self.items.items():
-            if other == name or not isinstance(item.value, Charter) or item.dead:
-                continue
-            if item.value.order == charter.order:
-                self._all(Event.SUPERSEDED, [other])
+        """Whoever had the slot gives way: he is dead, or the first exile roster beats him.
+
+        A vetoed one too: overridden later, it would come into force beside its successor.
+        """
+        rivals = [
+            other
+            for other, item in self.items.items()
+            if isinstance(item.value, Charter) and item.value.order == charter.order
+        ]
+        self._all(Event.SUPERSEDED, [other for other in rivals if other != name])
 
     def _higher(self, name: StatementHash) -> bool:
         era, value = self._standing().frozen_era, self.items[name].value
@@ -352,3 +368,7 @@ class Draft:
 
     def _standing(self) -> Standing:
         return replace(self._base, items=self.items, tightened=self._tightened)
+
+
+def _longer(one: Way, other: Way) -> Way:
+    return replace(one, wait=max(one.wait, other.wait), dark=max(one.dark, other.dark))

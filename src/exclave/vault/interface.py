@@ -25,6 +25,7 @@ __all__ = [
     "Quarantined",
     "RecordState",
     "ShardStore",
+    "StandingState",
     "State",
     "StatementState",
     "VaultRefused",
@@ -52,6 +53,12 @@ class State(enum.Enum):
     WAITING = "waiting"
     RELEASED = "released"
     EXPIRED = "expired"
+    EFFECTIVE = "effective"
+    VETOED = "vetoed"
+    OVERRIDING = "overriding"
+    STOPPED = "stopped"
+    SUPERSEDED = "superseded"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +68,7 @@ class StatementState:
     state: State
     statement: StatementHash
     entry: int  # log index of its (latest) entry
-    seconds: int | None = None  # of a waiting warrant: until release
+    seconds: int | None = None  # until it takes effect, where only time is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +102,16 @@ class WarrantState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingState:
+    """A later charter or an order as a vault lists it; a tightening order is `logged`."""
+
+    statement: StatementHash
+    kind: str
+    state: State
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissionStatus:
     """spec/vault-http.md 4."""
 
@@ -103,6 +120,8 @@ class MissionStatus:
     state: str
     charter: StatementHash
     charters: int
+    locked: bool
+    frozen: bool
     log_size: int
     shards: int
     shard_bytes: int
@@ -111,6 +130,8 @@ class MissionStatus:
     free_bytes: int
     records: tuple[RecordState, ...]
     warrants: tuple[WarrantState, ...]
+    standing: tuple[StandingState, ...]
+    conflicts: tuple[StatementHash, ...]
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
     service: int

@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from exclave.authority.charter import Charter
-from exclave.authority.envelope import parse_envelope
-from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
+from exclave.authority.envelope import Kind, parse_envelope
+from exclave.authority.warrant import Warrant
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
@@ -31,23 +32,31 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.standing.machine import due
+from exclave.standing.phases import Phase
+from exclave.standing.values import Item, Standing
 from exclave.vault.fold import EntryUnfit, Fold, described
-from exclave.vault.interface import MissionStatus, RecordState, State, VaultRefused, WarrantState
+from exclave.vault.interface import (
+    MissionStatus,
+    RecordState,
+    StandingState,
+    State,
+    VaultRefused,
+    WarrantState,
+)
 from exclave.vault.lodging import Lodging
 from exclave.vault.log import Addition, Log
 from exclave.vault.problems import refused
 from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
-from exclave.vault.state import Index, RecordRow, WarrantRow
+from exclave.vault.state import Index, RecordRow
 from exclave.vault.storage import ObjectStore
-from exclave.vault.warrants import OpenWarrant, OpenWarrants
 
 __all__ = ["Mission", "SeatKeys"]
 
 _CLEAN = "clean"
 _SIZE = "log_size"
-_PHASES = {phase: State(phase.value) for phase in WarrantPhase}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +97,6 @@ class Mission:
         self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
         self.index = Index(index_path)
-        self.warrants = OpenWarrants(self.index)
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._lodging = Lodging(self.index, seat)
@@ -148,43 +156,46 @@ class Mission:
                     fold.replay(number, entry)
             self._count_again()
 
-    # Charters and warrants
+    # Charters, warrants, orders
+
+    def standing(self) -> Standing:
+        """What stands now; the lock is held by the caller."""
+        return self.fold.standing(self.service.now())
 
     def charter(self) -> Charter:
-        """The charter in force now."""
-        return self.fold.chain.in_force(self.fold.charters_logged, self.service.now())
+        """The charter in force now; never waits for the lock."""
+        return self.fold.hearing.seen_at(self.service.now()).charter
 
-    def moment(self) -> Moment:
-        """Now: service time for delays, the clock for expiries."""
-        return Moment(service_ms=self.service.now(), expiry_time=self.clock())
+    def expiry_time(self) -> datetime:
+        """The time by which things expire."""
+        return self.clock()
 
     def released(self, reader: bytes) -> list[tuple[StatementHash, Warrant]]:
         """Warrants of a reader under which shards may be read now."""
         with self.lock:
+            now = self.expiry_time()
             return [
-                (item.row.statement, item.warrant)
-                for item in self.warrants.open(self.log.size, self.clock())
-                if item.warrant.reader == reader
-                and self._standing(item).phase is WarrantPhase.RELEASED
+                (item.statement, item.value)
+                for item in self.standing().items.values()
+                if isinstance(item.value, Warrant)
+                and item.value.reader == reader
+                and item.phase is Phase.EFFECTIVE
+                and now < item.value.expires
             ]
 
-    def warrant_states(self) -> tuple[WarrantState, ...]:
-        """All warrants as the status lists them."""
-        return tuple(self.warrant_listed(row) for row in self.index.warrants())
-
-    def warrant_listed(self, row: WarrantRow) -> WarrantState:
-        """One of them; the lock is held by the caller."""
-        standing = self._standing(OpenWarrant.of(row))
-        return WarrantState(
-            statement=row.statement,
-            state=_PHASES[standing.phase],
-            seconds=standing.seconds if standing.phase is WarrantPhase.WAITING else None,
-        )
-
-    def _standing(self, item: OpenWarrant) -> WarrantStanding:
-        return self.warrants.standing(
-            item, chain=self.fold.chain, in_force=self.charter(), now=self.moment()
-        )
+    def statement_state(self, item: Item) -> tuple[State, int | None]:
+        """Where a loosening statement stands, and seconds until it is due; the lock is held."""
+        standing = self.standing()
+        item = standing.items[item.statement]
+        if isinstance(item.value, Warrant):
+            live = item.pending or item.phase in {Phase.INCOMPLETE, Phase.EFFECTIVE}
+            if live and self.expiry_time() >= item.value.expires:
+                return State.EXPIRED, None
+            if item.phase is Phase.EFFECTIVE:
+                return State.RELEASED, None
+        at = due(standing, item) if item.pending else None
+        seconds = None if at is None else max(0, -(-(at - standing.now) // 1000))
+        return State(item.phase.value), seconds
 
     def anchors(self) -> set[bytes]:
         """Identities that may try to connect; what they may do is decided for each request."""
@@ -192,9 +203,12 @@ class Mission:
             charters = self.fold.chain.charters
             found = {item.identity for charter in charters for item in charter.depositors}
             found |= {item.identity for charter in charters for item in charter.seats}
-            for item in self.warrants.open(self.log.size, self.clock()):
-                if item.row.completed is not None:
-                    found.add(item.warrant.reader)
+            found |= {
+                item.value.reader
+                for item in self.standing().items.values()
+                if isinstance(item.value, Warrant)
+                and (item.pending or item.phase is Phase.EFFECTIVE)
+            }
         return found
 
     # Records
@@ -276,7 +290,8 @@ class Mission:
     def status(self) -> MissionStatus:
         """The mission's status."""
         with self.lock:
-            charter = self.charter()
+            standing = self.standing()
+            charter = standing.charter
             count, total, staged = self.index.shard_totals()
             records = self.index.records()
             return MissionStatus(
@@ -285,6 +300,9 @@ class Mission:
                 state=charter.seat(self.seat).state,
                 charter=charter.statement_hash,
                 charters=len(self.fold.chain.charters),
+                locked=standing.locked,
+                frozen=standing.frozen_era is not None,
+                conflicts=tuple(item.second for item in standing.conflicts),
                 log_size=self.log.size,
                 shards=count,
                 shard_bytes=total,
@@ -292,18 +310,50 @@ class Mission:
                 quota_bytes=sum(item.total_bytes for item in charter.depositors),
                 free_bytes=self.store.free_bytes(),
                 records=tuple(self._listed(row) for row in records),
-                warrants=self.warrant_states(),
+                warrants=self._warrant_states(standing),
+                standing=self._standing_states(standing),
                 forks=tuple(row.statement for row in records if row.forked),
                 quarantined=self.index.quarantined(),
                 service=self.service.now(),
             )
+
+    def _warrant_states(self, standing: Standing) -> tuple[WarrantState, ...]:
+        warrants = [i for i in standing.items.values() if isinstance(i.value, Warrant)]
+        return tuple(
+            WarrantState(statement=item.statement, state=state, seconds=seconds)
+            for item in sorted(warrants, key=lambda item: item.statement)
+            for state, seconds in [self.statement_state(item)]
+        )
+
+    def _standing_states(self, standing: Standing) -> tuple[StandingState, ...]:
+        """Charters after the first and orders, in the order of the log."""
+        listed = {
+            order.number: StandingState(
+                statement=order.statement, kind=order.value.kind.value, state=State.LOGGED
+            )
+            for order in standing.tightened.values()
+        }
+        for item in standing.items.values():
+            if not isinstance(item.value, Warrant) and item.number:
+                kind = Kind.CHARTER if isinstance(item.value, Charter) else item.value.kind
+                state, seconds = self.statement_state(item)
+                listed[item.number] = StandingState(
+                    statement=item.statement, kind=kind.value, state=state, seconds=seconds
+                )
+        return tuple(state for _, state in sorted(listed.items(), key=lambda pair: pair[0]))
 
     def _listed(self, row: RecordRow) -> RecordState:
         reason = self._hindrance(row) if row.state is State.PENDING else None
         return replace(row.listed(), reason=reason)
 
     def _new_fold(self) -> Fold:
-        return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
+        return Fold(
+            mission=self.mission,
+            seat=self.seat,
+            index=self.index,
+            read_body=self.log.body,
+            read_entry=self.log.entry,
+        )
 
     @contextmanager
     def _folding(self) -> Iterator[Fold]:
