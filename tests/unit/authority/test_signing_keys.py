@@ -125,7 +125,7 @@ def test_only_a_post_quantum_key_makes_a_set_that_is_not_classical() -> None:
     strong = next(o for o in parse_charter_of(mission.charter()).officials)
     assert strong.classical
     payload = mission.charter()
-    both = [mission.public("anna").to_json(), {"alg": ML_DSA_65, "key": b64encode(bytes(1952))}]
+    both = [mission.public("fresh").to_json(), {"alg": ML_DSA_65, "key": b64encode(bytes(1952))}]
     payload["officials"][0]["key_sets"] = [both]
     assert not parse_charter_of(payload).officials[0].classical
     payload["officials"][0]["key_sets"] = [both, [TypedKey(SSHSIG_ED25519, RAW).to_json()]]
