@@ -17,6 +17,7 @@ from exclave.cli import (
     orders,
     proof,
     reconstruct,
+    signatures,
     unseal,
     vault,
     warrant,
@@ -33,7 +34,18 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
 )
-for part in (found, official, orders, vault, deposit, warrant, unseal, reconstruct, proof):
+for part in (
+    found,
+    official,
+    signatures,
+    orders,
+    vault,
+    deposit,
+    warrant,
+    unseal,
+    reconstruct,
+    proof,
+):
     part.register(app)
 app.meta.suppress_keyboard_interrupt = False
 app.meta.group_parameters = Group("Options of every command", sort_key=0)

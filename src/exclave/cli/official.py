@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from exclave.authority.charter import Charter
     from exclave.authority.charter_parts import Official
     from exclave.authority.envelope import Envelope
+    from exclave.authority.keys import TypedKey
     from exclave.cli.terminal import Terminal
-    from exclave.signer.bundle import KeyBundle
+    from exclave.signer.opening import SigningKeys
 
 __all__ = ["KeyForeign", "NotSigned", "register", "sign_file", "standing"]
 
@@ -42,19 +43,28 @@ def register(app: App) -> None:
 def init(
     *,
     out: Path,
+    ssh: Path | None = None,
+    pkcs11: str | None = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
 ) -> None:
     """Make an official's keys: the key file, encrypted, and beside it OUT.pub for the founders.
 
+    With an SSH key or a token only OUT.pub is written: the private key stays where it is.
+
     Parameters
     ----------
     out
         The new key file; OUT.pub is written beside it.
+    ssh
+        Use this SSH key instead: id_ed25519_sk.pub of a security key, or id_ed25519.pub.
+    pkcs11
+        Use this key on a token or card instead: a `pkcs11:` URI with its module-path.
     """
     import os
 
+    from exclave.cli.keys import name_held_key
     from exclave.cli.passphrases import new_passphrase
     from exclave.signer.file import public_keys_bytes, save_key_file, write_once
     from exclave.signer.parties import new_official_key
@@ -63,6 +73,9 @@ def init(
     for path in (out, public):
         if path.exists():
             raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    if ssh is not None or pkcs11 is not None:
+        name_held_key(terminal, public, ssh=ssh, pkcs11=pkcs11)
+        return
     passphrase = new_passphrase(
         terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
     )
@@ -129,8 +142,9 @@ def open_card(
 def sign(
     file: Path,
     *,
-    key: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
+    key: Annotated[list[str], Parameter(consume_multiple=True, negative=())],
     charter: Path | None = None,
+    signature: Path | None = None,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
@@ -146,10 +160,13 @@ def sign(
     file
         The charter, warrant or order; the signature is added in place.
     key
-        The official's key file; several officials may sign one after the other.
+        The official's key file, SSH key or `pkcs11:` URI; several officials may sign one after the
+        other.
     charter
         The charter in force: says who must sign and how long vaults wait, and what a new charter
         changes; the charter.json beside FILE otherwise.
+    signature
+        Leave FILE as it is and write the signatures alone into this new file, to be sent back.
     yes
         Do not ask.
     """
@@ -165,11 +182,12 @@ def sign(
         envelope,
         law,
         keys=key,
+        signature=signature,
         yes=yes,
         passphrase_file=passphrase_file,
         passphrase_fd=passphrase_fd,
     )
-    terminal.result(*standing(file, signed, law))
+    terminal.result(*standing(file if signature is None else signature, signed, law))
 
 
 def sign_file(
@@ -178,34 +196,56 @@ def sign_file(
     envelope: Envelope,
     law: Charter | None,
     *,
-    keys: Sequence[Path],
+    keys: Sequence[str],
+    signature: Path | None = None,
     yes: bool,
     passphrase_file: Path | None,
     passphrase_fd: int | None,
 ) -> Envelope:
-    """Show what a file's statement says, ask for each key, and add its signatures in place."""
-    from exclave.cli.passphrases import passphrase_source
+    """Show what a file's statement says, ask for each key, and add its signatures.
+
+    They go into the file, or alone into the new file `signature`.
+    """
+    from exclave.cli.keys import open_for_signing
     from exclave.cli.words.statement import describe
     from exclave.engine.durable import replace_file
-    from exclave.signer.file import load_key_file
     from exclave.signer.interface import sign_envelope
 
+    target = None if signature is None else _DetachedFile(signature)
     for line in describe(envelope, law):
         terminal.info(line)
-    for path in keys:
-        if not yes and not terminal.confirm(f"sign this with {path}?"):
+    for name in keys:
+        if not yes and not terminal.confirm(f"sign this with {name}?"):
             raise NotSigned(f"{file}: not signed")
-        source = passphrase_source(
-            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=passphrase_fd
-        )
-        bundle = load_key_file(path, source)
+        bundle = open_for_signing(terminal, name, file=passphrase_file, descriptor=passphrase_fd)
         _check_say(bundle, envelope, law)
         envelope = sign_envelope(envelope, bundle.signers)
-        replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
+        if target is None:
+            replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
+        else:
+            target.write(envelope, bundle.public)
     return envelope
 
 
-def _check_say(bundle: KeyBundle, envelope: Envelope, law: Charter | None) -> None:
+class _DetachedFile:
+    """Where the signatures go that are sent back without their statement."""
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise ConfigurationError(f"{path}: expected a new file", hint="name another file")
+        self._path = path
+        self._keys: list[TypedKey] = []
+
+    def write(self, envelope: Envelope, keys: Iterable[TypedKey]) -> None:
+        """Write those of `keys` too, whole."""
+        from exclave.authority.detached import detach
+        from exclave.engine.durable import replace_file
+
+        self._keys += keys
+        replace_file(self._path, [detach(envelope, self._keys).to_bytes()], mode=0o644)
+
+
+def _check_say(bundle: SigningKeys, envelope: Envelope, law: Charter | None) -> None:
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
     from exclave.cli.words.asked import may_sign
@@ -232,10 +272,11 @@ def _check_say(bundle: KeyBundle, envelope: Envelope, law: Charter | None) -> No
         )
 
 
-def _owned(bundle: KeyBundle, officials: Iterable[Official]) -> bool:
+def _owned(bundle: SigningKeys, officials: Iterable[Official]) -> bool:
     mine = {key.key_id for key in bundle.public}
+    # One of a set is enough: the others may lie in another place and sign after it.
     sets = [set_ for person in officials for set_ in person.key_sets]
-    return any({key.key_id for key in keys} <= mine for keys in sets)
+    return any({key.key_id for key in keys} & mine for keys in sets)
 
 
 def standing(

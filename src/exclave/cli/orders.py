@@ -47,7 +47,8 @@ class Making:
     card
         The head of a share card: the charter is asked from the vaults on it.
     key
-        An official's key file that signs it; may be repeated. Without one it is not signed yet.
+        The key file, SSH key or `pkcs11:` URI of an official who signs it; may be repeated. Without
+        one it is not signed yet.
     out
         The new file; by default named by kind and hash, in the current folder.
     send
@@ -63,7 +64,7 @@ class Making:
     reason: str
     charter: Path | None = None
     card: Path | None = None
-    key: Annotated[list[Path], Parameter(negative=())] = field(default_factory=list)
+    key: Annotated[list[str], Parameter(negative=())] = field(default_factory=list)
     out: Path | None = None
     send: Flag = False
     yes: Flag = False
