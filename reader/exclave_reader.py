@@ -62,9 +62,12 @@ from typing import Any, BinaryIO
 import zstandard
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -815,8 +818,115 @@ def disagreeing(pack: bytes, shards: Sequence[Shard]) -> list[str]:
 
 # ------------------------------------------------------------------ statements.md: signed envelopes
 
-KEY_SIZES = {"ed25519": 32, "ml-dsa-65": 1952, "ml-dsa-44": 1312, "x-wing": 1216}
-RESERVED_KEYS = {"sshsig-ed25519", "sshsig-sk-ed25519", "ecdsa-p256", "ecdsa-p384"}
+KEY_SIZES = {
+    "ed25519": 32, "ml-dsa-65": 1952, "ml-dsa-44": 1312, "x-wing": 1216,
+    "ecdsa-p256": 65, "ecdsa-p384": 97, "sshsig-ed25519": 32,
+}  # fmt: skip
+KINDS = (
+    "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
+    "unseal-request", "unsealed", "evidence", "alarm", "swept", "veto", "lockdown", "hold",
+    "extend", "compromise", "release", "lift", "narrow", "unlock",
+)  # fmt: skip
+NAMESPACE = b"exclave-statement"
+SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
+TOUCHED_AND_KNOWN = 0x01 | 0x04
+
+
+@dataclass(frozen=True, slots=True)
+class Ecdsa:
+    """statements.md 3.1: a curve, its hash, the order, and the bytes of a coordinate."""
+
+    curve: ec.EllipticCurve
+    digest: hashes.HashAlgorithm
+    order: int
+    size: int
+
+    def key(self, raw: bytes) -> ec.EllipticCurvePublicKey:
+        """An uncompressed point that lies on the curve; ValueError otherwise."""
+        if len(raw) != 2 * self.size + 1 or raw[0] != 4:
+            raise ValueError("not an uncompressed point of this curve")
+        return ec.EllipticCurvePublicKey.from_encoded_point(self.curve, raw)
+
+    def verify(self, raw: bytes, signature: bytes, message: bytes) -> None:
+        """r || s of fixed length, s at most half the order."""
+        if len(signature) != 2 * self.size:
+            raise ValueError("not r || s")
+        r = int.from_bytes(signature[: self.size], "big")
+        s = int.from_bytes(signature[self.size :], "big")
+        if not (1 <= r < self.order and 1 <= s <= self.order // 2):
+            raise ValueError("r or s out of range")
+        self.key(raw).verify(encode_dss_signature(r, s), message, ec.ECDSA(self.digest))
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+P384_ORDER = (2**192 - 1 << 192) + 0xC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+ECDSA = {
+    "ecdsa-p256": Ecdsa(ec.SECP256R1(), hashes.SHA256(), P256_ORDER, 32),
+    "ecdsa-p384": Ecdsa(ec.SECP384R1(), hashes.SHA384(), P384_ORDER, 48),
+}
+
+
+def ssh_string(data: bytes) -> bytes:
+    """u32 length and the bytes."""
+    return struct.pack(">I", len(data)) + data
+
+
+def split_ssh(data: bytes, at: int = 0) -> tuple[bytes, int]:
+    """The string that begins there, and where the next thing begins; ValueError when it is cut."""
+    end = at + 4
+    if len(data) < end or len(data) < end + int.from_bytes(data[at:end], "big"):
+        raise ValueError("an SSH string is cut")
+    after = end + int.from_bytes(data[at:end], "big")
+    return data[end:after], after
+
+
+def token_key(raw: bytes) -> tuple[bytes, bytes]:
+    """Curve key and application of a security key (statements.md 3.2); ValueError otherwise."""
+    kind, at = split_ssh(raw)
+    curve_key, at = split_ssh(raw, at)
+    application, at = split_ssh(raw, at)
+    if kind != SSH_TOKEN or len(curve_key) != 32 or at != len(raw):
+        raise ValueError("not a security key's public key")
+    if not re.fullmatch(rb"ssh:[!-~]{0,60}", application):
+        raise ValueError("application is not ssh: and up to 60 printable characters")
+    return curve_key, application
+
+
+def verify_sshsig(raw: bytes, signature: bytes, message: bytes, *, token: bool) -> None:
+    """statements.md 3.2: everything around the curve signature can only be what it is."""
+    common = ssh_string(NAMESPACE) + ssh_string(b"") + ssh_string(b"sha512")
+    public = raw if token else ssh_string(SSH_PLAIN) + ssh_string(raw)
+    head = b"SSHSIG" + struct.pack(">I", 1) + ssh_string(public) + common
+    if not signature.startswith(head):
+        raise ValueError("not an SSHSIG blob of this key and namespace")
+    inner, end = split_ssh(signature, len(head))
+    kind, at = split_ssh(inner)
+    curve_signature, at = split_ssh(inner, at)
+    tail = inner[at:]
+    if end != len(signature) or len(tail) != (5 if token else 0):
+        raise ValueError("something follows, or is missing")
+    if kind != (SSH_TOKEN if token else SSH_PLAIN):
+        raise ValueError("another kind of inner signature")
+    signed = b"SSHSIG" + common + ssh_string(hashlib.sha512(message).digest())
+    if not token:
+        Ed25519PublicKey.from_public_bytes(raw).verify(curve_signature, signed)
+        return
+    curve_key, application = token_key(raw)
+    signed = sha256(application) + tail + sha256(signed)
+    Ed25519PublicKey.from_public_bytes(curve_key).verify(curve_signature, signed)
+    if tail[0] & TOUCHED_AND_KNOWN != TOUCHED_AND_KNOWN:
+        raise SignatureRefused("security key: it did not verify who touched it")
+
+
+def is_raw_key(algorithm: str, raw: bytes) -> bool:
+    """Whether these bytes are a key of the algorithm."""
+    with suppress(ValueError):
+        if algorithm == "sshsig-sk-ed25519":
+            return bool(token_key(raw))
+        if algorithm in ECDSA:
+            ECDSA[algorithm].key(raw)
+        return len(raw) == KEY_SIZES.get(algorithm)
+    return False
 
 
 def typed(*algorithms: str) -> Rule:
@@ -825,9 +935,15 @@ def typed(*algorithms: str) -> Rule:
     def rule(value: Json) -> bool:
         if not shape({"alg": one_of(*algorithms), "key": is_base64})(value):
             return False
-        return len(decode_base64(value["key"])) == KEY_SIZES.get(value["alg"], -1)
+        return is_raw_key(value["alg"], decode_base64(value["key"]))
 
     return rule
+
+
+def key_material(key: Json) -> bytes:
+    """What makes two keys one, whatever they are called: the curve key of a security key."""
+    raw = decode_base64(key["key"])
+    return token_key(raw)[0] if key["alg"] == "sshsig-sk-ed25519" else raw
 
 
 def key_id(key: Json) -> str:
@@ -846,6 +962,10 @@ def verify_signature(algorithm: str, key: bytes, signature: bytes, message: byte
                 MLDSA65PublicKey.from_public_bytes(key).verify(signature, message)
             case "ml-dsa-44":
                 MLDSA44PublicKey.from_public_bytes(key).verify(signature, message)
+            case "ecdsa-p256" | "ecdsa-p384":
+                ECDSA[algorithm].verify(key, signature, message)
+            case "sshsig-ed25519" | "sshsig-sk-ed25519":
+                verify_sshsig(key, signature, message, token=algorithm != "sshsig-ed25519")
             case _:
                 raise SignatureRefused(f"{algorithm}: keys of this kind cannot sign")
     except (InvalidSignature, ValueError):
@@ -901,6 +1021,23 @@ def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
         raise Malformed("envelope: larger than 1 MiB")
     signatures = {item["keyid"]: decode_base64(item["sig"]) for item in value["signatures"]}
     return Envelope(media[1], payload, body, signatures)
+
+
+def parse_signatures(data: bytes) -> dict[str, Json]:
+    """statements.md 5: detached signatures."""
+    if len(data) > 1 << 20:
+        raise Malformed("signatures: larger than 1 MiB")
+    signature = shape({"keyid": HASH, "sig": is_base64})
+    fields = {
+        "kind": one_of("exclave-signatures"), "version": one_of(1), "statement": HASH,
+        "payloadType": one_of(*(f"application/vnd.exclave.{kind}.v1+json" for kind in KINDS)),
+        "signatures": list_to(256, signature),
+    }  # fmt: skip
+    value = check_shape("signatures", decode_json(data), fields)
+    ids = [item["keyid"] for item in value["signatures"]]
+    if not ids or not ascending(ids):
+        raise Malformed("signatures: expected at least one, ascending by distinct keyid")
+    return value
 
 
 def verify_signers(envelope: Envelope, keys: Iterable[Json]) -> set[str]:
@@ -1209,7 +1346,9 @@ def is_address(value: Json) -> bool:
 
 OFFICIAL = matches(r"p-[0-9a-f]{16}")
 PLACE = one_of("home", "abroad")
-SIGNING = typed("ed25519", "ml-dsa-65")
+SIGNING = typed(
+    "ed25519", "ml-dsa-65", "ecdsa-p256", "ecdsa-p384", "sshsig-ed25519", "sshsig-sk-ed25519"
+)
 KEY_SET: Rule = lambda v: v != [] and list_to(8, SIGNING)(v)  # noqa: E731
 ADDRESS = shape({"data": is_address, "public": is_address})
 ADDRESSES = list_to(16, ADDRESS)
@@ -1293,8 +1432,8 @@ def _seat_rules(c: Json) -> Iterator[tuple[str, bool]]:
     yield "advisory_expiry is after issued", c["advisory_expiry"] > c["issued"]
     yield "vaults of seats in use are distinct", len({s["vault"] for s in live}) == n
     yield "depositors ascend", ascending([d["id"] for d in c["depositors"]])
-    ids = [key_id(key) for key in charter_keys(c)]
-    yield "a key occurs once", len(set(ids)) == len(ids)
+    keys = [key_material(key) for key in charter_keys(c)]
+    yield "a key occurs once", len(set(keys)) == len(keys)
 
 
 def _roster_rules(c: Json) -> Iterator[tuple[str, bool]]:
@@ -3786,6 +3925,19 @@ def _run_swept(i: Json) -> Json:
     return {"shards": len(body["shards"])}
 
 
+def _run_signature(i: Json) -> Json:
+    algorithm, raw = i["alg"], _bytes(i["key"])
+    if not is_raw_key(algorithm, raw):
+        raise KeyRefused(f"{algorithm} key: not a key of this algorithm")
+    verify_signature(algorithm, raw, _bytes(i["signature"]), _bytes(i["message"]))
+    return {"keyid": key_id({"alg": algorithm, "key": base64.b64encode(raw).decode()})}
+
+
+def _run_signatures(i: Json) -> Json:
+    value = parse_signatures(i["signatures"].encode())
+    return {"statement": value["statement"], "count": len(value["signatures"])}
+
+
 def _run_charter(i: Json) -> Json:
     payload = i["payload"].encode()
     if check_charter(decode_json(payload))["mission"] is not None:
@@ -3900,6 +4052,8 @@ OPERATIONS: dict[str, Operation] = {
     "parse-envelope": _run_envelope,
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,
+    "verify-signature": _run_signature,
+    "parse-signatures": _run_signatures,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,

@@ -31,6 +31,7 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_depositor(charter),
         *_memory(),
         *_shares(charter),
+        *_signing(charter),
         *_time(charter),
     )
 
@@ -136,6 +137,17 @@ def _shares(charter: Charter) -> Iterator[Limit]:
         yield Limit(
             name="home-powerless",
             text="All cards lie abroad: the homeland alone can never open its own deposits.",
+        )
+
+
+def _signing(charter: Charter) -> Iterator[Limit]:
+    classical = [official.id for official in charter.officials if official.classical]
+    if classical:
+        yield Limit(
+            name="classical-officials",
+            text=f"{len(classical)} of {len(charter.officials)} officials sign with classical keys "
+            f"only ({', '.join(classical)}): whoever has a quantum computer forges their "
+            "signatures. The seal on the data does not rest on them.",
         )
 
 

@@ -3,6 +3,7 @@
 Without them a fuzzer spends its time on guessing magic bytes and canonical JSON.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ from exclave.vault.wire import write_missing, write_statement_state, write_statu
 from tests.property.test_authority import GOOD
 from tests.vectors.cases import Loaded, load
 from tools.vector_cases import drawn
+from tools.vector_signatures import Blob
 
 Source = Callable[[], Iterator[bytes]]
 
@@ -178,6 +180,12 @@ def words() -> Iterator[bytes]:
     yield from given("cards", "read-words", text_of("text"))()
 
 
+def ssh_public() -> Iterator[bytes]:
+    """A plain key's line and a security key's."""
+    for flags, name in ((None, b"ssh-ed25519"), (0x05, b"sk-ssh-ed25519@openssh.com")):
+        yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
+
+
 SEEDS: dict[str, Source] = {
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
@@ -204,6 +212,9 @@ SEEDS: dict[str, Source] = {
     "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
     "sealed_shard": given("dispersal", "unseal-shard", bytes_of("sealed")),
     "shard": given("dispersal", "parse-shard", bytes_of("shard")),
+    "signatures": given("statements", "parse-signatures", text_of("signatures")),
+    "ssh_public": ssh_public,
+    "sshsig": given("statements", "verify-signature", bytes_of("signature")),
     "stream": given("archive", "stream", lambda fields: canonical_json(fields["stream"])),
     "vkey": vkeys,
     "words": words,

@@ -10,7 +10,9 @@ import pytest
 from exclave.authority.card import card_text, parse_card
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.charter_chain import verify_chain
+from exclave.authority.detached import parse_signatures
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.keys import TypedKey, verify_signature
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.record_chain import live_set
 from exclave.authority.warrant import (
@@ -40,6 +42,19 @@ def envelope(case: Loaded) -> Result:
     assert parsed.to_bytes() == data
     pae = hashlib.sha256(parsed.pae).hexdigest()
     return {"hash": parsed.statement_hash.hex(), "pae": pae}
+
+
+def signature(case: Loaded) -> Result:
+    key = TypedKey(case.given["alg"], case.bytes_of("key"))
+    verify_signature(key, case.bytes_of("message"), case.bytes_of("signature"))
+    return {"keyid": key.key_id}
+
+
+def detached(case: Loaded) -> Result:
+    data = case.given["signatures"].encode()
+    parsed = parse_signatures(data)
+    assert parsed.to_bytes() == data
+    return {"statement": parsed.statement.hex(), "count": len(parsed.signatures)}
 
 
 def charter(case: Loaded) -> Result:
@@ -84,6 +99,8 @@ def words(case: Loaded) -> Result:
 
 OPERATIONS: dict[str, Callable[[Loaded], Result]] = {
     "parse-envelope": envelope,
+    "verify-signature": signature,
+    "parse-signatures": detached,
     "parse-charter": charter,
     "verify-chain": chain,
     "verify-warrant": warrant,
