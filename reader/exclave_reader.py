@@ -1023,7 +1023,7 @@ def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
     return Envelope(media[1], payload, body, signatures)
 
 
-def parse_signatures(data: bytes) -> dict[str, Json]:
+def parse_detached(data: bytes) -> dict[str, Json]:
     """statements.md 5: detached signatures."""
     if len(data) > 1 << 20:
         raise Malformed("signatures: larger than 1 MiB")
@@ -1094,8 +1094,8 @@ class Checkpoint:
     root: bytes
 
 
-def parse_note(data: bytes) -> Note:
-    """ledger.md 3."""
+def parse_note(data: bytes, most: int = 16) -> Note:
+    """ledger.md 3; `most` signature lines, more where witnesses signed."""
     try:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -1110,8 +1110,8 @@ def parse_note(data: bytes) -> Note:
         if match is None or len(raw) < 5:
             raise LogRefused("note: a signature line is malformed")
         signatures.append((match[1], raw[:4], raw[4:]))
-    if len(signatures) > 16:
-        raise LogRefused(f"note: expected at most 16 signatures, got {len(signatures)}")
+    if len(signatures) > most:
+        raise LogRefused(f"note: expected at most {most} signatures, got {len(signatures)}")
     return Note(text.encode() + b"\n", signatures)
 
 
@@ -1225,7 +1225,8 @@ def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[
 
 
 ENTRY_TYPES = (
-    "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "refusals",
+    "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "order",
+    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals",
 )  # fmt: skip
 
 
@@ -1262,7 +1263,12 @@ def parse_receipt(data: bytes) -> Receipt:
     path = [decode_base64(line) for line in lines[3:]]
     if len(path) > 63 or any(len(node) != 32 for node in path):
         raise LogRefused("receipt: path: expected at most 63 hashes")
-    return Receipt(decode_base64(lines[1][6:]), int(index[1]), path, parse_note(note))
+    return Receipt(
+        decode_base64(lines[1][6:]), int(index[1]), path, parse_note(note, MOST_COSIGNED)
+    )
+
+
+MOST_COSIGNED = 1 + 2 * 255 + 64
 
 
 def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoint) -> bytes:
@@ -1276,18 +1282,34 @@ def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoi
 
 
 def cosigners(note: Note, checkpoint: Checkpoint, charter: Json) -> set[str]:
-    """Seats and external witnesses of a charter that cosigned; a failing known one refuses."""
-    keys = [(f"seat {s['seat']}", k) for s in charter["seats"] for k in s["witness_keys"]]
-    keys += [(f"witness {w['name']}", w["key"]) for w in charter["witness"]["external"]]
+    """Seats and external witnesses of a charter that count (ledger.md 7); a failing line refuses."""
+    mission = checkpoint.origin.rpartition("/")[0]
+    parties = [
+        (f"seat {s['seat']}", f"{mission}/{s['seat']}/witness", s["witness_keys"])
+        for s in charter["seats"]
+        if not s["retired"]
+    ]
+    parties += [
+        (f"witness {w['name']}", w["name"], [w["key"]]) for w in charter["witness"]["external"]
+    ]
     found = set()
-    for name, keyid, signature in note.signatures:
-        for witness, key in keys:
-            raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
-            if note_key_id(name, kind, raw) == keyid:
-                stamp, rest = signature[:8], signature[8:]
-                message = cosignature_message(kind, name, stamp, checkpoint)
-                verify_signature(key["alg"], raw, rest, message)
-                found.add(witness)
+    for label, name, keys in parties:
+        stamps = [key_stamps(note, checkpoint, name, key) for key in keys]
+        if set.intersection(*stamps) - {bytes(8)}:
+            found.add(label)
+    return found
+
+
+def key_stamps(note: Note, checkpoint: Checkpoint, name: str, key: Json) -> set[bytes]:
+    """Times at which one witness key signed a checkpoint, each signature checked."""
+    raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
+    wanted, found = (name, note_key_id(name, kind, raw)), set()
+    for other, keyid, signature in note.signatures:
+        if (other, keyid) == wanted:
+            stamp = signature[:8]
+            message = cosignature_message(kind, name, stamp, checkpoint)
+            verify_signature(key["alg"], raw, signature[8:], message)
+            found.add(stamp)
     return found
 
 
@@ -3888,8 +3910,8 @@ def _run_signature(i: Json) -> Json:
     return {"keyid": key_id({"alg": algorithm, "key": base64.b64encode(raw).decode()})}
 
 
-def _run_signatures(i: Json) -> Json:
-    value = parse_signatures(i["signatures"].encode())
+def _run_detached(i: Json) -> Json:
+    value = parse_detached(i["signatures"].encode())
     return {"statement": value["statement"], "count": len(value["signatures"])}
 
 
@@ -4006,7 +4028,7 @@ OPERATIONS: dict[str, Operation] = {
     "receipt": _run_receipt,
     "parse-envelope": _run_envelope,
     "verify-signature": _run_signature,
-    "parse-signatures": _run_signatures,
+    "parse-detached": _run_detached,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,

@@ -161,9 +161,10 @@ def _time(charter: Charter) -> Iterator[Limit]:
             "comparison, not outvoted.",
         )
     yield Limit(
-        name="logs-unwitnessed",
-        text="Receipts are provisional: a vault's own log signs them. Vaults do not cosign each "
-        "other's logs yet, so a fork of one log shows when two of its checkpoints are compared.",
+        name="receipts-provisional",
+        text=f"A receipt is provisional, one vault's word, until {witness.q} of "
+        f"{n + len(witness.external)} witnesses have cosigned its log; without a line between the "
+        "vaults it stays so. Vaults do not ask external witnesses themselves.",
     )
     yield Limit(
         name="not-built",

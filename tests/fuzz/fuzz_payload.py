@@ -13,6 +13,7 @@ from pathlib import Path
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.enrolment import enrolment_envelope, parse_enrolment
 from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.evidence import evidence_payload, parse_evidence
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.seat_request import parse_seat_request, seat_request_payload
 from exclave.authority.supplement import parse_supplement, supplement_payload
@@ -33,6 +34,7 @@ AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.WARRANT: lambda e: warrant_payload(parse_warrant(e)),
     Kind.RECORD: lambda e: record_payload(parse_record(e)),
     Kind.SUPPLEMENT: lambda e: supplement_payload(parse_supplement(e)),
+    Kind.EVIDENCE: lambda e: evidence_payload(parse_evidence(e)),
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,
     Kind.UNSEALED: lambda e: answer_envelope(parse_unsealed(e)).payload,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exclave.authority.charter import parse_charter
-from exclave.authority.detached import detach, parse_signatures
+from exclave.authority.detached import detach, parse_detached
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.authority.persons import signed_persons
@@ -201,7 +201,7 @@ def test_wrong_signatures_are_named(
     for name in names:
         answer = detach(envelope, [mission.public(name)])
         (tmp_path / f"{name}.sig").write_bytes(answer.to_bytes())
-        assert parse_signatures((tmp_path / f"{name}.sig").read_bytes()) == answer
+        assert parse_detached((tmp_path / f"{name}.sig").read_bytes()) == answer
     bad = tmp_path / "anna.sig"
     bad.write_bytes(change(bad.read_bytes()))
     before = file.read_bytes()

@@ -6,6 +6,7 @@ a vault, and when it is released there, is `exclave.standing`'s.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from exclave.authority.keys import ED25519, X_WING, TypedKey, read_key
 from exclave.authority.persons import require_threshold
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
-from exclave.errors import AuthorityError
+from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import DepositId, MissionId, StatementHash
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "parse_warrant",
     "verify_warrant",
     "warrant_payload",
+    "warranting_roster",
 ]
 
 
@@ -108,8 +110,13 @@ def _read_deposits(node: Node) -> tuple[DepositId, ...] | None:
     return node.each(lambda item: DepositId(item.hex(16)), least=1)
 
 
-def verify_warrant(envelope: Envelope, charter: Charter) -> Warrant:
-    """Check a warrant against the charter that it names; raises an `AuthorityError`."""
+def verify_warrant(
+    envelope: Envelope, charter: Charter, earlier: Iterable[Charter] = ()
+) -> Warrant:
+    """Check a warrant against the charter that it names; raises an `AuthorityError`.
+
+    `earlier` are charters before it, whose exile rosters may have counted (spec/standing.md 5).
+    """
     warrant = parse_warrant(envelope)
     if warrant.mission != charter.mission_id:
         raise MissionMismatch(
@@ -119,5 +126,32 @@ def verify_warrant(envelope: Envelope, charter: Charter) -> Warrant:
         raise WarrantUnderOtherCharter(
             f"warrant: expected charter {charter.statement_hash.hex()}, got {warrant.charter.hex()}"
         )
-    require_threshold(envelope, charter, RoleName.READ)
+    warranting_roster(envelope, charter, earlier)
     return warrant
+
+
+def warranting_roster(
+    envelope: Envelope, charter: Charter, earlier: Iterable[Charter] = ()
+) -> tuple[Charter, RoleName]:
+    """Which charter's roster signed a warrant enough; raises `QuorumNotReached`.
+
+    The read roster of the charter that it names, or an exile roster: that one counts at vaults
+    under a lockdown only, which nobody can see from the warrant alone.
+    """
+    try:
+        require_threshold(envelope, charter, RoleName.READ)
+    except QuorumNotReached:
+        for one in (charter, *earlier):
+            for roster in (RoleName.EXILE_1, RoleName.EXILE_2):
+                if _is_enough(envelope, one, roster):
+                    return one, roster
+        raise
+    return charter, RoleName.READ
+
+
+def _is_enough(envelope: Envelope, charter: Charter, roster: RoleName) -> bool:
+    try:
+        require_threshold(envelope, charter, roster)
+    except QuorumNotReached:
+        return False
+    return True

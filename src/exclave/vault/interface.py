@@ -30,6 +30,8 @@ __all__ = [
     "StatementState",
     "VaultRefused",
     "WarrantState",
+    "Witness",
+    "WitnessReply",
 ]
 
 
@@ -147,6 +149,9 @@ class PublicRecord(Protocol):
     async def checkpoint(self) -> bytes:
         """The newest signed checkpoint (note)."""
 
+    async def cosigned(self) -> bytes:
+        """The newest checkpoint that a witness quorum cosigned; refused with `not-found`."""
+
     async def tile(self, path: str) -> bytes:
         """A tile or entry bundle by its C2SP path, e.g. `tile/0/x001/067.p/8`."""
 
@@ -157,13 +162,32 @@ class PublicRecord(Protocol):
         """The mission's status at this seat: a claim, not a proof."""
 
     async def receipt(self, entry_type: str, sha256: bytes) -> str:
-        """The provisional receipt of an entry (spec/ledger.md 5)."""
+        """The receipt of an entry, cosigned or provisional (spec/ledger.md 5)."""
 
     async def submit(self, envelope: bytes) -> StatementState:
         """Hand in a statement; on return it is durably logged here."""
 
     async def statement(self, statement: StatementHash) -> StatementState:
         """State of a statement handed in before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessReply:
+    """What a witness answered: a status of C2SP tlog-witness and the body."""
+
+    status: int
+    body: bytes
+
+
+class Witness(Protocol):
+    """The witness of one mission at one seat (spec/vault-http.md 7)."""
+
+    @property
+    def seat(self) -> Seat:
+        """The seat spoken to."""
+
+    async def add_checkpoint(self, request: bytes) -> WitnessReply:
+        """Hand in a checkpoint; whatever the witness answers is returned, never raised."""
 
 
 class ShardStore(Protocol):

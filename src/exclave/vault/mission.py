@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,18 +23,27 @@ from datetime import datetime
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.warrant import Warrant
+from exclave.authority.witnesses import witnesses_of
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
 from exclave.errors import IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
-from exclave.ledger.checkpoint import origin_for
+from exclave.ledger.checkpoint import log_verifier, origin_for
+from exclave.ledger.cosignature import (
+    Cosigned,
+    Cosigner,
+    CosigningKey,
+    open_cosigned,
+    witness_name,
+)
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.ledger.note import NoteSigner
+from exclave.ledger.note import Note, NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Standing
+from exclave.vault.cosigned import CosignedHead
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.interface import (
     MissionStatus,
@@ -52,6 +61,7 @@ from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
 from exclave.vault.state import Index, RecordRow
 from exclave.vault.storage import ObjectStore
+from exclave.vault.witnessing import Witnessing
 
 __all__ = ["Mission", "SeatKeys"]
 
@@ -65,6 +75,7 @@ class SeatKeys:
 
     log_public: bytes
     sign: Callable[[bytes], bytes]  # with the log key
+    cosigning: tuple[CosigningKey, CosigningKey]  # Ed25519, ML-DSA-44
     seat_private: XWingPrivateKey | None = None  # opens sealed shards
 
 
@@ -94,6 +105,10 @@ class Mission:
         signer = NoteSigner(
             name=origin_for(mission, seat), public_key=keys.log_public, sign=keys.sign
         )
+        cosigner = Cosigner(name=witness_name(mission, seat), keys=keys.cosigning)
+        self.witnessing = Witnessing(store, cosigner, clock)
+        self.cosigned = CosignedHead(store)
+        self._checked: tuple[Note, Charter, Cosigned | None] | None = None
         self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
         self.index = Index(index_path)
@@ -210,6 +225,45 @@ class Mission:
                 and (item.pending or item.phase is Phase.EFFECTIVE)
             }
         return found
+
+    # Witnesses
+
+    def cosigned_head(self) -> Cosigned | None:
+        """The newest checkpoint that a quorum of the charter in force signed; None before one."""
+        with self.lock:
+            note, charter = self.cosigned.note, self.charter()
+            if note is None:
+                return None
+            checked = self._checked
+            if checked is None or checked[0] is not note or checked[1] is not charter:
+                checked = self._checked = (note, charter, self._open_cosigned(note, charter))
+            return checked[2]
+
+    def witness_times(self) -> Mapping[Seat | str, datetime]:
+        """When each witness last cosigned this log, by seat or name; this seat: now.
+
+        Stale ones too: what is fresh is judged by who asks, and so is how many are enough.
+        """
+        head = self.cosigned_head()
+        times = {} if head is None else {item.party.key: item.moment for item in head.by}
+        if self.keys_seated():
+            times[self.seat] = self.clock()
+        return times
+
+    def _open_cosigned(self, note: Note, charter: Charter) -> Cosigned | None:
+        log = log_verifier(self.mission, self.seat, self.keys.log_public)
+        try:
+            found = open_cosigned(note.encode(), log, witnesses_of(charter))
+        except IntegrityError:
+            return None  # not this log's, or of witness keys that the charter no longer names
+        return found if found.complete else None
+
+    def keys_seated(self) -> bool:
+        """Whether the charter in force names the witness keys that this vault has."""
+        with self.lock:
+            entry = self.charter().seat(self.seat)
+        named = [key.raw for key in entry.witness_keys]
+        return not entry.retired and named == [key.public_key for key in self.keys.cosigning]
 
     # Records
 

@@ -23,6 +23,7 @@ from exclave.ids import ShardRoot
 
 __all__ = [
     "CHECKPOINT",
+    "COSIGNED",
     "ENROLMENT",
     "Key",
     "ObjectStore",
@@ -37,6 +38,7 @@ Key: TypeAlias = Any
 """A `str`; engines have a type of their own for it, which is not known here."""
 
 CHECKPOINT: Final = "log/checkpoint"
+COSIGNED: Final = "log/cosigned"
 ENROLMENT: Final = "enrolment.json"
 
 

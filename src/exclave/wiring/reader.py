@@ -18,11 +18,11 @@ from pathlib import Path
 
 from exclave.authority.card import CardHead, parse_card_head
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import RoleName
-from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.charter_chain import CharterChain
+from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.keys import X_WING
 from exclave.authority.unsealing import parse_unsealed
-from exclave.authority.warrant import parse_warrant
+from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError, MalformedData
@@ -214,7 +214,6 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             stores=sources.stores,
             secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
         )
-        named = view.chain.find(parse_warrant(reader.warrant).charter)
         report = reconstruct(
             chosen.record,
             fetcher=fetcher,
@@ -225,13 +224,21 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             clock=now,
             progress=progress,
             warrant=reader.warrant.statement_hash,
-            warrant_delay=named.role(RoleName.READ).delay,
+            warrant_delay=_warrant_delay(reader.warrant, view.chain),
             findings=findings(view, chosen, _verified(view)),
         )
     envelope = sign_envelope(envelope_for(report_payload(report)), reader.keys.signers)
     replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
     replace_file(what.folder / "report.txt", [report_text(report).encode()], mode=0o600)
     return report
+
+
+def _warrant_delay(envelope: Envelope, chain: CharterChain) -> int:
+    """Seconds that the roster which signed waits before it may read."""
+    named = chain.find(parse_warrant(envelope).charter)
+    earlier = [item for item in chain.charters if item.order < named.order]
+    charter, roster = warranting_roster(envelope, named, earlier)
+    return charter.role(roster).delay
 
 
 def _state_folder(what: Restoring) -> Path:

@@ -25,7 +25,7 @@ ALWAYS = [
     "old-shares",
     "old-deposits",
     "no-liar-tolerated",
-    "logs-unwitnessed",
+    "receipts-provisional",
     "not-built",
 ]
 
