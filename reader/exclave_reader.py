@@ -1023,7 +1023,7 @@ def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
     return Envelope(media[1], payload, body, signatures)
 
 
-def parse_signatures(data: bytes) -> dict[str, Json]:
+def parse_detached(data: bytes) -> dict[str, Json]:
     """statements.md 5: detached signatures."""
     if len(data) > 1 << 20:
         raise Malformed("signatures: larger than 1 MiB")
@@ -3933,8 +3933,8 @@ def _run_signature(i: Json) -> Json:
     return {"keyid": key_id({"alg": algorithm, "key": base64.b64encode(raw).decode()})}
 
 
-def _run_signatures(i: Json) -> Json:
-    value = parse_signatures(i["signatures"].encode())
+def _run_detached(i: Json) -> Json:
+    value = parse_detached(i["signatures"].encode())
     return {"statement": value["statement"], "count": len(value["signatures"])}
 
 
@@ -4053,7 +4053,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,
     "verify-signature": _run_signature,
-    "parse-signatures": _run_signatures,
+    "parse-detached": _run_detached,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,

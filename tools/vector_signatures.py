@@ -159,7 +159,7 @@ def detached_cases() -> Iterator[Case]:
     ]  # fmt: skip
     for name, what, given, expect in cases:
         yield Case(
-            spec="statements.md 5", case=name, operation="parse-signatures", what=what,
+            spec="statements.md 5", case=name, operation="parse-detached", what=what,
             given={"signatures": given}, expect=expect,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from exclave.authority.charter import parse_charter
-from exclave.authority.detached import detach, parse_signatures
+from exclave.authority.detached import detach, parse_detached
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.authority.persons import signed_persons
 from exclave.encoding import b64encode, canonical_json
 from exclave.signer.file import parse_public_keys
+from tests.founding import make_founding
 from tests.scripts.conftest import call, must
 from tests.support.tokens import PIN, SoftToken, soft_token, ssh_keygen
 from tools import vector_authority as mission
@@ -119,6 +121,34 @@ def test_the_whole_way_with_a_token(tmp_path: Path, soft_token: SoftToken) -> No
     assert len(parse_envelope(file.read_bytes()).signatures) == 1
 
 
+def test_a_mission_is_founded_with_every_kind_of_key(tmp_path: Path, soft_token: SoftToken) -> None:
+    """A governor with an SSH key and one with a card: named, warned of, and they sign charter 1."""
+    soft_token.add("registrar")
+    soft_token.make_key("registrar", "sign", b"\x01", "secp256r1")
+    uri = soft_token.uri("registrar", "sign")
+    founding = make_founding(tmp_path, os.urandom)
+    key = ssh_key(tmp_path)
+    for label, arguments in (("archivist", ["--ssh", key]), ("registrar", ["--pkcs11", uri])):
+        must("official", "init", "--out", tmp_path / label, *arguments)
+        keys = founding.folder / "officials" / f"{label}.public.json"
+        keys.write_bytes((tmp_path / f"{label}.pub").read_bytes())
+    pin = tmp_path / "pin"
+    pin.touch(mode=0o600)
+    pin.write_text(PIN + "\n")
+    out, cards = tmp_path / "mission", tmp_path / "cards"
+    sealed = call("found", founding.path, "--out", out, "--prepare", "--seal-cards-to", cards)
+    assert sealed.code == 6
+    assert "expected a holder with an x-wing key, got none" in sealed.err
+    assert "nothing can be sealed to an official whose key is an SSH key" in sealed.err
+    done = must("--json", "found", founding.path, "--out", tmp_path / "second", "--key", key,
+                "--key", uri, "--passphrase-file", pin, "--unsafe-shares-to",
+                tmp_path / "paper")  # fmt: skip
+    assert f"2 of {len(founding.officials)} officials have keys that a quantum" in done.err
+    charter = tmp_path / "second" / "charter.json"
+    assert len(parse_envelope(charter.read_bytes()).signatures) == 2
+    assert "classical keys only" in must("limits", charter).out
+
+
 def test_a_person_counts_once_under_two_keys(tmp_path: Path) -> None:
     """Both sets signed: one person; a set of two of which one signed: said, and not counted."""
     two = [[mission.public("anna")], [mission.public("anna 2")], [mission.public("x"),
@@ -171,7 +201,7 @@ def test_wrong_signatures_are_named(
     for name in names:
         answer = detach(envelope, [mission.public(name)])
         (tmp_path / f"{name}.sig").write_bytes(answer.to_bytes())
-        assert parse_signatures((tmp_path / f"{name}.sig").read_bytes()) == answer
+        assert parse_detached((tmp_path / f"{name}.sig").read_bytes()) == answer
     bad = tmp_path / "anna.sig"
     bad.write_bytes(change(bad.read_bytes()))
     before = file.read_bytes()

@@ -10,7 +10,7 @@ import pytest
 from exclave.authority.card import card_text, parse_card
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.charter_chain import verify_chain
-from exclave.authority.detached import parse_signatures
+from exclave.authority.detached import parse_detached
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.keys import TypedKey, verify_signature
 from exclave.authority.record import parse_record, record_payload
@@ -52,7 +52,7 @@ def signature(case: Loaded) -> Result:
 
 def detached(case: Loaded) -> Result:
     data = case.given["signatures"].encode()
-    parsed = parse_signatures(data)
+    parsed = parse_detached(data)
     assert parsed.to_bytes() == data
     return {"statement": parsed.statement.hex(), "count": len(parsed.signatures)}
 
@@ -100,7 +100,7 @@ def words(case: Loaded) -> Result:
 OPERATIONS: dict[str, Callable[[Loaded], Result]] = {
     "parse-envelope": envelope,
     "verify-signature": signature,
-    "parse-signatures": detached,
+    "parse-detached": detached,
     "parse-charter": charter,
     "verify-chain": chain,
     "verify-warrant": warrant,

@@ -28,7 +28,7 @@ from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import StatementHash
 
-__all__ = ["DetachedSignatures", "SignerUnknown", "detach", "join_signatures", "parse_signatures"]
+__all__ = ["DetachedSignatures", "SignerUnknown", "detach", "join_signatures", "parse_detached"]
 
 _KIND = "exclave-signatures"
 
@@ -58,7 +58,7 @@ class DetachedSignatures:
         )
 
 
-def parse_signatures(data: bytes) -> DetachedSignatures:
+def parse_detached(data: bytes) -> DetachedSignatures:
     """Read what `to_bytes` gave; raises `MalformedData` or `NonCanonicalData`."""
     if len(data) > MAX_SMALL_ENVELOPE:
         raise MalformedData(

@@ -134,12 +134,12 @@ def _open(file: Path, charter: Path | None) -> tuple[Envelope, list[Charter]]:
 
 
 def _join_file(envelope: Envelope, path: Path, known: tuple[TypedKey, ...]) -> Envelope:
-    from exclave.authority.detached import join_signatures, parse_signatures
+    from exclave.authority.detached import join_signatures, parse_detached
     from exclave.wiring.files import read_file
 
     data = read_file(path)
     try:
-        detached: DetachedSignatures = parse_signatures(data)
+        detached: DetachedSignatures = parse_detached(data)
         return join_signatures(envelope, detached, known)
     except ExclaveError as error:
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
