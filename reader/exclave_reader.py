@@ -1086,6 +1086,9 @@ ENTRY_TYPES = (
 )  # fmt: skip
 
 
+FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures")
+
+
 def parse_entry(data: bytes) -> dict[str, Json]:
     """A log entry, ledger.md 1."""
     if len(data) > 4096:
@@ -2603,7 +2606,7 @@ def load_mission(mission: Mission) -> None:
         for number, entry in enumerate(vault.entries):
             try:
                 body = vault.body(entry)
-                if entry["type"] == "annex":
+                if entry["type"] not in FOLLOWED:  # notes, sealed bytes, orders
                     continue
                 envelope = parse_envelope(body)
                 if envelope.statement.hex() != entry["statement"]:

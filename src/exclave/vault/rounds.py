@@ -146,6 +146,7 @@ class Rounds:
         raise WitnessFailed(f"{party.label}: says of every size that it has seen another")
 
     def _failed(self, label: str, message: str) -> None:
+        message = message.removeprefix(f"{label}: ")
         if self._named.get(label) != message:
             self._named[label] = message
             mission = self.hosted.mission
