@@ -3698,13 +3698,13 @@ def _run_add_checkpoint(i: Json) -> Json:
         before = parse_checkpoint(parse_note(i["kept"].encode()).text)
     head, gap, text = i["request"].encode().partition(b"\n\n")
     old, *lines = head.decode("utf-8", "replace").split("\n")
+    found = {"status": 400, "kept": None, "fork": False}
+    if not gap or not re.fullmatch(r"old (0|[1-9][0-9]{0,15})", old) or len(lines) > 63:
+        return found
     try:
         note = parse_note(text)
         new, proof = parse_checkpoint(note.text), [decode_base64(line) for line in lines]
     except ReaderError:
-        gap = b""
-    found = {"status": 400, "kept": None, "fork": False}
-    if not gap or not re.fullmatch(r"old (0|[1-9][0-9]{0,15})", old) or len(lines) > 63:
         return found
     if new.origin != name:
         return {**found, "status": 404}

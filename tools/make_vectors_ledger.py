@@ -216,7 +216,10 @@ def cosignatures() -> Iterator[Case]:
 
 
 def _cosigned(case: str, what: str, note: str, expect: JsonObject | list[list[int]]) -> Case:
-    result: JsonObject = expect if isinstance(expect, dict) else {"counted": [*expect]}
+    counted: list[JsonValue] = []
+    if isinstance(expect, list):
+        counted += [[seat, stamp] for seat, stamp in expect]
+    result: JsonObject = expect if isinstance(expect, dict) else {"counted": counted}
     return Case(
         spec="ledger.md 7", case=case, operation="cosignature", what=what,
         given={"checkpoint": note, **_witnesses()}, expect=result,
