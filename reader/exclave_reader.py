@@ -1230,6 +1230,9 @@ ENTRY_TYPES = (
 )  # fmt: skip
 
 
+FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures")
+
+
 def parse_entry(data: bytes) -> dict[str, Json]:
     """A log entry, ledger.md 1."""
     if len(data) > 4096:
@@ -1282,7 +1285,7 @@ def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoi
 
 
 def cosigners(note: Note, checkpoint: Checkpoint, charter: Json) -> set[str]:
-    """Seats and external witnesses of a charter that count (ledger.md 7); a failing line refuses."""
+    """Seats and external witnesses that count (ledger.md 7); a failing known line refuses."""
     mission = checkpoint.origin.rpartition("/")[0]
     parties = [
         (f"seat {s['seat']}", f"{mission}/{s['seat']}/witness", s["witness_keys"])
@@ -1294,21 +1297,24 @@ def cosigners(note: Note, checkpoint: Checkpoint, charter: Json) -> set[str]:
     ]
     found = set()
     for label, name, keys in parties:
-        stamps = [key_stamps(note, checkpoint, name, key) for key in keys]
+        stamps = [
+            key_stamps(note, checkpoint, name, key["alg"], decode_base64(key["key"]))
+            for key in keys
+        ]
         if set.intersection(*stamps) - {bytes(8)}:
             found.add(label)
     return found
 
 
-def key_stamps(note: Note, checkpoint: Checkpoint, name: str, key: Json) -> set[bytes]:
+def key_stamps(note: Note, checkpoint: Checkpoint, name: str, alg: str, raw: bytes) -> set[bytes]:
     """Times at which one witness key signed a checkpoint, each signature checked."""
-    raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
+    kind = {"ed25519": 4, "ml-dsa-44": 6}[alg]
     wanted, found = (name, note_key_id(name, kind, raw)), set()
     for other, keyid, signature in note.signatures:
         if (other, keyid) == wanted:
             stamp = signature[:8]
             message = cosignature_message(kind, name, stamp, checkpoint)
-            verify_signature(key["alg"], raw, signature[8:], message)
+            verify_signature(alg, raw, signature[8:], message)
             found.add(stamp)
     return found
 
@@ -2822,7 +2828,7 @@ def load_mission(mission: Mission) -> None:
         for number, entry in enumerate(vault.entries):
             try:
                 body = vault.body(entry)
-                if entry["type"] == "annex":
+                if entry["type"] not in FOLLOWED:  # notes, sealed bytes, orders
                     continue
                 envelope = parse_envelope(body)
                 if envelope.statement.hex() != entry["statement"]:
@@ -3881,6 +3887,85 @@ def _run_receipt(i: Json) -> Json:
     return {"size": parse_entry(receipt.entry)["size"]}
 
 
+def _counted(note: Note, checkpoint: Checkpoint, witnesses: list[list[str]]) -> Json:
+    counted = []
+    for number, vkeys in enumerate(witnesses, 1):
+        keys = [parse_vkey(vkey) for vkey in vkeys]
+        stamps = [
+            key_stamps(note, checkpoint, name, {4: "ed25519", 6: "ml-dsa-44"}[kind], raw)
+            for name, kind, raw in keys
+        ]
+        if common := set.intersection(*stamps):
+            counted.append([number, int.from_bytes(max(common), "big")])
+    return counted
+
+
+def _run_cosignature(i: Json) -> Json:
+    name, _, key = parse_vkey(i["vkey"])
+    note = parse_note(i["checkpoint"].encode(), MOST_COSIGNED)
+    checkpoint = verify_checkpoint(note, name, key)
+    return {"counted": _counted(note, checkpoint, i["witnesses"])}
+
+
+def _run_cosigned_receipt(i: Json) -> Json:
+    found = _run_receipt(i)
+    note = parse_receipt(i["receipt"].encode()).note
+    counted = _counted(note, parse_checkpoint(note.text), i["witnesses"])
+    return {**found, "counted": counted, "cosigned": len(counted) >= i["quorum"]}
+
+
+def _run_add_checkpoint(i: Json) -> Json:
+    """What a witness would answer: vault-http.md 7."""
+    name, _, key = parse_vkey(i["vkey"])
+    before = Checkpoint(name, 0, sha256(b""))
+    if i["kept"] is not None:
+        before = parse_checkpoint(parse_note(i["kept"].encode()).text)
+    head, gap, text = i["request"].encode().partition(b"\n\n")
+    old, *lines = head.decode("utf-8", "replace").split("\n")
+    found = {"status": 400, "kept": None, "fork": False}
+    if not gap or not re.fullmatch(r"old (0|[1-9][0-9]{0,15})", old) or len(lines) > 63:
+        return found
+    try:
+        note = parse_note(text)
+        new, proof = parse_checkpoint(note.text), [decode_base64(line) for line in lines]
+    except ReaderError:
+        return found
+    if new.origin != name:
+        return {**found, "status": 404}
+    try:
+        verify_checkpoint(note, name, key)
+    except ReaderError:
+        return {**found, "status": 403}
+    if int(old[4:]) > new.size:
+        return found
+    found["fork"] = new.size == before.size and new.root != before.root
+    if int(old[4:]) != before.size:
+        return {**found, "status": 409, "kept": before.size}
+    try:
+        verify_consistency(before.size, new.size, before.root, new.root, proof)
+    except ReaderError:
+        return {**found, "status": 422}
+    return {**found, "status": 200}
+
+
+def _run_evidence(i: Json) -> Json:
+    """ledger.md 8."""
+    payload = decode_json(i["payload"].encode())
+    shape = {
+        "kind": one_of("evidence"), "mission": HASH, "seat": count_from(1, 255),
+        "cause": one_of("fork"), "notes": lambda v: isinstance(v, list) and len(v) == 2,
+    }  # fmt: skip
+    check_shape("evidence", payload, shape)
+    _, _, key = parse_vkey(i["vkey"])
+    origin = f"exclave/{payload['mission']}/{payload['seat']}"
+    first, second = (
+        verify_checkpoint(parse_note(decode_base64(text)), origin, key) for text in payload["notes"]
+    )
+    if first.size > second.size or first.root == second.root:
+        raise LogRefused("evidence: its notes contradict each other in nothing")
+    return {"sizes": [first.size, second.size]}
+
+
 def _run_consistency(i: Json) -> Json:
     roots = _bytes(i["old_root"]), _bytes(i["new_root"])
     verify_consistency(i["old"], i["new"], *roots, [_bytes(node) for node in i["proof"]])
@@ -3966,7 +4051,12 @@ def _run_order(i: Json) -> Json:
 
 
 def _run_published_log(i: Json) -> Json:
-    name, _, key = parse_vkey(i["vkey"])
+    name, kind, key = parse_vkey(i["vkey"])
+    if "request" in i:  # its log signs as witnesses do
+        note = parse_note(i["request"].encode().partition(b"\n\n")[2])
+        if kind != 6 or not key_stamps(note, parse_checkpoint(note.text), name, "ml-dsa-44", key):
+            raise LogRefused("note: signed by another key")
+        return {}
     notes = [i["note"]] if "note" in i else list(i["checkpoints"].values())
     for text in notes:
         note = parse_note(text.encode())
@@ -4049,6 +4139,10 @@ OPERATIONS: dict[str, Operation] = {
         zip(("level", "index", "width"), parse_tile_path(i["path"]), strict=True)
     ),
     "receipt": _run_receipt,
+    "cosignature": _run_cosignature,
+    "cosigned-receipt": _run_cosigned_receipt,
+    "add-checkpoint": _run_add_checkpoint,
+    "evidence": _run_evidence,
     "parse-envelope": _run_envelope,
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,

@@ -68,6 +68,7 @@ def payloads() -> Iterator[bytes]:
     for name, (value, _) in GOOD.items():
         if name != "annex":
             yield canonical_json(value)
+    yield from evidence()
     charter = Envelope(payload=canonical_json(GOOD["charter"][0]), kind=Kind.CHARTER)
     yield canonical_json(
         {
@@ -75,6 +76,11 @@ def payloads() -> Iterator[bytes]:
             "charter": b64encode(charter.to_bytes()),
         }
     )  # fmt: skip
+
+
+def evidence() -> Iterator[bytes]:
+    """Payloads of evidence."""
+    yield from given("ledger", "evidence", text_of("payload"))()
 
 
 def catalogue() -> Iterator[bytes]:
@@ -184,9 +190,16 @@ def ssh_public() -> Iterator[bytes]:
     """A plain key's line and a security key's."""
     for flags, name in ((None, b"ssh-ed25519"), (0x05, b"sk-ssh-ed25519@openssh.com")):
         yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
+def signatures() -> Iterator[bytes]:
+    """Signature lines of cosigned notes."""
+    for note in given("ledger", "cosignature", text_of("checkpoint"))():
+        yield note.partition(b"\n\n")[2]
 
 
 SEEDS: dict[str, Source] = {
+    "add_checkpoint": given("ledger", "add-checkpoint", text_of("request")),
+    "kept_size": lambda: iter([b"0\n", b"3\n", b"9007199254740991\n"]),
+    "signatures": signatures,
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
     "bundle": bundles,

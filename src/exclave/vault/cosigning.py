@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -113,22 +114,25 @@ def log_evidence(mission: Mission, notes: tuple[bytes, bytes]) -> bool:
         digest = hashlib.sha256(body).digest()
         if mission.index.entry_number(EntryType.EVIDENCE, digest) is not None:
             return False
-        if _evidence_about(mission, seat) >= MAX_EVIDENCE:
+        if mission.evidence is None:
+            mission.evidence = _evidence_logged(mission)
+        if mission.evidence[seat] >= MAX_EVIDENCE:
             return False
         _LOG.error("seat %d has forked its log at size %d", seat, evidence.checkpoints[0].size)
         mission.append(
             [Addition(type=EntryType.EVIDENCE, statement=envelope.statement_hash, body=body)]
         )
+        mission.evidence[seat] += 1
     return True
 
 
-def _evidence_about(mission: Mission, seat: Seat) -> int:
-    count = 0
-    for _, entry in mission.log.entries():
-        if entry.type is EntryType.EVIDENCE:
-            body = mission.log.body(entry.hash)
-            count += parse_evidence(parse_envelope(body)).seat == seat
-    return count
+def _evidence_logged(mission: Mission) -> Counter[Seat]:
+    bodies = (
+        mission.log.body(entry.hash)
+        for _, entry in mission.log.entries()
+        if entry.type is EntryType.EVIDENCE
+    )
+    return Counter(parse_evidence(parse_envelope(body)).seat for body in bodies)
 
 
 def head_of(mission: Mission) -> LogHead:

@@ -110,6 +110,7 @@ class Mission:
         cosigner = Cosigner(name=witness_name(mission, seat), keys=keys.cosigning)
         self.witnessing = Witnessing(store, cosigner, clock)
         self.cosigned = CosignedHead(store)
+        self.evidence: Counter[Seat] | None = None  # entries about each seat, once counted
         self._checked: tuple[Note, Charter, Cosigned | None] | None = None
         self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)

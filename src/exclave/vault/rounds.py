@@ -1,8 +1,8 @@
 """Rounds of cosigning: a log's newest checkpoint goes to its fellows, their answers come back.
 
 One task a mission. A round begins when the log has grown, and at every heartbeat, a quarter of the
-charter's freshness (spec/ledger.md 7). What is accepted, kept and logged is decided by
-`exclave.vault.cosigning`.
+charter's freshness (spec/ledger.md 7); sooner when somebody failed. What is accepted, kept and
+logged is decided by `exclave.vault.cosigning`.
 
 Rules
 - Nothing waits for a round: a fellow that is silent or lies costs its own answer and no more.
@@ -42,6 +42,8 @@ __all__ = ["Rounds"]
 _LOG = logging.getLogger(__name__)
 _ANSWER_SECONDS: Final = 10.0
 _SHORTEST: Final = 0.25
+_SOON, _LATEST = 1.0, 300.0
+"""Seconds until a round in which somebody failed is repeated: doubling from one to the other."""
 _TRIES: Final = 3
 """A witness that has seen another size says so; twice, when other requests come in between."""
 
@@ -58,8 +60,9 @@ class Rounds:
 
     async def run(self) -> None:
         """Rounds until cancelled."""
+        again = _SOON
         while True:
-            size, heartbeat = self.hosted.mission.log.size, _SHORTEST
+            size, heartbeat = self.hosted.mission.log.size, _LATEST
             try:
                 head = await self.hosting.run(head_of, self.hosted.mission)
                 size = head.checkpoint.size
@@ -67,8 +70,9 @@ class Rounds:
                 await self.round(head)
             except ExclaveError as error:
                 self._failed("this log", error.message)
+            again = min(again * 2, _LATEST) if self._named else _SOON
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(heartbeat):
+                async with asyncio.timeout(min(heartbeat, again) if self._named else heartbeat):
                     await self.hosted.news(size)
 
     async def round(self, head: LogHead) -> Cosigned | None:
@@ -142,6 +146,7 @@ class Rounds:
         raise WitnessFailed(f"{party.label}: says of every size that it has seen another")
 
     def _failed(self, label: str, message: str) -> None:
+        message = message.removeprefix(f"{label}: ")
         if self._named.get(label) != message:
             self._named[label] = message
             mission = self.hosted.mission
