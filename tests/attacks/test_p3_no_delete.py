@@ -1,12 +1,13 @@
 """P3: no verb, code path or key removes or replaces a stored object; the sweep alone may.
 
-The attacker's powers: he has every private key of the mission at once (depositor, fellow vaults, this
-vault's own, officials, a reader under a released warrant), reaches both listeners, and tries every
-verb on every path. He also calls the library's functions. He does not write to the disk himself.
+The attacker's powers: he has every private key of the mission at once (depositor, fellow vaults,
+this vault's own, officials, a reader under a released warrant), reaches both listeners, and tries
+every verb on every path. He also calls the library's functions. He does not write to the disk
+himself.
 
-Besides, two searches: of the source, for whatever could unlink, rename over or cut a file, and of the
-real process's system calls, under a workload and under a sweep. Positive control: a sweep of what
-is released is seen by the same searches.
+Besides, two searches: of the source, for whatever could unlink, rename over or cut a file, and
+of the real process's system calls, under a workload and under a sweep. Positive control: a sweep
+of what is released is seen by the same searches.
 """
 
 from __future__ import annotations
@@ -166,8 +167,7 @@ SITES = {
     ("engine/durable.py", "discard", "self._temporary.unlink"),
     ("engine/durable.py", "rename", "self._temporary.replace"),
     ("engine/durable.py", "replace_file", "file.rename"),
-    ("vault/install.py", "_write", "temporary.unlink"),
-    ("vault/install.py", "_write", "temporary.rename"),
+    ("vault/install.py", "_write_new", "temporary.unlink"),
 }
 
 

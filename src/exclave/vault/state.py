@@ -432,13 +432,6 @@ class Index:
             "INSERT OR REPLACE INTO swept VALUES (?, ?)", [(root, number) for root in roots]
         )
 
-    def swept_count(self) -> int:
-        """Shards that were swept and did not come again."""
-        return self._number(
-            "SELECT COUNT(*) FROM swept WHERE NOT EXISTS "
-            "(SELECT 1 FROM shards WHERE shards.root = swept.root)"
-        )
-
     def drop_shard(self, root: ShardRoot) -> None:
         """A shard that has been swept."""
         self._db.execute("DELETE FROM shards WHERE root = ?", (root,))
