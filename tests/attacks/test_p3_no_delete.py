@@ -265,6 +265,9 @@ def test_control_a_sweep_is_seen_and_touches_what_it_logged_and_no_more(tmp_path
     )
     checkpoints = [i for i, (_, _, other) in enumerate(order) if other.endswith("log/checkpoint")]
     assert max(checkpoints) < first, "the entry was published before the first unlink"
+    said = [i for i, event in enumerate(run.events) if b'"type":"swept"' in event.data]
+    assert said, "the sweep is in the log"
+    assert min(said) < max(checkpoints)
     synced = [i for i, (call, path, _) in enumerate(order)
               if call == "fsync" and "/shards/" in path and i > first]  # fmt: skip
     assert len(synced) >= 2, "the folders are synced"

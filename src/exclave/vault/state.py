@@ -428,9 +428,8 @@ class Index:
 
     def add_swept(self, roots: Iterable[ShardRoot], number: int) -> None:
         """An entry says that these shards may be gone."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO swept VALUES (?, ?)", [(root, number) for root in roots]
-        )
+        rows = [(root, number) for root in roots]
+        self._db.executemany("INSERT OR REPLACE INTO swept VALUES (?, ?)", rows)
 
     def drop_shard(self, root: ShardRoot) -> None:
         """A shard that has been swept."""
