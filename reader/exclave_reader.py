@@ -62,9 +62,12 @@ from typing import Any, BinaryIO
 import zstandard
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -815,8 +818,115 @@ def disagreeing(pack: bytes, shards: Sequence[Shard]) -> list[str]:
 
 # ------------------------------------------------------------------ statements.md: signed envelopes
 
-KEY_SIZES = {"ed25519": 32, "ml-dsa-65": 1952, "ml-dsa-44": 1312, "x-wing": 1216}
-RESERVED_KEYS = {"sshsig-ed25519", "sshsig-sk-ed25519", "ecdsa-p256", "ecdsa-p384"}
+KEY_SIZES = {
+    "ed25519": 32, "ml-dsa-65": 1952, "ml-dsa-44": 1312, "x-wing": 1216,
+    "ecdsa-p256": 65, "ecdsa-p384": 97, "sshsig-ed25519": 32,
+}  # fmt: skip
+KINDS = (
+    "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
+    "unseal-request", "unsealed", "evidence", "alarm", "swept", "veto", "lockdown", "hold",
+    "extend", "compromise", "release", "lift", "narrow", "unlock",
+)  # fmt: skip
+NAMESPACE = b"exclave-statement"
+SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
+TOUCHED_AND_KNOWN = 0x01 | 0x04
+
+
+@dataclass(frozen=True, slots=True)
+class Ecdsa:
+    """statements.md 3.1: a curve, its hash, the order, and the bytes of a coordinate."""
+
+    curve: ec.EllipticCurve
+    digest: hashes.HashAlgorithm
+    order: int
+    size: int
+
+    def key(self, raw: bytes) -> ec.EllipticCurvePublicKey:
+        """An uncompressed point that lies on the curve; ValueError otherwise."""
+        if len(raw) != 2 * self.size + 1 or raw[0] != 4:
+            raise ValueError("not an uncompressed point of this curve")
+        return ec.EllipticCurvePublicKey.from_encoded_point(self.curve, raw)
+
+    def verify(self, raw: bytes, signature: bytes, message: bytes) -> None:
+        """r || s of fixed length, s at most half the order."""
+        if len(signature) != 2 * self.size:
+            raise ValueError("not r || s")
+        r = int.from_bytes(signature[: self.size], "big")
+        s = int.from_bytes(signature[self.size :], "big")
+        if not (1 <= r < self.order and 1 <= s <= self.order // 2):
+            raise ValueError("r or s out of range")
+        self.key(raw).verify(encode_dss_signature(r, s), message, ec.ECDSA(self.digest))
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+P384_ORDER = (2**192 - 1 << 192) + 0xC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+ECDSA = {
+    "ecdsa-p256": Ecdsa(ec.SECP256R1(), hashes.SHA256(), P256_ORDER, 32),
+    "ecdsa-p384": Ecdsa(ec.SECP384R1(), hashes.SHA384(), P384_ORDER, 48),
+}
+
+
+def ssh_string(data: bytes) -> bytes:
+    """u32 length and the bytes."""
+    return struct.pack(">I", len(data)) + data
+
+
+def split_ssh(data: bytes, at: int = 0) -> tuple[bytes, int]:
+    """The string that begins there, and where the next thing begins; ValueError when it is cut."""
+    end = at + 4
+    if len(data) < end or len(data) < end + int.from_bytes(data[at:end], "big"):
+        raise ValueError("an SSH string is cut")
+    after = end + int.from_bytes(data[at:end], "big")
+    return data[end:after], after
+
+
+def token_key(raw: bytes) -> tuple[bytes, bytes]:
+    """Curve key and application of a security key (statements.md 3.2); ValueError otherwise."""
+    kind, at = split_ssh(raw)
+    curve_key, at = split_ssh(raw, at)
+    application, at = split_ssh(raw, at)
+    if kind != SSH_TOKEN or len(curve_key) != 32 or at != len(raw):
+        raise ValueError("not a security key's public key")
+    if not re.fullmatch(rb"ssh:[!-~]{0,60}", application):
+        raise ValueError("application is not ssh: and up to 60 printable characters")
+    return curve_key, application
+
+
+def verify_sshsig(raw: bytes, signature: bytes, message: bytes, *, token: bool) -> None:
+    """statements.md 3.2: everything around the curve signature can only be what it is."""
+    common = ssh_string(NAMESPACE) + ssh_string(b"") + ssh_string(b"sha512")
+    public = raw if token else ssh_string(SSH_PLAIN) + ssh_string(raw)
+    head = b"SSHSIG" + struct.pack(">I", 1) + ssh_string(public) + common
+    if not signature.startswith(head):
+        raise ValueError("not an SSHSIG blob of this key and namespace")
+    inner, end = split_ssh(signature, len(head))
+    kind, at = split_ssh(inner)
+    curve_signature, at = split_ssh(inner, at)
+    tail = inner[at:]
+    if end != len(signature) or len(tail) != (5 if token else 0):
+        raise ValueError("something follows, or is missing")
+    if kind != (SSH_TOKEN if token else SSH_PLAIN):
+        raise ValueError("another kind of inner signature")
+    signed = b"SSHSIG" + common + ssh_string(hashlib.sha512(message).digest())
+    if not token:
+        Ed25519PublicKey.from_public_bytes(raw).verify(curve_signature, signed)
+        return
+    curve_key, application = token_key(raw)
+    signed = sha256(application) + tail + sha256(signed)
+    Ed25519PublicKey.from_public_bytes(curve_key).verify(curve_signature, signed)
+    if tail[0] & TOUCHED_AND_KNOWN != TOUCHED_AND_KNOWN:
+        raise SignatureRefused("security key: it did not verify who touched it")
+
+
+def is_raw_key(algorithm: str, raw: bytes) -> bool:
+    """Whether these bytes are a key of the algorithm."""
+    with suppress(ValueError):
+        if algorithm == "sshsig-sk-ed25519":
+            return bool(token_key(raw))
+        if algorithm in ECDSA:
+            ECDSA[algorithm].key(raw)
+        return len(raw) == KEY_SIZES.get(algorithm)
+    return False
 
 
 def typed(*algorithms: str) -> Rule:
@@ -825,9 +935,15 @@ def typed(*algorithms: str) -> Rule:
     def rule(value: Json) -> bool:
         if not shape({"alg": one_of(*algorithms), "key": is_base64})(value):
             return False
-        return len(decode_base64(value["key"])) == KEY_SIZES.get(value["alg"], -1)
+        return is_raw_key(value["alg"], decode_base64(value["key"]))
 
     return rule
+
+
+def key_material(key: Json) -> bytes:
+    """What makes two keys one, whatever they are called: the curve key of a security key."""
+    raw = decode_base64(key["key"])
+    return token_key(raw)[0] if key["alg"] == "sshsig-sk-ed25519" else raw
 
 
 def key_id(key: Json) -> str:
@@ -846,6 +962,10 @@ def verify_signature(algorithm: str, key: bytes, signature: bytes, message: byte
                 MLDSA65PublicKey.from_public_bytes(key).verify(signature, message)
             case "ml-dsa-44":
                 MLDSA44PublicKey.from_public_bytes(key).verify(signature, message)
+            case "ecdsa-p256" | "ecdsa-p384":
+                ECDSA[algorithm].verify(key, signature, message)
+            case "sshsig-ed25519" | "sshsig-sk-ed25519":
+                verify_sshsig(key, signature, message, token=algorithm != "sshsig-ed25519")
             case _:
                 raise SignatureRefused(f"{algorithm}: keys of this kind cannot sign")
     except (InvalidSignature, ValueError):
@@ -873,6 +993,13 @@ def pae(media_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
 
 
+# Kinds whose envelopes have at most 1 MiB (section 1; orders.md 1).
+SMALL = frozenset([
+    "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
+    "release", "lift", "narrow", "unlock",
+])  # fmt: skip
+
+
 def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
     """statements.md 1; signatures are verified by `verify_signers`."""
     if len(data) > 64 << 20:
@@ -890,10 +1017,27 @@ def parse_envelope(data: bytes, kind: str | None = None) -> Envelope:
         raise Malformed("envelope: payload and media type name different kinds")
     if kind is not None and media[1] != kind:
         raise Malformed(f"envelope: expected a {kind}, got a {media[1]}")
-    if media[1] in ("charter", "seat-request", "warrant") and len(data) > 1 << 20:
+    if media[1] in SMALL and len(data) > 1 << 20:
         raise Malformed("envelope: larger than 1 MiB")
     signatures = {item["keyid"]: decode_base64(item["sig"]) for item in value["signatures"]}
     return Envelope(media[1], payload, body, signatures)
+
+
+def parse_detached(data: bytes) -> dict[str, Json]:
+    """statements.md 5: detached signatures."""
+    if len(data) > 1 << 20:
+        raise Malformed("signatures: larger than 1 MiB")
+    signature = shape({"keyid": HASH, "sig": is_base64})
+    fields = {
+        "kind": one_of("exclave-signatures"), "version": one_of(1), "statement": HASH,
+        "payloadType": one_of(*(f"application/vnd.exclave.{kind}.v1+json" for kind in KINDS)),
+        "signatures": list_to(256, signature),
+    }  # fmt: skip
+    value = check_shape("signatures", decode_json(data), fields)
+    ids = [item["keyid"] for item in value["signatures"]]
+    if not ids or not ascending(ids):
+        raise Malformed("signatures: expected at least one, ascending by distinct keyid")
+    return value
 
 
 def verify_signers(envelope: Envelope, keys: Iterable[Json]) -> set[str]:
@@ -950,8 +1094,8 @@ class Checkpoint:
     root: bytes
 
 
-def parse_note(data: bytes) -> Note:
-    """ledger.md 3."""
+def parse_note(data: bytes, most: int = 16) -> Note:
+    """ledger.md 3; `most` signature lines, more where witnesses signed."""
     try:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -966,8 +1110,8 @@ def parse_note(data: bytes) -> Note:
         if match is None or len(raw) < 5:
             raise LogRefused("note: a signature line is malformed")
         signatures.append((match[1], raw[:4], raw[4:]))
-    if len(signatures) > 16:
-        raise LogRefused(f"note: expected at most 16 signatures, got {len(signatures)}")
+    if len(signatures) > most:
+        raise LogRefused(f"note: expected at most {most} signatures, got {len(signatures)}")
     return Note(text.encode() + b"\n", signatures)
 
 
@@ -1119,7 +1263,12 @@ def parse_receipt(data: bytes) -> Receipt:
     path = [decode_base64(line) for line in lines[3:]]
     if len(path) > 63 or any(len(node) != 32 for node in path):
         raise LogRefused("receipt: path: expected at most 63 hashes")
-    return Receipt(decode_base64(lines[1][6:]), int(index[1]), path, parse_note(note))
+    return Receipt(
+        decode_base64(lines[1][6:]), int(index[1]), path, parse_note(note, MOST_COSIGNED)
+    )
+
+
+MOST_COSIGNED = 1 + 2 * 255 + 64
 
 
 def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoint) -> bytes:
@@ -1133,18 +1282,34 @@ def cosignature_message(kind: int, name: str, stamp: bytes, checkpoint: Checkpoi
 
 
 def cosigners(note: Note, checkpoint: Checkpoint, charter: Json) -> set[str]:
-    """Seats and external witnesses of a charter that cosigned; a failing known one refuses."""
-    keys = [(f"seat {s['seat']}", k) for s in charter["seats"] for k in s["witness_keys"]]
-    keys += [(f"witness {w['name']}", w["key"]) for w in charter["witness"]["external"]]
+    """Seats and external witnesses of a charter that count (ledger.md 7); a failing line refuses."""
+    mission = checkpoint.origin.rpartition("/")[0]
+    parties = [
+        (f"seat {s['seat']}", f"{mission}/{s['seat']}/witness", s["witness_keys"])
+        for s in charter["seats"]
+        if not s["retired"]
+    ]
+    parties += [
+        (f"witness {w['name']}", w["name"], [w["key"]]) for w in charter["witness"]["external"]
+    ]
     found = set()
-    for name, keyid, signature in note.signatures:
-        for witness, key in keys:
-            raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
-            if note_key_id(name, kind, raw) == keyid:
-                stamp, rest = signature[:8], signature[8:]
-                message = cosignature_message(kind, name, stamp, checkpoint)
-                verify_signature(key["alg"], raw, rest, message)
-                found.add(witness)
+    for label, name, keys in parties:
+        stamps = [key_stamps(note, checkpoint, name, key) for key in keys]
+        if set.intersection(*stamps) - {bytes(8)}:
+            found.add(label)
+    return found
+
+
+def key_stamps(note: Note, checkpoint: Checkpoint, name: str, key: Json) -> set[bytes]:
+    """Times at which one witness key signed a checkpoint, each signature checked."""
+    raw, kind = decode_base64(key["key"]), {"ed25519": 4, "ml-dsa-44": 6}[key["alg"]]
+    wanted, found = (name, note_key_id(name, kind, raw)), set()
+    for other, keyid, signature in note.signatures:
+        if (other, keyid) == wanted:
+            stamp = signature[:8]
+            message = cosignature_message(kind, name, stamp, checkpoint)
+            verify_signature(key["alg"], raw, signature[8:], message)
+            found.add(stamp)
     return found
 
 
@@ -1181,7 +1346,9 @@ def is_address(value: Json) -> bool:
 
 OFFICIAL = matches(r"p-[0-9a-f]{16}")
 PLACE = one_of("home", "abroad")
-SIGNING = typed("ed25519", "ml-dsa-65")
+SIGNING = typed(
+    "ed25519", "ml-dsa-65", "ecdsa-p256", "ecdsa-p384", "sshsig-ed25519", "sshsig-sk-ed25519"
+)
 KEY_SET: Rule = lambda v: v != [] and list_to(8, SIGNING)(v)  # noqa: E731
 ADDRESS = shape({"data": is_address, "public": is_address})
 ADDRESSES = list_to(16, ADDRESS)
@@ -1265,8 +1432,8 @@ def _seat_rules(c: Json) -> Iterator[tuple[str, bool]]:
     yield "advisory_expiry is after issued", c["advisory_expiry"] > c["issued"]
     yield "vaults of seats in use are distinct", len({s["vault"] for s in live}) == n
     yield "depositors ascend", ascending([d["id"] for d in c["depositors"]])
-    ids = [key_id(key) for key in charter_keys(c)]
-    yield "a key occurs once", len(set(ids)) == len(ids)
+    keys = [key_material(key) for key in charter_keys(c)]
+    yield "a key occurs once", len(set(keys)) == len(keys)
 
 
 def _roster_rules(c: Json) -> Iterator[tuple[str, bool]]:
@@ -1303,10 +1470,11 @@ def _epoch_rules(c: Json) -> Iterator[tuple[str, bool]]:
         groups, needed = epoch["groups"], epoch["group_threshold"]
         abroad = [group for group in groups if group["place"] == "abroad"]
         yield "group_threshold is 1..groups", needed <= len(groups) <= 16
-        yield "persons abroad can recombine", len(abroad) >= needed
+        old = not epoch["current"]
+        yield "persons abroad can recombine", old or len(abroad) >= needed
         yield (
             "groups abroad lie in two states",
-            needed < 2 or len({group["state"] for group in abroad}) >= 2,
+            old or needed < 2 or len({group["state"] for group in abroad}) >= 2,
         )
         for group in groups:
             yield "a group's threshold is 1..members", group["threshold"] <= group["members"]
@@ -1357,29 +1525,38 @@ def check_history(old: Json, new: Json) -> None:
             raise CharterRefused(f"charter: epoch {epoch['epoch']} was rewritten")
 
 
-def check_next_charter(envelope: Envelope, before: Envelope, mission: bytes) -> Json:
-    """A charter that follows another, authority.md 3."""
-    old, new = before.body, check_charter(envelope.body)
-    if new["mission"] != mission.hex() or new["previous"] != before.statement.hex():
-        raise CharterRefused("charter: does not follow the one before")
+def check_next_charter(envelope: Envelope, chain: Sequence[Envelope], mission: bytes) -> Json:
+    """A charter whose predecessor is in the chain, authority.md 3."""
+    new = check_charter(envelope.body)
+    before = next((e for e in chain if e.statement.hex() == new["previous"]), None)
+    if new["mission"] != mission.hex() or before is None:
+        raise CharterRefused("charter: of another mission, or its predecessor is not known")
+    old = before.body
     check_history(old, new)
     check_quorum(envelope, new, "govern")
     if (new["era"], new["version"]) == (old["era"], old["version"] + 1):
         check_quorum(envelope, old, "govern")
-    elif new["era"] == old["era"] + 1:
-        try:
-            check_quorum(envelope, old, "exile_1")
-        except QuorumNotReached:
-            check_quorum(envelope, old, "exile_2")
+    elif (new["era"], new["version"]) == (old["era"] + 1, 1):
+        check_exile(envelope, [e.body for e in chain if e.body["era"] < new["era"]])
     else:
         raise CharterRefused("charter: era and version leave a gap")
     return new
 
 
+def check_exile(envelope: Envelope, earlier: Iterable[Json]) -> None:
+    """A new era: the threshold of an exile roster of some charter of an earlier one."""
+    for charter in earlier:
+        for role in ("exile_1", "exile_2"):
+            with suppress(QuorumNotReached):
+                check_quorum(envelope, charter, role)
+                return
+    raise QuorumNotReached("charter: no exile roster of an earlier era opened this one")
+
+
 def walk_charters(
     envelopes: Iterable[Envelope], mission: bytes
 ) -> tuple[list[Envelope], list[str]]:
-    """The chain from the mission id, and what does not attach to it."""
+    """The chain from the mission id, by order, and what does not attach to it."""
     merged: dict[bytes, Envelope] = {}
     for envelope in envelopes:
         known = merged.setdefault(envelope.statement, envelope)
@@ -1389,25 +1566,37 @@ def walk_charters(
     if first is None:
         raise CharterRefused("charter 1: not found")
     check_first_charter(first, mission)
-    chain, problems = [first], []
-    while True:
-        last = chain[-1]
-        following = [e for e in merged.values() if e.body.get("previous") == last.statement.hex()]
-        accepted: list[Envelope] = []
-        for envelope in following:
-            del merged[envelope.statement]
+    chain = [first]
+    problems: dict[bytes, str] = {}
+    grown = True
+    while grown:
+        grown = False
+        for statement, envelope in list(merged.items()):
             try:
-                check_next_charter(envelope, last, mission)
-                accepted.append(envelope)
+                check_next_charter(envelope, chain, mission)
             except ReaderError as error:
-                problems.append(f"charter {envelope.statement.hex()}: {error}")
-        if not accepted:
-            problems += [f"charter {name.hex()}: does not attach to the chain" for name in merged]
-            return chain, problems
-        # A higher era beats every lower one; equal ones are a fork, named and not followed.
-        accepted.sort(key=lambda e: (e.body["era"], e.body["version"]))
-        chain.append(accepted[-1])
-        problems += [f"charter {e.statement.hex()}: a fork" for e in accepted[:-1]]
+                problems[statement] = f"charter {statement.hex()}: {error}"
+                continue
+            chain.append(merged.pop(statement))
+            grown = True
+    # The newest comes last: the highest order, and of one order what others follow.
+    followed = {e.body["previous"] for e in chain}
+    chain.sort(key=lambda e: (e.body["era"], e.body["version"], e.statement.hex() in followed))
+    return chain, [problems[statement] for statement in merged]
+
+
+def shared_orders(chain: Sequence[Envelope]) -> list[str]:
+    """Charters of one order: one of them died at the vaults, or they disagree."""
+    orders: dict[tuple[int, int], list[str]] = {}
+    for envelope in chain:
+        order = (envelope.body["era"], envelope.body["version"])
+        orders.setdefault(order, []).append(envelope.statement.hex())
+    return [
+        f"era {era} version {version} has several charters: {', '.join(names)}; which of them "
+        "counts the vaults' logs say"
+        for (era, version), names in orders.items()
+        if len(names) > 1
+    ]
 
 
 # ------------------------------------------------------------------ authority.md 6: warrants
@@ -1430,6 +1619,43 @@ def verify_warrant(envelope: Envelope, charter: Envelope, mission: bytes) -> Jso
     read_public_key(decode_base64(warrant["unseal_key"]["key"]))
     check_quorum(envelope, charter.body, "read")
     return warrant
+
+
+# ------------------------------------------------------------------ orders.md: orders
+
+
+def names_to(most: int, rule: Rule) -> Rule:
+    """1 to `most` names, ascending."""
+    return lambda v: list_of(rule)(v) and 1 <= len(v) <= most and ascending(v)
+
+
+ORDER = {
+    "mission": HASH, "charter": HASH, "nonce": hex_of(16), "issued": is_time, "reason": is_line,
+}  # fmt: skip
+DEPOSITS: Rule = lambda v: v == ["all"] or names_to(1024, hex_of(16))(v)  # noqa: E731
+ORDERS: dict[str, dict[str, Rule]] = {
+    "veto": {"target": HASH},
+    "lockdown": {},
+    "hold": {"deposits": DEPOSITS},
+    "extend": {
+        "deposits": DEPOSITS,
+        # Times of this form order as text does.
+        "until": lambda v: is_time(v) and v < "2106-01-01T00:00:00Z",
+    },
+    "compromise": {"depositors": names_to(255, SLUG), "since": is_time},
+    "release": {"packs": names_to(8192, HASH)},
+    "lift": {"holds": names_to(1024, HASH)},
+    "narrow": {"compromise": HASH, "since": maybe(is_time)},
+    "unlock": {"lockdowns": names_to(1024, HASH)},
+}
+
+
+def check_order(envelope: Envelope) -> Json:
+    """Form of an order; what it does is the vaults' to decide (standing.md)."""
+    if envelope.kind not in ORDERS:
+        raise Malformed(f"order: expected one, got a {envelope.kind}")
+    fields = {"kind": one_of(envelope.kind)} | ORDER | ORDERS[envelope.kind]
+    return check_shape(envelope.kind, envelope.body, fields)
 
 
 # ------------------------------------------------------------------ cards.md: SLIP-39
@@ -1670,8 +1896,10 @@ def card_checksum(mission: bytes) -> str:
     return sha256(b"exclave/1/card\0" + mission).hex()[:8]
 
 
-def recover_keys(cards: Sequence[Card], charter: Json, mission: bytes) -> dict[int, XWingKey]:
-    """Recovery keys by epoch, each compared with the charter's key and key-check value."""
+def recover_keys(
+    cards: Sequence[Card], epochs: Sequence[Json], mission: bytes
+) -> dict[int, XWingKey]:
+    """Recovery keys by epoch, each compared with the epoch's key and key-check value."""
     for card in cards:
         check_card(card, mission)
     sets: dict[int, list[Share]] = {}
@@ -1682,14 +1910,14 @@ def recover_keys(cards: Sequence[Card], charter: Json, mission: bytes) -> dict[i
         seed = recombine(shares)
         key = XWingKey.from_seed(seed)
         public = key.public()
-        for epoch in charter["recovery"]:
+        for epoch in epochs:
             if decode_base64(epoch["key"]["key"]) == public:
                 check = key_check(seed, key_hash(public)).hex()
                 if not hmac.compare_digest(check, epoch["check"]):
                     raise KeyCheckFailed(f"epoch {epoch['epoch']}: key-check value differs")
                 keys[epoch["epoch"]] = key
     if not keys:
-        raise KeyCheckFailed("cards: the recombined key is of no epoch of the charter")
+        raise KeyCheckFailed("cards: the recombined key is of no epoch of the charters")
     return keys
 
 
@@ -2532,6 +2760,10 @@ class Mission:
         """The newest charter of the chain."""
         return self.charters[-1].body
 
+    def charter_of(self, record: Json) -> Json:
+        """The charter that a record was made under."""
+        return next(e.body for e in self.charters if e.statement.hex() == record["charter"])
+
     def live(self, statement: str) -> dict[str, Json]:
         """Live packs of a record, along its chain back to a full one."""
         chain = [self.records[statement]]
@@ -2605,6 +2837,7 @@ def load_mission(mission: Mission) -> None:
                 vault.problems.append(f"entry {number}: {error}")
     charters = (envelope for _, envelope in envelopes.get("charter", []))
     mission.charters, mission.problems = walk_charters(charters, mission.id)
+    mission.problems += shared_orders(mission.charters)
     for vault in mission.vaults:
         check_log_key(vault, mission)
     known = {envelope.statement.hex(): envelope.body for envelope in mission.charters}
@@ -3372,7 +3605,8 @@ def extract_command(args: argparse.Namespace) -> int:
     mission = pick_mission(load_missions(args.folders), args.mission)
     statement = choose_deposit(mission, args.deposit)
     record, live = mission.records[statement], mission.live(statement)
-    keys = recover_keys(read_cards(args.cards), mission.charter, mission.id)
+    epochs = mission.charter_of(record)["recovery"]
+    keys = recover_keys(read_cards(args.cards), epochs, mission.id)
     store = PackStore(mission, live, record, keys)
     text, manifest = store.manifest()
     registers = [r for r in manifest["registers"] if args.register in (None, r["id"])]
@@ -3691,6 +3925,19 @@ def _run_swept(i: Json) -> Json:
     return {"shards": len(body["shards"])}
 
 
+def _run_signature(i: Json) -> Json:
+    algorithm, raw = i["alg"], _bytes(i["key"])
+    if not is_raw_key(algorithm, raw):
+        raise KeyRefused(f"{algorithm} key: not a key of this algorithm")
+    verify_signature(algorithm, raw, _bytes(i["signature"]), _bytes(i["message"]))
+    return {"keyid": key_id({"alg": algorithm, "key": base64.b64encode(raw).decode()})}
+
+
+def _run_detached(i: Json) -> Json:
+    value = parse_detached(i["signatures"].encode())
+    return {"statement": value["statement"], "count": len(value["signatures"])}
+
+
 def _run_charter(i: Json) -> Json:
     payload = i["payload"].encode()
     if check_charter(decode_json(payload))["mission"] is not None:
@@ -3713,16 +3960,9 @@ def _run_warrant(i: Json) -> Json:
     return {"deposits": verify_warrant(warrant, charter, _bytes(mission))["deposits"]}
 
 
-def _run_warrant_state(i: Json) -> Json:
-    # authority.md 6; milliseconds are the vault's service time, expiry by its expiry time.
-    rules, warrant = (parse_envelope(i[name].encode()).body for name in ("charter", "warrant"))
-    release = i["completed_ms"] + 1000 * rules["rosters"]["read"]["delay"]
-    end = release + 1000 * rules["delays"]["warrant_life"]
-    if i["expiry_time"] >= warrant["expires"] or i["service_ms"] >= end:
-        return {"state": "expired", "seconds": None}
-    waiting = i["service_ms"] < release
-    left = (release if waiting else end) - i["service_ms"]
-    return {"state": "waiting" if waiting else "released", "seconds": -(-left // 1000)}
+def _run_order(i: Json) -> Json:
+    envelope = parse_envelope(i["envelope"].encode())
+    return {"kind": check_order(envelope)["kind"], "hash": envelope.statement.hex()}
 
 
 def _run_published_log(i: Json) -> Json:
@@ -3812,10 +4052,12 @@ OPERATIONS: dict[str, Operation] = {
     "parse-envelope": _run_envelope,
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,
+    "verify-signature": _run_signature,
+    "parse-detached": _run_detached,
     "parse-charter": _run_charter,
     "verify-chain": _run_chain,
     "verify-warrant": _run_warrant,
-    "warrant-state": _run_warrant_state,
+    "parse-order": _run_order,
     "published-log": _run_published_log,
     "live-set": _run_live_set,
     "parse-card": _run_card,

@@ -31,6 +31,7 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_depositor(charter),
         *_memory(),
         *_shares(charter),
+        *_signing(charter),
         *_time(charter),
     )
 
@@ -139,6 +140,17 @@ def _shares(charter: Charter) -> Iterator[Limit]:
         )
 
 
+def _signing(charter: Charter) -> Iterator[Limit]:
+    classical = [official.id for official in charter.officials if official.classical]
+    if classical:
+        yield Limit(
+            name="classical-officials",
+            text=f"{len(classical)} of {len(charter.officials)} officials sign with classical keys "
+            f"only ({', '.join(classical)}): whoever has a quantum computer forges their "
+            "signatures. The seal on the data does not rest on them.",
+        )
+
+
 def _time(charter: Charter) -> Iterator[Limit]:
     witness, n = charter.witness, charter.dispersal.n
     if witness.f == 0:
@@ -149,9 +161,10 @@ def _time(charter: Charter) -> Iterator[Limit]:
             "comparison, not outvoted.",
         )
     yield Limit(
-        name="logs-unwitnessed",
-        text="Receipts are provisional: a vault's own log signs them. Vaults do not cosign each "
-        "other's logs yet, so a fork of one log shows when two of its checkpoints are compared.",
+        name="receipts-provisional",
+        text=f"A receipt is provisional, one vault's word, until {witness.q} of "
+        f"{n + len(witness.external)} witnesses have cosigned its log; without a line between the "
+        "vaults it stays so. Vaults do not ask external witnesses themselves.",
     )
     yield Limit(
         name="not-built",

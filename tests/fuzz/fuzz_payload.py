@@ -14,6 +14,7 @@ from exclave.authority.alarm import alarm_envelope, parse_alarm
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.enrolment import enrolment_envelope, parse_enrolment
 from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.evidence import evidence_payload, parse_evidence
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.seat_request import parse_seat_request, seat_request_payload
 from exclave.authority.supplement import parse_supplement, supplement_payload
@@ -35,6 +36,7 @@ AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.WARRANT: lambda e: warrant_payload(parse_warrant(e)),
     Kind.RECORD: lambda e: record_payload(parse_record(e)),
     Kind.SUPPLEMENT: lambda e: supplement_payload(parse_supplement(e)),
+    Kind.EVIDENCE: lambda e: evidence_payload(parse_evidence(e)),
     Kind.ALARM: lambda e: alarm_envelope(parse_alarm(e)).payload,
     Kind.SWEPT: lambda e: swept_envelope(parse_swept(e)).payload,
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,

@@ -3,11 +3,12 @@
 Without them a fuzzer spends its time on guessing magic bytes and canonical JSON.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from exclave.archive.reference import Codec, Reference
-from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.encoding import b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
@@ -19,6 +20,7 @@ from exclave.vault.interface import (
     AlarmState,
     MissionStatus,
     RecordState,
+    StandingState,
     State,
     StatementState,
     WarrantState,
@@ -27,6 +29,7 @@ from exclave.vault.wire import write_missing, write_statement_state, write_statu
 from tests.property.test_authority import GOOD
 from tests.vectors.cases import Loaded, load
 from tools.vector_cases import drawn
+from tools.vector_signatures import Blob
 
 Source = Callable[[], Iterator[bytes]]
 
@@ -124,6 +127,10 @@ def answers() -> Iterator[bytes]:
             log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
             free_bytes=2**41, records=(record,),
             warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
+            locked=False, frozen=False, conflicts=(),
+            standing=(
+                StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
+            ),
             forks=(), quarantined=(), alarms=(alarm,), expiry="2026-01-02T03:04:05Z", service=1000,
         )
     )  # fmt: skip
@@ -162,9 +169,21 @@ def vkeys() -> Iterator[bytes]:
     yield from given("ledger", "tile-path", text_of("path"))()
 
 
+def orders() -> Iterator[bytes]:
+    """The payloads of orders, bad ones among them."""
+    for envelope in given("orders", "parse-order", text_of("envelope"))():
+        yield parse_envelope(envelope).payload
+
+
 def words() -> Iterator[bytes]:
     """Words of cards as typed."""
     yield from given("cards", "read-words", text_of("text"))()
+
+
+def ssh_public() -> Iterator[bytes]:
+    """A plain key's line and a security key's."""
+    for flags, name in ((None, b"ssh-ed25519"), (0x05, b"sk-ssh-ed25519@openssh.com")):
+        yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
 
 
 SEEDS: dict[str, Source] = {
@@ -175,6 +194,7 @@ SEEDS: dict[str, Source] = {
     "catalogue": catalogue,
     "charter": given("charter", "parse-charter", text_of("payload")),
     "checkpoint": checkpoints,
+    "detached": given("statements", "parse-detached", text_of("signatures")),
     "directory": given("archive", "pack", bytes_of("plaintext")),
     "entry": given("ledger", "entry", text_of("entry")),
     "envelope": given("statements", "parse-envelope", text_of("envelope")),
@@ -186,12 +206,15 @@ SEEDS: dict[str, Source] = {
     "manifest": given("archive", "manifest", text_of("manifest")),
     "node": nodes,
     "note": given("ledger", "checkpoint", text_of("checkpoint")),
+    "order": orders,
     "pack_header": given("sealing", "open-pack", bytes_of("sealed")),
     "payload": payloads,
     "receipt": given("ledger", "receipt", text_of("receipt")),
     "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
     "sealed_shard": given("dispersal", "unseal-shard", bytes_of("sealed")),
     "shard": given("dispersal", "parse-shard", bytes_of("shard")),
+    "ssh_public": ssh_public,
+    "sshsig": given("statements", "verify-signature", bytes_of("signature")),
     "stream": given("archive", "stream", lambda fields: canonical_json(fields["stream"])),
     "vkey": vkeys,
     "words": words,

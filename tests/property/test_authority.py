@@ -19,6 +19,7 @@ from exclave.authority.layout import (
     covering_combinations,
     share_combinations,
 )
+from exclave.authority.orders import order_payload, parse_order
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.seat_request import parse_seat_request, seat_request_payload
 from exclave.authority.supplement import parse_supplement, supplement_payload
@@ -32,7 +33,7 @@ from exclave.authority.warrant import parse_warrant, warrant_payload
 from exclave.encoding import b64encode, canonical_json
 from exclave.errors import ExclaveError
 from tests.vectors.cases import load
-from tools import vector_authority
+from tools import make_vectors_orders, vector_authority
 
 Parser = Callable[[bytes], bytes]
 LEAVES = (
@@ -120,6 +121,14 @@ GOOD: dict[str, tuple[dict[str, Any], Parser]] = {
         },
         lambda data: annex_bytes(parse_annex(data)),
     ),
+}
+
+GOOD |= {
+    kind.value: (
+        make_vectors_orders.payload(kind),
+        _payload(kind, parse_order, order_payload),
+    )
+    for kind in make_vectors_orders.OWN
 }
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from exclave import clock
 from exclave.engine.file import FileEngine
@@ -25,6 +26,7 @@ from exclave.vault.identity import load_identity
 from exclave.vault.keeping import Keeping
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer, serve
+from tests.support.vault_world import Ed, cosigning_keys
 
 
 def witnesses(path: str | None) -> dict[str, datetime]:
@@ -47,6 +49,10 @@ def main(arguments: list[str]) -> None:
         keys=SeatKeys(
             log_public=log.public_key().public_bytes_raw(),
             sign=log.sign,
+            cosigning=cosigning_keys(
+                Ed(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(order["cosign_ed"]))),
+                MLDSA44PrivateKey.from_seed_bytes(bytes.fromhex(order["cosign_pq"])),
+            ),
             seat_private=XWingPrivateKey.from_seed(bytes.fromhex(order["seat_seed"])),
         ),
         clock=clock.now,

@@ -10,9 +10,10 @@ from exclave.errors import ExclaveError
 from exclave.ledger.checkpoint import open_checkpoint
 from exclave.ledger.consistency import verify_consistency
 from exclave.ledger.entry import parse_entry
-from exclave.ledger.note import parse_note, parse_vkey, verify_note
+from exclave.ledger.note import Note, NoteForged, parse_note, parse_vkey, verify_note
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.ledger.tiles import TileReader, TreeEdge, grow, load_edge, parse_tile_path
+from exclave.ledger.witness import Answer, decide, parse_add_checkpoint
 from exclave.merkle import leaf_hash
 from tests.vectors.cases import Loaded, load
 from tools import make_vectors_ledger
@@ -135,3 +136,18 @@ def test_log_of_tessera() -> None:
             new_root=last.root(),
             proof=last.consistency_proof(state.size),
         )
+
+
+def test_ml_dsa_cosignature_of_torchwood() -> None:
+    fields = published("torchwood-mldsa.json")
+    log = parse_vkey(fields["vkey"])
+    assert log.vkey() == fields["vkey"]
+    request = parse_add_checkpoint(fields["request"].encode())
+    assert request.encode() == fields["request"].encode()
+    note = parse_note(request.note)
+    assert verify_note(note, [log]) == (log,)
+    decision = decide(request.encode(), {log.name: log}, lambda _: None)
+    assert decision.answer is Answer.COSIGNED
+    grown = Note(text=note.text.replace(b"\n1\n", b"\n2\n"), signatures=note.signatures)
+    with pytest.raises(NoteForged):
+        verify_note(grown, [log])

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from exclave.authority.charter import Charter
     from exclave.cli.terminal import Terminal
     from exclave.found.cards import CardOutlet
-    from exclave.signer.bundle import PrivateKey
     from exclave.signer.file import PublicKeys
+    from exclave.signer.interface import Signer
 
 __all__ = ["OneOutlet", "register"]
 
@@ -59,7 +59,7 @@ def found_mission(
     plan: Path,
     *,
     out: Path,
-    key: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    key: Annotated[list[str] | None, Parameter(negative=())] = None,
     prepare: Flag = False,
     printer: str | None = None,
     seal_cards_to: Path | None = None,
@@ -79,7 +79,8 @@ def found_mission(
     out
         The new folder for what everybody gets.
     key
-        An official's key file that signs the charter now; may be repeated.
+        An official's key file, SSH key or `pkcs11:` URI that signs the charter now; may be
+        repeated.
     prepare
         Do not sign: officials sign OUT/charter.json elsewhere, then `found complete OUT`.
     printer
@@ -114,6 +115,7 @@ def found_mission(
             now=now(),
             random=os.urandom,
         )
+    _warn_of_classical_keys(terminal, made.charter)
     tried = "all" if made.trial.exhaustive else f"{made.trial.tried} of {made.trial.possible}"
     terminal.info(f"{tried} combinations of cards were tried; {made.cards} cards handed out")
     _show(terminal, made.charter, out, complete=not prepare)
@@ -167,18 +169,25 @@ def _outlet(
 
 
 def _signers(
-    terminal: Terminal, files: Sequence[Path], passphrase_file: Path | None, fd: int | None
-) -> list[PrivateKey]:
-    from exclave.cli.passphrases import passphrase_source
-    from exclave.signer.file import load_key_file
+    terminal: Terminal, keys: Sequence[str], passphrase_file: Path | None, fd: int | None
+) -> list[Signer]:
+    from exclave.cli.keys import open_for_signing
 
-    signers: list[PrivateKey] = []
-    for path in files:
-        source = passphrase_source(
-            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=fd
-        )
-        signers += load_key_file(path, source).signers
+    signers: list[Signer] = []
+    for name in keys:
+        opened = open_for_signing(terminal, name, file=passphrase_file, descriptor=fd)
+        signers += opened.signers
     return signers
+
+
+def _warn_of_classical_keys(terminal: Terminal, charter: Charter) -> None:
+    classical = [official.id for official in charter.officials if official.classical]
+    if classical:
+        terminal.warning(
+            f"{len(classical)} of {len(charter.officials)} officials have keys that a quantum "
+            f"computer could forge: {', '.join(classical)}",
+            hint="keys made by exclave official init, without --ssh and --pkcs11, withstand it",
+        )
 
 
 def _show(terminal: Terminal, charter: Charter, out: Path, *, complete: bool) -> None:

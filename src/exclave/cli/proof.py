@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from exclave.cli.options import Flag, Out
+
+if TYPE_CHECKING:
+    from exclave.wiring.receipts import SeatReceipt
 
 __all__ = ["register"]
 
@@ -37,23 +41,30 @@ def limits(charter: Path, *, terminal: Out) -> None:
     )
 
 
-def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
-    """Check a receipt offline: which entry a vault put into its log, proven by the log's key.
+def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
+    """Check a receipt offline: which entry a vault put into its log, and which witnesses saw it.
 
     Parameters
     ----------
     file
         The receipt (a tlog-proof).
     charter
-        The charter that names the vault's log key.
+        The charter that names the keys of logs and witnesses; repeat it for later charters.
     """
     from exclave.wiring.files import load_charter, read_file
     from exclave.wiring.receipts import verify_seat_receipt
 
-    seat, entry = verify_seat_receipt(read_file(file), load_charter(charter))
+    found = verify_seat_receipt(read_file(file), [load_charter(path) for path in charter])
+    seat, entry = found.seat, found.entry
     terminal.result(
         {
             "seat": seat,
+            "cosigned": found.cosigned,
+            "witnesses": [
+                {"name": name, "time": item.moment}
+                for name, item in zip(found.named(), found.by, strict=True)
+            ],
+            "quorum": found.charter.witness.q,
             "type": entry.type.value,
             "hash": entry.hash.hex(),
             "statement": None if entry.statement is None else entry.statement.hex(),
@@ -63,8 +74,19 @@ def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
             f"valid: seat {seat} logged a {entry.type.value} entry at {entry.logged} (its claim)",
             f"body       {entry.hash.hex()}",
             f"statement  {'-' if entry.statement is None else entry.statement.hex()}",
+            *_witness_lines(found),
         ],
     )
+
+
+def _witness_lines(found: SeatReceipt) -> list[str]:
+    count, quorum = len(found.by), found.charter.witness.q
+    if found.cosigned:
+        first = f"cosigned by {count} witnesses, {quorum} required"
+    else:
+        first = f"provisional: {count} witnesses cosigned, {quorum} required"
+    named = zip(found.named(), found.by, strict=True)
+    return [first, *(f"- {name}, at {item.moment}" for name, item in named)]
 
 
 def verify_report(

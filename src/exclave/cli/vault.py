@@ -187,7 +187,7 @@ def submit(folder: Path, file: Path, *, terminal: Out) -> None:
     folder
         The vault's folder.
     file
-        The statement: a charter, warrant, record or supplement.
+        The statement: a charter, warrant, order, record or supplement.
     """
     from exclave.wiring.host import submit_to_vault
 

@@ -55,7 +55,9 @@ ENROLMENT_KEY = ObjectKey("enrolment.json")
 
 _SHARD = re.compile(r"shards/([0-9a-f]{2})/\1[0-9a-f]{62}")
 _NAMED_BY_HASH = re.compile(r"(?:shards|bodies)/([0-9a-f]{2})/\1[0-9a-f]{62}")
-_HEAD = re.compile(r"(?:log/checkpoint|(?:log/tile|meta)(?:/[a-z0-9][a-z0-9.-]{0,80}){1,16})")
+_HEAD = re.compile(
+    r"(?:log/(?:checkpoint|cosigned)|(?:log/tile|meta)(?:/[a-z0-9][a-z0-9.-]{0,80}){1,16})"
+)
 
 
 class NoSpace(StorageError):

@@ -160,7 +160,8 @@ def _receipt(mission: Mission, kind: str, digest: bytes) -> bytes:
         number = mission.index.entry_number(entry_type, digest)
         if number is None:
             raise refused("not-found", f"{kind} {digest.hex()[:16]}: not in this log")
-        return mission.log.receipt(number)
+        head = mission.cosigned_head()
+        return mission.log.receipt(number, None if head is None else head.note)
 
 
 def _answer(state: StatementState) -> web.Response:

@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+from exclave.authority.charter_chain import CharterChain
+from exclave.authority.record_chain import seated_authors
 from exclave.ids import DepositId, PackRoot, StatementHash
+from exclave.standing.effects import compromises, extensions, held, released_packs
+from exclave.standing.values import Kept, Standing
 
-__all__ = ["Keeping"]
+__all__ = ["Keeping", "keeping_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +36,39 @@ class Keeping:
     """Names of authors (`exclave.authority.record_chain.Author`) with the moment since when."""
     drilled: frozenset[DepositId] = frozenset()
     """Deposits that a drill has passed on."""
+
+
+def keeping_of(standing: Standing, chain: CharterChain) -> Keeping:
+    """Orders in effect, by what stands; authors by the charters that compromises name."""
+    kept, holds = extensions(standing), held(standing)
+    everywhere = [item.until for item in kept if item.deposits is None]
+    return Keeping(
+        locked=standing.locked,
+        frozen=standing.frozen_era is not None,
+        released=released_packs(standing),
+        holds_all=holds is None,
+        held=frozenset() if holds is None else holds,
+        extended_all=max(everywhere, default=None),
+        extended=_by_deposit(kept),
+        compromised=_by_author(standing, chain),
+    )
+
+
+def _by_deposit(kept: tuple[Kept, ...]) -> dict[DepositId, datetime]:
+    found: dict[DepositId, datetime] = {}
+    for item in kept:
+        for deposit in item.deposits or ():
+            found[deposit] = max(item.until, found.get(deposit, item.until))
+    return found
+
+
+def _by_author(standing: Standing, chain: CharterChain) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for declared in compromises(standing):
+        if declared.charter not in chain.hashes:
+            continue
+        for author in seated_authors(chain.find(declared.charter)):
+            if author.depositor in declared.depositors:
+                since = declared.since
+                found[author.name] = min(since, found.get(author.name, since))
+    return found

@@ -13,7 +13,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.interface import Quarantined, RecordState, State
 from exclave.vault.quota import Charged
 
-__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow", "WarrantRow"]
+__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow"]
 
 _LAYOUT: Final = 5
 
@@ -40,9 +40,6 @@ _TABLES: Final = {
     "entries": "type TEXT, hash BLOB, number INTEGER NOT NULL, PRIMARY KEY (type, hash)",
     "statements": "hash BLOB PRIMARY KEY, type TEXT NOT NULL, number INTEGER NOT NULL, "
     "body BLOB NOT NULL",
-    "charters": "number INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL, "
-    "service INTEGER NOT NULL",
-    "warrants": "hash BLOB PRIMARY KEY, envelope BLOB NOT NULL, completed INTEGER",
     "records": "hash BLOB PRIMARY KEY, author TEXT NOT NULL, depositor TEXT NOT NULL, "
     "sequence INTEGER NOT NULL, deposit BLOB NOT NULL, previous BLOB, complete INTEGER NOT NULL, "
     "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL, "
@@ -122,15 +119,6 @@ class RecordRow:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarrantRow:
-    """A warrant with all signatures so far; `completed` is service time in milliseconds."""
-
-    statement: StatementHash
-    envelope: bytes
-    completed: int | None
-
-
 class Index:
     """The tables and their questions; calls are serialised by the mission's lock."""
 
@@ -143,7 +131,8 @@ class Index:
             self._db.execute("PRAGMA synchronous=NORMAL")
         with self.transaction():
             if self._number("PRAGMA user_version") != _LAYOUT:
-                for name in _TABLES:
+                named = self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+                for (name,) in list(named):  # those of an older layout too
                     self._db.execute(f"DROP TABLE IF EXISTS {name}")
                 self._db.execute(f"PRAGMA user_version = {_LAYOUT}")
             for name, columns in _TABLES.items():
@@ -220,44 +209,14 @@ class Index:
         rows = self._rows("SELECT number, why FROM quarantine ORDER BY number")
         return tuple(Quarantined(entry=int(str(number)), why=str(why)) for number, why in rows)
 
-    # Charters
-
-    def add_charter(self, statement: StatementHash, body: bytes, service: int) -> None:
-        """The next charter of the chain."""
-        self._db.execute(
-            "INSERT INTO charters SELECT COUNT(*), ?, ?, ? FROM charters",
-            (statement, body, service),
+    def numbers_of(self, kinds: Collection[EntryType]) -> list[int]:
+        """Numbers of all entries of these types, in the order of the log."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._rows(
+            f"SELECT number FROM entries WHERE type IN ({marks}) ORDER BY number",  # noqa: S608
+            *(kind.value for kind in kinds),
         )
-
-    def charters(self) -> list[tuple[bytes, int]]:
-        """Bodies and service times in order."""
-        rows = self._rows("SELECT body, service FROM charters ORDER BY number")
-        return [(_blob(body), int(str(service))) for body, service in rows]
-
-    # Warrants
-
-    def put_warrant(self, row: WarrantRow) -> None:
-        """A warrant as it stands now."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO warrants VALUES (?, ?, ?)",
-            (row.statement, row.envelope, row.completed),
-        )
-
-    def warrants(self) -> list[WarrantRow]:
-        """All, by hash."""
-        rows = self._rows("SELECT hash, envelope, completed FROM warrants ORDER BY hash")
-        return [
-            WarrantRow(
-                statement=StatementHash(_blob(name)),
-                envelope=_blob(envelope),
-                completed=None if completed is None else int(str(completed)),
-            )
-            for name, envelope, completed in rows
-        ]
-
-    def warrant(self, statement: StatementHash) -> WarrantRow | None:
-        """One of them."""
-        return next((row for row in self.warrants() if row.statement == statement), None)
+        return [int(str(row[0])) for row in rows]
 
     # Records
 

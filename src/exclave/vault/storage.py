@@ -24,6 +24,7 @@ from exclave.ids import ShardRoot
 
 __all__ = [
     "CHECKPOINT",
+    "COSIGNED",
     "ENROLMENT",
     "Key",
     "ObjectStore",
@@ -38,6 +39,7 @@ Key: TypeAlias = Any
 """A `str`; engines have a type of their own for it, which is not known here."""
 
 CHECKPOINT: Final = "log/checkpoint"
+COSIGNED: Final = "log/cosigned"
 ENROLMENT: Final = "enrolment.json"
 
 

@@ -17,6 +17,7 @@ from exclave.vault.interface import (
     MissionStatus,
     Quarantined,
     RecordState,
+    StandingState,
     State,
     StatementState,
     WarrantState,
@@ -97,6 +98,8 @@ def write_status(status: MissionStatus) -> bytes:
             "state": status.state,
             "charter": status.charter.hex(),
             "charters": status.charters,
+            "locked": status.locked,
+            "frozen": status.frozen,
             "log_size": status.log_size,
             "shards": status.shards,
             "shard_bytes": status.shard_bytes,
@@ -112,6 +115,16 @@ def write_status(status: MissionStatus) -> bytes:
                 }
                 for item in status.warrants
             ],
+            "standing": [
+                {
+                    "statement": item.statement.hex(),
+                    "kind": item.kind,
+                    "state": item.state.value,
+                    "seconds": item.seconds,
+                }
+                for item in status.standing
+            ],
+            "conflicts": [item.hex() for item in status.conflicts],
             "forks": [fork.hex() for fork in status.forks],
             "quarantined": [{"entry": item.entry, "why": item.why} for item in status.quarantined],
             "alarms": [
@@ -133,7 +146,11 @@ def read_status(data: bytes) -> MissionStatus:
         "charter",
         *_COUNTS,
         "records",
+        "locked",
+        "frozen",
         "warrants",
+        "standing",
+        "conflicts",
         "forks",
         "quarantined",
         "alarms",
@@ -147,7 +164,11 @@ def read_status(data: bytes) -> MissionStatus:
         state=fields["state"].state(),
         charter=StatementHash(fields["charter"].hex(32)),
         records=fields["records"].each(_read_record),
+        locked=fields["locked"].boolean(),
+        frozen=fields["frozen"].boolean(),
         warrants=fields["warrants"].each(_read_warrant),
+        standing=fields["standing"].each(_read_standing),
+        conflicts=fields["conflicts"].each(lambda node: StatementHash(node.hex(32))),
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
         alarms=fields["alarms"].each(_read_alarm),
@@ -203,6 +224,16 @@ def _read_warrant(node: Node) -> WarrantState:
     fields = node.fields("statement", "state", "seconds")
     return WarrantState(
         statement=StatementHash(fields["statement"].hex(32)),
+        state=_state(fields["state"]),
+        seconds=fields["seconds"].optional(lambda item: item.integer()),
+    )
+
+
+def _read_standing(node: Node) -> StandingState:
+    fields = node.fields("statement", "kind", "state", "seconds")
+    return StandingState(
+        statement=StatementHash(fields["statement"].hex(32)),
+        kind=fields["kind"].slug(),
         state=_state(fields["state"]),
         seconds=fields["seconds"].optional(lambda item: item.integer()),
     )

@@ -25,7 +25,7 @@ ALWAYS = [
     "old-shares",
     "old-deposits",
     "no-liar-tolerated",
-    "logs-unwitnessed",
+    "receipts-provisional",
     "not-built",
 ]
 
@@ -98,6 +98,16 @@ def test_one_state_with_two_seats(charter: Charter) -> None:
     )
     assert text(together, "state-fatal").startswith(f"State {first.state} alone holds 2 of 3 seats")
     assert "state-suffices" in names(together)
+
+
+def test_classical_officials_are_named(charter: Charter) -> None:
+    """An SSH key or a card: who, and what that means."""
+    first, *others = charter.officials
+    weak = replace(first, key_sets=tuple(keys[:1] for keys in first.key_sets))
+    assert weak.key_sets[0][0].alg == "ed25519"
+    said = text(replace(charter, officials=(weak, *others)), "classical-officials")
+    assert said.startswith(f"1 of {len(charter.officials)} officials sign with classical keys only")
+    assert first.id in said
 
 
 def test_notice_is_repeated(charter: Charter) -> None:

@@ -11,11 +11,11 @@ from exclave.authority import keys, persons
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import parse_envelope
 from exclave.engine.memory import MemoryEngine
+from exclave.standing.admission import PLACES
 from exclave.vault.identity import new_identity
 from exclave.vault.interface import State, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.submission import submit
-from exclave.vault.warrants import PLACES
 from tests.support.serving import fellows, open_mission, passed
 from tests.support.vault_world import START, World, new_world, next_charter
 
@@ -81,10 +81,9 @@ def test_signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
         keys.verify_signature(key, message, signature)
 
     monkeypatch.setattr(persons, "verify_signature", counted)
-    mission.warrants._counted.clear()
     for _ in range(10):
         assert len(mission.released(READER.certificate)) == 1
-    assert len(calls) <= 4
+    assert not calls
 
 
 def raised(world: World, mission: Mission) -> None:
@@ -103,10 +102,10 @@ def test_the_delay_starts_again_at_a_larger_threshold() -> None:
     data = world.warrant(READER)
     assert submit(mission, data).state is State.WAITING
     raised(world, mission)
-    mission.service._now += 3600_000
+    mission.service._now += 3 * 3600_000
     assert submit(mission, data).state is State.INCOMPLETE
     third = submit(mission, world.officials_sign(parse_envelope(data), (2,)).to_bytes())
-    assert (third.state, third.seconds) == (State.WAITING, 3600)
+    assert (third.state, third.seconds) == (State.WAITING, 3 * 3600)
     before = mission.index.dump()
     mission.rebuild()
     assert mission.index.dump() == before
@@ -137,5 +136,5 @@ def test_a_charter_that_is_not_in_force_yet_gives_no_warrant() -> None:
     with pytest.raises(VaultRefused) as caught:
         submit(mission, early)
     assert caught.value.cause == "charter-gap"  # which mirroring tries again
-    mission.service._now += 3600_000
+    mission.service._now += 3 * 3600_000  # unseen by any witness
     assert submit(mission, early).state is State.WAITING

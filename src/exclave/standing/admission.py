@@ -1,0 +1,283 @@
+"""What may be logged at all, and as what (spec/standing.md 3, 6, 8).
+
+Asked before a statement is written to a log that never forgets. Rules: signed by somebody who
+counts now; a charter has a predecessor and a slot; nobody takes more than his places. A refusal is
+an error of its own cause, so that a peer knows whether to come again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_chain import MissionMismatch
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.envelope import TIGHTENING
+from exclave.authority.orders import Compromise, Lockdown
+from exclave.authority.warrant import Warrant
+from exclave.errors import AuthorityError, QuorumNotReached
+from exclave.ids import MissionId, PersonId, StatementHash
+from exclave.ledger.entry import EntryType
+from exclave.standing.counting import (
+    EXILE,
+    may_tighten,
+    place_members,
+    role_members,
+    ways,
+)
+from exclave.standing.phases import Phase
+from exclave.standing.values import Heard, Item, Side, Signers, Standing, Value
+
+__all__ = [
+    "PLACES",
+    "CharterUnknown",
+    "EraNotOpen",
+    "NobodyCounts",
+    "PlacesTaken",
+    "Rival",
+    "SlotTaken",
+    "StatementOutdated",
+    "admit",
+    "rival",
+]
+
+PLACES: Final = 16
+"""Statements of one kind of act that one person may have open, or logged within a day."""
+_DAY: Final = 24 * 3600 * 1000
+
+
+class NobodyCounts(QuorumNotReached):
+    """Nobody who signed may do that now."""
+
+
+class CharterUnknown(AuthorityError):
+    """A statement names a charter, or builds on one, that is not logged here (yet)."""
+
+
+class StatementOutdated(AuthorityError):
+    """A statement names a charter that is no longer the one in force, or builds on a dead one."""
+
+
+class EraNotOpen(AuthorityError):
+    """Exile opens an era only under a lockdown, and home changes nothing under one."""
+
+
+class SlotTaken(AuthorityError):
+    """A charter's place in the order was filled and its time is over."""
+
+
+class PlacesTaken(AuthorityError):
+    """Everybody who signed has as many statements open as one person may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """The living charter that has a slot already."""
+
+    item: Item
+
+    def yields(self, standing: Standing, value: Charter, signers: Signers) -> bool:
+        """Whether the first exile roster signed the newcomer, and only the second this one."""
+        theirs = {run.way.roster for run in self.item.runs}
+        ours = {way.roster for way in ways(standing, value, signers)}
+        return (
+            self.item.side is Side.EXILE
+            and RoleName.EXILE_1 not in theirs
+            and RoleName.EXILE_1 in ours
+        )
+
+    def stands(self, standing: Standing, heard: Heard) -> bool:
+        """Whether the first exile roster signed this one, and only the second the newcomer."""
+        assert isinstance(heard.value, Charter)
+        theirs = {run.way.roster for run in self.item.runs}
+        ours = {way.roster for way in ways(standing, heard.value, heard.signers)}
+        return (
+            self.item.side is Side.EXILE
+            and RoleName.EXILE_1 in theirs
+            and bool(ours)
+            and RoleName.EXILE_1 not in ours
+        )
+
+
+def rival(standing: Standing, charter: Charter) -> Rival | None:
+    """Who has a charter's slot and lives: what is dead, or past, is no rival."""
+    for item in standing.items.values():
+        if (
+            isinstance(item.value, Charter)
+            and item.value.order == charter.order
+            and not item.dead
+            and item.phase is not Phase.SUPERSEDED
+        ):
+            return Rival(item=item)
+    return None
+
+
+def admit(
+    standing: Standing, mission: MissionId, statement: StatementHash, value: Value, signers: Signers
+) -> EntryType:
+    """As what a new statement is to be logged; raises the reason why it is not."""
+    if isinstance(value, Charter):
+        return _charter(standing, mission, value, signers)
+    named, of = _named(value)
+    if of != mission:
+        raise MissionMismatch(
+            f"statement {statement.hex()[:16]}: expected mission {mission.hex()[:16]}, "
+            f"got {of.hex()[:16]}"
+        )
+    if isinstance(value, Warrant):
+        _check_current(standing, named)
+        _check_places(standing, value, _loosening(standing, value, signers))
+        return EntryType.WARRANT
+    if isinstance(value, Compromise) and named not in standing.items:
+        raise CharterUnknown(
+            "compromise: names a charter that is not here", hint="hand in the charter first"
+        )
+    if value.kind in TIGHTENING:
+        persons = may_tighten(standing, value, signers)
+        if not persons:
+            raise _nobody(standing, f"{value.kind}")
+        if not isinstance(value, Lockdown):
+            _check_places(standing, value, persons)
+        return EntryType.ORDER
+    _check_places(standing, value, _loosening(standing, value, signers))
+    return EntryType.ORDER
+
+
+def _named(value: Value) -> tuple[StatementHash, MissionId]:
+    if isinstance(value, Warrant):
+        return value.charter, value.mission
+    assert not isinstance(value, Charter)
+    return value.head.charter, value.head.mission
+
+
+def _check_current(standing: Standing, named: StatementHash) -> None:
+    if named == standing.in_force:
+        return
+    charter = standing.charter
+    known = standing.items.get(named)
+    if known is None or known.dead or (known.effective is None):
+        raise CharterUnknown(
+            f"warrant: expected the charter in force, {charter.era}.{charter.version}, "
+            "got one that is not in force here",
+            hint="hand in that charter first, or wait until it is in force",
+        )
+    raise StatementOutdated(
+        f"warrant: expected the charter in force, {charter.era}.{charter.version}, "
+        "got an earlier one",
+        hint="prepare it again from a new survey",
+    )
+
+
+def _loosening(standing: Standing, value: Value, signers: Signers) -> frozenset[PersonId]:
+    """Who counts towards a threshold now: a statement that nobody signed would fill the log."""
+    exile = standing.exile_charter
+    if exile is not None:
+        persons = signers.by(exile) & role_members(exile, *EXILE)
+    else:
+        persons = signers.by(standing.charter) & role_members(standing.charter, *RoleName)
+    if not persons:
+        raise _nobody(standing, "warrant" if isinstance(value, Warrant) else "order")
+    return persons
+
+
+def _nobody(standing: Standing, what: str) -> NobodyCounts:
+    hint = "home is locked down: only exile acts" if standing.locked else None
+    return NobodyCounts(
+        f"{what}: expected a signature of somebody who may give it now, got none", hint=hint
+    )
+
+
+def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]) -> None:
+    tight = not isinstance(value, Warrant | Charter) and value.kind in TIGHTENING
+    taken: Counter[PersonId] = Counter()
+    if tight:
+        for order in standing.tightened.values():
+            if standing.now < order.since + _DAY and not isinstance(order.value, Lockdown):
+                taken.update(order.persons)
+    else:
+        for item in standing.items.values():
+            recent = standing.now < item.logged + _DAY
+            if not isinstance(item.value, Charter) and (item.pending or recent):
+                taken.update(place_members(standing, item.signers))
+    if all(taken[person] >= PLACES for person in persons):
+        raise PlacesTaken(
+            f"statement: expected at most {PLACES} open ones of one person, got another",
+            hint="let another official sign it first, or wait a day",
+        )
+
+
+def _charter(
+    standing: Standing, mission: MissionId, charter: Charter, signers: Signers
+) -> EntryType:
+    name = f"charter {charter.era}.{charter.version}"
+    if charter.mission_id != mission or charter.previous is None:
+        raise MissionMismatch(f"{name}: expected a later charter of mission {mission.hex()[:16]}")
+    before = standing.items.get(charter.previous)
+    if before is None or not isinstance(before.value, Charter):
+        raise CharterUnknown(
+            f"{name}: the charter that it follows is not here", hint="hand in that one first"
+        )
+    opens = charter.version == 1
+    _check_place(standing, charter, before, name)
+    if opens != standing.locked:
+        raise EraNotOpen(
+            f"{name}: expected a lockdown, got none"
+            if opens
+            else f"{name}: expected no lockdown, got one",
+            hint="hand in the lockdown first" if opens else "only exile changes the charter now",
+        )
+    other = rival(standing, charter)
+    if not ways(standing, charter, signers):
+        _refuse_unsigned(standing, name)
+    if other is None or other.yields(standing, charter, signers):
+        return EntryType.CHARTER
+    return EntryType.CONFLICT
+
+
+def _refuse_unsigned(standing: Standing, name: str) -> None:
+    if standing.frozen_era is not None:
+        raise EraNotOpen(
+            f"{name}: two charters of one order are here, and only a new era ends that",
+            hint="somebody locks down, and exile opens an era",
+        )
+    raise QuorumNotReached(f"{name}: quorum not reached: too few officials signed")
+
+
+def _check_place(standing: Standing, charter: Charter, before: Item, name: str) -> None:
+    assert isinstance(before.value, Charter)
+    if before.dead:
+        raise StatementOutdated(f"{name}: the charter that it follows never came into force")
+    expected = (
+        (before.value.era + 1, 1)
+        if charter.version == 1
+        else (before.value.era, before.value.version + 1)
+    )
+    if charter.order != expected:
+        raise CharterUnknown(
+            f"{name}: expected {expected[0]}.{expected[1]} after the charter that it names"
+        )
+    lives = [i for i in standing.items.values() if isinstance(i.value, Charter) and not i.dead]
+    highest = max(item.value.era for item in lives if isinstance(item.value, Charter))
+    if charter.era < highest or (charter.version == 1 and charter.era > highest + 1):
+        raise StatementOutdated(f"{name}: expected era {highest} or the next, got {charter.era}")
+    past = any(_past(standing, item, charter.order) for item in standing.items.values())
+    if past or charter.order < standing.charter.order:
+        raise SlotTaken(
+            f"{name}: expected a charter after {standing.charter.era}.{standing.charter.version}, "
+            "got one whose place was filled long ago"
+        )
+
+
+def _past(standing: Standing, item: Item, order: tuple[int, int]) -> bool:
+    """Whether a charter had this slot and can no longer be contradicted.
+
+    Those who have left could else make a second one, years later, and freeze everybody.
+    """
+    charter = item.value
+    if not isinstance(charter, Charter) or charter.order != order or item.effective is None:
+        return False
+    before = charter if charter.previous is None else standing.charter_of(charter.previous)
+    settles = 1000 * max(before.delays.exile_change, charter.delays.exile_change)
+    return item.phase is Phase.SUPERSEDED or standing.now >= item.effective + settles

@@ -1,0 +1,221 @@
+"""What a vault remembers of its log to know what stands (spec/standing.md).
+
+Immutable values; the machine makes new ones. Times are service time in milliseconds unless a name
+says otherwise. Rules: a statement is named by its hash; what signed it is asked of its `Signers`,
+so that nothing here knows keys.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import RoleName
+from exclave.authority.orders import Compromise, Extend, Hold, Lockdown, Order, Veto
+from exclave.authority.warrant import Warrant
+from exclave.ids import DepositId, PersonId, StatementHash
+from exclave.standing.phases import Phase, Sort
+
+__all__ = [
+    "Conflict",
+    "Declared",
+    "Heard",
+    "Item",
+    "Kept",
+    "Run",
+    "Side",
+    "Signers",
+    "Standing",
+    "Tightened",
+    "Value",
+    "Way",
+    "Witnessed",
+    "sort_of",
+]
+
+Value: TypeAlias = Charter | Warrant | Order
+
+
+class Signers(Protocol):
+    """Who signed a statement: asked for each charter, since keys are a charter's."""
+
+    def by(self, charter: Charter) -> frozenset[PersonId]:
+        """The officials of `charter` who signed; never raises."""
+
+
+class Side(enum.Enum):
+    """Who acts: the rosters at home, or those abroad under a lockdown."""
+
+    HOME = "home"
+    EXILE = "exile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """An entry of the log with a statement, as the table sees it."""
+
+    number: int
+    service: int
+    logged: datetime  # the vault's wall clock: extensions alone are capped by it
+    statement: StatementHash
+    value: Value
+    signers: Signers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A roster that is enough for a statement now, and how long it then waits."""
+
+    side: Side
+    roster: RoleName
+    wait: int
+    dark: int  # `wait` where no quorum of witnesses has seen it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A way, and the entry from which its wait counts."""
+
+    way: Way
+    number: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A loosening statement and where it stands; several runs: the earliest counts."""
+
+    statement: StatementHash
+    value: Value
+    signers: Signers
+    number: int  # of its first entry
+    logged: int
+    phase: Phase = Phase.INCOMPLETE
+    runs: tuple[Run, ...] = ()
+    effective: int | None = None
+    ends: int | None = None  # of an effective warrant
+
+    @property
+    def sort(self) -> Sort:
+        """Charter, warrant or order."""
+        return sort_of(self.value)
+
+    @property
+    def side(self) -> Side | None:
+        """Who completed it."""
+        return self.runs[0].way.side if self.runs else None
+
+    @property
+    def pending(self) -> bool:
+        """Whether only time lies between it and its effect."""
+        return self.phase in {Phase.WAITING, Phase.OVERRIDING}
+
+    @property
+    def dead(self) -> bool:
+        """Whether it left its place without ever having been in effect."""
+        gone = {Phase.VETOED, Phase.STOPPED, Phase.SUPERSEDED, Phase.EXPIRED}
+        return self.effective is None and self.phase in gone
+
+
+def sort_of(value: Value) -> Sort:
+    """Charter, warrant or order."""
+    if isinstance(value, Charter):
+        return Sort.CHARTER
+    return Sort.WARRANT if isinstance(value, Warrant) else Sort.ORDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tightened:
+    """A tightening order with the persons who counted when it was logged."""
+
+    statement: StatementHash
+    value: Veto | Lockdown | Hold | Extend | Compromise
+    persons: frozenset[PersonId]
+    number: int
+    since: int
+    logged: datetime
+    by_threshold: bool = False  # an extension that the release threshold signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two charters of one order, the second never in its slot here."""
+
+    order: tuple[int, int]
+    first: StatementHash
+    second: StatementHash
+    freezes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """From `since` on, a quorum is known to have seen the entries below `covers`."""
+
+    covers: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A compromise in force: whose keys by which charter, and since when (log time)."""
+
+    statement: StatementHash
+    charter: StatementHash
+    depositors: tuple[str, ...]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An extension in force; None means all deposits."""
+
+    deposits: tuple[DepositId, ...] | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Everything that stands; `now` is the service time up to which it was followed."""
+
+    now: int
+    in_force: StatementHash
+    history: tuple[tuple[StatementHash, int], ...]  # charters in force, and since when
+    items: Mapping[StatementHash, Item]
+    tightened: Mapping[StatementHash, Tightened]
+    vetoes: Mapping[StatementHash, tuple[StatementHash, ...]]  # by target
+    open_lockdowns: frozenset[StatementHash]
+    exile: StatementHash | None  # the exile charter while locked
+    conflicts: tuple[Conflict, ...]
+    witnessed: tuple[Witnessed, ...]
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force."""
+        return self.charter_of(self.in_force)
+
+    @property
+    def locked(self) -> bool:
+        """Whether a lockdown stands."""
+        return bool(self.open_lockdowns)
+
+    @property
+    def exile_charter(self) -> Charter | None:
+        """Whose exile rosters count now; None while no lockdown stands."""
+        return None if self.exile is None else self.charter_of(self.exile)
+
+    @property
+    def frozen_era(self) -> int | None:
+        """The era of a conflict that no charter of a higher era has ended; None when not frozen."""
+        eras = [item.order[0] for item in self.conflicts if item.freezes]
+        highest = max(eras, default=0)
+        return highest if highest >= self.charter.era else None
+
+    def charter_of(self, statement: StatementHash) -> Charter:
+        """A charter that is known to be one."""
+        value = self.items[statement].value
+        assert isinstance(value, Charter)
+        return value

@@ -1,0 +1,138 @@
+"""Writes the vectors of orders: `python -m tools.make_vectors_orders`.
+
+Every run writes the same bytes. One good order a kind, and one failure each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from exclave.authority.envelope import Kind
+from tools import vector_authority as mission
+from tools.vector_cases import Case, drawn, refused, write
+
+Payload = dict[str, Any]
+Bad = tuple[str, str, Kind, Payload, str, str]
+
+__all__ = ["folders", "payload"]
+
+
+def _names(label: str, count: int, size: int = 32) -> list[str]:
+    return sorted(drawn(f"{label} {number}", size).hex() for number in range(count))
+
+
+OWN: dict[Kind, Payload] = {
+    Kind.VETO: {"target": drawn("target", 32).hex()},
+    Kind.LOCKDOWN: {},
+    Kind.HOLD: {"deposits": ["all"]},
+    Kind.EXTEND: {"deposits": _names("deposit", 2, 16), "until": "2105-12-31T23:59:59Z"},
+    Kind.COMPROMISE: {"depositors": ["registry-1", "registry-2"], "since": "2026-02-01T00:00:00Z"},
+    Kind.RELEASE: {"packs": _names("pack", 3)},
+    Kind.LIFT: {"holds": _names("hold", 2)},
+    Kind.NARROW: {"compromise": drawn("compromise", 32).hex(), "since": None},
+    Kind.UNLOCK: {"lockdowns": _names("lockdown", 2)},
+}
+"""The fields of a good order of each kind beside the common ones."""
+
+
+def payload(kind: Kind, **changes: Any) -> Payload:
+    """A good order's payload with some fields changed."""
+    return {
+        "kind": kind.value, "mission": drawn("mission", 32).hex(),
+        "charter": drawn("charter hash", 32).hex(), "nonce": drawn("nonce", 16).hex(),
+        "issued": "2026-03-01T00:00:00Z", "reason": "vectors", **OWN[kind], **changes,
+    }  # fmt: skip
+
+
+def _without(kind: Kind, name: str) -> Payload:
+    return {key: value for key, value in payload(kind).items() if key != name}
+
+
+_LINE = "a reason is one line"
+_BAD: list[Bad] = [
+    ("nonce", "a nonce of 15 bytes", Kind.LOCKDOWN, payload(Kind.LOCKDOWN, nonce="00" * 15),
+     "MalformedData", "nonce is not 16 bytes"),
+    ("reason", "a reason of two lines", Kind.LOCKDOWN, payload(Kind.LOCKDOWN, reason="a\nb"),
+     "FieldInvalid", _LINE),
+    ("missing", "without its reason", Kind.LOCKDOWN, _without(Kind.LOCKDOWN, "reason"),
+     "FieldMissing", "reason is missing"),
+    ("unknown", "a lockdown with a target", Kind.LOCKDOWN, payload(Kind.LOCKDOWN, target="00" * 32),
+     "FieldUnknown", "a lockdown has no field of its own"),
+    ("time", "issued on a 30th of February", Kind.LOCKDOWN,
+     payload(Kind.LOCKDOWN, issued="2026-02-30T00:00:00Z"), "FieldInvalid", "no such day"),
+    ("target", "a target of 16 bytes", Kind.VETO, payload(Kind.VETO, target="00" * 16),
+     "MalformedData", "target is no statement hash"),
+    ("hold-none", "a hold of no deposit", Kind.HOLD, payload(Kind.HOLD, deposits=[]),
+     "NamesOutOfBounds", "no deposit"),
+    ("hold-all", "all and one more", Kind.HOLD, payload(Kind.HOLD, deposits=["00" * 16, "all"]),
+     "MalformedData", "all stands alone"),
+    ("hold-order", "deposits descending", Kind.HOLD,
+     payload(Kind.HOLD, deposits=_names("deposit", 2, 16)[::-1]), "OrderBroken",
+     "deposits do not ascend"),
+    ("hold-many", "1,025 deposits", Kind.HOLD,
+     payload(Kind.HOLD, deposits=_names("deposit", 1025, 16)), "NamesOutOfBounds",
+     "more than 1,024 deposits"),
+    ("extend-far", "until the first moment that is too far", Kind.EXTEND,
+     payload(Kind.EXTEND, until="2106-01-01T00:00:00Z"), "UntilTooFar", "until is not before 2106"),
+    ("compromise-none", "nobody's keys", Kind.COMPROMISE, payload(Kind.COMPROMISE, depositors=[]),
+     "NamesOutOfBounds", "no depositor"),
+    ("compromise-twice", "one depositor twice", Kind.COMPROMISE,
+     payload(Kind.COMPROMISE, depositors=["registry-1", "registry-1"]), "OrderBroken",
+     "a depositor stands twice"),
+    ("compromise-slug", "a depositor in capitals", Kind.COMPROMISE,
+     payload(Kind.COMPROMISE, depositors=["Registry"]), "FieldInvalid", "a depositor id is a slug"),
+    ("release-all", "a release of all packs", Kind.RELEASE, payload(Kind.RELEASE, packs=["all"]),
+     "MalformedData", "a release names its packs"),
+    ("release-none", "a release of no pack", Kind.RELEASE, payload(Kind.RELEASE, packs=[]),
+     "NamesOutOfBounds", "no pack"),
+    ("lift-order", "holds descending", Kind.LIFT,
+     payload(Kind.LIFT, holds=OWN[Kind.LIFT]["holds"][::-1]), "OrderBroken",
+     "holds do not ascend"),
+    ("narrow-since", "a compromise since never", Kind.NARROW, payload(Kind.NARROW, since="never"),
+     "FieldInvalid", "since is neither a time nor null"),
+    ("unlock-none", "an unlock of nothing", Kind.UNLOCK, payload(Kind.UNLOCK, lockdowns=[]),
+     "NamesOutOfBounds", "no lockdown"),
+]  # fmt: skip
+
+
+def orders() -> Iterator[Case]:
+    """A good order of each kind, signed by one person; then what is refused."""
+    for kind in OWN:
+        envelope = mission.sign(kind, payload(kind), ["anna"])
+        yield _case(
+            kind.value, f"a good {kind}", envelope.to_bytes(),
+            {"kind": kind.value, "hash": envelope.statement_hash.hex()},
+        )  # fmt: skip
+    later = mission.sign(
+        Kind.NARROW, payload(Kind.NARROW, since="2026-02-02T00:00:00Z"), ["anna", "bela"]
+    )
+    yield _case(
+        "narrow-later", "a compromise that began later", later.to_bytes(),
+        {"kind": "narrow", "hash": later.statement_hash.hex()},
+    )  # fmt: skip
+    for name, what, kind, value, error, why in _BAD:
+        envelope = mission.sign(kind, value, ["anna"])
+        yield _case(f"bad-{name}", what, envelope.to_bytes(), refused(error, why))
+    warrant = mission.sign(Kind.WARRANT, mission.warrant("00" * 32, "11" * 32), ["anna"])
+    yield _case("bad-kind", "a warrant", warrant.to_bytes(),
+                refused("KindUnexpected", "a warrant is no order"))  # fmt: skip
+
+
+def _case(name: str, what: str, envelope: bytes, expect: Payload) -> Case:
+    return Case(
+        spec="orders.md 1", case=name, operation="parse-order", what=what,
+        given={"envelope": envelope.decode()}, expect=expect,
+    )  # fmt: skip
+
+
+def folders() -> dict[str, list[Case]]:
+    """All cases by folder."""
+    return {"orders": list(orders())}
+
+
+if __name__ == "__main__":
+    total = sum(write(folder, cases) for folder, cases in folders().items())
+    print(f"{total} vectors of orders")
+    sys.exit(0 if total else 1)
