@@ -230,6 +230,8 @@ def process(tmp_path: Path, shim: Path) -> Process:
         "seat": str(SEAT), "log": party.log.private.private_bytes_raw().hex(),
         "seat_seed": party.seat_private.seed.hex(), "identity": str(tmp_path / "identity.pem"),
         "charter": world.envelope.to_bytes().decode(), "housekeeping": "0.2",
+        "cosign_ed": party.cosigning[0].private.private_bytes_raw().hex(),
+        "cosign_pq": party.cosigning[1].private_bytes_raw().hex(),
         "witnesses": str(made.witnesses), "release": packs[0].root.hex(),
     }  # fmt: skip
     made.order.write_text(json.dumps(fields))
