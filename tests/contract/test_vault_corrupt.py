@@ -83,5 +83,5 @@ def test_a_log_whose_tiles_changed_does_not_start() -> None:
     world, engine = new_world(), MemoryEngine()
     open_mission(world, engine).close()
     spoilt(engine, "log/tile/0/000.p/1", 3)
-    with pytest.raises(IntegrityError, match="tile|leaf"):
+    with pytest.raises(IntegrityError, match=r"tile|leaf"):
         open_mission(world, engine)

@@ -190,6 +190,8 @@ def ssh_public() -> Iterator[bytes]:
     """A plain key's line and a security key's."""
     for flags, name in ((None, b"ssh-ed25519"), (0x05, b"sk-ssh-ed25519@openssh.com")):
         yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
+
+
 def signatures() -> Iterator[bytes]:
     """Signature lines of cosigned notes."""
     for note in given("ledger", "cosignature", text_of("checkpoint"))():

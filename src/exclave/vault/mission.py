@@ -327,7 +327,7 @@ class Mission:
                 staged=self.staging.of(uploader),
                 arriving=mine,
                 free=self.store.free_bytes() - (self._arriving.total() - mine),
-                kept_free=self._min_free + self._kept_for_reserve(uploader),
+                kept_free=self._min_free + self.kept_for_reserve(uploader),
             )
             self._arriving[uploader] += size
             return usage
@@ -339,8 +339,8 @@ class Mission:
             if not self._arriving[uploader]:
                 del self._arriving[uploader]
 
-    def _kept_for_reserve(self, uploader: bytes) -> int:
-        """Bytes of the disk that stay free of an identity's uploads (spec/records.md 3)."""
+    def kept_for_reserve(self, uploader: bytes) -> int:
+        """Bytes of the disk that stay free of what an identity brings (spec/records.md 3)."""
         charter = self.charter()
         authors = reserve_authors(
             first=self.fold.chain.charters[0],

@@ -387,16 +387,8 @@ class Index:
 
     def add_swept(self, roots: Iterable[ShardRoot], number: int) -> None:
         """An entry says that these shards may be gone."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO swept VALUES (?, ?)", [(root, number) for root in roots]
-        )
-
-    def swept_count(self) -> int:
-        """Shards that were swept and did not come again."""
-        return self._number(
-            "SELECT COUNT(*) FROM swept WHERE NOT EXISTS "
-            "(SELECT 1 FROM shards WHERE shards.root = swept.root)"
-        )
+        rows = [(root, number) for root in roots]
+        self._db.executemany("INSERT OR REPLACE INTO swept VALUES (?, ?)", rows)
 
     def drop_shard(self, root: ShardRoot) -> None:
         """A shard that has been swept."""

@@ -207,6 +207,7 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     shards = named_shards(record, mission.seat)
     new = sum(shard.size for shard in shards if not index.is_described(shard))
     _check_quota(mission, record, new)
+    _check_disk(mission, record, len(data))
     _log(mission, EntryType.RECORD, envelope, data)
     mission.shards_named()
 
@@ -230,6 +231,18 @@ def _check_quota(mission: Mission, record: DepositRecord, new: int) -> None:
         reserve=in_force.quotas.reserve if opens else 0,
         used=used,
     )
+
+
+def _check_disk(mission: Mission, record: DepositRecord, size: int) -> None:
+    """Refuse a record that would take what the disk keeps for the reserve: many fill it too."""
+    depositor = mission.fold.chain.find(record.charter).depositor(record.depositor)
+    kept = mission.kept_for_reserve(depositor.identity)
+    if kept and mission.store.free_bytes() - size < kept:
+        raise refused(
+            "no-space",
+            f"record: expected room for {size} bytes, got none",
+            hint=f"{kept} bytes are kept free for the charter's reserve",
+        )
 
 
 def _lacks_ancestor(mission: Mission, error: AuthorityError) -> bool:
