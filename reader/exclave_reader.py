@@ -1302,10 +1302,11 @@ def _epoch_rules(c: Json) -> Iterator[tuple[str, bool]]:
         groups, needed = epoch["groups"], epoch["group_threshold"]
         abroad = [group for group in groups if group["place"] == "abroad"]
         yield "group_threshold is 1..groups", needed <= len(groups) <= 16
-        yield "persons abroad can recombine", len(abroad) >= needed
+        old = not epoch["current"]
+        yield "persons abroad can recombine", old or len(abroad) >= needed
         yield (
             "groups abroad lie in two states",
-            needed < 2 or len({group["state"] for group in abroad}) >= 2,
+            old or needed < 2 or len({group["state"] for group in abroad}) >= 2,
         )
         for group in groups:
             yield "a group's threshold is 1..members", group["threshold"] <= group["members"]
@@ -1356,29 +1357,38 @@ def check_history(old: Json, new: Json) -> None:
             raise CharterRefused(f"charter: epoch {epoch['epoch']} was rewritten")
 
 
-def check_next_charter(envelope: Envelope, before: Envelope, mission: bytes) -> Json:
-    """A charter that follows another, authority.md 3."""
-    old, new = before.body, check_charter(envelope.body)
-    if new["mission"] != mission.hex() or new["previous"] != before.statement.hex():
-        raise CharterRefused("charter: does not follow the one before")
+def check_next_charter(envelope: Envelope, chain: Sequence[Envelope], mission: bytes) -> Json:
+    """A charter whose predecessor is in the chain, authority.md 3."""
+    new = check_charter(envelope.body)
+    before = next((e for e in chain if e.statement.hex() == new["previous"]), None)
+    if new["mission"] != mission.hex() or before is None:
+        raise CharterRefused("charter: of another mission, or its predecessor is not known")
+    old = before.body
     check_history(old, new)
     check_quorum(envelope, new, "govern")
     if (new["era"], new["version"]) == (old["era"], old["version"] + 1):
         check_quorum(envelope, old, "govern")
-    elif new["era"] == old["era"] + 1:
-        try:
-            check_quorum(envelope, old, "exile_1")
-        except QuorumNotReached:
-            check_quorum(envelope, old, "exile_2")
+    elif (new["era"], new["version"]) == (old["era"] + 1, 1):
+        check_exile(envelope, [e.body for e in chain if e.body["era"] < new["era"]])
     else:
         raise CharterRefused("charter: era and version leave a gap")
     return new
 
 
+def check_exile(envelope: Envelope, earlier: Iterable[Json]) -> None:
+    """A new era: the threshold of an exile roster of some charter of an earlier one."""
+    for charter in earlier:
+        for role in ("exile_1", "exile_2"):
+            with suppress(QuorumNotReached):
+                check_quorum(envelope, charter, role)
+                return
+    raise QuorumNotReached("charter: no exile roster of an earlier era opened this one")
+
+
 def walk_charters(
     envelopes: Iterable[Envelope], mission: bytes
 ) -> tuple[list[Envelope], list[str]]:
-    """The chain from the mission id, and what does not attach to it."""
+    """The chain from the mission id, by order, and what does not attach to it."""
     merged: dict[bytes, Envelope] = {}
     for envelope in envelopes:
         known = merged.setdefault(envelope.statement, envelope)
@@ -1388,25 +1398,37 @@ def walk_charters(
     if first is None:
         raise CharterRefused("charter 1: not found")
     check_first_charter(first, mission)
-    chain, problems = [first], []
-    while True:
-        last = chain[-1]
-        following = [e for e in merged.values() if e.body.get("previous") == last.statement.hex()]
-        accepted: list[Envelope] = []
-        for envelope in following:
-            del merged[envelope.statement]
+    chain = [first]
+    problems: dict[bytes, str] = {}
+    grown = True
+    while grown:
+        grown = False
+        for statement, envelope in list(merged.items()):
             try:
-                check_next_charter(envelope, last, mission)
-                accepted.append(envelope)
+                check_next_charter(envelope, chain, mission)
             except ReaderError as error:
-                problems.append(f"charter {envelope.statement.hex()}: {error}")
-        if not accepted:
-            problems += [f"charter {name.hex()}: does not attach to the chain" for name in merged]
-            return chain, problems
-        # A higher era beats every lower one; equal ones are a fork, named and not followed.
-        accepted.sort(key=lambda e: (e.body["era"], e.body["version"]))
-        chain.append(accepted[-1])
-        problems += [f"charter {e.statement.hex()}: a fork" for e in accepted[:-1]]
+                problems[statement] = f"charter {statement.hex()}: {error}"
+                continue
+            chain.append(merged.pop(statement))
+            grown = True
+    # The newest comes last: the highest order, and of one order what others follow.
+    followed = {e.body["previous"] for e in chain}
+    chain.sort(key=lambda e: (e.body["era"], e.body["version"], e.statement.hex() in followed))
+    return chain, [problems[statement] for statement in merged]
+
+
+def shared_orders(chain: Sequence[Envelope]) -> list[str]:
+    """Charters of one order: one of them died at the vaults, or they disagree."""
+    orders: dict[tuple[int, int], list[str]] = {}
+    for envelope in chain:
+        order = (envelope.body["era"], envelope.body["version"])
+        orders.setdefault(order, []).append(envelope.statement.hex())
+    return [
+        f"era {era} version {version} has several charters: {', '.join(names)}; which of them "
+        "counts the vaults' logs say"
+        for (era, version), names in orders.items()
+        if len(names) > 1
+    ]
 
 
 # ------------------------------------------------------------------ authority.md 6: warrants
@@ -1669,8 +1691,10 @@ def card_checksum(mission: bytes) -> str:
     return sha256(b"exclave/1/card\0" + mission).hex()[:8]
 
 
-def recover_keys(cards: Sequence[Card], charter: Json, mission: bytes) -> dict[int, XWingKey]:
-    """Recovery keys by epoch, each compared with the charter's key and key-check value."""
+def recover_keys(
+    cards: Sequence[Card], epochs: Sequence[Json], mission: bytes
+) -> dict[int, XWingKey]:
+    """Recovery keys by epoch, each compared with the epoch's key and key-check value."""
     for card in cards:
         check_card(card, mission)
     sets: dict[int, list[Share]] = {}
@@ -1681,14 +1705,14 @@ def recover_keys(cards: Sequence[Card], charter: Json, mission: bytes) -> dict[i
         seed = recombine(shares)
         key = XWingKey.from_seed(seed)
         public = key.public()
-        for epoch in charter["recovery"]:
+        for epoch in epochs:
             if decode_base64(epoch["key"]["key"]) == public:
                 check = key_check(seed, key_hash(public)).hex()
                 if not hmac.compare_digest(check, epoch["check"]):
                     raise KeyCheckFailed(f"epoch {epoch['epoch']}: key-check value differs")
                 keys[epoch["epoch"]] = key
     if not keys:
-        raise KeyCheckFailed("cards: the recombined key is of no epoch of the charter")
+        raise KeyCheckFailed("cards: the recombined key is of no epoch of the charters")
     return keys
 
 
@@ -2520,6 +2544,10 @@ class Mission:
         """The newest charter of the chain."""
         return self.charters[-1].body
 
+    def charter_of(self, record: Json) -> Json:
+        """The charter that a record was made under."""
+        return next(e.body for e in self.charters if e.statement.hex() == record["charter"])
+
     def live(self, statement: str) -> dict[str, Json]:
         """Live packs of a record, along its chain back to a full one."""
         chain = [self.records[statement]]
@@ -2593,6 +2621,7 @@ def load_mission(mission: Mission) -> None:
                 vault.problems.append(f"entry {number}: {error}")
     charters = (envelope for _, envelope in envelopes.get("charter", []))
     mission.charters, mission.problems = walk_charters(charters, mission.id)
+    mission.problems += shared_orders(mission.charters)
     for vault in mission.vaults:
         check_log_key(vault, mission)
     known = {envelope.statement.hex(): envelope.body for envelope in mission.charters}
@@ -3360,7 +3389,8 @@ def extract_command(args: argparse.Namespace) -> int:
     mission = pick_mission(load_missions(args.folders), args.mission)
     statement = choose_deposit(mission, args.deposit)
     record, live = mission.records[statement], mission.live(statement)
-    keys = recover_keys(read_cards(args.cards), mission.charter, mission.id)
+    epochs = mission.charter_of(record)["recovery"]
+    keys = recover_keys(read_cards(args.cards), epochs, mission.id)
     store = PackStore(mission, live, record, keys)
     text, manifest = store.manifest()
     registers = [r for r in manifest["registers"] if args.register in (None, r["id"])]

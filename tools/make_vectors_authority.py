@@ -22,6 +22,7 @@ from exclave.merkle import leaf_hash, tree_root
 from exclave.shares import WORDS
 from tools import vector_authority as mission
 from tools.vector_cases import Case, drawn, refused, write
+from tools.vector_eras import branches, eras
 
 Payload = dict[str, Any]
 Change = Callable[[Payload], object]
@@ -156,6 +157,8 @@ def _successors(good: Payload, digest: str, first: Envelope) -> Iterator[Case]:
     ]  # fmt: skip
     for name, payload, labels, expect in cases:
         yield _chain(name, [first, mission.sign(Kind.CHARTER, payload, labels)], digest, expect)
+    for name, envelopes, expect in [*branches(next_one, first), *eras(next_one, first)]:
+        yield _chain(name, envelopes, digest, expect)
 
 
 def _charter(name: str, what: str, payload: Payload, expect: Payload) -> Case:

@@ -15,10 +15,12 @@ from exclave.sealing.recovery import XWingPrivateKey, key_check_value
 from tools.vector_cases import drawn
 
 __all__ = [
+    "EAST",
     "HOME",
     "WEST",
     "charter",
     "ed25519",
+    "official",
     "official_id",
     "public",
     "sign",
@@ -94,8 +96,8 @@ def charter() -> Payload:
             }
         ],
         "officials": sorted(
-            [_official(label, "home") for label in HOME]
-            + [_official(label, "abroad") for label in (*WEST, *EAST)],
+            [official(label, "home") for label in HOME]
+            + [official(label, "abroad") for label in (*WEST, *EAST)],
             key=lambda item: str(item["id"]),
         ),
         "annex": drawn("annex", 32).hex(),
@@ -161,7 +163,8 @@ def _group(name: str, state: str) -> Payload:
     return {"name": name, "place": "abroad", "state": state, "threshold": 2, "members": 3}
 
 
-def _official(label: str, place: str) -> Payload:
+def official(label: str, place: str) -> Payload:
+    """An official in a payload."""
     return {
         "id": official_id(label),
         "place": place,

@@ -1,9 +1,17 @@
 """From the mission id on a card to the charter that counts (spec/authority.md 3).
 
-Verifies the chain of charters and says which of them is in force at one vault. Does not decide
-between eras opened by exile: the transition table does, and hands the charters here in order.
-Rules: no gap; each is signed by the govern threshold of its predecessor and of itself; a charter
-waits for the longer govern delay of the two, so that a change cannot shorten its own delay.
+Verifies the chain of charters and says which of them is in force at one vault. A chain is every
+charter that verified, in the order in which they came: it branches where a charter died and another
+took its order, and where exile opened a new era. Does not decide between branches: standing does
+(spec/standing.md 5 and 6), and knows which exile roster counted when.
+
+Rules
+- No gap: each names a charter of the chain as its predecessor.
+- A next version is signed by the govern threshold of its predecessor and of itself.
+- A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by the
+  govern threshold of itself.
+- A charter waits for the longer govern delay of itself and its predecessor, so that a change cannot
+  shorten its own delay.
 """
 
 from __future__ import annotations
@@ -17,7 +25,7 @@ from exclave.authority.charter_parts import RoleName
 from exclave.authority.charter_rules import CharterRuleBroken
 from exclave.authority.envelope import Envelope
 from exclave.authority.persons import require_threshold
-from exclave.errors import AuthorityError
+from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, StatementHash
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "ChainEmpty",
     "ChainGap",
     "CharterChain",
+    "EraNotOpened",
     "HistoryRewritten",
     "MissionMismatch",
     "verify_chain",
@@ -33,7 +42,7 @@ __all__ = [
 
 
 class ChainBroken(AuthorityError):
-    """A charter's `previous` is not the charter before it."""
+    """A charter's `previous` is no charter of the chain."""
 
 
 class ChainGap(ChainBroken):
@@ -48,13 +57,17 @@ class MissionMismatch(AuthorityError):
     """A statement of another mission."""
 
 
+class EraNotOpened(QuorumNotReached):
+    """No exile roster of an earlier era signed a new one."""
+
+
 class HistoryRewritten(CharterRuleBroken):
     """A later charter changes what must stay: numbers of seats and keys of old epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CharterChain:
-    """Verified charters of one mission in order, from charter 1."""
+    """Verified charters of one mission, charter 1 first, each after its predecessor."""
 
     mission: MissionId
     charters: tuple[Charter, ...]
@@ -62,8 +75,8 @@ class CharterChain:
 
     @property
     def newest(self) -> Charter:
-        """The last of the chain, in force or not."""
-        return self.charters[-1]
+        """The one of the highest order, in force or not; of several, the one that came last."""
+        return max(reversed(self.charters), key=lambda charter: charter.order)
 
     def find(self, statement: StatementHash) -> Charter:
         """The charter with that hash; raises `NotInCharter`."""
@@ -74,10 +87,11 @@ class CharterChain:
 
     def waiting_time(self, index: int) -> int:
         """Seconds that charter number `index` waits after logging until it is in force."""
-        if index == 0:
+        charter = self.charters[index]
+        if charter.previous is None:
             return 0
-        pair = self.charters[index - 1 : index + 1]
-        return max(charter.role(RoleName.GOVERN).delay for charter in pair)
+        pair = (self.find(charter.previous), charter)
+        return max(item.role(RoleName.GOVERN).delay for item in pair)
 
     def in_force(self, logged: Sequence[int], now: int) -> Charter:
         """The newest charter whose waiting time has run out at a vault.
@@ -118,24 +132,24 @@ def _first(envelope: Envelope, mission: MissionId) -> CharterChain:
 
 
 def verify_successor(chain: CharterChain, envelope: Envelope) -> CharterChain:
-    """Append the next charter of the same era to a verified chain."""
-    before, charter = chain.newest, parse_charter(envelope)
+    """Append a charter whose predecessor is in the chain; raises on the rule that it breaks."""
+    charter = parse_charter(envelope)
     if charter.mission_id != chain.mission:
         raise MissionMismatch(
-            f"charter {charter.era}.{charter.version}: expected mission {chain.mission.hex()}, "
+            f"{_name(charter)}: expected mission {chain.mission.hex()}, "
             f"got {charter.mission_id.hex()}"
         )
-    if charter.order != (before.era, before.version + 1):
+    before = _predecessor(chain, charter)
+    if charter.order == (before.era, before.version + 1):
+        require_threshold(envelope, before, RoleName.GOVERN)
+    elif charter.order == (before.era + 1, 1):
+        _require_exile(envelope, chain, charter)
+    else:
         raise ChainGap(
-            f"charter chain: expected charter {before.era}.{before.version + 1}, "
+            f"charter chain: expected charter {before.era}.{before.version + 1} or "
+            f"{before.era + 1}.1 after {before.era}.{before.version}, "
             f"got {charter.era}.{charter.version}"
         )
-    if charter.previous != chain.hashes[-1]:
-        raise ChainBroken(
-            f"charter {charter.era}.{charter.version}.previous: "
-            f"expected {chain.hashes[-1].hex()}, got another hash"
-        )
-    require_threshold(envelope, before, RoleName.GOVERN)
     require_threshold(envelope, charter, RoleName.GOVERN)
     _check_history(before, charter)
     return CharterChain(
@@ -143,6 +157,43 @@ def verify_successor(chain: CharterChain, envelope: Envelope) -> CharterChain:
         charters=(*chain.charters, charter),
         hashes=(*chain.hashes, envelope.statement_hash),
     )
+
+
+def _predecessor(chain: CharterChain, charter: Charter) -> Charter:
+    if charter.previous is None:
+        raise ChainGap(f"charter chain: expected a charter after {_name(chain.newest)}, got 1.1")
+    try:
+        return chain.find(charter.previous)
+    except NotInCharter as error:
+        raise ChainBroken(
+            f"{_name(charter)}.previous: expected the hash of a charter of the chain, "
+            f"got {charter.previous.hex()}",
+            hint=f"the newest one known is {_name(chain.newest)}",
+        ) from error
+
+
+def _require_exile(envelope: Envelope, chain: CharterChain, charter: Charter) -> None:
+    """Some exile roster of an earlier era signed; which one counted when is for standing to say."""
+    closest: QuorumNotReached | None = None
+    for earlier in chain.charters:
+        if earlier.era >= charter.era:
+            continue
+        for roster in (RoleName.EXILE_1, RoleName.EXILE_2):
+            try:
+                require_threshold(envelope, earlier, roster)
+            except QuorumNotReached as error:
+                closest = error
+            else:
+                return
+    assert closest is not None  # charter 1 is of era 1
+    raise EraNotOpened(
+        f"{_name(charter)}: expected a threshold of an exile roster of an earlier era, got none",
+        hint=closest.message,
+    )
+
+
+def _name(charter: Charter) -> str:
+    return f"charter {charter.era}.{charter.version}"
 
 
 def _check_history(before: Charter, charter: Charter) -> None:
