@@ -8,8 +8,8 @@ took its order, and where exile opened a new era. Does not decide between branch
 Rules
 - No gap: each names a charter of the chain as its predecessor.
 - A next version is signed by the govern threshold of its predecessor and of itself.
-- A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by the
-  govern threshold of itself.
+- A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by
+  the govern threshold of itself.
 - A charter waits for the longer govern delay of itself and its predecessor, so that a change cannot
   shorten its own delay.
 """
