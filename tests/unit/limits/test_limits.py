@@ -24,6 +24,8 @@ ALWAYS = [
     "swap",
     "old-shares",
     "old-deposits",
+    "places-abroad",
+    "advisory-expiry",
     "no-liar-tolerated",
     "logs-unwitnessed",
     "not-built",
