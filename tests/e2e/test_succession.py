@@ -18,7 +18,7 @@ from exclave.errors import ConfigurationError
 from exclave.found.amend import Amended, Successor, amend
 from exclave.found.cards import CardOutlet, UnsafeFolderOutlet
 from exclave.found.depositor import REQUEST, new_depositor_bundle
-from exclave.ids import Seat
+from exclave.ids import Seat, StatementHash
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.shares import read_share, recombine
 from exclave.vault.interface import State
@@ -172,8 +172,9 @@ def test_a_stolen_depositor_is_followed_by_new_keys(embassy: Embassy) -> None:
     shutil.rmtree(embassy.home / "state")
     assert by_program(embassy)["lodged"] == [1, 2, 3]
     by_program(embassy)
-    third, second, old = embassy.survey().records
-    assert old.statement_hash == first.entry.statement
+    known = {record.statement_hash: record for record in embassy.survey().records}
+    old = known.pop(StatementHash(first.entry.statement))
+    second, third = sorted(known.values(), key=lambda record: record.sequence)
     assert (second.sequence, second.full, second.previous) == (1, True, old.statement_hash)
     assert (third.sequence, third.previous) == (2, second.statement_hash)
     assert not {p.root for p in second.packs_added} & {p.root for p in old.packs_added}
