@@ -12,6 +12,10 @@ from pathlib import Path
 
 from exclave.authority.alarm import alarm_envelope, parse_alarm
 from exclave.authority.charter import charter_payload, parse_charter
+from exclave.authority.depositor_request import (
+    depositor_request_payload,
+    parse_depositor_request,
+)
 from exclave.authority.enrolment import enrolment_envelope, parse_enrolment
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.evidence import evidence_payload, parse_evidence
@@ -32,6 +36,7 @@ from exclave.errors import ExclaveError
 AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.CHARTER: lambda e: charter_payload(parse_charter(e)),
     Kind.SEAT_REQUEST: lambda e: seat_request_payload(parse_seat_request(e)),
+    Kind.DEPOSITOR_REQUEST: lambda e: depositor_request_payload(parse_depositor_request(e)),
     Kind.ENROLMENT: lambda e: enrolment_envelope(parse_enrolment(e)).payload,
     Kind.WARRANT: lambda e: warrant_payload(parse_warrant(e)),
     Kind.RECORD: lambda e: record_payload(parse_record(e)),

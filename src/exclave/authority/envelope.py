@@ -62,6 +62,7 @@ class Kind(enum.StrEnum):
 
     CHARTER = "charter"
     SEAT_REQUEST = "seat-request"
+    DEPOSITOR_REQUEST = "depositor-request"
     ENROLMENT = "enrolment"
     WARRANT = "warrant"
     RECORD = "record"
@@ -90,7 +91,7 @@ LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
 """Orders that need a threshold and wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
 _RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
-_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.WARRANT}) | ORDERS
+_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 
 class KindUnexpected(MalformedData):

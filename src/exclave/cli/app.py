@@ -11,7 +11,9 @@ from cyclopts import App, Group, Parameter
 
 from exclave import __version__
 from exclave.cli import (
+    charter,
     deposit,
+    depositor,
     found,
     official,
     orders,
@@ -34,18 +36,21 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
 )
-for part in (
+_PARTS = (
     found,
     official,
     signatures,
+    charter,
     orders,
     vault,
+    depositor,
     deposit,
     warrant,
     unseal,
     reconstruct,
     proof,
-):
+)
+for part in _PARTS:
     part.register(app)
 app.meta.suppress_keyboard_interrupt = False
 app.meta.group_parameters = Group("Options of every command", sort_key=0)

@@ -7,46 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from exclave.cli.ceremony import card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.cli.plain_words import grouped
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from exclave.authority.card import Card
     from exclave.authority.charter import Charter
     from exclave.cli.terminal import Terminal
-    from exclave.found.cards import CardOutlet
-    from exclave.signer.file import PublicKeys
-    from exclave.signer.interface import Signer
 
-__all__ = ["OneOutlet", "register"]
+__all__ = ["register"]
 
 found = App(
     name="found", help="Found a mission: keys, share cards, charter.", help_format="plaintext"
 )
-
-
-class OneOutlet(UsageError):
-    """Cards go to exactly one kind of place."""
-
-
-class _ScreenOutlet:
-    """Shows each card alone on the terminal and wipes it before the next."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    def deliver(self, card: Card, holder: PublicKeys | None) -> None:
-        """Show one card until its holder has copied it."""
-        from exclave.authority.card import card_text
-
-        whom = "" if holder is None else f" for {holder.id}"
-        self._terminal.show_alone(
-            f"card {card.group}-{card.member} of group {card.group_name}{whom}", card_text(card)
-        )
 
 
 def register(app: App) -> None:
@@ -99,7 +74,7 @@ def found_mission(
     close_to_debuggers()
     if prepare is bool(key):
         raise UsageError("found: expected --key for signing now, or --prepare, and not both")
-    outlet = _outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
+    outlet = card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
     parsed = load_founding_plan(plan)
     if prepare:
         made = ceremony.prepare(
@@ -111,7 +86,7 @@ def found_mission(
             folder=plan.parent,
             out=out,
             outlet=outlet,
-            signers=_signers(terminal, key or [], passphrase_file, passphrase_fd),
+            signers=ceremony_signers(terminal, key or [], passphrase_file, passphrase_fd),
             now=now(),
             random=os.urandom,
         )
@@ -141,43 +116,6 @@ def complete(
 
     charter = ceremony.complete(out, signed or [])
     _show(terminal, charter, out, complete=True)
-
-
-def _outlet(
-    terminal: Terminal, printer: str | None, sealed: Path | None, unsafe: Path | None
-) -> CardOutlet:
-    import shlex
-
-    from exclave.found.cards import PrinterOutlet, SealedOutlet, UnsafeFolderOutlet
-
-    if sum(item is not None for item in (printer, sealed, unsafe)) > 1:
-        raise OneOutlet(
-            "found: expected one of --printer, --seal-cards-to, --unsafe-shares-to, got several"
-        )
-    if printer is not None:
-        return PrinterOutlet(shlex.split(printer))
-    if sealed is not None:
-        return SealedOutlet(sealed)
-    if unsafe is not None:
-        terminal.warning(
-            f"all cards go to {unsafe}: whoever reads that folder holds the recovery key",
-            hint="for demonstrations only",
-        )
-        return UnsafeFolderOutlet(unsafe)
-    terminal.require_person("found: cards are shown on a terminal, and there is none")
-    return _ScreenOutlet(terminal)
-
-
-def _signers(
-    terminal: Terminal, keys: Sequence[str], passphrase_file: Path | None, fd: int | None
-) -> list[Signer]:
-    from exclave.cli.keys import open_for_signing
-
-    signers: list[Signer] = []
-    for name in keys:
-        opened = open_for_signing(terminal, name, file=passphrase_file, descriptor=fd)
-        signers += opened.signers
-    return signers
 
 
 def _warn_of_classical_keys(terminal: Terminal, charter: Charter) -> None:

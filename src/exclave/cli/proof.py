@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from exclave.cli.options import Flag, Out
 
@@ -23,18 +23,29 @@ def register(app: App) -> None:
     app.command(demo)
 
 
-def limits(charter: Path, *, terminal: Out) -> None:
+def limits(
+    charter: Path,
+    *,
+    before: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    terminal: Out,
+) -> None:
     """Say what this software cannot promise under a charter.
 
     Parameters
     ----------
     charter
         The charter's file.
+    before
+        An earlier charter, to say who has left since and what he can still do; may be repeated.
     """
+    from exclave.limits import departures
     from exclave.limits import limits as limits_of
+    from exclave.wiring.charters import load_charter_pair
     from exclave.wiring.files import load_charter
 
-    found = limits_of(load_charter(charter))
+    law = load_charter(charter)
+    earlier = [load_charter_pair(charter, file)[2] for file in before or []]
+    found = (*limits_of(law), *departures(law, [item for item in earlier if item is not None]))
     terminal.result(
         {"limits": [{"name": item.name, "text": item.text} for item in found]},
         [f"- {item.text}" for item in found],
