@@ -103,15 +103,8 @@ class Rival:
 
 def rival(standing: Standing, charter: Charter) -> Rival | None:
     """Who has a charter's slot and lives: what is dead, or past, is no rival."""
-    for item in standing.items.values():
-        if (
-            isinstance(item.value, Charter)
-            and item.value.order == charter.order
-            and not item.dead
-            and item.phase is not Phase.SUPERSEDED
-        ):
-            return Rival(item=item)
-    return None
+    item = standing.slot(charter.order)
+    return None if item is None else Rival(item=item)
 
 
 def admit(
@@ -214,14 +207,15 @@ def _charter(
     name = f"charter {charter.era}.{charter.version}"
     if charter.mission_id != mission or charter.previous is None:
         raise MissionMismatch(f"{name}: expected a later charter of mission {mission.hex()[:16]}")
-    before = standing.items.get(charter.previous)
-    if before is None or not isinstance(before.value, Charter):
+    before = _predecessor(standing, charter.previous, opens=charter.version == 1)
+    if before is None:
         raise CharterUnknown(
             f"{name}: the charter that it follows is not here", hint="hand in that one first"
         )
     opens = charter.version == 1
     _check_place(standing, charter, before, name)
-    if opens != standing.locked:
+    # One who contests an era that is open needs no lockdown: else vaults that differ stayed so.
+    if (standing.opener(charter.era) is None) if opens else standing.locked:
         raise EraNotOpen(
             f"{name}: expected a lockdown, got none"
             if opens
@@ -245,22 +239,26 @@ def _refuse_unsigned(standing: Standing, name: str) -> None:
     raise QuorumNotReached(f"{name}: quorum not reached: too few officials signed")
 
 
-def _check_place(standing: Standing, charter: Charter, before: Item, name: str) -> None:
-    assert isinstance(before.value, Charter)
-    if before.dead:
+def _predecessor(standing: Standing, name: StatementHash, *, opens: bool) -> Charter | None:
+    """A charter that is logged; a new era may follow one that was only in conflict, too."""
+    item = standing.items.get(name)
+    if item is not None:
+        return item.value if isinstance(item.value, Charter) else None
+    found = [conflict.charter for conflict in standing.conflicts if conflict.second == name]
+    return found[0] if opens and found else None
+
+
+def _check_place(standing: Standing, charter: Charter, before: Charter, name: str) -> None:
+    if charter.version > 1 and standing.items[before.statement_hash].dead:
         raise StatementOutdated(f"{name}: the charter that it follows never came into force")
-    expected = (
-        (before.value.era + 1, 1)
-        if charter.version == 1
-        else (before.value.era, before.value.version + 1)
-    )
+    expected = (before.era + 1, 1) if charter.version == 1 else (before.era, before.version + 1)
     if charter.order != expected:
         raise CharterUnknown(
             f"{name}: expected {expected[0]}.{expected[1]} after the charter that it names"
         )
     lives = [i for i in standing.items.values() if isinstance(i.value, Charter) and not i.dead]
     highest = max(item.value.era for item in lives if isinstance(item.value, Charter))
-    if charter.era < highest or (charter.version == 1 and charter.era > highest + 1):
+    if charter.era < highest:
         raise StatementOutdated(f"{name}: expected era {highest} or the next, got {charter.era}")
     past = any(
         isinstance(item.value, Charter)
