@@ -15,7 +15,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import TIGHTENING
-from exclave.authority.orders import Compromise, Lockdown
+from exclave.authority.orders import Compromise, Lockdown, Veto
 from exclave.authority.warrant import Warrant
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, PersonId, StatementHash
@@ -23,6 +23,7 @@ from exclave.ledger.entry import EntryType
 from exclave.standing.counting import (
     EXILE,
     may_tighten,
+    objectors,
     place_members,
     role_members,
     ways,
@@ -131,7 +132,7 @@ def admit(
         persons = may_tighten(standing, value, signers)
         if not persons:
             raise _nobody(standing, f"{value.kind}")
-        if not isinstance(value, Lockdown):
+        if not _kills(standing, value, persons):
             _check_places(standing, value, persons)
         return EntryType.ORDER
     _check_places(standing, value, _loosening(standing, value, signers))
@@ -182,12 +183,27 @@ def _nobody(standing: Standing, what: str) -> NobodyCounts:
     )
 
 
+def _kills(standing: Standing, value: Value, persons: frozenset[PersonId]) -> bool:
+    """Whether it is a veto that stops something: as many of these are logged as there is to stop.
+
+    Else a threshold whose members have 16 places each would open more than one person can veto.
+    """
+    if not isinstance(value, Veto) or value.target not in standing.items:
+        return False
+    item = standing.items[value.target]
+    if isinstance(item.value, Charter):
+        persons &= objectors(item.value)
+    return bool(persons) and item.phase in {Phase.INCOMPLETE, Phase.WAITING}
+
+
 def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]) -> None:
     tight = not isinstance(value, Warrant | Charter) and value.kind in TIGHTENING
     taken: Counter[PersonId] = Counter()
     if tight:
         for order in standing.tightened.values():
-            if standing.now < order.since + _DAY and not isinstance(order.value, Lockdown):
+            # Lockdowns have places of their own: no other order stands in the way of one.
+            alike = isinstance(order.value, Lockdown) == isinstance(value, Lockdown)
+            if standing.now < order.since + _DAY and alike:
                 taken.update(order.persons)
     else:
         for item in standing.items.values():
