@@ -16,9 +16,9 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "transitions.md"
 _TOP = """\
 # Transitions of loosening statements
 
-Made by `python -m tools.diagrams` from the table in `src/exclave/standing/phases.py`. The words are those of
-[standing.md](../spec/standing.md): what an event is stands there. The table is total: what it does not name
-leaves a statement in its phase.
+Made by `python -m tools.diagrams` from the table in `src/exclave/standing/phases.py`. The words
+are those of [standing.md](../spec/standing.md): what an event is stands there. The table is total:
+what it does not name leaves a statement in its phase.
 """
 _NAMES = {
     Sort.CHARTER: "Charters",
