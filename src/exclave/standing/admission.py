@@ -264,8 +264,13 @@ def _predecessor(standing: Standing, name: StatementHash, *, opens: bool) -> Cha
     return found[0] if opens and found else None
 
 
+def _previous(charter: Charter) -> StatementHash:
+    assert charter.previous is not None  # charter 1 alone has none, and is no statement to admit
+    return charter.previous
+
+
 def _check_place(standing: Standing, charter: Charter, before: Charter, name: str) -> None:
-    if charter.version > 1 and standing.items[before.statement_hash].dead:
+    if charter.version > 1 and standing.items[_previous(charter)].dead:
         raise StatementOutdated(f"{name}: the charter that it follows never came into force")
     expected = (before.era + 1, 1) if charter.version == 1 else (before.era, before.version + 1)
     if charter.order != expected:

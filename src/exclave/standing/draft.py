@@ -193,6 +193,10 @@ class Draft:
         if freezes:
             self._all(Event.CONFLICT, [name for name in self._moving if not self._higher(name)])
 
+    def contested(self) -> frozenset[StatementHash]:
+        """The charters that are logged as in conflict with another."""
+        return frozenset(conflict.second for conflict in self._base.conflicts)
+
     # What follows
 
     def _complete(self, name: StatementHash, number: int, at: int) -> None:
