@@ -21,7 +21,7 @@ WAIT, DARK, SETTLES = 10_000, 3, 100_000
 HOME = persons("h1", "h2", "h3", "h4")
 FIRST = persons("a1", "a2", "a3")
 SECOND = persons("b1", "b2", "b3")
-SIDES = (HOME, FIRST, SECOND)
+SIDES = (HOME | persons("b3"), FIRST, SECOND)
 TRUSTY_EXILE = persons("a1", "a2", "b1", "b2", "b3")  # no charter of a schedule removes them
 
 
@@ -46,11 +46,13 @@ class Checker:
     """Call it after every step of a world."""
 
     watches: dict[int, Watch] = field(default_factory=dict)
+    phases: set[Phase] = field(default_factory=set)  # that occurred: a check of the schedules
 
     def __call__(self, world: World) -> None:
         for site in world.honest:
             watch = self.watches.setdefault(site.number, Watch())
             try:
+                self.phases |= {item.phase for item in site.standing.items.values()}
                 self._read(site, watch)
                 _check_locked(site, watch)
                 _check_effects(site, watch)
@@ -139,7 +141,7 @@ def _bound(site: Site, watch: Watch, name: StatementHash, item: Item) -> int:
     vetoed = _vetoed_at(site, watch, name, item)
     if vetoed is not None:
         entry = _first(entries, 3)
-        assert entry is not None, "a vetoed statement took effect without the override threshold"
+        assert entry is not None, f"{name.hex()[:6]}: a vetoed statement took effect without the override threshold"
         times, start = 2, max(entry[1].at, vetoed)
         number = entry[0]
     else:

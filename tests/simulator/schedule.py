@@ -250,7 +250,12 @@ def heartbeat(play: Play) -> None:
 
 
 def fair_weather(play: Play, seconds: float) -> None:
-    for _ in range(int(seconds / HEARTBEAT)):
+    # Three heartbeats, then longer steps: where everybody has everything they change nothing.
+    for _ in range(3):
+        heartbeat(play)
+    end = play.world.now + seconds - 3 * HEARTBEAT
+    while play.world.now < end:
+        play.world.pass_time(12.0)
         heartbeat(play)
 
 
@@ -310,6 +315,9 @@ def open_era(play: Play) -> StatementHash:
     rosters["govern"] = replace(
         rosters["govern"], members=tuple(sorted(persons("b1", "b2", "h2", "h3")))
     )
+    # An override takes three persons in every charter of a schedule.
+    three = tuple(sorted(persons("b3", "h2", "h3")))
+    rosters["override"] = replace(rosters["override"], members=three, threshold=3)
     value = pool.charter_after(previous, _charter(play, previous), True, **rosters)
     era = play.submit(f"era {value.order}", value, "a1", "a2", "b1", "b2", "b3", to=world.honest)
     sabotage(play, era)
