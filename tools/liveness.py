@@ -30,7 +30,7 @@ extension need one vault that answers and no time at all.
 - **Sweep** stands still without a witness quorum: no time passes that anything could expire by.
 - **Exile** is the time from a lockdown to a charter of a new era in force, by `exile_1`; by `exile_2`
   it is that roster's delay. A warrant of exile takes as long.
-- A warrant is of use while k vaults answer, whatever the column says.
+- Every table ends at k vaults: with fewer, nothing is read at all, whoever signs.
 """
 
 

@@ -130,7 +130,7 @@ def _check_effects(site: Site, watch: Watch) -> None:
         assert name not in watch.stopped, "what a lockdown had stopped took effect"
         bound = _bound(site, watch, name, item)
         assert item.effective >= bound, (
-            f"{type(item.value).__name__} took effect at {item.effective} ms, not before {bound}"
+            f"{type(item.value).__name__} {name.hex()[:6]} took effect at {item.effective} ms, not before {bound}"
         )
         watch.effective.add(name)
 
@@ -141,20 +141,26 @@ def _bound(site: Site, watch: Watch, name: StatementHash, item: Item) -> int:
     vetoed = _vetoed_at(site, watch, name, item)
     if vetoed is not None:
         entry = _first(entries, 3)
-        assert entry is not None, f"{name.hex()[:6]}: a vetoed statement took effect without the override threshold"
+        assert entry is not None, (
+            f"{name.hex()[:6]}: a vetoed statement took effect without the override threshold"
+        )
         times, start = 2, max(entry[1].at, vetoed)
         number = entry[0]
     else:
         entry = _first(entries, 2)
         assert entry is not None, "a statement took effect without its threshold"
         times, start, number = 1, entry[1].at, entry[0]
-    if not any(len(e.persons & (HOME | FIRST)) >= 2 for _, e in entries):
+    if not any(len(e.persons & (HOME | FIRST)) >= 2 for _, e in entries) and not _swapped(site):
         times *= 2  # only the second exile roster signed
-    seen = [
-        e.at for n, e in enumerate(site.log) if n > number and e.name is None and e.at >= start
-    ]
+    seen = [e.at for n, e in enumerate(site.log) if n > number and e.name is None and e.at >= start]
     dark = start + DARK * WAIT * times
     return min(dark, seen[0] + WAIT * times) if seen else dark
+
+
+def _swapped(site: Site) -> bool:
+    """Whether some charter has made the second exile roster the first."""
+    charters = [i.value for i in site.standing.items.values() if isinstance(i.value, Charter)]
+    return any(SECOND & set(charter.role(RoleName.EXILE_1).members) for charter in charters)
 
 
 def _first(entries: list[tuple[int, Entry]], least: int) -> tuple[int, Entry] | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tools import liveness
 from tools.diagrams import PAGE, transitions_page
 
 
@@ -13,3 +14,8 @@ def test_transitions_are_drawn_from_the_table() -> None:
 @pytest.mark.parametrize("needed", ["stateDiagram-v2", "waiting --> stopped", "| all | vetoed |"])
 def test_the_page_holds_what_it_is_for(needed: str) -> None:
     assert needed in transitions_page()
+
+
+def test_what_works_without_vaults_is_as_the_table_runs() -> None:
+    committed = liveness.PAGE.read_text(encoding="utf-8")
+    assert committed == liveness.liveness_page(), "run: python -m tools.liveness"
