@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -154,6 +154,7 @@ class Polity:
     """Makes statements of one mission; every one is new."""
 
     first: Charter
+    random: Callable[[int], bytes] = os.urandom  # the simulator repeats itself from a seed
 
     @property
     def mission(self) -> MissionId:
@@ -165,7 +166,7 @@ class Polity:
         return OrderHead(
             mission=self.mission,
             charter=(charter or self.first).statement_hash,
-            nonce=os.urandom(16),
+            nonce=self.random(16),
             issued=START,
             reason="a test",
         )
@@ -201,7 +202,7 @@ class Polity:
         return Warrant(
             mission=self.mission,
             charter=(charter or self.first).statement_hash,
-            nonce=os.urandom(16),
+            nonce=self.random(16),
             purpose="a test",
             issued=START,
             expires=START + timedelta(days=300),
@@ -214,7 +215,7 @@ class Polity:
     def next(self, before: Charter | None = None, **changes: object) -> Charter:
         """The next version after a charter."""
         before = before or self.first
-        changes.setdefault("notice", os.urandom(4).hex())
+        changes.setdefault("notice", self.random(4).hex())
         return replace(
             before,
             mission=self.mission,
@@ -236,7 +237,7 @@ class Polity:
         abroad = rosters[govern].members
         governing = replace(rosters[RoleName.GOVERN], members=abroad, threshold=2)
         changes.setdefault("rosters", tuple((rosters | {RoleName.GOVERN: governing}).items()))
-        changes.setdefault("notice", os.urandom(4).hex())
+        changes.setdefault("notice", self.random(4).hex())
         return replace(
             before,
             mission=self.mission,

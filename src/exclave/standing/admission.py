@@ -15,7 +15,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import TIGHTENING
-from exclave.authority.orders import Compromise, Lockdown
+from exclave.authority.orders import Compromise, Lockdown, Veto
 from exclave.authority.warrant import Warrant
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, PersonId, StatementHash
@@ -23,6 +23,7 @@ from exclave.ledger.entry import EntryType
 from exclave.standing.counting import (
     EXILE,
     may_tighten,
+    objectors,
     place_members,
     role_members,
     ways,
@@ -103,15 +104,8 @@ class Rival:
 
 def rival(standing: Standing, charter: Charter) -> Rival | None:
     """Who has a charter's slot and lives: what is dead, or past, is no rival."""
-    for item in standing.items.values():
-        if (
-            isinstance(item.value, Charter)
-            and item.value.order == charter.order
-            and not item.dead
-            and item.phase is not Phase.SUPERSEDED
-        ):
-            return Rival(item=item)
-    return None
+    item = standing.slot(charter.order)
+    return None if item is None else Rival(item=item)
 
 
 def admit(
@@ -138,7 +132,7 @@ def admit(
         persons = may_tighten(standing, value, signers)
         if not persons:
             raise _nobody(standing, f"{value.kind}")
-        if not isinstance(value, Lockdown):
+        if not _kills(standing, value, persons):
             _check_places(standing, value, persons)
         return EntryType.ORDER
     _check_places(standing, value, _loosening(standing, value, signers))
@@ -189,12 +183,27 @@ def _nobody(standing: Standing, what: str) -> NobodyCounts:
     )
 
 
+def _kills(standing: Standing, value: Value, persons: frozenset[PersonId]) -> bool:
+    """Whether it is a veto that stops something: as many of these are logged as there is to stop.
+
+    Else a threshold whose members have 16 places each would open more than one person can veto.
+    """
+    if not isinstance(value, Veto) or value.target not in standing.items:
+        return False
+    item = standing.items[value.target]
+    if isinstance(item.value, Charter):
+        persons &= objectors(item.value)
+    return bool(persons) and item.phase in {Phase.INCOMPLETE, Phase.WAITING}
+
+
 def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]) -> None:
     tight = not isinstance(value, Warrant | Charter) and value.kind in TIGHTENING
     taken: Counter[PersonId] = Counter()
     if tight:
         for order in standing.tightened.values():
-            if standing.now < order.since + _DAY and not isinstance(order.value, Lockdown):
+            # Lockdowns have places of their own: no other order stands in the way of one.
+            alike = isinstance(order.value, Lockdown) == isinstance(value, Lockdown)
+            if standing.now < order.since + _DAY and alike:
                 taken.update(order.persons)
     else:
         for item in standing.items.values():
@@ -214,14 +223,15 @@ def _charter(
     name = f"charter {charter.era}.{charter.version}"
     if charter.mission_id != mission or charter.previous is None:
         raise MissionMismatch(f"{name}: expected a later charter of mission {mission.hex()[:16]}")
-    before = standing.items.get(charter.previous)
-    if before is None or not isinstance(before.value, Charter):
+    before = _predecessor(standing, charter.previous, opens=charter.version == 1)
+    if before is None:
         raise CharterUnknown(
             f"{name}: the charter that it follows is not here", hint="hand in that one first"
         )
     opens = charter.version == 1
     _check_place(standing, charter, before, name)
-    if opens != standing.locked:
+    # One who contests an era that is open needs no lockdown: else vaults that differ stayed so.
+    if (standing.opener(charter.era) is None) if opens else standing.locked:
         raise EraNotOpen(
             f"{name}: expected a lockdown, got none"
             if opens
@@ -245,22 +255,31 @@ def _refuse_unsigned(standing: Standing, name: str) -> None:
     raise QuorumNotReached(f"{name}: quorum not reached: too few officials signed")
 
 
-def _check_place(standing: Standing, charter: Charter, before: Item, name: str) -> None:
-    assert isinstance(before.value, Charter)
-    if before.dead:
+def _predecessor(standing: Standing, name: StatementHash, *, opens: bool) -> Charter | None:
+    """A charter that is logged; a new era may follow one that was only in conflict, too."""
+    item = standing.items.get(name)
+    if item is not None:
+        return item.value if isinstance(item.value, Charter) else None
+    found = [conflict.charter for conflict in standing.conflicts if conflict.second == name]
+    return found[0] if opens and found else None
+
+
+def _previous(charter: Charter) -> StatementHash:
+    assert charter.previous is not None  # charter 1 alone has none, and is no statement to admit
+    return charter.previous
+
+
+def _check_place(standing: Standing, charter: Charter, before: Charter, name: str) -> None:
+    if charter.version > 1 and standing.items[_previous(charter)].dead:
         raise StatementOutdated(f"{name}: the charter that it follows never came into force")
-    expected = (
-        (before.value.era + 1, 1)
-        if charter.version == 1
-        else (before.value.era, before.value.version + 1)
-    )
+    expected = (before.era + 1, 1) if charter.version == 1 else (before.era, before.version + 1)
     if charter.order != expected:
         raise CharterUnknown(
             f"{name}: expected {expected[0]}.{expected[1]} after the charter that it names"
         )
     lives = [i for i in standing.items.values() if isinstance(i.value, Charter) and not i.dead]
     highest = max(item.value.era for item in lives if isinstance(item.value, Charter))
-    if charter.era < highest or (charter.version == 1 and charter.era > highest + 1):
+    if charter.era < highest:
         raise StatementOutdated(f"{name}: expected era {highest} or the next, got {charter.era}")
     past = any(_past(standing, item, charter.order) for item in standing.items.values())
     if past or charter.order < standing.charter.order:

@@ -89,12 +89,12 @@ def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     era = standing.frozen_era
     if era is not None and not (isinstance(value, Charter) and value.era > era):
         return ()
+    if isinstance(value, Charter) and value.version == 1:
+        return _opening(standing, value, signers, extra=0, times=1)
     exile = standing.exile_charter
     if exile is None:
         return _home(standing, value, signers)
-    if not isinstance(value, Warrant | Unlock | Charter):
-        return ()
-    if isinstance(value, Charter) and not (value.version == 1 and _governed(value, signers)):
+    if not isinstance(value, Warrant | Unlock):
         return ()
     return tuple(_exile(exile, signers, extra=0, times=1))
 
@@ -105,6 +105,8 @@ def overrides(standing: Standing, item: Item) -> tuple[Way, ...]:
     plain = ways(standing, item.value, item.signers)
     if not plain:
         return ()
+    if isinstance(item.value, Charter) and item.value.version == 1:
+        return _opening(standing, item.value, item.signers, extra=1, times=2)
     if exile is not None:
         return tuple(_exile(exile, item.signers, extra=1, times=2))
     charter = standing.charter
@@ -165,7 +167,7 @@ def _both(standing: Standing, warrant: Warrant, signers: Signers) -> tuple[Way, 
 
 def _succession(standing: Standing, charter: Charter, signers: Signers) -> tuple[Way, ...]:
     previous = charter.previous
-    if charter.version == 1 or previous is None or previous not in standing.items:
+    if previous is None or previous not in standing.items:
         return ()
     before = standing.charter_of(previous)
     if not (_governed(before, signers) and _governed(charter, signers)):
@@ -174,6 +176,15 @@ def _succession(standing: Standing, charter: Charter, signers: Signers) -> tuple
     counted = (before, charter, standing.charter)
     wait, dark = waited(*((item, item.role(RoleName.GOVERN)) for item in counted))
     return (Way(side=Side.HOME, roster=RoleName.GOVERN, wait=wait, dark=dark),)
+
+
+def _opening(
+    standing: Standing, charter: Charter, signers: Signers, *, extra: int, times: int
+) -> tuple[Way, ...]:
+    exile = standing.opener(charter.era)
+    if exile is None or not _governed(charter, signers):
+        return ()
+    return tuple(_exile(exile, signers, extra=extra, times=times))
 
 
 def _exile(charter: Charter, signers: Signers, *, extra: int, times: int) -> Iterable[Way]:

@@ -96,7 +96,7 @@ class Draft:
         due = min(times)
         if isinstance(item.value, Charter) and item.value.version > 1:
             before = None if item.value.previous is None else self.items.get(item.value.previous)
-            if before is None or before.effective is None:
+            if before is None or before.effective is None or before.phase is not Phase.EFFECTIVE:
                 return None  # a change never comes into force before the one it builds on
             due = max(due, before.effective)
         return due
@@ -176,6 +176,8 @@ class Draft:
                 number=heard.number,
                 logged=heard.service,
             )
+            if isinstance(heard.value, Charter):
+                self._open_era(heard.value)
         self.items[heard.statement] = replace(known, signers=heard.signers)
         if isinstance(heard.value, Charter) and known.number == heard.number:
             self._take_slot(heard.statement, heard.value)
@@ -186,13 +188,21 @@ class Draft:
         """A second charter of one order: it is named, and what pends stops if that freezes."""
         assert isinstance(heard.value, Charter)
         conflict = Conflict(
-            order=heard.value.order, first=first, second=heard.statement, freezes=freezes
+            order=heard.value.order,
+            first=first,
+            second=heard.statement,
+            charter=heard.value,
+            freezes=freezes,
         )
         if conflict in self._base.conflicts:
             return
         self._base = replace(self._base, conflicts=(*self._base.conflicts, conflict))
         if freezes:
             self._all(Event.CONFLICT, [name for name in self._moving if not self._higher(name)])
+
+    def contested(self) -> frozenset[StatementHash]:
+        """The charters that are logged as in conflict with another."""
+        return frozenset(conflict.second for conflict in self._base.conflicts)
 
     # What follows
 
@@ -304,6 +314,13 @@ class Draft:
             if run.way.roster in now
         )
 
+    def _open_era(self, charter: Charter) -> None:
+        """Remember who may open this era, when nobody has opened it yet."""
+        base = self._standing()
+        if charter.version == 1 and base.exile is not None and base.slot(charter.order) is None:
+            openings = {**base.openings, charter.era: base.exile}
+            self._base = replace(self._base, openings=openings)
+
     def _take_slot(self, name: StatementHash, charter: Charter) -> None:
         """Whoever had the slot gives way: he is dead, or the first exile roster beats him.
 
@@ -312,9 +329,14 @@ class Draft:
         rivals = [
             other
             for other, item in self.items.items()
-            if isinstance(item.value, Charter) and item.value.order == charter.order
+            if other != name
+            and isinstance(item.value, Charter)
+            and item.value.order == charter.order
         ]
-        self._all(Event.SUPERSEDED, [other for other in rivals if other != name])
+        self._all(Event.SUPERSEDED, rivals)
+        if self._base.in_force in rivals:
+            # What was in force is no longer: nothing takes effect until this one does.
+            self._all(Event.CONFLICT, list(self._moving))
 
     def _higher(self, name: StatementHash) -> bool:
         era, value = self._standing().frozen_era, self.items[name].value

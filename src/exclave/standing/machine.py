@@ -69,6 +69,8 @@ def follow(standing: Standing, events: Iterable[Event]) -> Standing:
             draft.witness(event.covers, event.since)
         elif isinstance(event, Conflicting):
             _conflict(draft, event.heard)
+        elif event.statement in draft.contested():
+            continue  # more signatures of a charter that is only in conflict here: it gets no slot
         elif isinstance(event.value, Charter | Warrant) or event.value.kind not in TIGHTENING:
             draft.loosen(event)
         else:

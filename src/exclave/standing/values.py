@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -148,6 +148,7 @@ class Conflict:
     order: tuple[int, int]
     first: StatementHash
     second: StatementHash
+    charter: Charter  # the second: a new era may follow it, so that vaults that differ can agree
     freezes: bool
 
 
@@ -191,6 +192,8 @@ class Standing:
     exile: StatementHash | None  # the exile charter while locked
     conflicts: tuple[Conflict, ...]
     witnessed: tuple[Witnessed, ...]
+    # By era: the exile charter whose rosters decide who may open it.
+    openings: Mapping[int, StatementHash] = field(default_factory=dict)
 
     @property
     def charter(self) -> Charter:
@@ -209,10 +212,26 @@ class Standing:
 
     @property
     def frozen_era(self) -> int | None:
-        """The era of a conflict that no charter of a higher era has ended; None when not frozen."""
+        """The era that only a charter of a higher one ends; None when not frozen."""
         eras = [item.order[0] for item in self.conflicts if item.freezes]
-        highest = max(eras, default=0)
-        return highest if highest >= self.charter.era else None
+        eras = [era for era in eras if era >= self.charter.era]
+        if self.items[self.in_force].phase is Phase.SUPERSEDED:
+            eras.append(self.charter.era - 1)  # until the one that took its slot is in force
+        return max(eras, default=None)
+
+    def slot(self, order: tuple[int, int]) -> Item | None:
+        """The living charter that has a place in the order: one that is dead, or past, has none."""
+        for item in self.items.values():
+            lives = not item.dead and item.phase is not Phase.SUPERSEDED
+            if lives and isinstance(item.value, Charter) and item.value.order == order:
+                return item
+        return None
+
+    def opener(self, era: int) -> Charter | None:
+        """Whose exile rosters may open an era now, or contest it; None: nobody's."""
+        if self.slot((era, 1)) is not None and era in self.openings:
+            return self.charter_of(self.openings[era])
+        return self.exile_charter
 
     def charter_of(self, statement: StatementHash) -> Charter:
         """A charter that is known to be one."""

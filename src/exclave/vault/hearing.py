@@ -22,11 +22,10 @@ from exclave.authority.persons import signed_persons
 from exclave.authority.warrant import parse_warrant
 from exclave.errors import AuthorityError, IntegrityError
 from exclave.ids import PersonId, StatementHash
-from exclave.ledger.checkpoint import parse_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.ledger.note import parse_note
 from exclave.standing.machine import Conflicting, Event, advance, begin, follow, quiet_until
 from exclave.standing.values import Heard, Standing, Value, Witnessed
+from exclave.vault.cosigned import covered_size
 
 __all__ = ["FOLLOWED", "EnvelopeSigners", "Hearing", "NothingHeard", "followed", "value_of"]
 
@@ -141,8 +140,7 @@ class Hearing:
         self, number: int, entry: LogEntry, body: bytes, new: dict[StatementHash, Envelope]
     ) -> Event:
         if entry.type is EntryType.WITNESSED:
-            covers = parse_checkpoint(parse_note(body).text).size
-            return Witnessed(covers=covers, since=entry.service)
+            return Witnessed(covers=covered_size(body), since=entry.service)
         envelope = parse_envelope(body, kinds={Kind.CHARTER, Kind.WARRANT, *ORDERS})
         statement = envelope.statement_hash
         known = new.get(statement) or self._envelopes.get(statement)
