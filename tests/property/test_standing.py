@@ -163,7 +163,7 @@ def test_vaults_agree_whatever_came_first(
 
 
 def excepted(sites: list[Site]) -> set[StatementHash]:
-    """What spec/standing.md 9 lets differ: stopped here by a lockdown, freeze or veto, unseen there."""
+    """What spec/standing.md 9 lets differ: stopped or vetoed here, unseen there."""
     found: set[StatementHash] = set()
     if any(site.standing.conflicts for site in sites):
         return {name for site in sites for name in site.standing.items}

@@ -1,7 +1,7 @@
 """What must hold after every step, computed from the logs and not by the table's own functions.
 
-Each check names its promise. The waits are those of charter 1 (10 s, exile_2 20 s, dark three times as
-long), which no schedule shortens below them.
+Each check names its promise. The waits are those of charter 1 (10 s, exile_2 20 s, dark three
+times as long), which no schedule shortens below them.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def _check_effects(site: Site, watch: Watch) -> None:
         assert name not in watch.stopped, "what a lockdown had stopped took effect"
         bound = _bound(site, watch, name, item)
         assert item.effective >= bound, (
-            f"{type(item.value).__name__} {name.hex()[:6]} took effect at {item.effective} ms, not before {bound}"
+            f"{type(item.value).__name__} {name.hex()[:6]} took effect at {item.effective} ms, "
+            f"not before {bound}"
         )
         watch.effective.add(name)
 
@@ -142,7 +143,7 @@ def _bound(site: Site, watch: Watch, name: StatementHash, item: Item) -> int:
     if vetoed is not None:
         entry = _first(entries, 3)
         assert entry is not None, (
-            f"{name.hex()[:6]}: a vetoed statement took effect without the override threshold"
+            f"{name.hex()[:6]}: vetoed, and took effect without the override threshold"
         )
         times, start = 2, max(entry[1].at, vetoed)
         number = entry[0]
@@ -182,7 +183,7 @@ def _vetoed_at(site: Site, watch: Watch, name: StatementHash, item: Item) -> int
     ]
     if isinstance(item.value, Charter):
         abroad = {p for r in (RoleName.EXILE_1, RoleName.EXILE_2) for p in _members(item, r)}
-        if not TRUSTY_EXILE <= abroad:
+        if not abroad >= TRUSTY_EXILE:
             return None
     return min(times, default=None)
 

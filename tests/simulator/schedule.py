@@ -1,12 +1,12 @@
-"""A random schedule from a seed: officials, a saboteur, a coerced quorum, hosts, weather; then healing.
+"""A random schedule from a seed: officials, saboteurs, a coerced quorum, weather; then healing.
 
     world = run(seed)          raises `Broken` with a readable trace
 
-The cast: h3 (with h2) is the legitimate home government; h1 and h2 are coerced, so that home's threshold
-signs whatever the attacker wants; h4 and a3 are saboteurs, one at home and one in exile_1, who
-veto, lock and hold whatever they may; a1, a2 and b1 to b3 are honest. Vaults 0 and 1 are faulty. At
-the end the weather is fair, and everything legitimate must be granted at every honest vault:
-`settle` says how, step by step, as an official would do it.
+The cast: h3 (with h2) is the legitimate home government; h1 and h2 are coerced, so that home's
+threshold signs whatever the attacker wants; h4 and a3 are saboteurs, one at home and one in
+exile_1, who veto, lock and hold whatever they may; a1, a2 and b1 to b3 are honest. Vaults 0 and 1
+are faulty. At the end the weather is fair, and everything legitimate must be granted at every
+honest vault: `settle` says how, step by step, as an official would do it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Play:
             self.submit("unlock", pool.unlock(*standing.open_lockdowns), *who)
 
     def governing(self, who: str) -> Role:
-        """After an era that exile opens, whoever opened it and the honest of home govern together."""
+        """After an era that exile opens, who opened it and the honest of home govern together."""
         members = persons(*(("a1", "a2") if who == "a1" else ("b1", "b2")), "h2", "h3")
         role = self.world.pool.first.role(RoleName.GOVERN)
         return replace(role, members=tuple(sorted(members)), threshold=2)
@@ -301,13 +301,14 @@ def settle(play: Play) -> None:
 
 
 def open_era(play: Play) -> StatementHash:
-    """A new era without saboteurs and without the coerced h1, after a charter that all have logged."""
+    """A new era without saboteurs and without h1, after a charter that all have logged."""
     world, pool = play.world, play.world.pool
     logged = [{n for n in s.signed if isinstance(pool.names[n], Charter)} for s in world.honest]
     common = set.intersection(*logged)
     previous = max(common, key=lambda n: _charter(play, n).order)
-    # Where some vaults have a charter that others never logged, the first attempt may be one of two of
-    # its order; but then every vault has logged it, and the next era can follow it everywhere.
+    # Where some vaults have a charter that others never logged, the first attempt may be one of
+    # two of its order; but then every vault has logged it, and the next era can follow it
+    # everywhere.
     for _ in range(3):
         previous = next_era(play, previous)
         if all(site.standing.in_force == previous for site in world.honest):

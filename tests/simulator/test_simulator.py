@@ -1,7 +1,7 @@
-"""Random schedules of seven vaults, two of them faulty: what must always hold, and what must be granted.
+"""Random schedules of seven vaults, two of them faulty: what holds, and what must be granted.
 
-`make test` runs a few hundred fixed seeds, `make soak` more than ten thousand. A failing seed prints
-its whole story. Each defence that is taken out must be caught: `tests/mutations/p6_*.toml`.
+`make test` runs a few hundred fixed seeds, `make soak` more than ten thousand. A failing seed
+prints its whole story. Each defence that is taken out must be caught: `tests/mutations/p6_*.toml`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@
     vault.standing.locked
 
 Persons are `h1`.. at home, `a1`.. of exile_1, `b1`.. of exile_2; `alarm` are all of home unless
-said otherwise. Signatures are sets of persons. Keys are real but few: charters differ by their fields.
+said otherwise. Signatures are sets of persons. Keys are real but few: charters differ by their
+fields.
 """
 
 from __future__ import annotations
