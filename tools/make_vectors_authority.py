@@ -1,8 +1,8 @@
 """Writes the vectors of statements, charters, warrants, records, cards and SLIP-39.
 
-`python -m tools.make_vectors_authority`: every run writes the same bytes. Signatures are Ed25519,
-which is deterministic; ML-DSA's are not, and are tested elsewhere. `vectors/slip39` is a published
-file and not made here.
+`python -m tools.make_vectors_authority`: every run writes the same bytes. Signatures are Ed25519
+and deterministic ECDSA; ML-DSA's are drawn afresh each time, and are tested elsewhere.
+`vectors/slip39` is a published file and not made here.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import copy
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from exclave.authority.card import Card, CardSeat, card_text
-from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.envelope import Envelope, Kind, Signature
 from exclave.authority.record import secret_id_of
 from exclave.encoding import JsonValue, b64encode, canonical_json
 from exclave.ids import Epoch, MissionId, Seat
 from exclave.merkle import leaf_hash, tree_root
 from exclave.shares import WORDS
 from tools import vector_authority as mission
+from tools import vector_signatures
 from tools.vector_cases import Case, drawn, refused, write
 from tools.vector_eras import branches, eras
 
@@ -135,6 +137,7 @@ def charters() -> Iterator[Case]:
     yield _chain("chain-mission", [signed], "22" * 32,
                  refused("MissionMismatch", "charter 1 is not the mission's"))  # fmt: skip
     yield from _successors(good, digest, signed)
+    yield from _mixed(good)
 
 
 def _successors(good: Payload, digest: str, first: Envelope) -> Iterator[Case]:
@@ -159,6 +162,26 @@ def _successors(good: Payload, digest: str, first: Envelope) -> Iterator[Case]:
         yield _chain(name, [first, mission.sign(Kind.CHARTER, payload, labels)], digest, expect)
     for name, envelopes, expect in [*branches(next_one, first), *eras(next_one, first)]:
         yield _chain(name, envelopes, digest, expect)
+
+
+def _mixed(good: Payload) -> Iterator[Case]:
+    """Two governors sign with a security key and a card of P-384, one of them badly."""
+    token, card = vector_signatures.token_key(), vector_signatures.card_key()
+    mixed = copy.deepcopy(good)
+    for label, key in (("anna", token), ("bela", card)):
+        person = next(p for p in mixed["officials"] if p["id"] == mission.official_id(label))
+        person["key_sets"] = [[key.to_json()]]
+    digest = hashlib.sha256(canonical_json(mixed)).hexdigest()
+    bare = Envelope(payload=canonical_json(mixed), kind=Kind.CHARTER)
+    by_card = bare.with_signature(card, vector_signatures.sign_with_card(bare.pae))
+    for name, flags, expect in (
+        ("chain-mixed", 0x05, {"mission": digest}),
+        ("chain-mixed-touched", 0x01, refused("HolderUnverified", "one only touched his key")),
+    ):
+        value = vector_signatures.Blob(flags=flags, message=bare.pae).encode()
+        signatures = (*by_card.signatures, Signature(token.key_id, value))
+        ordered = tuple(sorted(signatures, key=lambda item: item.key_id))
+        yield _chain(name, [replace(bare, signatures=ordered)], digest, expect)
 
 
 def _charter(name: str, what: str, payload: Payload, expect: Payload) -> Case:
@@ -209,6 +232,12 @@ _CHARTER_CASES: list[tuple[str, str, Change, str, str]] = [
     ("key-twice", "an official's key is the log key",
      lambda p: p["officials"][0]["key_sets"].append([p["seats"][0]["log_key"]]), "KeyReused",
      "a key stands in two places"),
+    ("key-renamed", "the log key, named an SSH key, is an official's too",
+     lambda p: p["officials"][0]["key_sets"].append([p["seats"][0]["log_key"] | {"alg":
+     "sshsig-ed25519"}]), "KeyReused", "a key stands in two places under two names"),
+    ("key-ecdsa", "an official's ECDSA key beside its curve",
+     lambda p: p["officials"][0]["key_sets"].append([{"alg": "ecdsa-p384",
+     "key": b64encode(b"\x04" + bytes(96))}]), "KeyInvalid", "the point is not on the curve"),
     ("exile-overlap", "one person in both exile rosters",
      lambda p: p["rosters"]["exile_2"].update(p["rosters"]["exile_1"], delay=200),
      "ExileRostersOverlap", "exile rosters are not disjoint"),
@@ -252,8 +281,9 @@ def warrants() -> Iterator[Case]:
         ("warrant", lambda p: None, ["anna", "bela"], {"deposits": ["all"]}),
         ("warrant-one", _put("deposits", value=["55" * 16]), ["anna", "bela"],
          {"deposits": ["55" * 16]}),
-        ("warrant-quorum", lambda p: None, ["anna", "dora"],
+        ("warrant-quorum", lambda p: None, ["anna"],
          refused("QuorumNotReached", "one of three readers signed, two are required")),
+        ("warrant-exile", lambda p: None, ["dora"], {"deposits": good["deposits"]}),
         ("warrant-mission", _put("mission", value="66" * 32), ["anna", "bela"],
          refused("MissionMismatch", "another mission")),
         ("warrant-charter", _put("charter", value="66" * 32), ["anna", "bela"],
@@ -274,27 +304,6 @@ def warrants() -> Iterator[Case]:
             what="a warrant against the charter that it names",
             given={"charter": signed, "warrant": envelope.to_bytes().decode()}, expect=expect,
         )  # fmt: skip
-    envelope = mission.sign(Kind.WARRANT, good, ["anna", "bela"])
-    for name, service, time, expect in _STANDINGS:
-        yield Case(
-            spec="authority.md 6", case=f"standing-{name}", operation="warrant-state",
-            what="a warrant completed at service time 5,000 ms under a read delay of 50 s",
-            given={
-                "charter": signed, "warrant": envelope.to_bytes().decode(),
-                "completed_ms": 5000, "service_ms": service, "expiry_time": time,
-            },
-            expect=expect,
-        )  # fmt: skip
-
-
-_NOON, _MIDNIGHT = "2026-02-01T12:00:00Z", "2026-02-02T00:00:00Z"
-_STANDINGS: list[tuple[str, int, str, Payload]] = [
-    ("waiting", 5000, _NOON, {"state": "waiting", "seconds": 50}),
-    ("last-moment", 54999, _NOON, {"state": "waiting", "seconds": 1}),
-    ("released", 55000, _NOON, {"state": "released", "seconds": 1000}),
-    ("life-over", 1055000, _NOON, {"state": "expired", "seconds": None}),
-    ("expired", 5000, _MIDNIGHT, {"state": "expired", "seconds": None}),
-]
 
 
 def records() -> Iterator[Case]:
@@ -452,7 +461,11 @@ def _card() -> Card:
 def folders() -> dict[str, list[Case]]:
     """All cases by folder."""
     return {
-        "statements": list(statements()),
+        "statements": [
+            *statements(),
+            *vector_signatures.detached_cases(),
+            *vector_signatures.cases(),
+        ],
         "charter": list(charters()),
         "warrant": list(warrants()),
         "records": list(records()),

@@ -5,18 +5,30 @@ The form is that of `vectors/README.md`. Keys are made of fixed seeds and sign n
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from Crypto.PublicKey import MLDSA
+from Crypto.Signature import mldsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from exclave.encoding import JsonObject, JsonValue
+from exclave.encoding import JsonObject, JsonValue, b64encode, canonical_json
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
 from exclave.ledger.consistency import consistency_proof
+from exclave.ledger.cosignature import Cosigner, CosigningKey, cosign, witness_name
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.ledger.note import NoteSigner
+from exclave.ledger.note import (
+    COSIGNATURE_ED25519,
+    COSIGNATURE_ML_DSA_44,
+    NoteSigner,
+    encode_signatures,
+    parse_note,
+)
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import Tile, TreeEdge, grow
+from exclave.ledger.witness import AddCheckpoint
 from exclave.merkle import inclusion_path, leaf_hash, tree_root
 from tools.vector_cases import Case, refused, write
 
@@ -135,6 +147,170 @@ def _receipt(case: str, what: str, text: str, expect: JsonObject) -> Case:
     )  # fmt: skip
 
 
+STAMP = 1_767_323_045
+
+
+def cosigner(seat: int) -> Cosigner:
+    """The two witness keys of a seat, of fixed seeds; signatures are the same on every run."""
+    ed = signer(witness_name(MISSION, Seat(seat)), 20 + seat)
+    pq = MLDSA.construct(param_set=MLDSA.ML_DSA_44, seed=bytes([40 + seat]) * 32)
+    raw = MLDSA44PrivateKey.from_seed_bytes(bytes([40 + seat]) * 32).public_key()
+    return Cosigner(
+        name=ed.name,
+        keys=(
+            CosigningKey(key_type=COSIGNATURE_ED25519, public_key=ed.public_key, sign=ed.sign),
+            CosigningKey(
+                key_type=COSIGNATURE_ML_DSA_44,
+                public_key=raw.public_bytes_raw(),
+                # A second implementation, whose signatures need no randomness.
+                sign=mldsa.new(pq, deterministic=True).sign,
+            ),
+        ),
+    )
+
+
+COSIGNERS = [cosigner(seat) for seat in (1, 2, 3)]
+
+
+def _head(size: int, tag: int = 0) -> tuple[list[bytes], bytes]:
+    data = [entry(n).encode() for n in range(size)]
+    leaves = [leaf_hash(item + bytes(tag)) for item in data]
+    return leaves, sign_checkpoint(
+        Checkpoint(origin=LOG.name, size=size, root=tree_root(leaves)), LOG
+    )
+
+
+def _with(note: bytes, *seats: int, stamp: int = STAMP) -> str:
+    text = parse_note(note).text
+    lines = [line for seat in seats for line in cosign(text, COSIGNERS[seat - 1], stamp)]
+    return (note + encode_signatures(lines)).decode()
+
+
+def _witnesses() -> JsonObject:
+    parties: list[JsonValue] = [
+        [verifier.vkey() for verifier in item.verifiers()] for item in COSIGNERS
+    ]
+    return {"vkey": LOG.verifier().vkey(), "witnesses": parties}
+
+
+def cosignatures() -> Iterator[Case]:
+    """Who of three seats counts for a checkpoint of five entries."""
+    note = _head(5)[1]
+    good, later = _with(note, 1, 3), _with(note, 3, stamp=STAMP + 1)
+    last = later.rstrip("\n").rsplit("\n", 1)[1] + "\n"
+    lines = good.splitlines(keepends=True)
+    yield _cosigned("cosignature", "seats 1 and 3 of three", good, [[1, STAMP], [3, STAMP]])
+    yield _cosigned("cosignature-none", "the log alone", note.decode(), [])
+    yield _cosigned(
+        "cosignature-half", "seat 3 with one of its keys", "".join(lines[:-1]), [[1, STAMP]]
+    )
+    yield _cosigned(
+        "cosignature-times", "seat 3 with two times", "".join([*lines[:-1], last]), [[1, STAMP]]
+    )
+    moved = good.replace("\n5\n", "\n6\n")
+    yield _cosigned("cosignature-moved", "another size", moved, refused("NoteForged", "the size"))
+    first = parse_note(good.encode(), most=600).signatures[-1]
+    blob = first.signature[:-1] + bytes([first.signature[-1] ^ 1])
+    bad = "".join(lines[:-1]) + replace(first, signature=blob).encode().decode()
+    yield _cosigned("cosignature-forged", "a bit", bad, refused("NoteForged", "a signature's bit"))
+
+
+def _cosigned(case: str, what: str, note: str, expect: JsonObject | list[list[int]]) -> Case:
+    counted: list[JsonValue] = []
+    if isinstance(expect, list):
+        counted += [[seat, stamp] for seat, stamp in expect]
+    result: JsonObject = expect if isinstance(expect, dict) else {"counted": counted}
+    return Case(
+        spec="ledger.md 7", case=case, operation="cosignature", what=what,
+        given={"checkpoint": note, **_witnesses()}, expect=result,
+    )  # fmt: skip
+
+
+def cosigned_receipts() -> Iterator[Case]:
+    """Receipts for entry 2 of five with a quorum of two, and with fewer."""
+    leaves, note = _head(5)
+    path, data = tuple(inclusion_path(leaves, 2)), entry(2).encode()
+    for case, seats in (("receipt-cosigned", (1, 2)), ("receipt-one-witness", (2,))):
+        receipt = Receipt(entry=data, index=2, path=path, checkpoint=_with(note, *seats).encode())
+        counted: list[JsonValue] = [[seat, STAMP] for seat in seats]
+        yield Case(
+            spec="ledger.md 5", case=case, operation="cosigned-receipt",
+            what=f"entry 2 of five, witnesses {seats}",
+            given={"receipt": receipt.encode().decode(), "quorum": 2, **_witnesses()},
+            expect={"size": 1002, "cosigned": len(seats) == 2, "counted": counted},
+        )  # fmt: skip
+
+
+def witness_requests() -> Iterator[Case]:
+    """What a witness answers that has seen three entries, or none."""
+    leaves, three = _head(3)[0], _head(3)[1].decode()
+    seven_leaves, seven = _head(7)
+    proof = tuple(consistency_proof(seven_leaves, 3))
+    fork = _head(3, tag=1)[1]
+
+    def body(old: int, note: bytes, nodes: tuple[bytes, ...] = ()) -> str:
+        return AddCheckpoint(old=old, proof=nodes, note=note).encode().decode()
+
+    spoilt = body(0, seven).replace("old 0", "old 00")
+    other = signer(LOG.name, 8)
+    root = Checkpoint(origin=LOG.name, size=3, root=tree_root(leaves))
+    elsewhere = signer(origin_for(MISSION, Seat(4)), 7)
+    foreign = sign_checkpoint(replace(root, origin=elsewhere.name), elsewhere)
+    cases: list[tuple[str, str, str, str | None, int, int | None, bool]] = [
+        ("first", "the first checkpoint", body(0, three.encode()), None, 200, None, False),
+        ("later", "a later one", body(3, seven, proof), three, 200, None, False),
+        ("heartbeat", "the same again", body(3, three.encode()), three, 200, None, False),
+        ("malformed", "a leading zero", spoilt, None, 400, None, False),
+        ("beyond", "old above the size", body(4, three.encode()), three, 400, None, False),
+        ("stranger", "another key", body(0, sign_checkpoint(root, other)), None, 403, None, False),
+        ("unknown", "another log", body(0, foreign), None, 404, None, False),
+        ("unseen", "old not kept", body(2, seven), three, 409, 3, False),
+        ("proof", "no proof", body(3, seven), three, 422, None, False),
+        ("needless", "a proof from nothing", body(0, seven, proof), None, 422, None, False),
+        ("fork", "another root", body(3, fork), three, 422, None, True),
+        ("fork-elsewhere", "another root, old 0", body(0, fork), three, 409, 3, True),
+    ]  # fmt: skip
+    for name, what, request, kept, status, size, forked in cases:
+        yield Case(
+            spec="vault-http.md 7", case=f"add-checkpoint-{name}", operation="add-checkpoint",
+            what=what,
+            given={"request": request, "kept": kept, "vkey": LOG.verifier().vkey()},
+            expect={"status": status, "kept": size, "fork": forked},
+        )  # fmt: skip
+
+
+def evidence() -> Iterator[Case]:
+    """Two notes of one log that cannot both be true."""
+    three, fork, five = _head(3)[1], _head(3, tag=1)[1], _head(5)[1]
+    good: JsonObject = {
+        "cause": "fork", "kind": "evidence", "mission": MISSION.hex(), "seat": 3,
+        "notes": [b64encode(three), b64encode(fork)],
+    }  # fmt: skip
+    yield _evidence("evidence", "two roots of one size", good, {"sizes": [3, 3]})
+    two: JsonObject = {**good, "notes": [b64encode(fork), b64encode(five)]}
+    yield _evidence("evidence-sizes", "two sizes", two, {"sizes": [3, 5]})
+    forged = fork.replace(b"\n3\n", b"\n2\n")
+    bad: list[tuple[str, JsonObject, str, str]] = [
+        ("same", {"notes": [b64encode(three)] * 2}, "EvidenceEmpty", "no contradiction"),
+        ("order", {"notes": [b64encode(five), b64encode(fork)]}, "EvidenceEmpty", "the order"),
+        ("seat", {"seat": 4}, "FieldInvalid", "another seat's log"),
+        ("cause", {"cause": "doubt"}, "FieldInvalid", "an unknown cause"),
+        ("one", {"notes": [b64encode(three)]}, "FieldInvalid", "one note"),
+        ("forged", {"notes": [b64encode(forged), b64encode(three)]}, "NoteForged", "a signature"),
+    ]
+    for name, change, error, why in bad:
+        what = "evidence that must be refused"
+        yield _evidence(f"evidence-{name}", what, {**good, **change}, refused(error, why))
+
+
+def _evidence(case: str, what: str, payload: JsonObject, expect: JsonObject) -> Case:
+    text = canonical_json(payload).decode()
+    return Case(
+        spec="ledger.md 8", case=case, operation="evidence", what=what,
+        given={"payload": text, "vkey": LOG.verifier().vkey()}, expect=expect,
+    )  # fmt: skip
+
+
 def proofs() -> Iterator[Case]:
     """Consistency proofs, good ones and one wrong in each part."""
     leaves = [leaf_hash(entry(n).encode()) for n in range(300)]
@@ -216,7 +392,10 @@ def growth() -> Iterator[Case]:
 
 def folders() -> dict[str, list[Case]]:
     """All cases by folder of vectors/."""
-    makers = (entries, checkpoints, receipts, proofs, paths, growth)
+    makers = (
+        entries, checkpoints, receipts, cosignatures, cosigned_receipts, witness_requests, evidence,
+        proofs, paths, growth,
+    )  # fmt: skip
     return {"ledger": [case for make in makers for case in make()]}
 
 

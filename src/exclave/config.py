@@ -13,6 +13,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,7 +24,14 @@ from exclave.errors import ConfigurationError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ConfigurationInvalid", "ConfigurationUnreadable", "load_toml", "parse_toml"]
+__all__ = [
+    "ConfigurationInvalid",
+    "ConfigurationUnreadable",
+    "Places",
+    "load_toml",
+    "parse_toml",
+    "read_places",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -54,6 +62,28 @@ class ConfigurationInvalid(ConfigurationError):
     def __init__(self, errors: tuple[str, ...], *, hint: str | None = None) -> None:
         super().__init__("\n".join(errors), hint=hint)
         self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the keys of a file stand, for what is found wrong only after it was read."""
+
+    name: str
+    lines: Mapping[Location, int]
+
+    def at(self, place: Location) -> str:
+        """`file:line: key`, of the innermost table that the file has."""
+        return f"{self.name}:{self.line(place)}: {_dotted(place)}"
+
+    def line(self, place: Location) -> int:
+        """The line of a key, or of what it lies in."""
+        return _line_of(self.lines, place)
+
+
+def read_places(path: Path) -> Places:
+    """The places of a file that `load_toml` has taken."""
+    text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    return Places(name=str(path), lines=dict(_line_numbers(text)))
 
 
 def load_toml(path: Path, model: type[Model]) -> Model:

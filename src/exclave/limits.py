@@ -6,13 +6,13 @@ everything works as built; none may be dropped because it sounds bad. Figures ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Place, RoleName
 
-__all__ = ["Limit", "duration", "limits"]
+__all__ = ["Limit", "departures", "duration", "limits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,28 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_depositor(charter),
         *_memory(),
         *_shares(charter),
+        *_signing(charter),
+        *_custody(charter),
         *_time(charter),
+    )
+
+
+def departures(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...]:
+    """What those can still do who left before this charter; `earlier` are charters before it."""
+    here = {official.id for official in charter.officials}
+    last: dict[str, Charter] = {}
+    for known in sorted(earlier, key=lambda item: item.order):
+        last |= {official.id: known for official in known.officials if official.id not in here}
+    return tuple(
+        Limit(
+            name="departed",
+            text=f"Official {person}, last in charter {known.era}.{known.version}, signs nothing "
+            "that counts any more, but keeps the cards that he was given: those of "
+            + ", ".join(f"epoch {epoch.epoch}" for epoch in known.recovery)
+            + " count towards their groups for ever. Who holds which card no charter says: look "
+            "it up where cards were handed out.",
+        )
+        for person, known in sorted(last.items())
     )
 
 
@@ -139,6 +160,51 @@ def _shares(charter: Charter) -> Iterator[Limit]:
         )
 
 
+def _signing(charter: Charter) -> Iterator[Limit]:
+    classical = [official.id for official in charter.officials if official.classical]
+    if classical:
+        yield Limit(
+            name="classical-officials",
+            text=f"{len(classical)} of {len(charter.officials)} officials sign with classical keys "
+            f"only ({', '.join(classical)}): whoever has a quantum computer forges their "
+            "signatures. The seal on the data does not rest on them.",
+        )
+
+
+def _custody(charter: Charter) -> Iterator[Limit]:
+    """What follows from epochs and places, and from the charter's own age."""
+    k = charter.dispersal.k
+    for epoch in charter.recovery:
+        if not epoch.current:
+            yield Limit(
+                name="old-epoch",
+                text=f"Whoever has {k} or more disks and enough cards of epoch {epoch.epoch} "
+                f"(share set {epoch.share_set}, {epoch.group_threshold} of {len(epoch.groups)} "
+                "groups) reads the deposits of that epoch without a warrant, also those who have "
+                "left since. Its cards must be kept while any of its packs is.",
+            )
+    epoch = charter.current_epoch
+    abroad = [group for group in epoch.groups if group.place is Place.ABROAD]
+    states = sorted({group.state for group in abroad})
+    persons = sum(official.place is Place.ABROAD for official in charter.officials)
+    yield Limit(
+        name="places-abroad",
+        text=f"{len(abroad)} of {len(epoch.groups)} groups of cards and {persons} of "
+        f"{len(charter.officials)} officials are abroad, in {len(states)} "
+        f"{_plural(len(states), 'state')} ({', '.join(states)}): "
+        + (
+            "the loss of one of these places leaves too few groups there to open anything."
+            if len(abroad) == epoch.group_threshold
+            else "if home is lost, what remains of them is all that opens anything."
+        ),
+    )
+    yield Limit(
+        name="advisory-expiry",
+        text=f"By {charter.advisory_expiry:%Y-%m-%d} this charter advises to be replaced. It "
+        "warns and stays in force: nobody is locked out because nobody could sign a next one.",
+    )
+
+
 def _time(charter: Charter) -> Iterator[Limit]:
     witness, n = charter.witness, charter.dispersal.n
     if witness.f == 0:
@@ -149,9 +215,10 @@ def _time(charter: Charter) -> Iterator[Limit]:
             "comparison, not outvoted.",
         )
     yield Limit(
-        name="logs-unwitnessed",
-        text="Receipts are provisional: a vault's own log signs them. Vaults do not cosign each "
-        "other's logs yet, so a fork of one log shows when two of its checkpoints are compared.",
+        name="receipts-provisional",
+        text=f"A receipt is provisional, one vault's word, until {witness.q} of "
+        f"{n + len(witness.external)} witnesses have cosigned its log; without a line between the "
+        "vaults it stays so. Vaults do not ask external witnesses themselves.",
     )
     yield Limit(
         name="not-built",

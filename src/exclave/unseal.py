@@ -282,7 +282,9 @@ def _warrant(
             )
         return None
     named = parse_warrant(request.warrant).charter
-    warrant = verify_warrant(request.warrant, chain.find(named))
+    charter = chain.find(named)
+    earlier = [item for item in chain.charters if item.order < charter.order]
+    warrant = verify_warrant(request.warrant, charter, earlier)
     if warrant.unseal_key != request.to:
         raise UnsealKeyMismatch(
             f"unseal request: expected the warrant's key {warrant.unseal_key.key_id[:16]}, "

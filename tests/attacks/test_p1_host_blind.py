@@ -148,11 +148,13 @@ def _vault_process(embassy: Embassy, seat: int) -> Iterator[subprocess.Popen[byt
     embassy.stop_vault(seat)
     identity = vault.folder / "identity.pem"
     save_identity(vault.identity, identity)
-    log, seal = vault.keys.keys[:2]
+    log, seal, cosign_ed, cosign_pq = vault.keys.keys
     order = {
         "folder": str(vault.folder),
         "place": str(embassy.mission_folder(seat)),
         "log": log.seed.hex(),
+        "cosign_ed": cosign_ed.seed.hex(),
+        "cosign_pq": cosign_pq.seed.hex(),
         "seat_seed": seal.seed.hex(),
         "mission": embassy.mission.hex(),
         "seat": str(seat),

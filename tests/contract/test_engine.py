@@ -165,6 +165,30 @@ def test_room(engine: Engine) -> None:
     assert engine.free_bytes() > 0
 
 
-def test_no_call_deletes(engine: Engine) -> None:
+def test_one_call_removes_and_only_shards(engine: Engine) -> None:
     names = [name for name in dir(engine) if not name.startswith("_")]
-    assert not [name for name in names if any(w in name for w in ("delete", "remove", "unlink"))]
+    removing = ("delete", "remove", "unlink", "sweep", "purge", "clear", "truncate")
+    assert [name for name in names if any(word in name for word in removing)] == ["sweep"]
+    put_object(engine, KEY, [b"body"])
+    put_object(engine, ENROLMENT_KEY, [b"{}"])
+    engine.replace_head(CHECKPOINT_KEY, b"one")
+    others = [KEY, ENROLMENT_KEY, CHECKPOINT_KEY, meta_key("service"), log_file_key("tile/0/000")]
+    wrong = ["shards", "shards/aa", "shards/../" + KEY, "/etc/passwd", f"shards/ab/{'cd' * 32}", ""]
+    for key in (*others, *wrong):
+        with pytest.raises(KeyRefused):
+            engine.sweep(ObjectKey(key))
+    assert list(engine.keys("")) == sorted([KEY, ENROLMENT_KEY, CHECKPOINT_KEY])
+
+
+def test_a_shard_is_swept_once_and_may_come_again(engine: Engine) -> None:
+    one, two = (shard_key(ShardRoot(hashlib.sha256(part).digest())) for part in (b"1", b"2"))
+    for key in (one, two):
+        put_object(engine, key, [b"shard"])
+    assert engine.sweep(one)
+    assert not engine.sweep(one)
+    assert list(engine.keys("shards/")) == [two]
+    with pytest.raises(ObjectMissing):
+        engine.get(one)
+    assert put_object(engine, one, [b"shard"])
+    assert engine.get(one) == b"shard"
+    assert not engine.sweep(shard_key(ShardRoot(bytes(32))))  # not even its folder is there

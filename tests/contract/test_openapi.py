@@ -51,7 +51,7 @@ def base_url() -> Iterator[str]:
 
 
 def test_the_description_has_every_public_path() -> None:
-    assert len(list(PUBLIC.get_all_operations())) == 8
+    assert len(list(PUBLIC.get_all_operations())) == 11
 
 
 @PUBLIC.parametrize()

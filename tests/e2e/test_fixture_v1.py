@@ -240,7 +240,8 @@ def test_logs_records_and_receipts(v1: Path) -> None:
     assert len(receipts) == 8
     for file in receipts:
         _, number, _, seat = file.stem.split("-")
-        got, entry = verify_seat_receipt(file.read_bytes(), charter)
+        found = verify_seat_receipt(file.read_bytes(), [charter])
+        got, entry = found.seat, found.entry
         assert got == Seat(int(seat))
         assert entry.type is EntryType.LODGED
         envelope = deposits[EXPECTED["deposits"][int(number) - 1]].envelope

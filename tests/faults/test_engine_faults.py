@@ -18,9 +18,11 @@ from exclave.engine.interface import (
     body_key,
     has_object,
     put_object,
+    shard_key,
 )
 from exclave.engine.memory import Fault, MemoryEngine
 from exclave.errors import StorageError
+from exclave.ids import ShardRoot
 
 KEY = body_key(hashlib.sha256(b"body").digest())
 
@@ -204,3 +206,41 @@ def test_single_files(tmp_path: Path) -> None:
     replace_file(final, [b"d"])
     assert final.read_bytes() == b"d"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+SHARD = shard_key(ShardRoot(hashlib.sha256(b"shard").digest()))
+
+
+@pytest.mark.parametrize(("fault", "error", "removed", "for_good"), TABLE)
+def test_sweep(fault: Fault, error: type[StorageError], removed: bool, for_good: bool) -> None:
+    engine = MemoryEngine(faults={2: fault})
+    put_object(engine, SHARD, [b"shard"])
+    with pytest.raises(error):
+        engine.sweep(SHARD)
+    assert has_object(engine, SHARD) is not removed
+    engine.crash()
+    assert has_object(engine, SHARD) is not for_good
+    assert engine.sweep(SHARD) is not for_good
+    engine.crash()
+    assert not has_object(engine, SHARD)
+
+
+def test_a_sweep_that_cannot_be_synced_is_said_and_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mission", "tmp"):
+        (tmp_path / name).mkdir()
+    engine = FileEngine(tmp_path / "mission", tmp_path / "tmp")
+    put_object(engine, SHARD, [b"shard"])
+    synced: list[Path] = []
+
+    def failing(folder: Path) -> None:
+        synced.append(folder)
+        if len(synced) == 1:
+            raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr("exclave.engine.durable.sync_folder", failing)
+    with pytest.raises(StorageFailed):
+        engine.sweep(SHARD)
+    assert not engine.sweep(SHARD)
+    assert synced == 2 * [(tmp_path / "mission" / SHARD).parent], "the folder is synced again"

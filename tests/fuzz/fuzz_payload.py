@@ -10,12 +10,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from exclave.authority.alarm import alarm_envelope, parse_alarm
 from exclave.authority.charter import charter_payload, parse_charter
+from exclave.authority.depositor_request import (
+    depositor_request_payload,
+    parse_depositor_request,
+)
 from exclave.authority.enrolment import enrolment_envelope, parse_enrolment
 from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.evidence import evidence_payload, parse_evidence
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.seat_request import parse_seat_request, seat_request_payload
 from exclave.authority.supplement import parse_supplement, supplement_payload
+from exclave.authority.swept import parse_swept, swept_envelope
 from exclave.authority.unsealing import (
     answer_envelope,
     parse_unseal_request,
@@ -29,10 +36,14 @@ from exclave.errors import ExclaveError
 AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.CHARTER: lambda e: charter_payload(parse_charter(e)),
     Kind.SEAT_REQUEST: lambda e: seat_request_payload(parse_seat_request(e)),
+    Kind.DEPOSITOR_REQUEST: lambda e: depositor_request_payload(parse_depositor_request(e)),
     Kind.ENROLMENT: lambda e: enrolment_envelope(parse_enrolment(e)).payload,
     Kind.WARRANT: lambda e: warrant_payload(parse_warrant(e)),
     Kind.RECORD: lambda e: record_payload(parse_record(e)),
     Kind.SUPPLEMENT: lambda e: supplement_payload(parse_supplement(e)),
+    Kind.EVIDENCE: lambda e: evidence_payload(parse_evidence(e)),
+    Kind.ALARM: lambda e: alarm_envelope(parse_alarm(e)).payload,
+    Kind.SWEPT: lambda e: swept_envelope(parse_swept(e)).payload,
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,
     Kind.UNSEALED: lambda e: answer_envelope(parse_unsealed(e)).payload,
 }

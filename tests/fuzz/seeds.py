@@ -3,6 +3,7 @@
 Without them a fuzzer spends its time on guessing magic bytes and canonical JSON.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +17,10 @@ from exclave.ledger.tiles import encode_bundle
 from exclave.signer.bundle import Purpose, new_bundle
 from exclave.signer.file import encode_key_file, public_keys_bytes
 from exclave.vault.interface import (
+    AlarmState,
     MissionStatus,
     RecordState,
+    StandingState,
     State,
     StatementState,
     WarrantState,
@@ -26,6 +29,7 @@ from exclave.vault.wire import write_missing, write_statement_state, write_statu
 from tests.property.test_authority import GOOD
 from tests.vectors.cases import Loaded, load
 from tools.vector_cases import drawn
+from tools.vector_signatures import Blob
 
 Source = Callable[[], Iterator[bytes]]
 
@@ -64,6 +68,7 @@ def payloads() -> Iterator[bytes]:
     for name, (value, _) in GOOD.items():
         if name != "annex":
             yield canonical_json(value)
+    yield from evidence()
     charter = Envelope(payload=canonical_json(GOOD["charter"][0]), kind=Kind.CHARTER)
     yield canonical_json(
         {
@@ -71,6 +76,11 @@ def payloads() -> Iterator[bytes]:
             "charter": b64encode(charter.to_bytes()),
         }
     )  # fmt: skip
+
+
+def evidence() -> Iterator[bytes]:
+    """Payloads of evidence."""
+    yield from given("ledger", "evidence", text_of("payload"))()
 
 
 def catalogue() -> Iterator[bytes]:
@@ -112,6 +122,7 @@ def answers() -> Iterator[bytes]:
     yield write_statement_state(
         StatementState(state=State.WAITING, statement=statement, entry=3, seconds=60)
     )
+    alarm = AlarmState(cause="clock-ahead", began="2026-01-02T03:04:05Z", detail="by 400 s")
     record = RecordState(
         statement=statement, deposit=DepositId(bytes(16)), depositor="home", sequence=1,
         state=State.LODGED, logged="2026-01-02T03:04:05Z",
@@ -122,7 +133,11 @@ def answers() -> Iterator[bytes]:
             log_size=4, shards=2, shard_bytes=8192, staged_bytes=0, quota_bytes=2**40,
             free_bytes=2**41, records=(record,),
             warrants=(WarrantState(statement=statement, state=State.RELEASED, seconds=None),),
-            forks=(), quarantined=(), service=1000,
+            locked=False, frozen=False, conflicts=(),
+            standing=(
+                StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
+            ),
+            forks=(), quarantined=(), alarms=(alarm,), expiry="2026-01-02T03:04:05Z", service=1000,
         )
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'
@@ -171,7 +186,22 @@ def words() -> Iterator[bytes]:
     yield from given("cards", "read-words", text_of("text"))()
 
 
+def ssh_public() -> Iterator[bytes]:
+    """A plain key's line and a security key's."""
+    for flags, name in ((None, b"ssh-ed25519"), (0x05, b"sk-ssh-ed25519@openssh.com")):
+        yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
+
+
+def signatures() -> Iterator[bytes]:
+    """Signature lines of cosigned notes."""
+    for note in given("ledger", "cosignature", text_of("checkpoint"))():
+        yield note.partition(b"\n\n")[2]
+
+
 SEEDS: dict[str, Source] = {
+    "add_checkpoint": given("ledger", "add-checkpoint", text_of("request")),
+    "kept_size": lambda: iter([b"0\n", b"3\n", b"9007199254740991\n"]),
+    "signatures": signatures,
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
     "bundle": bundles,
@@ -179,6 +209,7 @@ SEEDS: dict[str, Source] = {
     "catalogue": catalogue,
     "charter": given("charter", "parse-charter", text_of("payload")),
     "checkpoint": checkpoints,
+    "detached": given("statements", "parse-detached", text_of("signatures")),
     "directory": given("archive", "pack", bytes_of("plaintext")),
     "entry": given("ledger", "entry", text_of("entry")),
     "envelope": given("statements", "parse-envelope", text_of("envelope")),
@@ -197,6 +228,8 @@ SEEDS: dict[str, Source] = {
     "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
     "sealed_shard": given("dispersal", "unseal-shard", bytes_of("sealed")),
     "shard": given("dispersal", "parse-shard", bytes_of("shard")),
+    "ssh_public": ssh_public,
+    "sshsig": given("statements", "verify-signature", bytes_of("signature")),
     "stream": given("archive", "stream", lambda fields: canonical_json(fields["stream"])),
     "vkey": vkeys,
     "words": words,

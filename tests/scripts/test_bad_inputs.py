@@ -165,7 +165,9 @@ def test_keys_and_passphrases(tmp_path: Path, embassy: Mission) -> None:
 def test_signing_what_is_not_ours(tmp_path: Path, embassy: Mission) -> None:
     """A statement that no official signs; a key that the charter does not know."""
     request = embassy.vault(1) / "seat-request.json"
-    refused(2, "sign", request, "--key", embassy.key("minister"), says="expected a charter or a")
+    refused(
+        2, "sign", request, "--key", embassy.key("minister"), says="a warrant or an order, got a"
+    )
     stranger = tmp_path / "stranger.key"
     secret = ["--passphrase-file", embassy.passphrase]
     assert call("official", "init", "--out", stranger, *secret).code == 0

@@ -30,7 +30,7 @@ def _quoted(cell: str) -> set[str]:
 
 
 # Operations whose row refers to another row or to a table of the specification.
-BY_REFERENCE = {"warrant-state", "open-pack", "parse-shard"}
+BY_REFERENCE = {"open-pack", "parse-shard"}
 
 
 @pytest.mark.parametrize("folder", folders())

@@ -108,6 +108,9 @@ from exclave.vault.install import VaultFolder, create_vault, enrol, open_mission
 from exclave.vault.interface import State
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
+from exclave.vault.survey import MissionView
+from exclave.vault.survey import survey as survey_mission
+from exclave.wiring.host import seat_keys
 
 __all__ = [
     "PROGRAM",
@@ -235,8 +238,7 @@ class TestVault:
     @property
     def seat_keys(self) -> SeatKeys:
         """What the mission needs of the keys."""
-        log, seat = self.keys.keys[:2]
-        return SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing)
+        return seat_keys(self.keys)
 
     def create(self) -> None:
         """Set up the folder as `exclave vault init` does, but for a kit that says nothing."""
@@ -596,12 +598,32 @@ class Embassy:
         """Prepare a warrant for a deposit, sign it, hand it in and wait until it is released."""
         survey = self.survey(seats)
         chosen = record or survey.newest
-        live = survey.live(chosen)
+        warrant = self._prepare(folder, survey, chosen, signers)
+        for seat in self.running() if seats is None else seats:
+            self.await_release(seat, warrant)
+        return Reading(
+            reader=load_reader(folder),
+            record=chosen,
+            live=survey.live(chosen),
+            warrant=warrant.statement_hash,
+        )
+
+    def authorise_later(self, folder: Path, *, signers: Sequence[str]) -> Envelope:
+        """Prepare a warrant for the newest deposit, sign it and hand it in at every vault."""
+        survey = self.survey()
+        warrant = self._prepare(folder, survey, survey.newest, signers)
+        for seat in self.running():
+            self.loop.run(self.client(seat).submit(warrant.to_bytes()))
+        return warrant
+
+    def _prepare(
+        self, folder: Path, survey: Survey, chosen: DepositRecord, signers: Sequence[str]
+    ) -> Envelope:
         reader = prepare_warrant(
             folder,
             charter=self.charter,
             record=chosen,
-            live=live,
+            live=survey.live(chosen),
             records=survey.path(chosen),
             deposits=(chosen.deposit,),
             purpose="a test",
@@ -613,11 +635,13 @@ class Embassy:
         for label in signers:
             warrant = sign_envelope(warrant, self.officials[label].signers)
         replace_file(folder / "warrant.json", [warrant.to_bytes()], mode=0o600)
-        reader = load_reader(folder)
-        attach_warrant(reader)
-        for seat in self.running() if seats is None else seats:
-            self.await_release(seat, warrant)
-        return Reading(reader=reader, record=chosen, live=live, warrant=warrant.statement_hash)
+        attach_warrant(load_reader(folder))
+        return warrant
+
+    def view(self, seats: Sequence[int] | None = None) -> MissionView:
+        """What the vaults' logs show, as a reader surveys them."""
+        chosen = self.running() if seats is None else seats
+        return self.loop.run(survey_mission([self.client(s) for s in chosen], self.mission))
 
     def await_release(self, seat: int, warrant: Envelope) -> State:
         """Hand a warrant in and ask until it no longer waits; its state then."""
@@ -679,11 +703,12 @@ class Embassy:
         record: DepositRecord | None = None,
         scope: Scope | None = None,
         targets: Callable[[Register], Target] | None = None,
+        signers: Sequence[str] = READERS_ABROAD,
     ) -> ReconstructionReport:
         """Authorise, unseal, restore into `out`/<register id>, compare."""
         out.mkdir(parents=True, exist_ok=True)
         place = out / ".work"
-        reading = self.authorise(place / "reader", record=record, seats=seats)
+        reading = self.authorise(place / "reader", record=record, seats=seats, signers=signers)
         secrets = self.unseal(reading, groups)
         return self.restore(
             reading,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from exclave import clock
 from exclave.clock import Clock
 from exclave.ids import Seat
 from exclave.vault.client import HttpVault
 from exclave.vault.config import Limits, VaultConfig
+from exclave.vault.expiry import WitnessTimes
 from exclave.vault.identity import Identity
 from exclave.vault.mission import Mission
 from exclave.vault.server import VaultServer
@@ -28,6 +30,7 @@ def open_mission(
     index: str = ":memory:",
     now: Clock = clock.now,
     min_free: int = 0,
+    witnesses: WitnessTimes = dict,
 ) -> Mission:
     """The mission at a seat; charter 1 is logged when the store is new."""
     return Mission(
@@ -39,7 +42,18 @@ def open_mission(
         clock=now,
         charter=world.envelope.to_bytes(),
         min_free_bytes=min_free,
+        witness_times=witnesses,
     )
+
+
+def passed(mission: Mission, span: timedelta) -> None:
+    """Let service time pass, as if the vault had served all the while."""
+    mission.service._now += int(span.total_seconds() * 1000)
+
+
+def fellows(now: Clock) -> WitnessTimes:
+    """Two honest witnesses besides the vault, whose clocks are `now`."""
+    return lambda: {"fellow 2": now(), "fellow 3": now()}
 
 
 @dataclass(kw_only=True)

@@ -166,6 +166,8 @@ class VaultStage:
             "mission": self.world.mission.hex(),
             "seat": str(SEAT),
             "log": party.log.private.private_bytes_raw().hex(),
+            "cosign_ed": party.cosigning[0].private.private_bytes_raw().hex(),
+            "cosign_pq": party.cosigning[1].private_bytes_raw().hex(),
             "seat_seed": party.seat_private.seed.hex(),
             "identity": str(out / "identity.pem"),
             "charter": self.world.envelope.to_bytes().decode(),

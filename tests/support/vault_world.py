@@ -42,9 +42,12 @@ from exclave.authority.record_chain import set_root
 from exclave.authority.warrant import Warrant, warrant_payload
 from exclave.dispersal.shard import Shard, make_shards
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, PersonId, Seat, StatementHash
+from exclave.ledger.cosignature import Cosigned, Cosigner, CosigningKey, cosign, witness_name
+from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, NoteSignature
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.vault.cosigning import head_of, witness_now
 from exclave.vault.identity import Identity, new_identity
-from exclave.vault.mission import SeatKeys
+from exclave.vault.mission import Mission, SeatKeys
 
 START = datetime.now(UTC).replace(microsecond=0)
 SEATS = (Seat(1), Seat(2), Seat(3))
@@ -71,13 +74,35 @@ class VaultParty:
     identity: Identity
     log: Ed
     seat_private: XWingPrivateKey
-    witness: tuple[TypedKey, TypedKey]
+    cosigning: tuple[Ed, MLDSA44PrivateKey]
+
+    @property
+    def witness(self) -> tuple[TypedKey, TypedKey]:
+        first, second = self.cosigning
+        return first.public, TypedKey(ML_DSA_44, second.public_key().public_bytes_raw())
 
     @property
     def keys(self) -> SeatKeys:
         return SeatKeys(
-            log_public=self.log.public.raw, sign=self.log.sign, seat_private=self.seat_private
+            log_public=self.log.public.raw,
+            sign=self.log.sign,
+            cosigning=cosigning_keys(*self.cosigning),
+            seat_private=self.seat_private,
         )
+
+    def cosigner(self, mission: MissionId, seat: Seat) -> Cosigner:
+        return Cosigner(name=witness_name(mission, seat), keys=self.keys.cosigning)
+
+
+def cosigning_keys(first: Ed, second: MLDSA44PrivateKey) -> tuple[CosigningKey, CosigningKey]:
+    return (
+        CosigningKey(key_type=COSIGNATURE_ED25519, public_key=first.public.raw, sign=first.sign),
+        CosigningKey(
+            key_type=COSIGNATURE_ML_DSA_44,
+            public_key=second.public_key().public_bytes_raw(),
+            sign=second.sign,
+        ),
+    )
 
 
 def new_vault(number: int) -> VaultParty:
@@ -85,10 +110,7 @@ def new_vault(number: int) -> VaultParty:
         identity=new_identity(f"vault-{number}", START),
         log=ed(),
         seat_private=XWingPrivateKey.from_seed(os.urandom(32)),
-        witness=(
-            ed().public,
-            TypedKey(ML_DSA_44, MLDSA44PrivateKey.generate().public_key().public_bytes_raw()),
-        ),
+        cosigning=(ed(), MLDSA44PrivateKey.generate()),
     )
 
 
@@ -259,6 +281,37 @@ def new_world(
     return replace(world, envelope=world.officials_sign(world.envelope, (0, 1)))
 
 
+def fellow_lines(
+    world: World, mission: Mission, fellows: Sequence[Seat], moment: datetime | None = None
+) -> list[NoteSignature]:
+    """What these seats sign for the newest checkpoint of a mission's log."""
+    text = head_of(mission).note.text
+    stamp = int((moment or mission.clock()).timestamp())
+    return [
+        line
+        for seat in fellows
+        for line in cosign(text, world.vaults[seat].cosigner(world.mission, seat), stamp)
+    ]
+
+
+def witnessed(
+    world: World,
+    *missions: Mission,
+    fellows: Sequence[Seat] = SEATS,
+    moment: datetime | None = None,
+) -> list[Cosigned]:
+    """Let a quorum cosign the missions' logs, without servers.
+
+    `log/cosigned` is kept, and a `witnessed` entry logged where one is due: for entries of type
+    charter, warrant, order and signatures that none covers yet. `moment` is the fellows' time.
+    """
+    done: list[Cosigned] = []
+    for mission in missions:
+        others = [seat for seat in fellows if seat != mission.seat]
+        done.append(witness_now(mission, fellow_lines(world, mission, others, moment)))
+    return done
+
+
 def next_charter(world: World, version: int = 2, **changes: object) -> tuple[Charter, bytes]:
     """Charter 2, signed by two officials of the govern roster."""
     charter = replace(
@@ -351,7 +404,7 @@ def _charter(
                 reserve=False,
             ),
         ),
-        quotas=quotas or Quotas(reserve=2**30, staging=2**30, staging_days=90),
+        quotas=quotas or Quotas(reserve=2**20, staging=2**30, staging_days=90),
         settings=Settings(
             retention_days=30,
             drill_interval_days=90,

@@ -10,19 +10,17 @@ import pytest
 from exclave.authority.card import card_text, parse_card
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.charter_chain import verify_chain
+from exclave.authority.detached import parse_detached
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.keys import TypedKey, verify_signature
 from exclave.authority.record import parse_record, record_payload
 from exclave.authority.record_chain import live_set
 from exclave.authority.warrant import (
-    Moment,
-    ReleaseInputs,
     parse_warrant,
     verify_warrant,
     warrant_payload,
-    warrant_state,
 )
 from exclave.authority.words import read_words
-from exclave.clock import parse_time
 from exclave.errors import AuthorityError, ExclaveError
 from exclave.ids import MissionId
 from exclave.shares import WORDS, WordCountWrong, decode_share, recombine
@@ -46,6 +44,19 @@ def envelope(case: Loaded) -> Result:
     return {"hash": parsed.statement_hash.hex(), "pae": pae}
 
 
+def signature(case: Loaded) -> Result:
+    key = TypedKey(case.given["alg"], case.bytes_of("key"))
+    verify_signature(key, case.bytes_of("message"), case.bytes_of("signature"))
+    return {"keyid": key.key_id}
+
+
+def detached(case: Loaded) -> Result:
+    data = case.given["signatures"].encode()
+    parsed = parse_detached(data)
+    assert parsed.to_bytes() == data
+    return {"statement": parsed.statement.hex(), "count": len(parsed.signatures)}
+
+
 def charter(case: Loaded) -> Result:
     payload = case.given["payload"].encode()
     parsed = parse_charter(Envelope(payload=payload, kind=Kind.CHARTER))
@@ -65,23 +76,6 @@ def warrant(case: Loaded) -> Result:
     assert warrant_payload(parse_warrant(signed)) == signed.payload
     deposits = parsed.deposits
     return {"deposits": ["all"] if deposits is None else [item.hex() for item in deposits]}
-
-
-def standing(case: Loaded) -> Result:
-    founding = parse_charter(parse_envelope(case.given["charter"].encode()))
-    moment = Moment(
-        service_ms=case.given["service_ms"], expiry_time=parse_time(case.given["expiry_time"])
-    )
-    state = warrant_state(
-        ReleaseInputs(
-            envelope=parse_envelope(case.given["warrant"].encode()),
-            named=founding,
-            in_force=founding,
-            completed_ms=case.given["completed_ms"],
-            now=moment,
-        )
-    )
-    return {"state": state.phase.value, "seconds": state.seconds}
 
 
 def live(case: Loaded) -> Result:
@@ -105,10 +99,11 @@ def words(case: Loaded) -> Result:
 
 OPERATIONS: dict[str, Callable[[Loaded], Result]] = {
     "parse-envelope": envelope,
+    "verify-signature": signature,
+    "parse-detached": detached,
     "parse-charter": charter,
     "verify-chain": chain,
     "verify-warrant": warrant,
-    "warrant-state": standing,
     "live-set": live,
     "parse-card": card,
     "read-words": words,

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
+from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.evidence import evidence_payload, parse_evidence
 from exclave.errors import ExclaveError
+from exclave.ids import Seat
 from exclave.ledger.checkpoint import open_checkpoint
 from exclave.ledger.consistency import verify_consistency
+from exclave.ledger.cosignature import Witnesses, WitnessParty, open_cosigned
 from exclave.ledger.entry import parse_entry
-from exclave.ledger.note import parse_note, parse_vkey, verify_note
-from exclave.ledger.receipt import parse_receipt, verify_receipt
+from exclave.ledger.note import Note, NoteForged, parse_note, parse_vkey, verify_note
+from exclave.ledger.receipt import parse_receipt, verify_receipt, verify_witnessed_receipt
 from exclave.ledger.tiles import TileReader, TreeEdge, grow, load_edge, parse_tile_path
+from exclave.ledger.witness import Answer, decide, parse_add_checkpoint
 from exclave.merkle import leaf_hash
 from tests.vectors.cases import Loaded, load
 from tools import make_vectors_ledger
@@ -42,6 +47,53 @@ def run_receipt(case: Fields) -> Fields:
     return {"size": entry.size}
 
 
+def witnesses_in(case: Fields) -> Witnesses:
+    keys = [tuple(parse_vkey(vkey) for vkey in vkeys) for vkeys in case["witnesses"]]
+    parties = (
+        WitnessParty(name=found[0].name, seat=Seat(number), verifiers=found)
+        for number, found in enumerate(keys, 1)
+    )
+    return Witnesses(quorum=case.get("quorum", 2), parties=tuple(parties), freshness=60)
+
+
+def run_cosignature(case: Fields) -> Fields:
+    data, log = case["checkpoint"].encode(), parse_vkey(case["vkey"])
+    cosigned = open_cosigned(data, log, witnesses_in(case))
+    assert cosigned.note.encode() == data
+    return {"counted": [[item.party.seat, item.timestamp] for item in cosigned.by]}
+
+
+def run_cosigned_receipt(case: Fields) -> Fields:
+    receipt = parse_receipt(case["receipt"].encode())
+    assert receipt.encode() == case["receipt"].encode()
+    proven = verify_witnessed_receipt(receipt, parse_vkey(case["vkey"]), witnesses_in(case))
+    return {
+        "size": proven.entry.size,
+        "cosigned": proven.cosigned,
+        "counted": [[item.party.seat, item.timestamp] for item in proven.by],
+    }
+
+
+def run_add_checkpoint(case: Fields) -> Fields:
+    log, kept = parse_vkey(case["vkey"]), case["kept"]
+    state = None if kept is None else kept.encode()
+    decision = decide(case["request"].encode(), {log.name: log}, lambda _: state)
+    assert (decision.accepted is not None) == (decision.answer is Answer.COSIGNED)
+    return {
+        "status": decision.answer,
+        "kept": decision.kept,
+        "fork": decision.fork is not None,
+    }
+
+
+def run_evidence(case: Fields) -> Fields:
+    payload = case["payload"].encode()
+    evidence = parse_evidence(Envelope(payload=payload, kind=Kind.EVIDENCE))
+    evidence.verify(parse_vkey(case["vkey"]))
+    assert evidence_payload(evidence) == payload
+    return {"sizes": [checkpoint.size for checkpoint in evidence.checkpoints]}
+
+
 def run_consistency(case: Fields) -> Fields:
     verify_consistency(
         old_size=case["old"],
@@ -69,6 +121,10 @@ OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
     "entry": run_entry,
     "checkpoint": run_checkpoint,
     "receipt": run_receipt,
+    "cosignature": run_cosignature,
+    "cosigned-receipt": run_cosigned_receipt,
+    "add-checkpoint": run_add_checkpoint,
+    "evidence": run_evidence,
     "consistency": run_consistency,
     "tile-path": run_path,
     "growth": run_growth,
@@ -135,3 +191,18 @@ def test_log_of_tessera() -> None:
             new_root=last.root(),
             proof=last.consistency_proof(state.size),
         )
+
+
+def test_ml_dsa_cosignature_of_torchwood() -> None:
+    fields = published("torchwood-mldsa.json")
+    log = parse_vkey(fields["vkey"])
+    assert log.vkey() == fields["vkey"]
+    request = parse_add_checkpoint(fields["request"].encode())
+    assert request.encode() == fields["request"].encode()
+    note = parse_note(request.note)
+    assert verify_note(note, [log]) == (log,)
+    decision = decide(request.encode(), {log.name: log}, lambda _: None)
+    assert decision.answer is Answer.COSIGNED
+    grown = Note(text=note.text.replace(b"\n1\n", b"\n2\n"), signatures=note.signatures)
+    with pytest.raises(NoteForged):
+        verify_note(grown, [log])

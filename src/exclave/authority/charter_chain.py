@@ -1,6 +1,6 @@
-"""From the mission id on a card to the charter that counts (spec/authority.md 3).
+"""From the mission id on a card to the charters that verify (spec/authority.md 3).
 
-Verifies the chain of charters and says which of them is in force at one vault. A chain is every
+Which of them is in force at a vault is standing's to say. A chain is every
 charter that verified, in the order in which they came: it branches where a charter died and another
 took its order, and where exile opened a new era. Does not decide between branches: standing does
 (spec/standing.md 5 and 6), and knows which exile roster counted when.
@@ -8,16 +8,14 @@ took its order, and where exile opened a new era. Does not decide between branch
 Rules
 - No gap: each names a charter of the chain as its predecessor.
 - A next version is signed by the govern threshold of its predecessor and of itself.
-- A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by the
-  govern threshold of itself.
-- A charter waits for the longer govern delay of itself and its predecessor, so that a change cannot
-  shorten its own delay.
+- A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by
+  the govern threshold of itself.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exclave.authority.charter import Charter, NotInCharter, parse_charter
@@ -84,27 +82,6 @@ class CharterChain:
             if known == statement:
                 return charter
         raise NotInCharter(f"charter chain: has no charter {statement.hex()}")
-
-    def waiting_time(self, index: int) -> int:
-        """Seconds that charter number `index` waits after logging until it is in force."""
-        charter = self.charters[index]
-        if charter.previous is None:
-            return 0
-        pair = (self.find(charter.previous), charter)
-        return max(item.role(RoleName.GOVERN).delay for item in pair)
-
-    def in_force(self, logged: Sequence[int], now: int) -> Charter:
-        """The newest charter whose waiting time has run out at a vault.
-
-        `logged[i]` is the vault's service time in milliseconds when charter i was logged (those
-        not yet logged are left off at the end), `now` the service time at present.
-        """
-        effective = self.charters[0]
-        for index in range(1, min(len(logged), len(self.charters))):
-            if now < logged[index] + 1000 * self.waiting_time(index):
-                break
-            effective = self.charters[index]
-        return effective
 
 
 def verify_chain(envelopes: Iterable[Envelope], mission: MissionId) -> CharterChain:

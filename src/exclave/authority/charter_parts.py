@@ -12,7 +12,15 @@ import re
 from dataclasses import dataclass
 
 from exclave.authority.fields import Node
-from exclave.authority.keys import ED25519, ML_DSA_44, ML_DSA_65, X_WING, TypedKey, read_key
+from exclave.authority.keys import (
+    ED25519,
+    ML_DSA_44,
+    ML_DSA_65,
+    OFFICIAL_ALGORITHMS,
+    X_WING,
+    TypedKey,
+    read_key,
+)
 from exclave.encoding import JsonObject, b64encode
 from exclave.errors import MalformedData
 from exclave.ids import Epoch, PersonId, Seat
@@ -218,6 +226,11 @@ class Official:
     key_sets: tuple[tuple[TypedKey, ...], ...]
     name_hash: bytes
 
+    @property
+    def classical(self) -> bool:
+        """Whether a set without a post-quantum key suffices for his signature."""
+        return any(all(key.alg != ML_DSA_65 for key in keys) for keys in self.key_sets)
+
     def to_json(self) -> JsonObject:
         """As it stands in a charter."""
         return {
@@ -232,7 +245,7 @@ class Official:
     def read(cls, node: Node) -> Official:
         """Read an official."""
         fields = node.fields(*cls.__slots__)
-        signing = read_key(ED25519, ML_DSA_65)
+        signing = read_key(*OFFICIAL_ALGORITHMS)
         return cls(
             id=read_person(fields["id"]),
             place=Place(fields["place"].literal(*Place)),

@@ -203,14 +203,15 @@ def _all_keys(charter: Charter) -> Iterator[tuple[str, TypedKey]]:
 
 
 def _check_keys_once(charter: Charter) -> None:
-    seen: dict[TypedKey, str] = {}
+    # By material: one Ed25519 key under two algorithms would make two persons of one.
+    seen: dict[bytes, str] = {}
     for place, key in _all_keys(charter):
-        if key in seen:
+        if key.material in seen:
             raise KeyReused(
                 f"charter: expected {key.alg} key {key.key_id[:16]} once, "
-                f"got at {seen[key]} and at {place}"
+                f"got at {seen[key.material]} and at {place}"
             )
-        seen[key] = place
+        seen[key.material] = place
 
 
 def _check_exile_members(charter: Charter) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from exclave.authority.fields import Node, require_ascending
 from exclave.authority.keys import TypedKey, verify_signature
 from exclave.encoding import (
     JsonObject,
+    JsonValue,
     b64encode,
     canonical_json,
     parse_canonical_json,
@@ -42,6 +43,9 @@ __all__ = [
     "pae",
     "parse_envelope",
     "payload_object",
+    "read_media_type",
+    "read_signatures",
+    "signatures_json",
 ]
 
 MAX_ENVELOPE = 64 * 2**20
@@ -58,6 +62,7 @@ class Kind(enum.StrEnum):
 
     CHARTER = "charter"
     SEAT_REQUEST = "seat-request"
+    DEPOSITOR_REQUEST = "depositor-request"
     ENROLMENT = "enrolment"
     WARRANT = "warrant"
     RECORD = "record"
@@ -86,7 +91,7 @@ LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
 """Orders that need a threshold and wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
 _RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
-_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.WARRANT}) | ORDERS
+_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 
 class KindUnexpected(MalformedData):
@@ -136,9 +141,7 @@ class Envelope:
             {
                 "payload": b64encode(self.payload),
                 "payloadType": media_type(self.kind),
-                "signatures": [
-                    {"keyid": item.key_id, "sig": b64encode(item.value)} for item in self.signatures
-                ],
+                "signatures": signatures_json(self.signatures),
             }
         )
 
@@ -195,13 +198,12 @@ def parse_envelope(data: bytes, *, kinds: Collection[Kind] | None = None) -> Env
         raise MalformedData(f"envelope: expected at most {most} bytes, got {len(data)}")
     node = Node(parse_canonical_json(data, subject="envelope"), "envelope")
     fields = node.fields("payload", "payloadType", "signatures")
-    kind = _kind(fields["payloadType"], kinds)
+    kind = read_media_type(fields["payloadType"], kinds)
     if kind in _SMALL and len(data) > MAX_SMALL_ENVELOPE:
         raise MalformedData(
             f"{kind} envelope: expected at most {MAX_SMALL_ENVELOPE} bytes, got {len(data)}"
         )
-    signatures = fields["signatures"].each(_signature, most=MAX_SIGNATURES)
-    require_ascending("envelope.signatures", [item.key_id for item in signatures])
+    signatures = read_signatures(fields["signatures"], most=MAX_SIGNATURES)
     envelope = Envelope(payload=fields["payload"].base64(), kind=kind, signatures=signatures)
     payload_object(envelope, kind)
     return envelope
@@ -222,12 +224,25 @@ def payload_object(envelope: Envelope, kind: Kind) -> Node:
     return node
 
 
+def signatures_json(signatures: Iterable[Signature]) -> JsonValue:
+    """Signatures as they stand in an envelope."""
+    return [{"keyid": item.key_id, "sig": b64encode(item.value)} for item in signatures]
+
+
+def read_signatures(node: Node, *, least: int = 0, most: int) -> tuple[Signature, ...]:
+    """Read signatures, ascending by key id."""
+    signatures = node.each(_signature, least=least, most=most)
+    require_ascending(node.path, [item.key_id for item in signatures])
+    return signatures
+
+
 def _signature(node: Node) -> Signature:
     fields = node.fields("keyid", "sig")
     return Signature(KeyId(fields["keyid"].hex(32).hex()), fields["sig"].base64())
 
 
-def _kind(node: Node, kinds: Collection[Kind] | None) -> Kind:
+def read_media_type(node: Node, kinds: Collection[Kind] | None = None) -> Kind:
+    """The kind that a media type names, one of `kinds` (default: any that is known)."""
     text = node.string()
     name = text.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     if text != f"{_PREFIX}{name}{_SUFFIX}" or name not in set(Kind):

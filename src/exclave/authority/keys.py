@@ -10,24 +10,34 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey
-
+from exclave.authority.ecdsa import P256, P384
 from exclave.authority.fields import Node
+from exclave.authority.signatures import (
+    HolderUnverified,
+    NamespaceForeign,
+    SignatureInvalid,
+    check,
+)
+from exclave.authority.sshsig import decode_security_key
 from exclave.encoding import JsonObject, JsonValue, b64encode
-from exclave.errors import AuthorityError, MalformedData
+from exclave.errors import MalformedData
 from exclave.ids import KeyId
 from exclave.sealing.recovery import XWingPublicKey
 
 __all__ = [
+    "ECDSA_P256",
+    "ECDSA_P384",
     "ED25519",
     "ML_DSA_44",
     "ML_DSA_65",
-    "SIGNATURE_SIZES",
+    "OFFICIAL_ALGORITHMS",
+    "SSHSIG_ED25519",
+    "SSHSIG_SK_ED25519",
     "X_WING",
     "AlgorithmUnknown",
+    "HolderUnverified",
     "KeyInvalid",
+    "NamespaceForeign",
     "SignatureInvalid",
     "TypedKey",
     "read_key",
@@ -37,13 +47,32 @@ __all__ = [
 ED25519 = "ed25519"
 ML_DSA_44 = "ml-dsa-44"
 ML_DSA_65 = "ml-dsa-65"
+ECDSA_P256 = "ecdsa-p256"
+ECDSA_P384 = "ecdsa-p384"
+SSHSIG_ED25519 = "sshsig-ed25519"
+SSHSIG_SK_ED25519 = "sshsig-sk-ed25519"
 X_WING = "x-wing"
 
-SIGNATURE_SIZES = {ED25519: 64, ML_DSA_44: 2420, ML_DSA_65: 3309}
-"""Bytes of a signature by algorithm (spec/statements.md 3)."""
+OFFICIAL_ALGORITHMS = (
+    ED25519,
+    ML_DSA_65,
+    ECDSA_P256,
+    ECDSA_P384,
+    SSHSIG_ED25519,
+    SSHSIG_SK_ED25519,
+)
+"""What an official's key set is made of (spec/statements.md 3)."""
 
-_KEY_SIZES = {ED25519: 32, ML_DSA_44: 1312, ML_DSA_65: 1952, X_WING: 1216}
-_RESERVED = {"sshsig-ed25519", "sshsig-sk-ed25519", "ecdsa-p256", "ecdsa-p384"}
+_KEY_SIZES = {
+    ED25519: 32,
+    ML_DSA_44: 1312,
+    ML_DSA_65: 1952,
+    ECDSA_P256: P256.point_size,
+    ECDSA_P384: P384.point_size,
+    SSHSIG_ED25519: 32,
+    SSHSIG_SK_ED25519: None,  # it ends with a text
+    X_WING: 1216,
+}
 _LABEL = b"exclave/1/key\x00"
 
 
@@ -55,10 +84,6 @@ class KeyInvalid(MalformedData):
     """A public key's bytes are not a key of its algorithm."""
 
 
-class SignatureInvalid(AuthorityError):
-    """A known key's signature does not verify: the whole statement is refused."""
-
-
 @dataclass(frozen=True, slots=True)
 class TypedKey:
     """A public key and its algorithm."""
@@ -67,22 +92,27 @@ class TypedKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        size = _KEY_SIZES.get(self.alg)
-        if size is None:
-            what = "reserved" if self.alg in _RESERVED else "unknown"
+        if self.alg not in _KEY_SIZES:
             raise AlgorithmUnknown(
-                f"key: expected one of {', '.join(_KEY_SIZES)}, got {what} {self.alg[:40]!r}"
+                f"key: expected one of {', '.join(_KEY_SIZES)}, got unknown {self.alg[:40]!r}"
             )
-        if len(self.raw) != size:
+        size = _KEY_SIZES[self.alg]
+        if size is not None and len(self.raw) != size:
             raise KeyInvalid(f"{self.alg} key: expected {size} bytes, got {len(self.raw)}")
-        if self.alg == X_WING:
-            XWingPublicKey(self.raw)
+        _check_raw(self.alg, self.raw)
 
     @property
     def key_id(self) -> KeyId:
         """Hex of H("exclave/1/key" || 0x00 || alg || 0x00 || raw key)."""
         digest = hashlib.sha256(_LABEL + self.alg.encode("ascii") + b"\x00" + self.raw)
         return KeyId(digest.hexdigest())
+
+    @property
+    def material(self) -> bytes:
+        """What makes two keys one, whatever they are called: the curve key of a security key."""
+        if self.alg == SSHSIG_SK_ED25519:
+            return decode_security_key(self.raw).curve_key
+        return self.raw
 
     @property
     def key_hash(self) -> bytes:
@@ -132,15 +162,18 @@ def read_key(*allowed: str) -> _KeyReader:
 
 def verify_signature(key: TypedKey, message: bytes, signature: bytes) -> None:
     """Check a signature over `message` (the PAE of a statement); raises `SignatureInvalid`."""
-    refused = SignatureInvalid(f"signature: expected a valid one of {key.alg} key {key.key_id}")
-    if len(signature) != SIGNATURE_SIZES.get(key.alg):
-        raise refused
+    check(key.alg, key.raw, message, signature, subject=f"{key.alg} key {key.key_id}")
+
+
+def _check_raw(alg: str, raw: bytes) -> None:
+    if alg == X_WING:
+        XWingPublicKey(raw)
     try:
-        if key.alg == ED25519:
-            Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, message)
-        elif key.alg == ML_DSA_65:
-            MLDSA65PublicKey.from_public_bytes(key.raw).verify(signature, message)
-        else:
-            MLDSA44PublicKey.from_public_bytes(key.raw).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise refused from error
+        if alg == ECDSA_P256:
+            P256.read_point(raw)
+        elif alg == ECDSA_P384:
+            P384.read_point(raw)
+        elif alg == SSHSIG_SK_ED25519:
+            decode_security_key(raw)
+    except MalformedData as error:
+        raise KeyInvalid(error.message, hint=error.hint) from error

@@ -10,7 +10,20 @@ from typing import Annotated
 from cyclopts import App, Group, Parameter
 
 from exclave import __version__
-from exclave.cli import deposit, found, official, proof, reconstruct, unseal, vault, warrant
+from exclave.cli import (
+    charter,
+    deposit,
+    depositor,
+    found,
+    official,
+    orders,
+    proof,
+    reconstruct,
+    signatures,
+    unseal,
+    vault,
+    warrant,
+)
 from exclave.cli.terminal import Terminal
 
 __all__ = ["app"]
@@ -23,7 +36,21 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
 )
-for part in (found, official, vault, deposit, warrant, unseal, reconstruct, proof):
+_PARTS = (
+    found,
+    official,
+    signatures,
+    charter,
+    orders,
+    vault,
+    depositor,
+    deposit,
+    warrant,
+    unseal,
+    reconstruct,
+    proof,
+)
+for part in _PARTS:
     part.register(app)
 app.meta.suppress_keyboard_interrupt = False
 app.meta.group_parameters = Group("Options of every command", sort_key=0)

@@ -13,7 +13,7 @@ from exclave.errors import UsageError
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
-    from exclave.wiring.checks import CheckResult
+    from exclave.wiring.check_results import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
 __all__ = ["NOT_AS_IT_SHOULD_BE", "register"]
@@ -44,10 +44,12 @@ def deposit(
     """
     from exclave.cli.progress import ShownDeposit
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
+    from exclave.wiring.learning import learn_charter
 
     home = open_home(config)
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")
+    home = learn_charter(home)
     with ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
@@ -139,8 +141,9 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
     """
     from exclave.wiring.checks import run_checks
     from exclave.wiring.depositor import open_home
+    from exclave.wiring.learning import learn_charter
 
-    results = run_checks(open_home(config))
+    results = run_checks(learn_charter(open_home(config)))
     terminal.result(
         {
             "checks": [

@@ -7,46 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from exclave.cli.ceremony import card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.cli.plain_words import grouped
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from exclave.authority.card import Card
     from exclave.authority.charter import Charter
     from exclave.cli.terminal import Terminal
-    from exclave.found.cards import CardOutlet
-    from exclave.signer.bundle import PrivateKey
-    from exclave.signer.file import PublicKeys
 
-__all__ = ["OneOutlet", "register"]
+__all__ = ["register"]
 
 found = App(
     name="found", help="Found a mission: keys, share cards, charter.", help_format="plaintext"
 )
-
-
-class OneOutlet(UsageError):
-    """Cards go to exactly one kind of place."""
-
-
-class _ScreenOutlet:
-    """Shows each card alone on the terminal and wipes it before the next."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    def deliver(self, card: Card, holder: PublicKeys | None) -> None:
-        """Show one card until its holder has copied it."""
-        from exclave.authority.card import card_text
-
-        whom = "" if holder is None else f" for {holder.id}"
-        self._terminal.show_alone(
-            f"card {card.group}-{card.member} of group {card.group_name}{whom}", card_text(card)
-        )
 
 
 def register(app: App) -> None:
@@ -59,7 +34,7 @@ def found_mission(
     plan: Path,
     *,
     out: Path,
-    key: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    key: Annotated[list[str] | None, Parameter(negative=())] = None,
     prepare: Flag = False,
     printer: str | None = None,
     seal_cards_to: Path | None = None,
@@ -79,7 +54,8 @@ def found_mission(
     out
         The new folder for what everybody gets.
     key
-        An official's key file that signs the charter now; may be repeated.
+        An official's key file, SSH key or `pkcs11:` URI that signs the charter now; may be
+        repeated.
     prepare
         Do not sign: officials sign OUT/charter.json elsewhere, then `found complete OUT`.
     printer
@@ -98,7 +74,7 @@ def found_mission(
     close_to_debuggers()
     if prepare is bool(key):
         raise UsageError("found: expected --key for signing now, or --prepare, and not both")
-    outlet = _outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
+    outlet = card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
     parsed = load_founding_plan(plan)
     if prepare:
         made = ceremony.prepare(
@@ -110,10 +86,11 @@ def found_mission(
             folder=plan.parent,
             out=out,
             outlet=outlet,
-            signers=_signers(terminal, key or [], passphrase_file, passphrase_fd),
+            signers=ceremony_signers(terminal, key or [], passphrase_file, passphrase_fd),
             now=now(),
             random=os.urandom,
         )
+    _warn_of_classical_keys(terminal, made.charter)
     tried = "all" if made.trial.exhaustive else f"{made.trial.tried} of {made.trial.possible}"
     terminal.info(f"{tried} combinations of cards were tried; {made.cards} cards handed out")
     _show(terminal, made.charter, out, complete=not prepare)
@@ -141,44 +118,14 @@ def complete(
     _show(terminal, charter, out, complete=True)
 
 
-def _outlet(
-    terminal: Terminal, printer: str | None, sealed: Path | None, unsafe: Path | None
-) -> CardOutlet:
-    import shlex
-
-    from exclave.found.cards import PrinterOutlet, SealedOutlet, UnsafeFolderOutlet
-
-    if sum(item is not None for item in (printer, sealed, unsafe)) > 1:
-        raise OneOutlet(
-            "found: expected one of --printer, --seal-cards-to, --unsafe-shares-to, got several"
-        )
-    if printer is not None:
-        return PrinterOutlet(shlex.split(printer))
-    if sealed is not None:
-        return SealedOutlet(sealed)
-    if unsafe is not None:
+def _warn_of_classical_keys(terminal: Terminal, charter: Charter) -> None:
+    classical = [official.id for official in charter.officials if official.classical]
+    if classical:
         terminal.warning(
-            f"all cards go to {unsafe}: whoever reads that folder holds the recovery key",
-            hint="for demonstrations only",
+            f"{len(classical)} of {len(charter.officials)} officials have keys that a quantum "
+            f"computer could forge: {', '.join(classical)}",
+            hint="keys made by exclave official init, without --ssh and --pkcs11, withstand it",
         )
-        return UnsafeFolderOutlet(unsafe)
-    terminal.require_person("found: cards are shown on a terminal, and there is none")
-    return _ScreenOutlet(terminal)
-
-
-def _signers(
-    terminal: Terminal, files: Sequence[Path], passphrase_file: Path | None, fd: int | None
-) -> list[PrivateKey]:
-    from exclave.cli.passphrases import passphrase_source
-    from exclave.signer.file import load_key_file
-
-    signers: list[PrivateKey] = []
-    for path in files:
-        source = passphrase_source(
-            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=fd
-        )
-        signers += load_key_file(path, source).signers
-    return signers
 
 
 def _show(terminal: Terminal, charter: Charter, out: Path, *, complete: bool) -> None:

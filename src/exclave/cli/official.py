@@ -11,11 +11,16 @@ from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import AuthorityError, ConfigurationError
 
 if TYPE_CHECKING:
-    from exclave.authority.charter import Charter
-    from exclave.authority.envelope import Envelope
-    from exclave.signer.bundle import KeyBundle
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["KeyForeign", "NotSigned", "register"]
+    from exclave.authority.charter import Charter
+    from exclave.authority.charter_parts import Official
+    from exclave.authority.envelope import Envelope
+    from exclave.authority.keys import TypedKey
+    from exclave.cli.terminal import Terminal
+    from exclave.signer.opening import SigningKeys
+
+__all__ = ["KeyForeign", "NotSigned", "register", "sign_file", "standing"]
 
 official = App(name="official", help="An official's keys.", help_format="plaintext")
 
@@ -38,19 +43,28 @@ def register(app: App) -> None:
 def init(
     *,
     out: Path,
+    ssh: Path | None = None,
+    pkcs11: str | None = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
 ) -> None:
     """Make an official's keys: the key file, encrypted, and beside it OUT.pub for the founders.
 
+    With an SSH key or a token only OUT.pub is written: the private key stays where it is.
+
     Parameters
     ----------
     out
         The new key file; OUT.pub is written beside it.
+    ssh
+        Use this SSH key instead: id_ed25519_sk.pub of a security key, or id_ed25519.pub.
+    pkcs11
+        Use this key on a token or card instead: a `pkcs11:` URI with its module-path.
     """
     import os
 
+    from exclave.cli.keys import name_held_key
     from exclave.cli.passphrases import new_passphrase
     from exclave.signer.file import public_keys_bytes, save_key_file, write_once
     from exclave.signer.parties import new_official_key
@@ -59,6 +73,9 @@ def init(
     for path in (out, public):
         if path.exists():
             raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    if ssh is not None or pkcs11 is not None:
+        name_held_key(terminal, public, ssh=ssh, pkcs11=pkcs11)
+        return
     passphrase = new_passphrase(
         terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
     )
@@ -125,91 +142,170 @@ def open_card(
 def sign(
     file: Path,
     *,
-    key: Annotated[list[Path], Parameter(consume_multiple=True, negative=())],
+    key: Annotated[list[str], Parameter(consume_multiple=True, negative=())],
     charter: Path | None = None,
+    signature: Path | None = None,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
 ) -> None:
-    """Show what a charter or warrant says, ask, and add an official's signature to its file.
+    """Show what a charter, warrant or order says, ask, and add an official's signature to its file.
+
+    It shows who is asked and who signed already, when it takes effect and what can stop it, what it
+    makes possible and what cannot be undone; of a new charter, what it changes.
 
     Parameters
     ----------
     file
-        The charter or warrant; the signature is added in place.
+        The charter, warrant or order; the signature is added in place.
     key
-        The official's key file; several officials may sign one after the other.
+        The official's key file, SSH key or `pkcs11:` URI; several officials may sign one after the
+        other.
     charter
-        The charter in force: says who must sign a warrant and how long vaults wait; the
-        charter.json beside FILE otherwise.
+        The charter in force: says who must sign and how long vaults wait, and what a new charter
+        changes; the charter.json beside FILE otherwise.
+    signature
+        Leave FILE as it is and write the signatures alone into this new file, to be sent back.
     yes
         Do not ask.
     """
-    from exclave.authority.envelope import Kind, parse_envelope
-    from exclave.cli.passphrases import passphrase_source
-    from exclave.cli.plain_words import describe
-    from exclave.engine.durable import replace_file
-    from exclave.signer.file import load_key_file
-    from exclave.signer.interface import sign_envelope
-    from exclave.wiring.files import read_file
+    from exclave.authority.envelope import parse_envelope
+    from exclave.wiring.files import load_charter, read_file
+    from exclave.wiring.officials import charter_beside
 
     envelope = parse_envelope(read_file(file))
-    beside = file.with_name("charter.json")
-    law = _law(envelope, charter or (beside if beside.is_file() else None))
+    law = charter_beside(file, envelope) if charter is None else load_charter(charter)
+    signed = sign_file(
+        terminal,
+        file,
+        envelope,
+        law,
+        keys=key,
+        signature=signature,
+        yes=yes,
+        passphrase_file=passphrase_file,
+        passphrase_fd=passphrase_fd,
+    )
+    terminal.result(*standing(file if signature is None else signature, signed, law))
+
+
+def sign_file(
+    terminal: Terminal,
+    file: Path,
+    envelope: Envelope,
+    law: Charter | None,
+    *,
+    keys: Sequence[str],
+    signature: Path | None = None,
+    yes: bool,
+    passphrase_file: Path | None,
+    passphrase_fd: int | None,
+) -> Envelope:
+    """Show what a file's statement says, ask for each key, and add its signatures.
+
+    They go into the file, or alone into the new file `signature`.
+    """
+    from exclave.cli.keys import open_for_signing
+    from exclave.cli.words.statement import describe
+    from exclave.engine.durable import replace_file
+    from exclave.signer.interface import sign_envelope
+
+    target = None if signature is None else _DetachedFile(signature)
     for line in describe(envelope, law):
         terminal.info(line)
-    for path in key:
-        if not yes and not terminal.confirm(f"sign this with {path}?"):
+    for name in keys:
+        if not yes and not terminal.confirm(f"sign this with {name}?"):
             raise NotSigned(f"{file}: not signed")
-        source = passphrase_source(
-            terminal, f"passphrase of {path}", file=passphrase_file, descriptor=passphrase_fd
-        )
-        bundle = load_key_file(path, source)
-        _check_say(bundle, envelope.kind is Kind.CHARTER, law)
+        bundle = open_for_signing(terminal, name, file=passphrase_file, descriptor=passphrase_fd)
+        _check_say(bundle, envelope, law)
         envelope = sign_envelope(envelope, bundle.signers)
-        replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
-    _tell(terminal, file, envelope, law)
+        if target is None:
+            replace_file(file, [envelope.to_bytes()], mode=file.stat().st_mode & 0o777)
+        else:
+            target.write(envelope, bundle.public)
+    return envelope
 
 
-def _law(envelope: Envelope, charter: Path | None) -> Charter | None:
+class _DetachedFile:
+    """Where the signatures go that are sent back without their statement."""
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise ConfigurationError(f"{path}: expected a new file", hint="name another file")
+        self._path = path
+        self._keys: list[TypedKey] = []
+
+    def write(self, envelope: Envelope, keys: Iterable[TypedKey]) -> None:
+        """Write those of `keys` too, whole."""
+        from exclave.authority.detached import detach
+        from exclave.engine.durable import replace_file
+
+        self._keys += keys
+        replace_file(self._path, [detach(envelope, self._keys).to_bytes()], mode=0o644)
+
+
+def _check_say(bundle: SigningKeys, envelope: Envelope, law: Charter | None) -> None:
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
-    from exclave.wiring.files import load_charter
-
-    if envelope.kind is Kind.CHARTER:
-        return parse_charter(envelope)
-    return None if charter is None else load_charter(charter)
-
-
-def _check_say(bundle: KeyBundle, founding: bool, law: Charter | None) -> None:
+    from exclave.cli.words.asked import may_sign
     from exclave.signer.bundle import Purpose
 
     if bundle.purpose is not Purpose.OFFICIAL:
         raise KeyForeign(f"keys of {bundle.id}: expected an official's, got a {bundle.purpose}'s")
-    if law is None:
+    if envelope.kind is Kind.LOCKDOWN:
+        # Whom a change of the exile rosters replaced may lock down until it has settled, and
+        # that charter may not be at hand (spec/standing.md 3): vaults decide, nobody is kept out.
         return
-    mine = {key.key_id for key in bundle.public}
-    sets = [set_ for person in law.officials for set_ in person.key_sets]
-    if not any({key.key_id for key in keys} <= mine for keys in sets):
+    founding = envelope.kind is Kind.CHARTER
+    if law is None and not founding:
+        return
+    known = [] if law is None else [*law.officials]
+    known += parse_charter(envelope).officials if founding else ()
+    if not _owned(bundle, known):
         what = "this charter" if founding else "the charter"
         raise KeyForeign(f"keys of {bundle.id}: {what} knows no official with these keys")
+    if not _owned(bundle, may_sign(envelope, law).values()):
+        raise KeyForeign(
+            f"keys of {bundle.id}: expected a member of a roster that is asked, got none of them",
+            hint=f"this official's signature counts for nothing under a {envelope.kind}",
+        )
 
 
-def _tell(terminal: Out, file: Path, envelope: Envelope, law: Charter | None) -> None:
-    from exclave.authority.charter_parts import RoleName
-    from exclave.authority.envelope import Kind
-    from exclave.authority.persons import signed_persons
+def _owned(bundle: SigningKeys, officials: Iterable[Official]) -> bool:
+    mine = {key.key_id for key in bundle.public}
+    # One of a set is enough: the others may lie in another place and sign after it.
+    sets = [set_ for person in officials for set_ in person.key_sets]
+    return any({key.key_id for key in keys} & mine for keys in sets)
 
-    name = RoleName.GOVERN if envelope.kind is Kind.CHARTER else RoleName.READ
+
+def standing(
+    file: Path, envelope: Envelope, law: Charter | None
+) -> tuple[dict[str, object], list[str]]:
+    """How many of whom have signed, for programs and for people."""
+    from exclave.cli.words.asked import asked
+
+    asking = asked(envelope, law)
+    rosters = asking.all
     value: dict[str, object] = {
         "statement": envelope.statement_hash.hex(),
         "signatures": len(envelope.signatures),
+        "rosters": [
+            {"roster": item.name, "signed": len(item.signed), "required": item.threshold}
+            for item in (*rosters, *asking.locked)
+        ],
     }
-    line = f"{file}: {len(envelope.signatures)} signatures"
-    if law is not None:
-        role = law.role(name)
-        count = len(signed_persons(envelope, law.officials) & set(role.members))
-        value |= {"signed": count, "required": role.threshold}
-        line = f"{file}: {count} of {len(role.members)} officials signed, {role.threshold} required"
-    terminal.result(value, [line])
+    lines = [
+        f"{file}: {len(item.signed)} of {len(item.members)} officials signed, "
+        f"{item.threshold} required" + (f" ({item.name})" if len(rosters) > 1 else "")
+        for item in rosters
+    ]
+    lines += [
+        f"under a lockdown: {len(item.signed)} of {len(item.members)} officials signed, "
+        f"{item.threshold} required ({item.name})"
+        for item in asking.locked
+        if item.signed
+    ]
+    if rosters:
+        value |= {"signed": len(rosters[0].signed), "required": rosters[0].threshold}
+    return value, lines or [f"{file}: {len(envelope.signatures)} signatures"]

@@ -1,56 +1,10 @@
-"""What a statement says and what a signature under it makes possible, in plain words.
-
-For officials, who are no technicians: shown before they sign. Pure; shows what the payload says,
-not what somebody says about it.
-"""
+"""Numbers, hashes and times as people read them; whole statements are `exclave.cli.words`'."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+__all__ = ["after", "count", "grouped", "period", "size"]
 
-from exclave.errors import UsageError
-
-if TYPE_CHECKING:
-    from exclave.authority.charter import Charter
-    from exclave.authority.envelope import Envelope
-    from exclave.authority.warrant import Warrant
-
-__all__ = ["NotForOfficials", "count", "describe", "grouped", "size"]
-
-
-_CHARTER_EFFECT = (
-    "Your signature makes this the law of the mission: who may read, and who may change it.",
-)
-_WARRANT_EFFECT = (
-    "Your signature lets this reader fetch the encrypted data of these deposits from every",
-    "vault. With the recovery key from enough cards, unsealed to the one-time key, it can",
-    "read them in clear text. Compare reader and one-time key with whoever asks for it.",
-)
-
-
-class NotForOfficials(UsageError):
-    """A statement that no official signs."""
-
-
-def describe(
-    envelope: Envelope, charter: Charter | None, *, signing: bool = True
-) -> tuple[str, ...]:
-    """Lines about a charter or warrant; `charter` is the one in force, if it is known.
-
-    `signing` adds what a signature makes possible.
-    """
-    from exclave.authority.charter import parse_charter
-    from exclave.authority.envelope import Kind
-    from exclave.authority.warrant import parse_warrant
-
-    head = f"{envelope.kind.value.capitalize()} {grouped(envelope.statement_hash)}"
-    if envelope.kind is Kind.CHARTER:
-        return (head, *_charter_lines(parse_charter(envelope)), *(_CHARTER_EFFECT * signing))
-    if envelope.kind is Kind.WARRANT:
-        lines = _warrant_lines(parse_warrant(envelope), charter)
-        return (head, *lines, *(_WARRANT_EFFECT * signing))
-    raise NotForOfficials(f"statement: expected a charter or a warrant, got a {envelope.kind}")
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def grouped(value: bytes) -> str:
@@ -59,57 +13,19 @@ def grouped(value: bytes) -> str:
     return " ".join(text[start : start + 8] for start in range(0, len(text), 8))
 
 
-def _charter_lines(charter: Charter) -> Iterator[str]:
-    from exclave.authority.charter_parts import RoleName
-    from exclave.limits import duration
-
-    first = charter.mission is None
-    yield f"  of {charter.state_name} ({charter.state_code}), {charter.era}.{charter.version}"
-    yield f"  mission {grouped(charter.mission_id)}" + (" (founded by this charter)" * first)
-    if charter.notice:
-        yield f"  notice: {charter.notice}"
-    d = charter.dispersal
-    yield f"  data: any {d.k} of {d.n} seats rebuild it; a deposit counts once {d.h} states hold it"
-    for seat in charter.active_seats:
-        yield f"    seat {seat.seat}: {seat.state}, {seat.operator}"
-    epoch = charter.current_epoch
-    yield f"  recovery key: {epoch.group_threshold} of {len(epoch.groups)} groups of cards"
-    for group in epoch.groups:
-        yield (
-            f"    {group.name} ({group.place.value}, {group.state}): "
-            f"{group.threshold} of {group.members}"
-        )
-    for name in RoleName:
-        role = charter.role(name)
-        yield (
-            f"  {name.value}: {role.threshold} of {len(role.members)} officials, "
-            f"after {duration(role.delay)}"
-        )
+def period(seconds: int) -> str:
+    """Seconds as people say them, without rounding: `2 days`, `1 day 6 hours`."""
+    parts: list[str] = []
+    for unit, word in _UNITS:
+        number, seconds = divmod(seconds, unit)
+        if number:
+            parts.append(f"{number} {word}" + "s" * (number > 1))
+    return " ".join(parts) or "no time"
 
 
-def _warrant_lines(warrant: Warrant, charter: Charter | None) -> Iterator[str]:
-    from exclave.authority.charter_parts import RoleName
-    from exclave.clock import format_time
-    from exclave.limits import duration
-    from exclave.vault.identity import identity_hash
-
-    yield f"  mission {grouped(warrant.mission)}"
-    yield f"  purpose: {warrant.purpose}"
-    deposits = warrant.deposits
-    yield "  deposits: " + (
-        "ALL, present and future until it expires"
-        if deposits is None
-        else ", ".join(item.hex() for item in deposits)
-    )
-    yield f"  reader {grouped(identity_hash(warrant.reader))}"
-    yield f"  one-time key {grouped(warrant.unseal_key.key_hash)}"
-    yield f"  issued {format_time(warrant.issued)}, expires {format_time(warrant.expires)}"
-    if charter is not None:
-        role = charter.role(RoleName.READ)
-        yield (
-            f"  {role.threshold} of {len(role.members)} officials must sign; "
-            f"vaults then wait {duration(role.delay)}"
-        )
+def after(seconds: int) -> str:
+    """`after 2 days`, or `at once`."""
+    return f"after {period(seconds)}" if seconds else "at once"
 
 
 def size(number: int) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from exclave.cli.options import Flag, Out
+
+if TYPE_CHECKING:
+    from exclave.wiring.receipts import SeatReceipt
 
 __all__ = ["register"]
 
@@ -19,41 +23,59 @@ def register(app: App) -> None:
     app.command(demo)
 
 
-def limits(charter: Path, *, terminal: Out) -> None:
+def limits(
+    charter: Path,
+    *,
+    before: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    terminal: Out,
+) -> None:
     """Say what this software cannot promise under a charter.
 
     Parameters
     ----------
     charter
         The charter's file.
+    before
+        An earlier charter, to say who has left since and what he can still do; may be repeated.
     """
+    from exclave.limits import departures
     from exclave.limits import limits as limits_of
+    from exclave.wiring.charters import load_charter_pair
     from exclave.wiring.files import load_charter
 
-    found = limits_of(load_charter(charter))
+    law = load_charter(charter)
+    earlier = [load_charter_pair(charter, file)[2] for file in before or []]
+    found = (*limits_of(law), *departures(law, [item for item in earlier if item is not None]))
     terminal.result(
         {"limits": [{"name": item.name, "text": item.text} for item in found]},
         [f"- {item.text}" for item in found],
     )
 
 
-def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
-    """Check a receipt offline: which entry a vault put into its log, proven by the log's key.
+def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
+    """Check a receipt offline: which entry a vault put into its log, and which witnesses saw it.
 
     Parameters
     ----------
     file
         The receipt (a tlog-proof).
     charter
-        The charter that names the vault's log key.
+        The charter that names the keys of logs and witnesses; repeat it for later charters.
     """
     from exclave.wiring.files import load_charter, read_file
     from exclave.wiring.receipts import verify_seat_receipt
 
-    seat, entry = verify_seat_receipt(read_file(file), load_charter(charter))
+    found = verify_seat_receipt(read_file(file), [load_charter(path) for path in charter])
+    seat, entry = found.seat, found.entry
     terminal.result(
         {
             "seat": seat,
+            "cosigned": found.cosigned,
+            "witnesses": [
+                {"name": name, "time": item.moment}
+                for name, item in zip(found.named(), found.by, strict=True)
+            ],
+            "quorum": found.charter.witness.q,
             "type": entry.type.value,
             "hash": entry.hash.hex(),
             "statement": None if entry.statement is None else entry.statement.hex(),
@@ -63,8 +85,19 @@ def verify_receipt(file: Path, *, charter: Path, terminal: Out) -> None:
             f"valid: seat {seat} logged a {entry.type.value} entry at {entry.logged} (its claim)",
             f"body       {entry.hash.hex()}",
             f"statement  {'-' if entry.statement is None else entry.statement.hex()}",
+            *_witness_lines(found),
         ],
     )
+
+
+def _witness_lines(found: SeatReceipt) -> list[str]:
+    count, quorum = len(found.by), found.charter.witness.q
+    if found.cosigned:
+        first = f"cosigned by {count} witnesses, {quorum} required"
+    else:
+        first = f"provisional: {count} witnesses cosigned, {quorum} required"
+    named = zip(found.named(), found.by, strict=True)
+    return [first, *(f"- {name}, at {item.moment}" for name, item in named)]
 
 
 def verify_report(

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out
-from exclave.cli.plain_words import describe, grouped
+from exclave.cli.plain_words import grouped
 from exclave.errors import AuthorityError, ExclaveError
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ def unseal(
 
 
 def _show(terminal: Terminal, table: UnsealTable) -> None:
+    from exclave.authority.warrant import parse_warrant
+    from exclave.cli.words.statement import describe
+
     review = table.review
     terminal.info(f"Request of mission {grouped(review.mission)}, epoch {review.epoch}")
     terminal.info(
@@ -91,7 +94,8 @@ def _show(terminal: Terminal, table: UnsealTable) -> None:
     if table.warrant is None:
         terminal.warning("no warrant: no vault's delay stands between these cards and the data")
         return
-    for line in describe(table.warrant, table.chain.newest, signing=False):
+    named = table.chain.find(parse_warrant(table.warrant).charter)
+    for line in describe(table.warrant, named, signing=False):
         terminal.info(line)
 
 

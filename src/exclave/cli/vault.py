@@ -154,7 +154,8 @@ def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
     for mission, report in found:
         lines.append(
             f"mission {mission.hex()[:16]}: {report.shards} shards ({size(report.shard_bytes)}), "
-            f"{report.bodies} bodies, {report.entries} log entries, {len(report.bad)} bad"
+            f"{report.swept} swept, {report.bodies} bodies, {report.entries} log entries, "
+            f"{len(report.bad)} bad"
         )
         lines += [f"  BAD {item.key}: {item.what}" for item in report.bad]
     terminal.result(
@@ -164,6 +165,7 @@ def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
                     "mission": mission.hex(),
                     "shards": report.shards,
                     "shard_bytes": report.shard_bytes,
+                    "swept": report.swept,
                     "bodies": report.bodies,
                     "entries": report.entries,
                     "bad": [{"key": item.key, "what": item.what} for item in report.bad],
@@ -185,7 +187,7 @@ def submit(folder: Path, file: Path, *, terminal: Out) -> None:
     folder
         The vault's folder.
     file
-        The statement: a charter, warrant, record or supplement.
+        The statement: a charter, warrant, order, record or supplement.
     """
     from exclave.wiring.host import submit_to_vault
 
@@ -220,6 +222,11 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             for w in item.warrants
         ],
         "forks": [fork.hex() for fork in item.forks],
+        "alarms": [
+            {"cause": alarm.cause, "began": alarm.began, "detail": alarm.detail}
+            for alarm in item.alarms
+        ],
+        "expiry": item.expiry,
     }
 
 
@@ -236,6 +243,8 @@ def _status_lines(item: MissionStatus) -> list[str]:
         + ("" if w.seconds is None else f", {w.seconds} s")
         for w in item.warrants
     ]
+    lines.append(f"  expiry time: {item.expiry}")
+    lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
     return lines
 

@@ -112,7 +112,7 @@ def founding_toml(
         *_rosters(delay),
         f'[delays]\ndark_factor = 3\nexile_change = "{4 * delay + 4} s"\nwarrant_life = "1 d"\n',
         f'[witness]\nf = 0\nq = {len(hosts) // 2 + 1}\nfreshness = "1 h"\n',
-        f"[quotas]\nreserve = {daily}\nstaging = {daily}\nstaging_days = 90\n",
+        f"[quotas]\nreserve = {daily // 1024}\nstaging = {daily}\nstaging_days = 90\n",
     ]
     for host in hosts:
         request = quoted(str(requests / f"{host.vault}.json"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exclave.authority.charter import Charter
+from exclave.authority.record_chain import Author
 from exclave.ids import Epoch, MissionId, Seat
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.signer.interface import Signer
@@ -26,6 +27,12 @@ class DepositorParty:
     def mission(self) -> MissionId:
         """The mission deposited to."""
         return self.charter.mission_id
+
+    @property
+    def author(self) -> Author:
+        """Whose chain of records this party makes: its id with these keys."""
+        keys = tuple(signer.key.key_id for signer in self.signers)
+        return Author(depositor=self.id, keys=keys)
 
     @property
     def epoch(self) -> Epoch:

@@ -97,7 +97,7 @@ def build_record(
         deposit=deposit,
         epoch=party.epoch,
         sequence=sequence,
-        previous=None if before is None else StatementHash(before.statement),
+        previous=journal.begun_after if before is None else StatementHash(before.statement),
         full=full,
         secrets_added=tuple(
             SealedSecret(deposit=made_for, sealed=sealed)

@@ -7,25 +7,28 @@ holding it; lodging is asked again anyway.
 
 Without a catalogue nothing can be shared with earlier packs, but the chain of records must go
 on where it ended, or the vaults would name a fork: `adopt_chain` asks them for its end.
-So it does when the journal is an old one that came back from a backup.
+So it does when the journal is an old one that came back from a backup. Records of other keys under
+the same id are another's chain (spec/records.md 3).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import live_set
+from exclave.authority.record_chain import author_of, live_set
 from exclave.deposit.catalogue import Catalogue
+from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.spool import Spool
+from exclave.deposit.trust import Compromise, trusted_records
 from exclave.errors import ExclaveError, IntegrityError
-from exclave.ids import MissionId, PackRoot, Seat, StatementHash
+from exclave.ids import PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
-from exclave.vault.survey import MissionNotFound, survey
+from exclave.vault.survey import MissionNotFound, MissionView, survey
 
 __all__ = ["adopt_chain", "is_behind", "rebuild_journal"]
 
@@ -44,8 +47,10 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
         known[newest.statement_hash] = newest
     assert newest is not None
     live = live_set(newest, known)
+    # Nothing of another epoch is shared: its packs are remembered for seats that lack them.
+    shared = newest.epoch == journal.epoch
     for root in live.roots:
-        journal.add_safe_pack(_with_late_shards(catalogue.pack(root), spool))
+        journal.add_safe_pack(_with_late_shards(catalogue.pack(root), spool), shared=shared)
     _bring_back_spooled(catalogue, journal, spool, live.packs.keys())
     for entry in entries:
         row = RecordRow(
@@ -55,27 +60,33 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
             envelope=catalogue.envelope(entry.sequence),
             lodged=frozenset(),
         )
-        journal.store_record(row, live.roots if entry is entries[-1] else ())
+        journal.store_record(row, live.roots if shared and entry is entries[-1] else ())
     if entries[-1].statement != newest.statement_hash:
         raise IntegrityError(f"catalogue: deposit {entries[-1].sequence} names another record")
     return len(live.roots)
 
 
 async def adopt_chain(
-    mission: MissionId, depositor: str, lines: Mapping[Seat, SeatLine], journal: Journal
+    party: DepositorParty,
+    lines: Mapping[Seat, SeatLine],
+    journal: Journal,
+    compromises: Collection[Compromise] = (),
 ) -> int | None:
-    """Enter the newest record that the seats show of this depositor; its sequence, if any.
+    """Enter the newest record that the seats show of this author; its sequence, if any.
 
-    A journal that knows this record, or a newer one, stays as it is.
+    A journal that knows this record, or a newer one, stays as it is. New keys, which have none yet,
+    begin a chain of their own after the newest trusted record of the keys that they replace.
     """
     try:
-        view = await survey([line.record for line in lines.values()], mission)
+        view = await survey([line.record for line in lines.values()], party.mission)
     except MissionNotFound:
         return None  # nobody answers: the deposit itself will say so
-    mine = [item for item in view.deposits if item.record.depositor == depositor]
-    if not mine:
-        return None
+    mine = [item for item in view.deposits if author_of(item.record, view.chain) == party.author]
     own = journal.newest_record()
+    if not mine:
+        if own is None and (before := _predecessor(view, party, compromises)) is not None:
+            journal.begin_after(before)
+        return None
     known = None if own is None else own.statement
     # A record that is lodged nowhere takes up its number all the same.
     newest = max(
@@ -95,6 +106,15 @@ async def adopt_chain(
     )
     journal.adopt_record(row, f"the vaults have {newest.statement.hex()} as record {row.sequence}")
     return row.sequence
+
+
+def _predecessor(
+    view: MissionView, party: DepositorParty, compromises: Collection[Compromise]
+) -> StatementHash | None:
+    for item in trusted_records(view, compromises):
+        if item.record.depositor == party.id and item.lodged:
+            return item.statement
+    return None
 
 
 async def is_behind(depositor: str, lines: Mapping[Seat, SeatLine], newest: RecordRow) -> bool:

@@ -12,7 +12,8 @@ A replaced file (`replace_file`): 1 to 4, rename(tmp, final), fsync(folder of fi
 
 A failed fsync is never repeated on the same file: the kernel may have dropped the pages and
 report success the second time. The temporary file is thrown away and the caller starts again.
-Temporary files are the only ones that are ever unlinked.
+Two places unlink: `DurableFile.discard` a temporary file, and `remove_file` a shard that is swept
+(unlink, fsync of its folder).
 
 Remaining gap: fsync is believed. A disk whose cache lies, or a file system mounted so that
 fsync does nothing, loses what was promised; nothing here can see it. After a failed step 7 the
@@ -34,6 +35,7 @@ __all__ = [
     "DurableFile",
     "make_folders",
     "make_path",
+    "remove_file",
     "replace_file",
     "settle_file",
     "storage_errors",
@@ -148,7 +150,7 @@ class DurableFile:
         sync_folder(final.parent)
 
     def discard(self) -> None:
-        """Close and remove the temporary file, if it is there: the only unlink there is."""
+        """Close and remove the temporary file, if it is there."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
@@ -211,6 +213,20 @@ def replace_file(
             file.rename(final)
     finally:
         file.discard()
+
+
+def remove_file(final: Path) -> bool:
+    """Unlink a file, durably; False when there was none. The only unlink of what has its name."""
+    with storage_errors(final.name):
+        try:
+            final.unlink()
+        except FileNotFoundError:
+            # An earlier call may have failed at its last step.
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(final.parent)
+            return False
+        sync_folder(final.parent)
+        return True
 
 
 def settle_file(final: Path) -> None:

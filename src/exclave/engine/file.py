@@ -16,6 +16,7 @@ from typing import Self
 from exclave.engine.durable import (
     DurableFile,
     make_folders,
+    remove_file,
     replace_file,
     settle_file,
     storage_errors,
@@ -29,6 +30,7 @@ from exclave.engine.interface import (
     ObjectWriter,
     check_head_key,
     check_object_key,
+    check_shard_key,
 )
 
 __all__ = ["FileEngine"]
@@ -94,6 +96,10 @@ class FileEngine:
         with storage_errors("free space"):
             state = os.statvfs(self._folder)
         return state.f_bavail * state.f_frsize
+
+    def sweep(self, key: ObjectKey) -> bool:
+        """See `Engine`."""
+        return remove_file(self._folder / check_shard_key(key))
 
     def path_of(self, key: ObjectKey) -> Path:
         """The file of an object, to be sent as it stands. Raises `ObjectMissing`."""

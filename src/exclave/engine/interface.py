@@ -1,8 +1,9 @@
 """What a vault asks of the place where one mission's objects are kept.
 
-There is no call that deletes, and none that changes an object: shards and bodies are written
-once. Only the log's files and the small facts under `meta/` are replaced, since a log file is
-not part of the log until a checkpoint covers it.
+No call changes an object: shards and bodies are written once, and bodies stay for ever. One call
+removes a shard, `sweep`, for the one caller that has logged it (spec/vault-http.md 8). Only the
+log's files and the small facts under `meta/` are replaced, since a log file is not part of the
+log until a checkpoint covers it.
 
     StorageError
     +-- NoSpace            disk or quota is full
@@ -38,6 +39,7 @@ __all__ = [
     "body_key",
     "check_head_key",
     "check_object_key",
+    "check_shard_key",
     "has_object",
     "log_file_key",
     "meta_key",
@@ -51,8 +53,11 @@ ObjectKey = NewType("ObjectKey", str)
 CHECKPOINT_KEY = ObjectKey("log/checkpoint")
 ENROLMENT_KEY = ObjectKey("enrolment.json")
 
+_SHARD = re.compile(r"shards/([0-9a-f]{2})/\1[0-9a-f]{62}")
 _NAMED_BY_HASH = re.compile(r"(?:shards|bodies)/([0-9a-f]{2})/\1[0-9a-f]{62}")
-_HEAD = re.compile(r"(?:log/checkpoint|(?:log/tile|meta)(?:/[a-z0-9][a-z0-9.-]{0,80}){1,16})")
+_HEAD = re.compile(
+    r"(?:log/(?:checkpoint|cosigned)|(?:log/tile|meta)(?:/[a-z0-9][a-z0-9.-]{0,80}){1,16})"
+)
 
 
 class NoSpace(StorageError):
@@ -101,6 +106,13 @@ def check_object_key(key: str) -> ObjectKey:
         raise KeyRefused(
             f"object key: expected a shard, a body or the enrolment, got {key[:120]!r}"
         )
+    return ObjectKey(key)
+
+
+def check_shard_key(key: str) -> ObjectKey:
+    """Refuse what is not the name of a shard: nothing else is ever removed."""
+    if not _SHARD.fullmatch(key):
+        raise KeyRefused(f"object key: expected a shard, got {key[:120]!r}")
     return ObjectKey(key)
 
 
@@ -180,6 +192,13 @@ class Engine(Protocol):
 
     def free_bytes(self) -> int:
         """Room that is left for objects, as far as is known."""
+        ...
+
+    def sweep(self, key: ObjectKey) -> bool:
+        """Remove a shard, durably; False when it was not there. Any other key: `KeyRefused`.
+
+        After `StorageFailed` it may be there or not: try again.
+        """
         ...
 
 

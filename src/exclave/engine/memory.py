@@ -1,7 +1,7 @@
 """The memory engine: for tests, with faults that are told to it beforehand.
 
 Keeps the contract of `Engine`, and two states: what readers see and what a power cut leaves.
-Rules: a fault strikes the write with its number (commits and replacements, counted from 1);
+Rules: a fault strikes the write with its number (commits, replacements and sweeps, from 1);
 an attempt to change a write-once object is refused and noted in `conflicts` for good.
 """
 
@@ -22,6 +22,7 @@ from exclave.engine.interface import (
     StorageFailed,
     check_head_key,
     check_object_key,
+    check_shard_key,
 )
 
 __all__ = ["Fault", "MemoryEngine"]
@@ -89,6 +90,31 @@ class MemoryEngine:
     def free_bytes(self) -> int:
         """See `Engine`."""
         return self._capacity - sum(len(data) for data in list(self._seen.values()))
+
+    def sweep(self, key: ObjectKey) -> bool:
+        """See `Engine`."""
+        check_shard_key(key)
+        with self._lock:
+            self._writes += 1
+            fault = self._faults.get(self._writes)
+            if fault is Fault.NO_SPACE:
+                raise NoSpace(f"object {key}: no space left")
+            there = key in self._seen
+            if fault is not Fault.LOST:
+                self._seen.pop(key, None)
+            if fault not in {Fault.LOST, Fault.UNSYNCED}:
+                self._durable.pop(key, None)
+            if fault in {Fault.LOST, Fault.PERSISTED, Fault.UNSYNCED}:
+                raise StorageFailed(f"object {key}: {fault.value}")
+            return there
+
+    def spoil(self, key: ObjectKey, data: bytes | None) -> None:
+        """What a failing medium does to a stored object: other bytes, or (None) it is lost."""
+        with self._lock:
+            for state in (self._seen, self._durable):
+                state.pop(key, None)
+                if data is not None:
+                    state[key] = data
 
     def commit_object(self, key: ObjectKey, data: bytes, age: int) -> bool:
         """What a writer's commit does; `age` is that of the writer."""

@@ -80,7 +80,8 @@ class SealedOutlet:
         if not keys:
             raise HolderUnknown(
                 f"{name}: expected a holder with an x-wing key, got none",
-                hint="name `holders` in every recovery.group, or print the cards",
+                hint="name `holders` in every recovery.group, or print the cards: nothing can be "
+                "sealed to an official whose key is an SSH key or on a token",
             )
         public = keys[0].xwing
         info = _info(card.mission, public.key_hash)

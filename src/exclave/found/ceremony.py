@@ -24,15 +24,14 @@ from datetime import datetime
 from pathlib import Path
 
 from exclave.authority.annex import annex_bytes
-from exclave.authority.card import card_for
 from exclave.authority.charter import Charter, charter_payload, parse_charter
 from exclave.authority.charter_chain import verify_chain
-from exclave.authority.charter_parts import Depositor, RecoveryEpoch, RoleName
+from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
-from exclave.authority.keys import ED25519, ML_DSA_65, X_WING, TypedKey
 from exclave.authority.persons import require_threshold
 from exclave.errors import ConfigurationError
 from exclave.found.cards import CardOutlet
+from exclave.found.depositor import NewDepositor, new_depositor, write_bundle
 from exclave.found.draft import Founders, draft_charter, read_founders
 from exclave.found.output import (
     CHARTER,
@@ -45,15 +44,12 @@ from exclave.found.output import (
     write_mission,
 )
 from exclave.found.plan import FoundingPlan
+from exclave.found.recovery import hand_out, new_recovery
 from exclave.ids import Epoch, MissionId
-from exclave.sealing.recovery import XWingPrivateKey, generate_seed, key_check_value
 from exclave.sealing.secret import seal_annex
-from exclave.shares import ShareSet, Trial, split_seed, try_out
-from exclave.signer.bundle import KeyBundle
-from exclave.signer.file import PublicKeys, save_key_file, write_once
+from exclave.shares import Trial
+from exclave.signer.file import write_once
 from exclave.signer.interface import Signer, sign_envelope
-from exclave.signer.parties import new_depositor_key
-from exclave.vault.identity import Identity, new_identity, save_identity
 
 __all__ = ["Founded", "complete", "found", "prepare", "sign_file"]
 
@@ -68,21 +64,6 @@ class Founded:
     charter: Charter
     trial: Trial
     cards: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Recovery:
-    epoch: RecoveryEpoch
-    shares: ShareSet
-    trial: Trial
-    annex: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NewDepositor:
-    entry: Depositor
-    keys: KeyBundle
-    identity: Identity
 
 
 def found(
@@ -155,14 +136,22 @@ def _found(
     if out.exists():
         raise OutputExists(f"{out}: expected no such file or folder, got one")
     founders = read_founders(plan, folder, random)  # 1
-    recovery = _new_recovery(plan, founders, random)  # 2
-    depositors = [_new_depositor(item.id, plan, now, random) for item in plan.depositor]
+    recovery = new_recovery(  # 2
+        Epoch(1), founders.groups, plan.recovery.group_threshold, random=random
+    )
+    annex = seal_annex(recovery.epoch.key.xwing, annex_bytes(founders.annex))
+    depositors = [new_depositor(item.id, now=now, random=random) for item in plan.depositor]
     charter = draft_charter(
         plan,
         founders,
         epoch=recovery.epoch,
-        annex=recovery.annex,
-        depositors=[item.entry for item in depositors],
+        annex=annex,
+        depositors=[
+            made.entry(
+                daily_bytes=item.daily_bytes, total_bytes=item.total_bytes, reserve=item.reserve
+            )
+            for made, item in zip(depositors, plan.depositor, strict=True)
+        ],
         now=now,
     )
     envelope = Envelope(payload=charter_payload(charter), kind=Kind.CHARTER)
@@ -175,56 +164,23 @@ def _found(
             charter=charter,
             envelope=envelope,
             founders=founders,
-            recovery=recovery,
+            annex=annex,
             depositors=depositors,
             random=random,
         )
         if signers is not None:
             write_enrolments(stage, charter, envelope)
-        cards = _hand_out(plan, founders, charter, recovery.shares, outlet)  # 5
+        cards = hand_out(  # 5
+            recovery.shares,
+            charter,
+            plan.recovery.group,
+            founders.keys,
+            reader=plan.reader,
+            outlet=outlet,
+        )
     return Founded(  # 6
         mission=charter.mission_id, charter=charter, trial=recovery.trial, cards=cards
     )
-
-
-def _new_recovery(plan: FoundingPlan, founders: Founders, random: Random) -> _Recovery:
-    threshold = plan.recovery.group_threshold
-    seed = generate_seed(random)
-    private = XWingPrivateKey.from_seed(seed)
-    public = private.public
-    shares = split_seed(seed, founders.groups, threshold)
-    trial = try_out(shares, founders.groups, threshold, seed)
-    epoch = RecoveryEpoch(
-        epoch=Epoch(1),
-        key=TypedKey(X_WING, public.raw),
-        check=key_check_value(seed, public.key_hash),
-        share_set=shares.number,
-        group_threshold=threshold,
-        groups=founders.groups,
-        current=True,
-    )
-    # Seed and private key end with this call; CPython frees them, but promises no wiping.
-    return _Recovery(
-        epoch=epoch,
-        shares=shares,
-        trial=trial,
-        annex=seal_annex(public, annex_bytes(founders.annex)),
-    )
-
-
-def _new_depositor(id: str, plan: FoundingPlan, now: datetime, random: Random) -> _NewDepositor:
-    keys = new_depositor_key(id, random)
-    identity = new_identity(id, now)
-    settings = next(item for item in plan.depositor if item.id == id)
-    entry = Depositor(
-        id=id,
-        keys=(keys.only(ED25519).key, keys.only(ML_DSA_65).key),
-        identity=identity.certificate,
-        daily_bytes=settings.daily_bytes,
-        total_bytes=settings.total_bytes,
-        reserve=settings.reserve,
-    )
-    return _NewDepositor(entry=entry, keys=keys, identity=identity)
 
 
 def _write(
@@ -233,48 +189,20 @@ def _write(
     charter: Charter,
     envelope: Envelope,
     founders: Founders,
-    recovery: _Recovery,
-    depositors: Sequence[_NewDepositor],
+    annex: bytes,
+    depositors: Sequence[NewDepositor],
     random: Random,
 ) -> None:
     write_once(stage / CHARTER, envelope.to_bytes())
     write_once(stage / "annex.json", annex_bytes(founders.annex))
-    write_once(stage / "annex.sealed", recovery.annex)
+    write_once(stage / "annex.sealed", annex)
     write_mission(stage, charter)
     (stage / DEPOSITORS).mkdir(mode=0o700)
     for depositor in depositors:
-        place = stage / DEPOSITORS / depositor.entry.id
+        place = stage / DEPOSITORS / depositor.id
         place.mkdir(mode=0o700)
-        save_key_file(place / "keys.json", depositor.keys, passphrase=None, random=random)
-        save_identity(depositor.identity, place / "identity.pem")
+        write_bundle(place, depositor, random)
         write_once(place / CHARTER, envelope.to_bytes())
-
-
-def _hand_out(
-    plan: FoundingPlan,
-    founders: Founders,
-    charter: Charter,
-    shares: ShareSet,
-    outlet: CardOutlet,
-) -> int:
-    count = 0
-    for group in shares.groups:
-        for share in group:
-            card = card_for(
-                charter,
-                group=share.group,
-                member=share.member,
-                words=share.words,
-                reader=plan.reader,
-            )
-            outlet.deliver(card, _holder(plan, founders, share.group, share.member))
-            count += 1
-    return count
-
-
-def _holder(plan: FoundingPlan, founders: Founders, group: int, member: int) -> PublicKeys | None:
-    holders = plan.recovery.group[group - 1].holders
-    return founders.keys[holders[member - 1]] if holders else None
 
 
 def _read(path: Path) -> bytes:

@@ -45,7 +45,18 @@ from exclave.ids import PersonId, Seat
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import PublicKeys, parse_public_keys
 
-__all__ = ["Founders", "FoundingInconsistent", "InputRefused", "draft_charter", "read_founders"]
+__all__ = [
+    "Founders",
+    "FoundingInconsistent",
+    "InputRefused",
+    "draft_charter",
+    "new_official",
+    "read_founders",
+    "read_public",
+    "read_seat",
+    "share_groups",
+    "signing_set",
+]
 
 
 class FoundingInconsistent(ConfigurationError):
@@ -73,21 +84,12 @@ def read_founders(plan: FoundingPlan, folder: Path, random: Callable[[int], byte
     _require_once("seat", [str(item.seat) for item in plan.seat])
     _require_once("official", [item.label for item in plan.official])
     _require_once("depositor", [item.id for item in plan.depositor])
-    seats = tuple(_read_seat(folder / item.request, item.seat, item.type) for item in plan.seat)
+    seats = tuple(read_seat(folder / item.request, item.seat, item.type) for item in plan.seat)
     _require_once("vault", [seat.vault for seat in seats])
-    keys = {item.label: _read_public(folder / item.keys) for item in plan.official}
+    keys = {item.label: read_public(folder / item.keys) for item in plan.official}
     _require_once("official's key file", [public.id for public in keys.values()])
-    named = [_official(item, keys[item.label], random(32)) for item in plan.official]
-    groups = tuple(
-        ShareGroup(
-            name=group.name,
-            place=Place(group.place),
-            state=group.state,
-            threshold=group.threshold,
-            members=group.members,
-        )
-        for group in plan.recovery.group
-    )
+    named = [new_official(item, keys[item.label], random(32)) for item in plan.official]
+    groups = share_groups(plan.recovery.group)
     check_layout(groups, plan.recovery.group_threshold, path="recovery")
     _check_holders(plan, keys)
     return Founders(
@@ -133,6 +135,64 @@ def draft_charter(
         quotas=Quotas(**plan.quotas.model_dump()),
         settings=_settings(plan),
     )
+
+
+def share_groups(plans: Sequence[GroupPlan]) -> tuple[ShareGroup, ...]:
+    """Share groups as a plan lays them out."""
+    return tuple(
+        ShareGroup(
+            name=group.name,
+            place=Place(group.place),
+            state=group.state,
+            threshold=group.threshold,
+            members=group.members,
+        )
+        for group in plans
+    )
+
+
+def new_official(
+    item: OfficialPlan, public: PublicKeys, salt: bytes
+) -> tuple[Official, AnnexEntry]:
+    """An official as charter and annex have him; `salt` is 32 random bytes."""
+    official = Official(
+        id=PersonId(public.id),
+        place=Place(item.place),
+        institution=item.institution,
+        key_sets=(signing_set(public),),
+        name_hash=name_hash(salt, item.name),
+    )
+    entry = AnnexEntry(id=official.id, name=item.name, contact=item.contact, salt=salt)
+    return official, entry
+
+
+def signing_set(public: PublicKeys) -> tuple[TypedKey, ...]:
+    """The keys of a party that sign; the X-Wing key only opens sealed cards."""
+    return tuple(key for key in public.keys if key.alg != X_WING)
+
+
+def read_seat(path: Path, number: int, type: str) -> SeatEntry:
+    """A seat from its vault's request; raises `InputRefused`."""
+    try:
+        request = verify_seat_request(parse_envelope(_read(path), kinds=[Kind.SEAT_REQUEST]))
+    except ConfigurationError:
+        raise
+    except ExclaveError as error:
+        raise InputRefused(f"{path}: {error.message}", hint=error.hint) from error
+    return request.seated(Seat(number), SeatType(type))
+
+
+def read_public(path: Path) -> PublicKeys:
+    """An official's public keys; raises `InputRefused`."""
+    try:
+        public = parse_public_keys(_read(path))
+    except ConfigurationError:
+        raise
+    except ExclaveError as error:
+        raise InputRefused(f"{path}: {error.message}", hint=error.hint) from error
+    if public.purpose is not Purpose.OFFICIAL:
+        raise InputRefused(f"{path}: expected an official's keys, got a {public.purpose}'s")
+    return public
 
 
 def _settings(plan: FoundingPlan) -> Settings:
@@ -183,40 +243,6 @@ def _witness(plan: FoundingPlan) -> Witness:
     )
     witness = plan.witness
     return Witness(f=witness.f, q=witness.q, external=external, freshness=witness.freshness)
-
-
-def _official(item: OfficialPlan, public: PublicKeys, salt: bytes) -> tuple[Official, AnnexEntry]:
-    official = Official(
-        id=PersonId(public.id),
-        place=Place(item.place),
-        institution=item.institution,
-        key_sets=(tuple(key for key in public.keys if key.alg != X_WING),),
-        name_hash=name_hash(salt, item.name),
-    )
-    entry = AnnexEntry(id=official.id, name=item.name, contact=item.contact, salt=salt)
-    return official, entry
-
-
-def _read_seat(path: Path, number: int, type: str) -> SeatEntry:
-    try:
-        request = verify_seat_request(parse_envelope(_read(path), kinds=[Kind.SEAT_REQUEST]))
-    except ConfigurationError:
-        raise
-    except ExclaveError as error:
-        raise InputRefused(f"{path}: {error.message}", hint=error.hint) from error
-    return request.seated(Seat(number), SeatType(type))
-
-
-def _read_public(path: Path) -> PublicKeys:
-    try:
-        public = parse_public_keys(_read(path))
-    except ConfigurationError:
-        raise
-    except ExclaveError as error:
-        raise InputRefused(f"{path}: {error.message}", hint=error.hint) from error
-    if public.purpose is not Purpose.OFFICIAL:
-        raise InputRefused(f"{path}: expected an official's keys, got a {public.purpose}'s")
-    return public
 
 
 def _read(path: Path) -> bytes:

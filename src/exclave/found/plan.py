@@ -15,13 +15,19 @@ from exclave.config import load_toml
 from exclave.plan import parse_duration
 
 __all__ = [
+    "Bytes",
+    "Days",
     "DepositorPlan",
+    "Duration",
     "ExternalWitnessPlan",
     "FoundingPlan",
     "GroupPlan",
+    "Line",
     "OfficialPlan",
+    "RecoveryPlan",
     "RolePlan",
     "SeatPlan",
+    "Slug",
     "load_founding_plan",
 ]
 

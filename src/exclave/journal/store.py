@@ -26,7 +26,16 @@ from typing import Any, Final, Self
 
 import apsw
 
-from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
+from exclave.ids import (
+    ChunkId,
+    DepositId,
+    Epoch,
+    MissionId,
+    PackRoot,
+    Seat,
+    ShardRoot,
+    StatementHash,
+)
 from exclave.journal.database import LATER, Transaction, create, unusable
 from exclave.journal.rows import (
     JournalForeign,
@@ -116,6 +125,11 @@ class Journal:
                 self._db.execute("DELETE FROM chunks")
                 self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
+
+    @property
+    def epoch(self) -> Epoch:
+        """The recovery epoch within which packs are shared."""
+        return Epoch(int(self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0]))
 
     # -- dedup index ---------------------------------------------------------------------
 
@@ -316,6 +330,17 @@ class Journal:
                 "INSERT INTO records VALUES (?, ?, ?, ?)",
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
+
+    def begin_after(self, statement: StatementHash) -> None:
+        """The first record of these keys will name that one, of others, as its predecessor."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('begun', ?)", (statement.hex(),))
+
+    @property
+    def begun_after(self) -> StatementHash | None:
+        """The record of other keys after which this chain begins, if any."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'begun'")
+        return StatementHash(bytes.fromhex(rows[0][0])) if rows else None
 
     def newest_record(self) -> RecordRow | None:
         """The record with the highest sequence."""

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import MissionId, Seat
-from exclave.ledger.note import NoteSigner, NoteVerifier, parse_note, sign_note, verify_note
+from exclave.ledger.note import (
+    MAX_SIGNATURES,
+    NoteSigner,
+    NoteVerifier,
+    parse_note,
+    sign_note,
+    verify_note,
+)
 from exclave.merkle import EMPTY_ROOT
 
 __all__ = [
@@ -94,9 +101,9 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> bytes:
     return sign_note(checkpoint.encode(), [signer])
 
 
-def open_checkpoint(note: bytes, log: NoteVerifier) -> Checkpoint:
-    """Verify a log's note by the log's own key and read its checkpoint."""
-    parsed = parse_note(note)
+def open_checkpoint(note: bytes, log: NoteVerifier, *, most: int = MAX_SIGNATURES) -> Checkpoint:
+    """Verify a log's note by the log's own key and read its checkpoint; `most` as `parse_note`."""
+    parsed = parse_note(note, most=most)
     verify_note(parsed, [log])
     checkpoint = parse_checkpoint(parsed.text)
     if checkpoint.origin != log.name:

@@ -8,24 +8,29 @@ Rules
 - A signature is matched by name *and* key id. Unknown ones are ignored and kept; a known one
   that fails refuses the whole note; a note without a known signature is refused.
 - Key ids are four bytes, names for keys and no proof: verifiers hold whole keys.
+- Sixteen signatures are enough but for cosigned notes, whose readers ask for more by `most`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
-from exclave.encoding import b64decode, b64encode
+from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import IntegrityError, MalformedData
 
 __all__ = [
     "COSIGNATURE_ED25519",
     "COSIGNATURE_ML_DSA_44",
     "ED25519",
+    "MAX_COSIGNED_LINES",
+    "MAX_COSIGNED_NOTE",
     "MAX_NOTE_SIZE",
     "MAX_SIGNATURES",
     "Note",
@@ -34,8 +39,11 @@ __all__ = [
     "NoteSigner",
     "NoteUnsigned",
     "NoteVerifier",
+    "cosigned_message",
+    "encode_signatures",
     "note_key_id",
     "parse_note",
+    "parse_signatures",
     "parse_vkey",
     "sign_note",
     "verify_note",
@@ -46,7 +54,13 @@ COSIGNATURE_ED25519 = 0x04
 COSIGNATURE_ML_DSA_44 = 0x06
 MAX_SIGNATURES = 16
 MAX_NOTE_SIZE = 1 << 20
+MAX_COSIGNED_LINES = 1 + 2 * 255 + 64
+"""Signature lines of a cosigned note: the log, two of each seat, external witnesses."""
+MAX_COSIGNED_NOTE = 2 << 20
 
+_SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
+_STAMP_SIZE = 8
+_MAX_STAMP = 2**63 - 1
 _KEY_SIZES = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1312}
 _DASH = "\N{EM DASH} "
 
@@ -93,30 +107,43 @@ class Note:
 
     def __post_init__(self) -> None:
         _check_text(self.text)
-        if not 1 <= len(self.signatures) <= MAX_SIGNATURES:
+        if not 1 <= len(self.signatures) <= MAX_COSIGNED_LINES:
             raise MalformedData(
-                f"note: expected 1 to {MAX_SIGNATURES} signatures, got {len(self.signatures)}"
+                f"note: expected 1 to {MAX_COSIGNED_LINES} signatures, got {len(self.signatures)}"
             )
 
     def encode(self) -> bytes:
         """The note's bytes."""
-        return self.text + b"\n" + b"".join(line.encode() for line in self.signatures)
+        return self.text + b"\n" + encode_signatures(self.signatures)
 
 
-def parse_note(data: bytes) -> Note:
-    """Read a note without verifying it; raises `MalformedData` or `NonCanonicalData`."""
-    if len(data) > MAX_NOTE_SIZE:
-        raise MalformedData(f"note: expected at most {MAX_NOTE_SIZE} bytes, got {len(data)}")
+def parse_note(data: bytes, *, most: int = MAX_SIGNATURES) -> Note:
+    """Read a note without verifying it; raises `MalformedData` or `NonCanonicalData`.
+
+    `most` signature lines are accepted: `MAX_COSIGNED_LINES` where witnesses may have signed.
+    """
+    largest = MAX_NOTE_SIZE if most <= MAX_SIGNATURES else MAX_COSIGNED_NOTE
+    if len(data) > largest:
+        raise MalformedData(f"note: expected at most {largest} bytes, got {len(data)}")
     split = data.rfind(b"\n\n")
     if split < 0:
         raise MalformedData("note: no empty line before the signatures")
-    below = data[split + 2 :]
-    if not below.endswith(b"\n"):
+    return Note(text=data[: split + 1], signatures=parse_signatures(data[split + 2 :], most=most))
+
+
+def parse_signatures(data: bytes, *, most: int = MAX_SIGNATURES) -> tuple[NoteSignature, ...]:
+    """Read signature lines alone, as a witness answers them."""
+    if not data.endswith(b"\n"):
         raise MalformedData("note: the last signature line is not ended")
-    lines = below[:-1].split(b"\n")
-    if len(lines) > MAX_SIGNATURES:
-        raise MalformedData(f"note: expected up to {MAX_SIGNATURES} signatures, got {len(lines)}")
-    return Note(text=data[: split + 1], signatures=tuple(_parse_line(line) for line in lines))
+    lines = data[:-1].split(b"\n")
+    if len(lines) > most:
+        raise MalformedData(f"note: expected up to {most} signatures, got {len(lines)}")
+    return tuple(_parse_line(line) for line in lines)
+
+
+def encode_signatures(signatures: Iterable[NoteSignature]) -> bytes:
+    """Signature lines one below the other."""
+    return b"".join(line.encode() for line in signatures)
 
 
 def _parse_line(line: bytes) -> NoteSignature:
@@ -155,8 +182,8 @@ def _check_text(text: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteVerifier:
-    """A key that is trusted under a name. Types: `ED25519` signs the text as it is;
-    `COSIGNATURE_ED25519` a time and the text; `COSIGNATURE_ML_DSA_44` keys can be named only.
+    """A key that is trusted under a name. Types: `ED25519` signs the text as it is; the others
+    sign `cosigned_message`, and their signatures begin with its time stamp.
     """
 
     name: str
@@ -183,21 +210,57 @@ class NoteVerifier:
 
     def verify(self, text: bytes, signature: bytes) -> None:
         """Check one signature over a note's text; raises `NoteForged`."""
-        if self.key_type == ED25519:
-            self._verify_ed25519(text, signature)
-        elif self.key_type == COSIGNATURE_ED25519 and len(signature) == 72:
-            stamp = int.from_bytes(signature[:8], "big")
-            message = b"cosignature/v1\ntime %d\n" % stamp + text
-            self._verify_ed25519(message, signature[8:])
-        else:
-            # Also a type that is not verified yet: what cannot be checked is not trusted.
-            raise NoteForged(f"note: signature by {self.name[:80]!r} cannot be verified")
-
-    def _verify_ed25519(self, message: bytes, signature: bytes) -> None:
+        message = text
+        if self.key_type != ED25519:
+            stamp, signature = signature[:_STAMP_SIZE], signature[_STAMP_SIZE:]
+            if len(stamp) != _STAMP_SIZE:
+                raise NoteForged(f"note: cosignature by {self.name[:80]!r} is cut off")
+            message = cosigned_message(self.name, self.key_type, int.from_bytes(stamp), text)
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            if self.key_type == COSIGNATURE_ML_DSA_44:
+                MLDSA44PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            else:
+                Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
             raise NoteForged(f"note: signature by {self.name[:80]!r} does not verify") from error
+
+
+def cosigned_message(name: str, key_type: int, stamp: int, text: bytes) -> bytes:
+    """What a cosigner signs for a checkpoint's text at a time (C2SP tlog-cosignature).
+
+    Raises `NoteForged` for what no cosigner signs.
+    """
+    if not 0 <= stamp <= _MAX_STAMP:
+        raise NoteForged(f"note: cosignature by {name[:80]!r}: no time stamp: {stamp}")
+    if key_type == COSIGNATURE_ED25519:
+        return b"cosignature/v1\ntime %d\n" % stamp + text
+    origin, size, root = _tree_head(text)
+    cosigner = name.encode("utf-8")
+    if not 1 <= len(cosigner) <= 255 or not 1 <= len(origin) <= 255:
+        raise NoteForged("note: cosignature: a name or origin is longer than 255 bytes")
+    return b"".join(
+        [
+            b"subtree/v1\n\0",
+            bytes([len(cosigner)]) + cosigner,
+            stamp.to_bytes(8),
+            bytes([len(origin)]) + origin,
+            bytes(8),  # a checkpoint is the subtree from leaf 0
+            size.to_bytes(8),
+            root,
+        ]
+    )
+
+
+def _tree_head(text: bytes) -> tuple[bytes, int, bytes]:
+    # Not `parse_checkpoint`: other logs' checkpoints may go on, and what goes on is not signed.
+    lines = text.split(b"\n")
+    try:
+        origin, size, root = lines[0], lines[1].decode("ascii"), lines[2].decode("ascii")
+        if not _SIZE.fullmatch(size) or int(size) > MAX_INTEGER:
+            raise MalformedData("note: cosignature: expected a size in the text's second line")
+        return origin, int(size), b64decode(root, length=32, subject="note: cosignature: root")
+    except (IndexError, UnicodeDecodeError, MalformedData) as error:
+        raise NoteForged("note: cosigned, but its text is no checkpoint") from error
 
 
 def parse_vkey(text: str) -> NoteVerifier:

@@ -1,7 +1,8 @@
 """Receipts: proof for one entry that is checked without a line (spec/ledger.md 5).
 
 The C2SP tlog-proof format with the entry as its extra data. Rules: one encoding; nothing in a
-receipt is trusted before the log's own signature and the inclusion path were checked.
+receipt is trusted before the log's own signature and the inclusion path were checked; a receipt
+is cosigned when a witness quorum signed its checkpoint, else provisional.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ from dataclasses import dataclass
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import MalformedData
 from exclave.ledger.checkpoint import OriginMismatch, open_checkpoint
+from exclave.ledger.cosignature import CosignedBy, Witnesses, count_witnesses
 from exclave.ledger.entry import LogEntry, parse_entry
-from exclave.ledger.note import MAX_NOTE_SIZE, NoteVerifier, parse_note
+from exclave.ledger.note import MAX_COSIGNED_LINES, MAX_COSIGNED_NOTE, NoteVerifier, parse_note
 from exclave.merkle import leaf_hash, verify_inclusion
 
-__all__ = ["MAX_RECEIPT_SIZE", "Receipt", "parse_receipt", "verify_receipt"]
+__all__ = [
+    "MAX_RECEIPT_SIZE",
+    "ProvenEntry",
+    "Receipt",
+    "parse_receipt",
+    "verify_receipt",
+    "verify_witnessed_receipt",
+]
 
-MAX_RECEIPT_SIZE = MAX_NOTE_SIZE + (16 << 10)
+MAX_RECEIPT_SIZE = MAX_COSIGNED_NOTE + (16 << 10)
 _HEADER = b"c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"0|[1-9][0-9]{0,15}")
 _MAX_PATH = 53
@@ -39,7 +48,7 @@ class Receipt:
             raise MalformedData(f"receipt: index: expected 0 to 2^53-1, got {self.index}")
         if len(self.path) > _MAX_PATH or any(len(digest) != 32 for digest in self.path):
             raise MalformedData(f"receipt: path: expected up to {_MAX_PATH} hashes of 32 bytes")
-        parse_note(self.checkpoint)
+        parse_note(self.checkpoint, most=MAX_COSIGNED_LINES)
 
     def encode(self) -> bytes:
         """The receipt's text."""
@@ -83,7 +92,7 @@ def verify_receipt(receipt: Receipt, log: NoteVerifier) -> LogEntry:
     3. the path leads from the entry to the checkpoint's root.
     Raises `NoteForged`, `NoteUnsigned`, `OriginMismatch` or `InclusionInvalid`.
     """
-    checkpoint = open_checkpoint(receipt.checkpoint, log)  # 1
+    checkpoint = open_checkpoint(receipt.checkpoint, log, most=MAX_COSIGNED_LINES)  # 1
     entry = parse_entry(receipt.entry)
     if not log.name.startswith(f"exclave/{entry.mission.hex()}/"):  # 2
         raise OriginMismatch(f"receipt: expected an entry of {log.name!r}, got another mission's")
@@ -95,3 +104,30 @@ def verify_receipt(receipt: Receipt, log: NoteVerifier) -> LogEntry:
         root=checkpoint.root,
     )
     return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenEntry:
+    """An entry that a receipt proves, and which witnesses saw the log that it stands in."""
+
+    entry: LogEntry
+    by: tuple[CosignedBy, ...]
+    quorum: int
+
+    @property
+    def cosigned(self) -> bool:
+        """Whether a witness quorum signed; else the receipt is provisional."""
+        return len(self.by) >= self.quorum
+
+
+def verify_witnessed_receipt(
+    receipt: Receipt, log: NoteVerifier, witnesses: Witnesses
+) -> ProvenEntry:
+    """Check a receipt, and count the witnesses of a charter below its checkpoint.
+
+    Raises as `verify_receipt`, and `NoteForged` for a line of a known witness that fails.
+    """
+    entry = verify_receipt(receipt, log)
+    note = parse_note(receipt.checkpoint, most=MAX_COSIGNED_LINES)
+    by = count_witnesses(note, witnesses)
+    return ProvenEntry(entry=entry, by=by, quorum=witnesses.quorum)

@@ -20,8 +20,9 @@ class DepositNotReconstructible(AuthorityError):
 def choose_deposit(view: MissionView, wanted: str, seats: Collection[Seat]) -> DepositView:
     """The deposit with this id (hex, or its beginning), or the newest for `latest`.
 
-    `latest` takes one that enough of the given seats hold whole. A named one may be held in parts:
-    k seats with a shard of each live pack suffice, and which those are shows in fetching.
+    `latest` takes one that enough of the given seats hold whole, and never a suspect one, which
+    keys that were declared compromised may have made. A named one may be held in parts: k seats
+    with a shard of each live pack suffice, and which those are shows in fetching.
     """
     if wanted == "latest":
         for deposit in view.deposits:
@@ -48,6 +49,8 @@ def obstacle(deposit: DepositView, seats: Collection[Seat]) -> str | None:
     """Why the given seats perhaps cannot rebuild a deposit, or None when they can."""
     if deposit.live is None:
         return "a record before it is missing at these seats"
+    if deposit.suspect:
+        return "made with keys that were declared compromised"
     holders = [seat for seat in deposit.lodged if seat in seats]
     needed = max((pack.k for pack in deposit.live.packs.values()), default=1)
     if len(holders) < needed:

@@ -35,6 +35,7 @@ __all__ = [
     "PublicKeys",
     "decode_key_file",
     "encode_key_file",
+    "encode_public_keys",
     "load_key_file",
     "parse_public_keys",
     "public_keys_bytes",
@@ -86,7 +87,12 @@ class PublicKeys:
 
 def public_keys_bytes(bundle: KeyBundle) -> bytes:
     """The public part of a bundle as a file of its own."""
-    return canonical_json({"kind": _PUBLIC_KIND, "version": 1, **_party(bundle)})
+    return encode_public_keys(PublicKeys(purpose=bundle.purpose, id=bundle.id, keys=bundle.public))
+
+
+def encode_public_keys(public: PublicKeys) -> bytes:
+    """Public keys as a file, also of keys that no file of ours holds."""
+    return canonical_json({"kind": _PUBLIC_KIND, "version": 1, **_party(public)})
 
 
 def parse_public_keys(data: bytes) -> PublicKeys:
@@ -113,7 +119,7 @@ def encode_key_file(
         "kind": _KIND,
         "version": 1,
         "protection": protection,
-        **_party(bundle),
+        **_party(PublicKeys(purpose=bundle.purpose, id=bundle.id, keys=bundle.public)),
     }
     plaintext = bundle.plaintext()
     if passphrase is not None:
@@ -203,11 +209,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _party(bundle: KeyBundle) -> JsonObject:
+def _party(public: PublicKeys) -> JsonObject:
     return {
-        "purpose": bundle.purpose.value,
-        "id": bundle.id,
-        "public": [key.to_json() for key in bundle.public],
+        "purpose": public.purpose.value,
+        "id": public.id,
+        "public": [key.to_json() for key in public.keys],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exclave.authority.keys import ED25519, ML_DSA_44, ML_DSA_65, X_WING
+from exclave.authority.keys import ED25519, ML_DSA_44, ML_DSA_65, X_WING, TypedKey
 from exclave.signer.bundle import KeyBundle, Purpose, new_bundle
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "new_official_key",
     "new_reader_key",
     "new_vault_key",
+    "official_id",
 ]
 
 DEDUP_SECRET = "dedup"  # noqa: S105 - the name of a secret
@@ -28,6 +29,14 @@ def new_official_key(random: Random) -> KeyBundle:
     """
     id = f"p-{random(8).hex()}"
     return new_bundle(Purpose.OFFICIAL, id, (ED25519, ML_DSA_65, X_WING), random=random)
+
+
+def official_id(key: TypedKey) -> str:
+    """The id of an official whose key no file of ours holds: from the key, so always the same.
+
+    It says no more about the person than the key does, which stands beside it in the charter.
+    """
+    return f"p-{key.key_id[:16]}"
 
 
 def new_depositor_key(id: str, random: Random) -> KeyBundle:

@@ -221,8 +221,8 @@ def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]
                 taken.update(order.persons)
     else:
         for item in standing.items.values():
-            open_ = item.pending or item.phase is Phase.INCOMPLETE
-            if not isinstance(item.value, Charter) and (open_ or standing.now < item.logged + _DAY):
+            recent = standing.now < item.logged + _DAY
+            if not isinstance(item.value, Charter) and (item.pending or recent):
                 taken.update(place_members(standing, item.signers))
     if all(taken[person] >= PLACES for person in persons):
         raise PlacesTaken(
@@ -297,15 +297,22 @@ def _check_place(standing: Standing, charter: Charter, before: Charter, name: st
     highest = max(item.value.era for item in lives if isinstance(item.value, Charter))
     if charter.era < highest:
         raise StatementOutdated(f"{name}: expected era {highest} or the next, got {charter.era}")
-    past = any(
-        isinstance(item.value, Charter)
-        and item.value.order == charter.order
-        and item.phase is Phase.SUPERSEDED
-        and item.effective is not None
-        for item in standing.items.values()
-    )
+    past = any(_past(standing, item, charter.order) for item in standing.items.values())
     if past or charter.order < standing.charter.order:
         raise SlotTaken(
             f"{name}: expected a charter after {standing.charter.era}.{standing.charter.version}, "
             "got one whose place was filled long ago"
         )
+
+
+def _past(standing: Standing, item: Item, order: tuple[int, int]) -> bool:
+    """Whether a charter had this slot and can no longer be contradicted.
+
+    Those who have left could else make a second one, years later, and freeze everybody.
+    """
+    charter = item.value
+    if not isinstance(charter, Charter) or charter.order != order or item.effective is None:
+        return False
+    before = charter if charter.previous is None else standing.charter_of(charter.previous)
+    settles = 1000 * max(before.delays.exile_change, charter.delays.exile_change)
+    return item.phase is Phase.SUPERSEDED or standing.now >= item.effective + settles

@@ -78,6 +78,11 @@ class Draft:
             self._fall_due(name)
         self._base = replace(self._base, now=max(self._base.now, now))
 
+    def next_change(self) -> int | None:
+        """When time alone changes something; None when it does not."""
+        at, name = self._next()
+        return None if name is None else at
+
     def witness(self, covers: int, since: int) -> None:
         """A quorum is known to have seen all entries below `covers`."""
         if not self._witnessed or covers > self._witnessed[-1].covers:
@@ -160,6 +165,8 @@ class Draft:
 
     def loosen(self, heard: Heard) -> None:
         """A loosening statement, or more signatures of one."""
+        if any(item.second == heard.statement for item in self._base.conflicts):
+            return  # more signatures of a charter that never had its slot
         known = self.items.get(heard.statement)
         if known is None:
             known = Item(

@@ -19,7 +19,7 @@ from exclave.standing.draft import Draft
 from exclave.standing.phases import Phase
 from exclave.standing.values import Heard, Item, Standing, Witnessed
 
-__all__ = ["Conflicting", "Event", "advance", "begin", "due", "follow"]
+__all__ = ["Conflicting", "Event", "advance", "begin", "due", "follow", "quiet_until"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def follow(standing: Standing, events: Iterable[Event]) -> Standing:
             draft.tighten(event)
         draft.advance(at)  # what waits for nothing takes effect with its entry
     return draft.done()
+
+
+def quiet_until(standing: Standing) -> int | None:
+    """When time alone will change something next; None when it will not."""
+    return Draft(standing).next_change()
 
 
 def advance(standing: Standing, now: int) -> Standing:

@@ -21,9 +21,11 @@ from exclave.clock import Clock
 from exclave.dispersal.shard import parse_shard
 from exclave.errors import IntegrityError, VaultUnreachable
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ledger.note import MAX_COSIGNED_NOTE
+from exclave.ledger.receipt import MAX_RECEIPT_SIZE
 from exclave.vault.addresses import Address
 from exclave.vault.identity import Identity, issue_leaf
-from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.interface import MissionStatus, StatementState, WitnessReply
 from exclave.vault.problems import read_problem, refused
 from exclave.vault.tls import client_context, use_leaf
 from exclave.vault.wire import (
@@ -98,6 +100,9 @@ class HttpVault:
     async def checkpoint(self) -> bytes:
         return await self._get(f"{self._public}/log/checkpoint", MAX_SMALL)
 
+    async def cosigned(self) -> bytes:
+        return await self._get(f"{self._public}/log/cosigned", MAX_COSIGNED_NOTE)
+
     async def tile(self, path: str) -> bytes:
         return await self._get(f"{self._public}/log/{path}", MAX_TILE)
 
@@ -116,7 +121,7 @@ class HttpVault:
     async def receipt(self, entry_type: str, sha256: bytes) -> str:
         path = f"{self._public}/receipts/{entry_type}/{sha256.hex()}"
         try:
-            return (await self._get(path, MAX_SMALL)).decode("utf-8")
+            return (await self._get(path, MAX_RECEIPT_SIZE)).decode("utf-8")
         except UnicodeDecodeError as error:
             raise IntegrityError(f"receipt from seat {self._seat}: not UTF-8") from error
 
@@ -144,6 +149,11 @@ class HttpVault:
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         return read_missing(await self._get(f"{self._line()}/missing/{statement.hex()}", MAX_BODY))
 
+    async def add_checkpoint(self, request: bytes) -> WitnessReply:
+        url = f"{self._public}/witness/add-checkpoint"
+        status, body = await self._exchange("POST", url, MAX_SMALL, [request])
+        return WitnessReply(status=status, body=body)
+
     async def _put(self, path: str, parts: Sequence[bytes | memoryview]) -> bool:
         status, _ = await self._request("PUT", f"{self._line()}/{path}", MAX_SMALL, parts)
         return status == 201
@@ -159,6 +169,14 @@ class HttpVault:
     async def _request(
         self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
     ) -> tuple[int, bytes]:
+        status, body = await self._exchange(method, url, limit, parts)
+        if status in {200, 201, 202}:
+            return status, body
+        raise read_problem(body, status)
+
+    async def _exchange(
+        self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
+    ) -> tuple[int, bytes]:
         headers = {} if parts is None else {"Content-Length": str(sum(len(p) for p in parts))}
         try:
             async with self._open().request(
@@ -169,10 +187,7 @@ class HttpVault:
                 ssl=self._context,
                 allow_redirects=False,
             ) as answer:
-                body = await self._read(answer, limit)
-                if answer.status in {200, 201, 202}:
-                    return answer.status, body
-                raise read_problem(body, answer.status)
+                return answer.status, await self._read(answer, limit)
         except aiohttp.ClientConnectorCertificateError as error:
             raise VaultUnreachable(
                 f"seat {self._seat}: expected the pinned identity, got another certificate",

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from exclave.authority.alarm import AlarmCause, parse_alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import Author, author_of, live_set
-from exclave.authority.warrant import parse_warrant, require_both_thresholds
+from exclave.authority.swept import parse_swept
 from exclave.dispersal.shard import ShardHeader
-from exclave.errors import ExclaveError, IntegrityError, QuorumNotReached, StorageError
+from exclave.errors import ExclaveError, IntegrityError, StorageError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.vault.state import Index, NamedShard, WarrantRow
+from exclave.standing.values import Standing
+from exclave.vault.expiry import entry_time
+from exclave.vault.hearing import FOLLOWED, Hearing
+from exclave.vault.state import Index, NamedShard
 
 __all__ = [
     "BodyMissing",
@@ -34,6 +38,7 @@ __all__ = [
     "payer_of",
 ]
 
+_ENROLLED: Final = "enrolled"
 _CACHED_RECORDS: Final = 64
 """A chain's stretch between two full records is 32 long."""
 
@@ -98,19 +103,25 @@ def payer_of(author: Author, in_force: Charter) -> str:
 
 
 class Fold:
-    """Applies entries in order; holds the charters, which everything else is read under."""
+    """Applies entries in order; holds the charters and what stands: all else is read under them."""
 
     def __init__(
-        self, *, mission: MissionId, seat: Seat, index: Index, read_body: Callable[[bytes], bytes]
+        self,
+        *,
+        mission: MissionId,
+        seat: Seat,
+        index: Index,
+        read_body: Callable[[bytes], bytes],
+        read_entry: Callable[[int], LogEntry],
     ) -> None:
         self._mission = mission
         self._seat = seat
         self._index = index
         self._read_body = read_body
         self.known = KnownRecords(index, read_body)
+        self.hearing = Hearing()
         self._chain: CharterChain | None = None
-        self.charters_logged: list[int] = []
-        self._load_charters()
+        self._hear_again(read_entry)
 
     @property
     def chain(self) -> CharterChain:
@@ -119,14 +130,30 @@ class Fold:
             raise BodyMissing("log: expected charter 1 as its first entry, got an empty log")
         return self._chain
 
+    def standing(self, now: int) -> Standing:
+        """What stands at a service time."""
+        return self.hearing.at(now)
+
+    @property
+    def enrolled(self) -> datetime:
+        """When service time began, by the log's entry 0 (spec/vault-http.md 8)."""
+        return datetime.fromtimestamp(self._index.fact(_ENROLLED) / 1000, UTC)
+
+    def last_alarm(self, cause: AlarmCause) -> int:
+        """Service time of a cause's newest entry; 0 when there is none."""
+        return self._index.fact(f"alarm {cause.value}")
+
     def entry(self, number: int, entry: LogEntry, body: bytes | None = None) -> None:
         """Write what one entry means, all or nothing; raises `EntryUnfit`."""
+        chain = self._chain
         try:
             with self._index.transaction():
                 self._mean(number, entry, body)
         except StorageError:
+            self._chain = chain
             raise
         except (ExclaveError, ArithmeticError, LookupError, ValueError) as error:
+            self._chain = chain
             what = error.message if isinstance(error, ExclaveError) else str(error)
             raise EntryUnfit(f"log entry {number}, {entry.type.value}: {what}") from error
 
@@ -150,41 +177,57 @@ class Fold:
                 self._record(number, entry, self._envelope(entry, body))
             case EntryType.LODGED:
                 self._lodged(number, entry)
-            case EntryType.WARRANT | EntryType.SIGNATURES:
-                self._warrant(entry, self._envelope(entry, body))
+            case EntryType.ALARM:
+                cause = parse_alarm(self._envelope(entry, body)).cause
+                self._index.set_fact(f"alarm {cause.value}", entry.service)
+            case EntryType.SWEPT:
+                swept = parse_swept(self._envelope(entry, body))
+                self._index.add_swept(swept.shards, number)
             case _:
                 pass
         self._index.add_entry(number, entry)
+        if entry.type in FOLLOWED:  # last: it changes what is in memory, all or nothing
+            self.hearing.hear(number, entry, self._body(entry, body))
 
     def shard(self, root: ShardRoot, header: ShardHeader) -> None:
         """Write that a shard is stored."""
         self._index.add_shard(described(root, header))
 
-    def _envelope(self, entry: LogEntry, body: bytes | None) -> Envelope:
+    def shard_gone(self, root: ShardRoot) -> None:
+        """Write that a shard has been swept; whether one was is for the objects to say."""
+        self._index.drop_shard(root)
+
+    def _body(self, entry: LogEntry, body: bytes | None) -> bytes:
         data = self._read_body(entry.hash) if body is None else body
         if hashlib.sha256(data).digest() != entry.hash:
             raise BodyMissing(f"body {entry.hash.hex()}: not what the log names")
-        return parse_envelope(data)
+        return data
 
-    def _load_charters(self) -> None:
-        rows = self._index.charters()
-        if rows:
-            envelopes = (parse_envelope(self._read_body(body)) for body, _ in rows)
-            self._chain = verify_chain(envelopes, self._mission)
-            self.charters_logged = [service for _, service in rows]
+    def _envelope(self, entry: LogEntry, body: bytes | None) -> Envelope:
+        return parse_envelope(self._body(entry, body))
+
+    def _hear_again(self, read_entry: Callable[[int], LogEntry]) -> None:
+        """What stands is kept nowhere: it follows from the entries that the index knows."""
+        heard = [(n, read_entry(n)) for n in self._index.numbers_of(FOLLOWED)]
+        if not heard:
+            return
+        bodies = [(n, entry, self._body(entry, None)) for n, entry in heard]
+        charters = [b for _, entry, b in bodies if entry.type is EntryType.CHARTER]
+        self._chain = verify_chain((parse_envelope(body) for body in charters), self._mission)
+        self.hearing.hear_all(bodies)
 
     def _charter(self, entry: LogEntry, envelope: Envelope) -> None:
         if self._chain is None:
             self._chain = verify_chain([envelope], self._mission)
+            logged = 1000 * int(entry.logged.timestamp())
+            self._index.set_fact(_ENROLLED, logged - entry.service)
         else:
             self._chain = verify_successor(self._chain, envelope)
-        self.charters_logged.append(entry.service)
-        self._index.add_charter(envelope.statement_hash, entry.hash, entry.service)
 
     def _record(self, number: int, entry: LogEntry, envelope: Envelope) -> None:
         record = parse_record(envelope)
         author = author_of(record, self.chain)
-        in_force = self.chain.in_force(self.charters_logged, entry.service)
+        in_force = self.standing(entry.service).charter
         self._index.add_record(
             record,
             statement=envelope.statement_hash,
@@ -199,34 +242,9 @@ class Fold:
         if entry.statement is None:
             raise BodyMissing(f"log entry {number}: lodged without a statement")
         record = self.known[entry.statement]
-        days = self.chain.find(record.charter).settings.retention_days
-        until = int((entry.logged + timedelta(days=days)).timestamp())
+        in_force = self.standing(entry.service).charter
+        logged = entry_time(entry.logged, self.enrolled, entry.service)
+        days = in_force.settings.retention_days
+        until = int((logged + timedelta(days=days)).timestamp())
         live = live_set(record, self.known)
         self._index.set_lodged(entry.statement, number, live.roots, until)
-
-    def _warrant(self, entry: LogEntry, envelope: Envelope) -> None:
-        statement = envelope.statement_hash
-        row = self._index.warrant(statement)
-        known = None if row is None else parse_envelope(row.envelope)
-        completed = None if row is None else row.completed
-        if known is not None:
-            envelope = known.merge(envelope)
-        # The delay is public notice of what is about to be read: it starts again where a larger
-        # threshold has come into force and this entry is the first that reaches it.
-        if self._complete(envelope, entry) and not (
-            completed is not None and known is not None and self._complete(known, entry)
-        ):
-            completed = entry.service
-        self._index.put_warrant(
-            WarrantRow(statement=statement, envelope=envelope.to_bytes(), completed=completed)
-        )
-
-    def _complete(self, envelope: Envelope, entry: LogEntry) -> bool:
-        """Whether enough have signed for the named charter and for that in force at an entry."""
-        named = self.chain.find(parse_warrant(envelope).charter)
-        in_force = self.chain.in_force(self.charters_logged, entry.service)
-        try:
-            require_both_thresholds(envelope, named, in_force)
-        except QuorumNotReached:
-            return False
-        return True

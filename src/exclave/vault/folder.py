@@ -14,20 +14,26 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from exclave.dispersal.shard import parse_shard
-from exclave.errors import ConfigurationError, IntegrityError
+from exclave.errors import (
+    ConfigurationError,
+    IntegrityError,
+    MalformedData,
+    NonCanonicalData,
+)
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import parse_checkpoint
 from exclave.ledger.entry import EntryType, parse_entry
-from exclave.ledger.note import parse_note
+from exclave.ledger.note import MAX_COSIGNED_LINES, parse_note
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import TileReader, parse_tile_path
 from exclave.vault.interface import MissionStatus, StatementState
 from exclave.vault.problems import refused
-from exclave.vault.storage import CHECKPOINT, body_key, shard_key
+from exclave.vault.storage import CHECKPOINT, COSIGNED, body_key, shard_key
 from exclave.vault.wire import MAX_BODY, MAX_SHARD
 
 __all__ = ["FolderVault", "ObjectCorrupt", "ObjectUnreadable"]
@@ -72,6 +78,9 @@ class FolderVault:
     async def checkpoint(self) -> bytes:
         return self._read(CHECKPOINT)
 
+    async def cosigned(self) -> bytes:
+        return self._read(COSIGNED)
+
     async def tile(self, path: str) -> bytes:
         parse_tile_path(path)  # nothing else may be read under that name
         return self._read(f"log/{path}")
@@ -114,12 +123,17 @@ class FolderVault:
 
     def _receipt(self, kind: EntryType, sha256: bytes) -> str:
         note = self._read(CHECKPOINT)
-        size = parse_checkpoint(parse_note(note).text).size
+        size = _size(note)
         reader = TileReader(size, self._fetch)
         for number in range(size):
             data = reader.entry(number)
             entry = parse_entry(data)
             if entry.type is kind and entry.hash == sha256:
+                # Cosigned where that note covers it: whose signatures it has, its reader checks.
+                with suppress(ObjectUnreadable, MalformedData, NonCanonicalData):
+                    cosigned = self._read(COSIGNED)
+                    if number < _size(cosigned) <= size:
+                        note, reader = cosigned, TileReader(_size(cosigned), self._fetch)
                 path = tuple(reader.inclusion_proof(number))
                 receipt = Receipt(entry=data, index=number, path=path, checkpoint=note)
                 return receipt.encode().decode("utf-8")
@@ -142,3 +156,7 @@ class FolderVault:
                 return stream.read(_LARGEST)
         except OSError as error:
             raise ObjectUnreadable(f"{key}: {error.strerror or 'cannot be read'}") from error
+
+
+def _size(note: bytes) -> int:
+    return parse_checkpoint(parse_note(note, most=MAX_COSIGNED_LINES).text).size

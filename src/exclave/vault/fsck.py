@@ -2,24 +2,30 @@
 
 Names each bad object and changes none. Reads through the engine only; `--rebuild` is
 `Mission.rebuild`. It looks at: every shard against its root and address, every body against its
-hash, the log against its checkpoint and signature, every entry's body for being there.
+hash, the log against its checkpoint and signature, every entry's body for being there, and the
+shards of lodged records for being there unless they were swept since.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from exclave.authority.envelope import parse_envelope
+from exclave.authority.record import parse_record
+from exclave.authority.swept import parse_swept
 from exclave.dispersal.shard import ShardHasher
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
-from exclave.ledger.entry import parse_entry
+from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.tiles import TILE_WIDTH, TileReader
+from exclave.vault.fold import named_shards
 from exclave.vault.rules import check_address
-from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional
+from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, shard_key
 
 __all__ = ["BadObject", "FsckReport", "check_objects"]
 
@@ -42,6 +48,7 @@ class FsckReport:
     shard_bytes: int
     bodies: int
     entries: int
+    swept: int  # shards that the log says were removed, and that are not here
     bad: tuple[BadObject, ...]
 
 
@@ -50,9 +57,10 @@ def check_objects(
 ) -> FsckReport:
     """Check all of a mission's objects in bounded memory."""
     bad: list[BadObject] = []
-    shards = size = bodies = 0
+    size = bodies = 0
+    here: set[bytes] = set()
     for key in store.keys("shards/"):
-        shards += 1
+        here.add(_root_of(key))
         try:
             size += _check_shard(store, key, mission, seat)
         except (ExclaveError, ValueError) as error:
@@ -64,15 +72,56 @@ def check_objects(
         except (ExclaveError, ValueError) as error:
             bad.append(BadObject(key, _say(error)))
     entries = 0
+    wanted = _Wanted(store, seat)
     try:
-        for name, found in _check_log(store, mission, seat, log_public):
+        for entry, found in _check_log(store, mission, seat, log_public):
+            if found:
+                bad.append(BadObject(body_key(entry.hash), found))
+            else:
+                with contextlib.suppress(ExclaveError):  # a body that changed is named above
+                    wanted.add(entries, entry)
             entries += 1
-            bad.extend([BadObject(name, found)] if found else [])
+        bad.extend(wanted.missing(here))
     except ExclaveError as error:
         bad.append(BadObject("log", error.message))
     return FsckReport(
-        shards=shards, shard_bytes=size, bodies=bodies, entries=entries, bad=tuple(bad)
+        shards=len(here),
+        shard_bytes=size,
+        bodies=bodies,
+        entries=entries,
+        swept=len(wanted.swept.keys() - here),
+        bad=tuple(bad),
     )
+
+
+class _Wanted:
+    """Shards that lodged records want here, and those that were swept; the later entry counts."""
+
+    def __init__(self, store: ObjectStore, seat: Seat) -> None:
+        self._store = store
+        self._seat = seat
+        self._lodged: dict[bytes, int] = {}
+        self.swept: dict[bytes, int] = {}
+
+    def add(self, number: int, entry: LogEntry) -> None:
+        if entry.type is EntryType.LODGED:
+            record = parse_record(parse_envelope(self._store.get(body_key(entry.hash))))
+            self._lodged.update((shard.root, number) for shard in named_shards(record, self._seat))
+        elif entry.type is EntryType.SWEPT:
+            swept = parse_swept(parse_envelope(self._store.get(body_key(entry.hash))))
+            self.swept.update((root, number) for root in swept.shards)
+
+    def missing(self, here: set[bytes]) -> Iterator[BadObject]:
+        for root in sorted(self._lodged.keys() - here):
+            if self.swept.get(root, -1) < self._lodged[root]:
+                yield BadObject(shard_key(ShardRoot(root)), "missing; a lodged record names it")
+
+
+def _root_of(key: str) -> bytes:
+    try:
+        return bytes.fromhex(key.rsplit("/", 1)[1])
+    except ValueError:
+        return b""
 
 
 def _check_shard(store: ObjectStore, key: str, mission: MissionId, seat: Seat) -> int:
@@ -94,8 +143,8 @@ def _check_body(store: ObjectStore, key: str) -> None:
 
 def _check_log(
     store: ObjectStore, mission: MissionId, seat: Seat, log_public: bytes
-) -> Iterator[tuple[str, str]]:
-    """Each entry's body with what is wrong about it; raises when the log itself is broken."""
+) -> Iterator[tuple[LogEntry, str]]:
+    """Each entry with what is wrong about its body; raises when the log itself is broken."""
     checkpoint = open_checkpoint(store.get(CHECKPOINT), log_verifier(mission, seat, log_public))
     reader = TileReader(checkpoint.size, lambda path: read_optional(store, f"log/{path}"))
     if reader.root() != checkpoint.root:
@@ -105,7 +154,7 @@ def _check_log(
             entry = parse_entry(data)
             key = body_key(entry.hash)
             there = read_optional(store, key, 0, 1) is not None
-            yield key, "" if there else f"missing; the log names it as {entry.type.value}"
+            yield entry, "" if there else f"missing; the log names it as {entry.type.value}"
 
 
 def _say(error: Exception) -> str:

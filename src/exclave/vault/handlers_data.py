@@ -12,6 +12,8 @@ from typing import Final
 
 from aiohttp import web
 
+from exclave.dispersal.shard import ShardHasher
+from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot, StatementHash
 from exclave.vault.handlers_public import find_peer, read_hash
 from exclave.vault.hosting import JSON_TYPE, Hosting
@@ -94,7 +96,7 @@ class _Data:
             raise refused("malformed", "upload: expected a Content-Length, got none")
         if length > self._hosting.limits.shard_bytes:
             raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
-        if await self._hosting.run(_has_shard, mission, root):
+        if await self._hosting.run(mission.shard_is_here, root):
             await self._drain(request)
             return False
         usage = await self._hosting.run(mission.reserve_room, length, identity)
@@ -147,18 +149,41 @@ class _Data:
             raise refused("not-found", f"shard {root.hex()[:16]}: not here")
         size = await self._hosting.run(mission.store.size, key)
         start, stop, partial = _range(request, size)
+        check = None if partial else ShardHasher(root)
         answer = web.StreamResponse(status=206 if partial else 200)
         answer.content_type = "application/octet-stream"
         answer.content_length = stop - start
         if partial:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        await answer.prepare(request)
-        for at in range(start, stop, _BATCH):
-            piece = await self._hosting.run(mission.store.get, key, at, min(_BATCH, stop - at))
-            async with asyncio.timeout(self._hosting.limits.idle_seconds):
-                await answer.write(piece)
+        try:
+            for at in range(start, stop, _BATCH):
+                piece = await self._hosting.run(
+                    _piece, mission, key, range(at, stop)[:_BATCH], check
+                )
+                if not answer.prepared:
+                    await answer.prepare(request)
+                async with asyncio.timeout(self._hosting.limits.idle_seconds):
+                    await answer.write(piece)
+        except IntegrityError as error:
+            if not answer.prepared:
+                raise
+            # The last piece is held back: a shard that is not what it was never arrives whole.
+            mission.note_corrupt(error.message)
+            if request.transport is not None:
+                request.transport.abort()
+            return answer
         await answer.write_eof()
         return answer
+
+
+def _piece(mission: Mission, key: str, wanted: range, check: ShardHasher | None) -> bytes:
+    """Bytes of a shard; with `check` those at its end only when the whole has its root."""
+    piece = mission.store.get(key, wanted.start, len(wanted))
+    if check is not None:
+        check.feed(piece)
+        if check.seen == mission.store.size(key):
+            check.finish()
+    return piece
 
 
 def _has_shard(mission: Mission, root: ShardRoot) -> bool:

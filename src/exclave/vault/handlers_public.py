@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import re
 from typing import Final
 
@@ -14,6 +16,7 @@ from exclave.ledger.entry import EntryType
 from exclave.ledger.tiles import TILE_WIDTH, parse_tile_path
 from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
 from exclave.vault.interface import State, StatementState, VaultRefused
+from exclave.vault.log import LogBroken
 from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
 from exclave.vault.rules import Party, PartyKind, find_party
@@ -89,7 +92,7 @@ class _Public:
 
     async def body(self, request: web.Request) -> web.Response:
         mission = self._hosting.hosted(request).mission
-        data = await self._hosting.run(read_optional, mission.store, body_key(read_hash(request)))
+        data = await self._hosting.run(_body, mission, read_hash(request))
         if data is None:
             raise refused("not-found", "body: not here")
         return web.Response(body=data, content_type=_BYTES)
@@ -137,6 +140,13 @@ def find_peer(mission: Mission, identity: bytes) -> Party:
         return find_party(identity, mission.charter(), readers)
 
 
+def _body(mission: Mission, digest: bytes) -> bytes | None:
+    data = read_optional(mission.store, body_key(digest))
+    if data is not None and not hmac.compare_digest(hashlib.sha256(data).digest(), digest):
+        raise LogBroken(f"body {digest.hex()}: its bytes are not what they were")
+    return data
+
+
 def _submit(hosted: Hosted, data: bytes) -> StatementState:
     return submit(hosted.mission, data)
 
@@ -150,7 +160,8 @@ def _receipt(mission: Mission, kind: str, digest: bytes) -> bytes:
         number = mission.index.entry_number(entry_type, digest)
         if number is None:
             raise refused("not-found", f"{kind} {digest.hex()[:16]}: not in this log")
-        return mission.log.receipt(number)
+        head = mission.cosigned_head()
+        return mission.log.receipt(number, None if head is None else head.note)
 
 
 def _answer(state: StatementState) -> web.Response:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from exclave.errors import ExclaveError
+from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId
 from exclave.vault.config import Limits
 from exclave.vault.identity import IdentityUnknown, identity_hash, issuing_anchor
@@ -199,6 +199,7 @@ def problem_middleware(
             answer = as_refusal(error)
             if answer.cause == "unavailable":
                 _LOG.error("%s %s: %s", request.method, request.path, error.message)
+                _note(hosting, request, error)
         except OSError as error:
             _LOG.error("%s %s: %s", request.method, request.path, type(error).__name__)
             answer = refused("unavailable", "the vault cannot answer now")
@@ -216,10 +217,21 @@ def _http_refusal(error: web.HTTPException) -> VaultRefused:
     return refused(cause, f"request: {error.reason}")
 
 
-def _count(hosting: Hosting, request: web.Request, peer: str, answer: VaultRefused) -> None:
+def _note(hosting: Hosting, request: web.Request, error: ExclaveError) -> None:
+    """What is stored is not what was stored: an alarm, at most one an hour."""
+    hosted = _hosted(hosting, request)
+    if hosted is not None and isinstance(error, IntegrityError):
+        hosted.mission.note_corrupt(error.message)
+
+
+def _hosted(hosting: Hosting, request: web.Request) -> Hosted | None:
     try:
-        hosted = hosting.missions.get(MissionId(bytes.fromhex(request.match_info["mission"])))
+        return hosting.missions.get(MissionId(bytes.fromhex(request.match_info["mission"])))
     except (KeyError, ValueError):
-        return
+        return None
+
+
+def _count(hosting: Hosting, request: web.Request, peer: str, answer: VaultRefused) -> None:
+    hosted = _hosted(hosting, request)
     if hosted is not None and answer.cause not in {"not-found", "unavailable"}:
         hosted.refusals.count(peer, answer.cause)

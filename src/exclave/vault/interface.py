@@ -20,15 +20,19 @@ from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 
 __all__ = [
+    "AlarmState",
     "MissionStatus",
     "PublicRecord",
     "Quarantined",
     "RecordState",
     "ShardStore",
+    "StandingState",
     "State",
     "StatementState",
     "VaultRefused",
     "WarrantState",
+    "Witness",
+    "WitnessReply",
 ]
 
 
@@ -52,6 +56,12 @@ class State(enum.Enum):
     WAITING = "waiting"
     RELEASED = "released"
     EXPIRED = "expired"
+    EFFECTIVE = "effective"
+    VETOED = "vetoed"
+    OVERRIDING = "overriding"
+    STOPPED = "stopped"
+    SUPERSEDED = "superseded"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class StatementState:
     state: State
     statement: StatementHash
     entry: int  # log index of its (latest) entry
-    seconds: int | None = None  # of a waiting warrant: until release
+    seconds: int | None = None  # until it takes effect, where only time is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,25 @@ class WarrantState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingState:
+    """A later charter or an order as a vault lists it; a tightening order is `logged`."""
+
+    statement: StatementHash
+    kind: str
+    state: State
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmState:
+    """What a vault notices about its clocks, witnesses or disk now (spec/ledger.md 9)."""
+
+    cause: str
+    began: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MissionStatus:
     """spec/vault-http.md 4."""
 
@@ -103,6 +132,8 @@ class MissionStatus:
     state: str
     charter: StatementHash
     charters: int
+    locked: bool
+    frozen: bool
     log_size: int
     shards: int
     shard_bytes: int
@@ -111,8 +142,12 @@ class MissionStatus:
     free_bytes: int
     records: tuple[RecordState, ...]
     warrants: tuple[WarrantState, ...]
+    standing: tuple[StandingState, ...]
+    conflicts: tuple[StatementHash, ...]
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
+    alarms: tuple[AlarmState, ...]
+    expiry: str
     service: int
 
 
@@ -126,6 +161,9 @@ class PublicRecord(Protocol):
     async def checkpoint(self) -> bytes:
         """The newest signed checkpoint (note)."""
 
+    async def cosigned(self) -> bytes:
+        """The newest checkpoint that a witness quorum cosigned; refused with `not-found`."""
+
     async def tile(self, path: str) -> bytes:
         """A tile or entry bundle by its C2SP path, e.g. `tile/0/x001/067.p/8`."""
 
@@ -136,13 +174,32 @@ class PublicRecord(Protocol):
         """The mission's status at this seat: a claim, not a proof."""
 
     async def receipt(self, entry_type: str, sha256: bytes) -> str:
-        """The provisional receipt of an entry (spec/ledger.md 5)."""
+        """The receipt of an entry, cosigned or provisional (spec/ledger.md 5)."""
 
     async def submit(self, envelope: bytes) -> StatementState:
         """Hand in a statement; on return it is durably logged here."""
 
     async def statement(self, statement: StatementHash) -> StatementState:
         """State of a statement handed in before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessReply:
+    """What a witness answered: a status of C2SP tlog-witness and the body."""
+
+    status: int
+    body: bytes
+
+
+class Witness(Protocol):
+    """The witness of one mission at one seat (spec/vault-http.md 7)."""
+
+    @property
+    def seat(self) -> Seat:
+        """The seat spoken to."""
+
+    async def add_checkpoint(self, request: bytes) -> WitnessReply:
+        """Hand in a checkpoint; whatever the witness answers is returned, never raised."""
 
 
 class ShardStore(Protocol):

@@ -22,9 +22,15 @@ from typing import Final
 from exclave.clock import Clock
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat, StatementHash
-from exclave.ledger.checkpoint import Checkpoint, open_checkpoint, origin_for, sign_checkpoint
+from exclave.ledger.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+    origin_for,
+    parse_checkpoint,
+    sign_checkpoint,
+)
 from exclave.ledger.entry import EntryType, LogEntry, parse_entry
-from exclave.ledger.note import NoteSigner
+from exclave.ledger.note import Note, NoteSigner
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import TILE_WIDTH, TileReader, TreeEdge, grow, load_edge
 from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, store_object
@@ -162,15 +168,26 @@ class Log:
                 if number >= start:
                     yield number, parse_entry(data)
 
-    def receipt(self, number: int) -> bytes:
-        """The provisional receipt of an entry."""
-        reader = self._reader()
+    def receipt(self, number: int, cosigned: Note | None = None) -> bytes:
+        """The receipt of an entry: cosigned where the given note covers it, else provisional."""
+        size, note = self._edge.size, self._note
+        if cosigned is not None:
+            covered = parse_checkpoint(cosigned.text).size
+            if number < covered <= size:
+                size, note = covered, cosigned.encode()
+        reader = TileReader(size, self._fetch)
         return Receipt(
             entry=reader.entry(number),
             index=number,
             path=tuple(reader.inclusion_proof(number)),
-            checkpoint=self._note,
+            checkpoint=note,
         ).encode()
+
+    def consistency_proof(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Proof that the first `old` entries begin the first `new`, which were published."""
+        if old in {0, new}:
+            return ()
+        return tuple(TileReader(new, self._fetch).consistency_proof(old))
 
     def _entry(self, item: Addition, clock: Clock, service: Callable[[], int]) -> LogEntry:
         return LogEntry(

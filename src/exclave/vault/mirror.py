@@ -30,11 +30,13 @@ _SENT: Final = frozenset(
         EntryType.SIGNATURES,
         EntryType.SUPPLEMENT,
         EntryType.ANNEX,
+        EntryType.ORDER,
+        EntryType.CONFLICT,
     }
 )
 _LONGEST: Final = 300.0
-# A charter, say, that has to come first: it is on its way too.
-_LATER: Final = frozenset({"unavailable", "rate", "no-space", "charter-gap"})
+# A charter or a lockdown, say, that has to come first: it is on its way too.
+_LATER: Final = frozenset({"unavailable", "rate", "no-space", "charter-gap", "not-open"})
 
 
 async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> None:

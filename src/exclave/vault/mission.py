@@ -15,39 +15,56 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 
+from exclave.authority.alarm import AlarmCause
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import parse_envelope
-from exclave.authority.warrant import Moment, Warrant, WarrantPhase, WarrantStanding
+from exclave.authority.warrant import Warrant
+from exclave.authority.witnesses import witnesses_of
 from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
 from exclave.errors import IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
-from exclave.ledger.checkpoint import origin_for
+from exclave.ledger.checkpoint import log_verifier, origin_for
+from exclave.ledger.cosignature import (
+    Cosigned,
+    Cosigner,
+    CosigningKey,
+    open_cosigned,
+    witness_name,
+)
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.ledger.note import NoteSigner
+from exclave.ledger.note import Note, NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.standing.phases import Phase
+from exclave.standing.values import Standing
+from exclave.vault.alarms import Alarms, Reading
+from exclave.vault.cosigned import CosignedHead
+from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
-from exclave.vault.interface import MissionStatus, RecordState, State, VaultRefused, WarrantState
+from exclave.vault.interface import MissionStatus, State, VaultRefused
+from exclave.vault.keeping import Keeping, keeping_of
 from exclave.vault.lodging import Lodging
 from exclave.vault.log import Addition, Log
+from exclave.vault.overview import mission_status
 from exclave.vault.problems import refused
+from exclave.vault.quota import kept_for_reserve, reserve_authors
 from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
-from exclave.vault.state import Index, RecordRow, WarrantRow
-from exclave.vault.storage import ObjectStore
-from exclave.vault.warrants import OpenWarrant, OpenWarrants
+from exclave.vault.state import Index, RecordRow
+from exclave.vault.storage import ObjectStore, shard_key
+from exclave.vault.witnessing import Witnessing
 
 __all__ = ["Mission", "SeatKeys"]
 
 _CLEAN = "clean"
 _SIZE = "log_size"
-_PHASES = {phase: State(phase.value) for phase in WarrantPhase}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +73,7 @@ class SeatKeys:
 
     log_public: bytes
     sign: Callable[[bytes], bytes]  # with the log key
+    cosigning: tuple[CosigningKey, CosigningKey]  # Ed25519, ML-DSA-44
     seat_private: XWingPrivateKey | None = None  # opens sealed shards
 
 
@@ -73,8 +91,12 @@ class Mission:
         clock: Clock,
         charter: bytes | None = None,
         min_free_bytes: int = 0,
+        witness_times: WitnessTimes | None = None,
     ) -> None:
-        """`charter` is the enrolment's charter 1, which begins the log when it is empty."""
+        """`charter` is the enrolment's charter 1, which begins the log when it is empty.
+
+        `witness_times` is for tests: else what the others' cosignatures of this log say.
+        """
         self.mission = mission
         self.seat = seat
         self.store = store
@@ -85,10 +107,14 @@ class Mission:
         signer = NoteSigner(
             name=origin_for(mission, seat), public_key=keys.log_public, sign=keys.sign
         )
+        cosigner = Cosigner(name=witness_name(mission, seat), keys=keys.cosigning)
+        self.witnessing = Witnessing(store, cosigner, clock)
+        self.cosigned = CosignedHead(store)
+        self.evidence: Counter[Seat] | None = None  # entries about each seat, once counted
+        self._checked: tuple[Note, Charter, Cosigned | None] | None = None
         self.log = Log(store=store, mission=mission, seat=seat, signer=signer)
         self.service = ServiceClock(store, "meta/service", floor=self.log.last_service)
         self.index = Index(index_path)
-        self.warrants = OpenWarrants(self.index)
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._lodging = Lodging(self.index, seat)
@@ -104,17 +130,47 @@ class Mission:
         else:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
+        own = f"{signer.name}/witness"
+        self.expiry = ExpiryClock(
+            store,
+            "meta/expiry",
+            enrolled=self.fold.enrolled,
+            wall=clock,
+            service=self.service.now,
+            own=own,
+            times=witness_times or self._named_times,
+            rules=self._witness_rules,
+        )
+        self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.staging = Staging(store)
         self._count_again()
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
         with self.lock:
-            self.service.keep()
-            self.staging.keep()
+            self.keep()
             # What was put aside is tried again at the next start.
             self.index.set_fact(_CLEAN, 0 if self.index.quarantined() else 1)
             self.index.close()
+
+    def keep(self) -> None:
+        """Make durable what no log holds: times, and who brought staged shards."""
+        with self.lock:
+            self.service.keep()
+            self.expiry.keep()
+            self.staging.keep()
+
+    def watch(self) -> None:
+        """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
+        self.alarms.look(self.expiry.inputs())
+        with self.lock:
+            due = self.alarms.due(self.service.now(), self.fold.last_alarm)
+            if due:
+                self.append(due)
+
+    def note_corrupt(self, detail: str) -> None:
+        """The engine gave something else than it was given; logged by the next `watch`."""
+        self.alarms.note(AlarmCause.ENGINE_CORRUPT, detail, self._reading())
 
     def rebuild(self) -> Fold:
         """Make the index again from the objects alone."""
@@ -148,43 +204,36 @@ class Mission:
                     fold.replay(number, entry)
             self._count_again()
 
-    # Charters and warrants
+    # Charters, warrants, orders
+
+    def standing(self) -> Standing:
+        """What stands now; the lock is held by the caller."""
+        return self.fold.standing(self.service.now())
+
+    def keeping(self) -> Keeping:
+        """What the orders in effect keep, release and declare; the lock is held by the caller."""
+        return keeping_of(self.standing(), self.fold.chain)
 
     def charter(self) -> Charter:
-        """The charter in force now."""
-        return self.fold.chain.in_force(self.fold.charters_logged, self.service.now())
+        """The charter in force now; never waits for the lock."""
+        return self.fold.hearing.seen_at(self.service.now()).charter
 
-    def moment(self) -> Moment:
-        """Now: service time for delays, the clock for expiries."""
-        return Moment(service_ms=self.service.now(), expiry_time=self.clock())
+    def expiry_time(self) -> datetime:
+        """The time by which things expire."""
+        return self.expiry.now()
 
     def released(self, reader: bytes) -> list[tuple[StatementHash, Warrant]]:
         """Warrants of a reader under which shards may be read now."""
         with self.lock:
+            now = self.expiry_time()
             return [
-                (item.row.statement, item.warrant)
-                for item in self.warrants.open(self.log.size, self.clock())
-                if item.warrant.reader == reader
-                and self._standing(item).phase is WarrantPhase.RELEASED
+                (item.statement, item.value)
+                for item in self.standing().items.values()
+                if isinstance(item.value, Warrant)
+                and item.value.reader == reader
+                and item.phase is Phase.EFFECTIVE
+                and now < item.value.expires
             ]
-
-    def warrant_states(self) -> tuple[WarrantState, ...]:
-        """All warrants as the status lists them."""
-        return tuple(self.warrant_listed(row) for row in self.index.warrants())
-
-    def warrant_listed(self, row: WarrantRow) -> WarrantState:
-        """One of them; the lock is held by the caller."""
-        standing = self._standing(OpenWarrant.of(row))
-        return WarrantState(
-            statement=row.statement,
-            state=_PHASES[standing.phase],
-            seconds=standing.seconds if standing.phase is WarrantPhase.WAITING else None,
-        )
-
-    def _standing(self, item: OpenWarrant) -> WarrantStanding:
-        return self.warrants.standing(
-            item, chain=self.fold.chain, in_force=self.charter(), now=self.moment()
-        )
 
     def anchors(self) -> set[bytes]:
         """Identities that may try to connect; what they may do is decided for each request."""
@@ -192,10 +241,58 @@ class Mission:
             charters = self.fold.chain.charters
             found = {item.identity for charter in charters for item in charter.depositors}
             found |= {item.identity for charter in charters for item in charter.seats}
-            for item in self.warrants.open(self.log.size, self.clock()):
-                if item.row.completed is not None:
-                    found.add(item.warrant.reader)
+            found |= {
+                item.value.reader
+                for item in self.standing().items.values()
+                if isinstance(item.value, Warrant)
+                and (item.pending or item.phase is Phase.EFFECTIVE)
+            }
         return found
+
+    # Witnesses
+
+    def cosigned_head(self) -> Cosigned | None:
+        """The newest checkpoint that a quorum of the charter in force signed; None before one."""
+        with self.lock:
+            note, charter = self.cosigned.note, self.charter()
+            if note is None:
+                return None
+            checked = self._checked
+            if checked is None or checked[0] is not note or checked[1] is not charter:
+                checked = self._checked = (note, charter, self._open_cosigned(note, charter))
+            return checked[2]
+
+    def witness_times(self) -> Mapping[Seat | str, datetime]:
+        """When each witness last cosigned this log, by seat or name; this seat: now.
+
+        Stale ones too: what is fresh is judged by who asks, and so is how many are enough.
+        """
+        head = self.cosigned_head()
+        times = {} if head is None else {item.party.key: item.moment for item in head.by}
+        if self.keys_seated():
+            times[self.seat] = self.clock()
+        return times
+
+    def _named_times(self) -> Mapping[str, datetime]:
+        return {
+            key if isinstance(key, str) else witness_name(self.mission, key): time
+            for key, time in self.witness_times().items()
+        }
+
+    def _open_cosigned(self, note: Note, charter: Charter) -> Cosigned | None:
+        log = log_verifier(self.mission, self.seat, self.keys.log_public)
+        try:
+            found = open_cosigned(note.encode(), log, witnesses_of(charter))
+        except IntegrityError:
+            return None  # not this log's, or of witness keys that the charter no longer names
+        return found if found.complete else None
+
+    def keys_seated(self) -> bool:
+        """Whether the charter in force names the witness keys that this vault has."""
+        with self.lock:
+            entry = self.charter().seat(self.seat)
+        named = [key.raw for key in entry.witness_keys]
+        return not entry.retired and named == [key.public_key for key in self.keys.cosigning]
 
     # Records
 
@@ -230,7 +327,7 @@ class Mission:
                 staged=self.staging.of(uploader),
                 arriving=mine,
                 free=self.store.free_bytes() - (self._arriving.total() - mine),
-                kept_free=self._min_free,
+                kept_free=self._min_free + self.kept_for_reserve(uploader),
             )
             self._arriving[uploader] += size
             return usage
@@ -241,6 +338,18 @@ class Mission:
             self._arriving[uploader] -= size
             if not self._arriving[uploader]:
                 del self._arriving[uploader]
+
+    def kept_for_reserve(self, uploader: bytes) -> int:
+        """Bytes of the disk that stay free of what an identity brings (spec/records.md 3)."""
+        charter = self.charter()
+        authors = reserve_authors(
+            first=self.fold.chain.charters[0],
+            in_force=charter,
+            compromised=self.keeping().compromised,
+        )
+        used = sum(self.index.charged_to_author(author.name) for author in authors)
+        opens = any(charter.depositor(author.depositor).identity == uploader for author in authors)
+        return kept_for_reserve(charter.quotas.reserve, used, opens=opens)
 
     def staging_limit(self, uploader: bytes) -> int:
         """Bytes that an identity may have here which no record names (spec/records.md 3)."""
@@ -262,48 +371,54 @@ class Mission:
         """A shard is durable: index it, and lodge what it completes."""
         with self.lock:
             if not self.index.has_shard(root):
+                self.store.size(shard_key(root))  # the sweep may have been between commit and here
                 with self.index.transaction():
                     self.fold.shard(root, header)
                 if not self.index.is_described(described(root, header)):
-                    self.staging.add(root, header.shard_length, uploader)
+                    now = self.expiry.now()
+                    self.staging.add(root, header.shard_length, uploader, now)
             if self._lodging.shard_came(root):
                 self.lodge_ready()
 
+    def shard_is_here(self, root: ShardRoot) -> bool:
+        """Whether a shard is stored; one that is staged counts as put again."""
+        with self.lock:
+            there = self.index.has_shard(root)
+            if there:
+                self.staging.renew(root, self.expiry.now())
+            return there
+
     def shards_named(self) -> None:
-        """A record has named shards that were staged."""
-        self.staging.settle(self.index.staged_shards())
+        """A record has named shards that were staged, or some were swept."""
+        self.staging.settle(self.index.staged_shards(), self.expiry.now())
 
     def status(self) -> MissionStatus:
         """The mission's status."""
         with self.lock:
-            charter = self.charter()
-            count, total, staged = self.index.shard_totals()
-            records = self.index.records()
-            return MissionStatus(
-                mission=self.mission,
-                seat=self.seat,
-                state=charter.seat(self.seat).state,
-                charter=charter.statement_hash,
-                charters=len(self.fold.chain.charters),
-                log_size=self.log.size,
-                shards=count,
-                shard_bytes=total,
-                staged_bytes=staged,
-                quota_bytes=sum(item.total_bytes for item in charter.depositors),
-                free_bytes=self.store.free_bytes(),
-                records=tuple(self._listed(row) for row in records),
-                warrants=self.warrant_states(),
-                forks=tuple(row.statement for row in records if row.forked),
-                quarantined=self.index.quarantined(),
-                service=self.service.now(),
-            )
+            return mission_status(self)
 
-    def _listed(self, row: RecordRow) -> RecordState:
-        reason = self._hindrance(row) if row.state is State.PENDING else None
-        return replace(row.listed(), reason=reason)
+    def pending_reason(self, row: RecordRow) -> str | None:
+        """Why a record is not lodged; None when it is, or never will be."""
+        return self._hindrance(row) if row.state is State.PENDING else None
+
+    def _witness_rules(self) -> WitnessRules:
+        witness = self.charter().witness
+        return WitnessRules(f=witness.f, q=witness.q, freshness=witness.freshness)
+
+    def _reading(self) -> Reading:
+        return Reading(wall=self.clock(), service_ms=self.service.now())
+
+    def _newest_entry(self) -> datetime:
+        return self.log.entry(self.log.size - 1).logged
 
     def _new_fold(self) -> Fold:
-        return Fold(mission=self.mission, seat=self.seat, index=self.index, read_body=self.log.body)
+        return Fold(
+            mission=self.mission,
+            seat=self.seat,
+            index=self.index,
+            read_body=self.log.body,
+            read_entry=self.log.entry,
+        )
 
     @contextmanager
     def _folding(self) -> Iterator[Fold]:
@@ -317,7 +432,7 @@ class Mission:
             raise
 
     def _count_again(self) -> None:
-        self.staging.settle(self.index.staged_shards())
+        self.shards_named()
         self._lodging.count_again()
 
     def _fold_shards(self, fold: Fold) -> None:

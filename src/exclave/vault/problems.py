@@ -40,6 +40,7 @@ CAUSES: Final[dict[str, tuple[int, str]]] = {
     "not-released": (403, "no released warrant allows it"),
     "charter-gap": (409, "an earlier charter is missing"),
     "conflict": (409, "contradicts what is stored"),
+    "not-open": (409, "not while things stand as they do"),
     "quota": (507, "quota exceeded"),
     "no-space": (507, "no room on this vault"),
     "rate": (429, "too many requests"),

@@ -68,6 +68,9 @@ class RetryingRecord:
     async def checkpoint(self) -> bytes:
         return await self._run(self._inner.checkpoint)
 
+    async def cosigned(self) -> bytes:
+        return await self._run(self._inner.cosigned)
+
     async def tile(self, path: str) -> bytes:
         return await self._run(lambda: self._inner.tile(path))
 

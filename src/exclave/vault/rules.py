@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Depositor, SeatType
+from exclave.authority.charter_parts import SeatType
 from exclave.dispersal.shard import ShardHeader
 from exclave.ids import MissionId, Seat, ShardRoot
 from exclave.vault.problems import refused
@@ -23,7 +23,6 @@ __all__ = [
     "PartyKind",
     "Usage",
     "check_address",
-    "check_quota",
     "check_room",
     "fellow_addresses",
     "find_party",
@@ -121,33 +120,17 @@ def check_room(size: int, *, named: bool, limit: int, usage: Usage) -> None:
     `limit` is what its uploader may have staged.
     """
     if usage.free - usage.arriving - size < usage.kept_free:
-        raise refused("no-space", f"shard: expected room for {size} bytes, got none")
+        raise refused(
+            "no-space",
+            f"shard: expected room for {size} bytes, got none",
+            hint=f"{usage.kept_free} bytes are kept free, for the log and the charter's reserve",
+        )
     if not named and usage.staged + usage.arriving + size > limit:
         raise refused(
             "quota",
             f"quota for staging: expected at most {limit} bytes, got {usage.staged} stored, "
             f"{usage.arriving} arriving and {size} more",
             hint="lodge the records that name the staged shards first",
-        )
-
-
-def check_quota(
-    new: int, *, depositor: Depositor, charter: Charter, today: int, total: int
-) -> None:
-    """Refuse a record whose new packs go beyond what the charter grants its depositor."""
-    if today + new > depositor.daily_bytes:
-        raise refused(
-            "quota",
-            f"quota of {depositor.id}: expected at most {depositor.daily_bytes} bytes a day, "
-            f"got {today} today and {new} more",
-            hint="the charter grants it by the day: deposit again tomorrow",
-        )
-    granted = depositor.total_bytes + (charter.quotas.reserve if depositor.reserve else 0)
-    if total + new > granted:
-        raise refused(
-            "quota",
-            f"quota of {depositor.id}: expected at most {granted} bytes in all, "
-            f"got {total} so far and {new} more",
         )
 
 

@@ -28,11 +28,15 @@ from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.handlers_data import add_data_routes
 from exclave.vault.handlers_public import add_public_routes
+from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.interface import Witness
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
+from exclave.vault.rounds import Rounds
 from exclave.vault.rules import fellow_addresses
+from exclave.vault.sweeper import sweep
 from exclave.vault.tls import server_context, use_leaf
 
 __all__ = ["VaultServer", "serve"]
@@ -56,6 +60,7 @@ class VaultServer:
         clock: Clock,
         mirror: bool = True,
     ) -> None:
+        """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures."""
         self._identity = identity
         self._config = config
         self._clock = clock
@@ -116,6 +121,7 @@ class VaultServer:
         check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
         app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
         add_public_routes(app, self._hosting)
+        add_witness_routes(app, self._hosting)
         if data:
             add_data_routes(app, self._hosting)
         runner = web.AppRunner(
@@ -157,7 +163,7 @@ class VaultServer:
                 use_leaf(context, leaf)
 
     async def _housekeeping(self) -> None:
-        """Keeps service time, and logs the refusals of hours that are over."""
+        """Keeps times, logs refusals and alarms, sweeps what may go."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             for hosted in self._hosted():
@@ -167,8 +173,11 @@ class VaultServer:
                     _LOG.error("housekeeping: %s", error.message)
 
     async def _follow(self, hosted: Hosted) -> None:
-        """Mirror to the fellows, and to new ones as charters bring them."""
+        """Cosign, and mirror to the fellows, and to new ones as charters bring them."""
         fellows: dict[tuple[int, bytes, tuple[str, ...]], asyncio.Task[None]] = {}
+        witnesses: dict[Seat, Witness] = {}
+        rounds = Rounds(hosting=self._hosting, hosted=hosted, fellows=witnesses)
+        cosigning = asyncio.create_task(rounds.run() if self._mirror else asyncio.sleep(0))
         try:
             while True:
                 size = hosted.mission.log.size
@@ -187,11 +196,13 @@ class VaultServer:
                             clock=self._clock,
                         )
                         fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
+                        witnesses[seat] = client
                 await hosted.news(size)
         finally:
-            for task in fellows.values():
+            tasks = [cosigning, *fellows.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*fellows.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _mirror_to(self, hosted: Hosted, client: HttpVault) -> None:
         async with client:
@@ -205,13 +216,13 @@ def _data_address(charter: Charter, seat: Seat) -> Address:
 
 def _keep(hosted: Hosted) -> None:
     mission = hosted.mission
-    mission.service.keep()
-    with mission.lock:
-        mission.staging.keep()
+    mission.keep()
     addition = hosted.refusals.due()
     if addition is not None:
         with mission.lock:
             mission.append([addition])
+    mission.watch()
+    sweep(mission)
 
 
 async def _serve(server: VaultServer) -> None:

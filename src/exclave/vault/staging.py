@@ -1,8 +1,8 @@
-"""Who brought the shards that no record names yet: each depositor answers for his own.
+"""Who brought the shards that no record names yet, and when: each depositor answers for his own.
 
 Kept in `meta/staged`, a line for each such shard, since no log and no shard says it. It is written
-now and then and at the end: what a crash loses of it is charged to nobody, as is what was staged
-before an index is built again without it.
+now and then and at the end: what a crash loses of it is charged to nobody and counts as put when
+the loss is noticed, so that it stays longer. Times are expiry time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
+from exclave.clock import format_time, parse_time
+from exclave.errors import MalformedData
 from exclave.ids import ShardRoot
 from exclave.vault.identity import identity_hash
 from exclave.vault.storage import ObjectStore, read_optional
@@ -19,7 +23,26 @@ from exclave.vault.storage import ObjectStore, read_optional
 __all__ = ["Staging"]
 
 _KEY: Final = "meta/staged"
-_LINE: Final = re.compile(rb"([0-9a-f]{64}) ([0-9a-f]{64})")
+_LINE: Final = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64}|-)(?: (\S+))?")
+_UNKNOWN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Put:
+    uploader: bytes | None  # None: not known any more
+    time: datetime | None  # None: not known, and not settled yet
+
+    @classmethod
+    def read(cls, uploader: str, time: str | None) -> _Put:
+        who = None if uploader == _UNKNOWN else bytes.fromhex(uploader)
+        try:
+            return cls(uploader=who, time=None if time is None else parse_time(time))
+        except MalformedData:
+            return cls(uploader=who, time=None)
+
+    def line(self, root: ShardRoot) -> str:
+        who = _UNKNOWN if self.uploader is None else self.uploader.hex()
+        return f"{root.hex()} {who}" + ("" if self.time is None else f" {format_time(self.time)}")
 
 
 class Staging:
@@ -27,38 +50,57 @@ class Staging:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._uploader: dict[ShardRoot, bytes] = {}
+        self._puts: dict[ShardRoot, _Put] = {}
         self._bytes: Counter[bytes] = Counter()
         self._kept = True
-        for line in (read_optional(store, _KEY) or b"").splitlines():
+        text = (read_optional(store, _KEY) or b"").decode("ascii", "replace")
+        for line in text.splitlines():
             if match := _LINE.fullmatch(line):
-                root, uploader = (bytes.fromhex(part.decode()) for part in match.groups())
-                self._uploader[ShardRoot(root)] = uploader
+                root, uploader, time = match.groups()
+                self._puts[ShardRoot(bytes.fromhex(root))] = _Put.read(uploader, time)
 
-    def add(self, root: ShardRoot, size: int, identity: bytes) -> None:
+    def add(self, root: ShardRoot, size: int, identity: bytes, now: datetime) -> None:
         """An identity has brought a shard that nothing names."""
         uploader = identity_hash(identity)
-        self._uploader[root] = uploader
+        self._puts[root] = _Put(uploader=uploader, time=now)
         self._bytes[uploader] += size
         self._kept = False
+
+    def renew(self, root: ShardRoot, now: datetime) -> None:
+        """A staged shard was put again: whoever was told that it is here may rely on it."""
+        put = self._puts.get(root)
+        if put is not None and put.time != now:
+            self._puts[root] = replace(put, time=now)
+            self._kept = False
 
     def of(self, identity: bytes) -> int:
         """Bytes that an identity has staged."""
         return self._bytes[identity_hash(identity)]
 
-    def settle(self, staged: Iterable[tuple[ShardRoot, int]]) -> None:
-        """What is staged now; the rest has been named."""
+    def put_times(self) -> Mapping[ShardRoot, datetime]:
+        """When each staged shard was put."""
+        return {root: put.time for root, put in self._puts.items() if put.time is not None}
+
+    def settle(self, staged: Iterable[tuple[ShardRoot, int]], now: datetime) -> None:
+        """What is staged now; the rest has been named or swept."""
         sizes: Mapping[ShardRoot, int] = dict(staged)
-        left = {root: who for root, who in self._uploader.items() if root in sizes}
-        self._kept = self._kept and len(left) == len(self._uploader)
-        self._uploader = left
+        lost = _Put(uploader=None, time=None)
+        known = {root: self._puts.get(root, lost) for root in sizes}
+        # A put later than now was written by another clock, or by nobody who may.
+        left = {
+            root: replace(put, time=now) if put.time is None or put.time > now else put
+            for root, put in known.items()
+        }
+        self._kept = self._kept and left == self._puts
+        self._puts = left
         self._bytes = Counter()
-        for root, uploader in left.items():
-            self._bytes[uploader] += sizes[root]
+        for root, put in left.items():
+            if put.uploader is not None:
+                self._bytes[put.uploader] += sizes[root]
 
     def keep(self) -> None:
         """Make it durable when it has changed."""
         if not self._kept:
-            lines = sorted(f"{root.hex()} {who.hex()}\n" for root, who in self._uploader.items())
+            lines = sorted(put.line(root) + "\n" for root, put in self._puts.items())
             self._store.replace_head(_KEY, "".join(lines).encode())
             self._kept = True

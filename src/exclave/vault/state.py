@@ -13,7 +13,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,41 +22,42 @@ from typing import Final
 import apsw
 
 from exclave.authority.record import DepositRecord
-from exclave.clock import format_time
+from exclave.clock import format_time, parse_time
 from exclave.dispersal.code import body_length
 from exclave.dispersal.shard import PREFIX_SIZE
 from exclave.errors import IntegrityError, StorageError
 from exclave.ids import DepositId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.vault.interface import Quarantined, RecordState, State
+from exclave.vault.quota import Charged
 
-__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow", "WarrantRow"]
+__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow"]
 
-_LAYOUT: Final = 4
+_LAYOUT: Final = 5
 
 _TABLES: Final = {
     "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
     "entries": "type TEXT, hash BLOB, number INTEGER NOT NULL, PRIMARY KEY (type, hash)",
     "statements": "hash BLOB PRIMARY KEY, type TEXT NOT NULL, number INTEGER NOT NULL, "
     "body BLOB NOT NULL",
-    "charters": "number INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL, "
-    "service INTEGER NOT NULL",
-    "warrants": "hash BLOB PRIMARY KEY, envelope BLOB NOT NULL, completed INTEGER",
     "records": "hash BLOB PRIMARY KEY, author TEXT NOT NULL, depositor TEXT NOT NULL, "
     "sequence INTEGER NOT NULL, deposit BLOB NOT NULL, previous BLOB, complete INTEGER NOT NULL, "
-    "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL",
+    "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL, "
+    "payer TEXT NOT NULL, charged INTEGER NOT NULL",
     "named": "root BLOB, record BLOB, pack BLOB NOT NULL, length INTEGER NOT NULL, "
     "k INTEGER NOT NULL, PRIMARY KEY (root, record)",
     "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
     "shards": "root BLOB PRIMARY KEY, size INTEGER NOT NULL, pack BLOB NOT NULL, "
     "length INTEGER NOT NULL, k INTEGER NOT NULL",
-    "usage": "payer TEXT, day TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (payer, day)",
+    "swept": "root BLOB PRIMARY KEY, number INTEGER NOT NULL",
     "quarantine": "number INTEGER PRIMARY KEY, why TEXT NOT NULL",
 }
 _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS records_place ON records (author, sequence)",
     "CREATE INDEX IF NOT EXISTS records_deposit ON records (deposit)",
+    "CREATE INDEX IF NOT EXISTS records_payer ON records (payer)",
     "CREATE INDEX IF NOT EXISTS named_record ON named (record)",
+    "CREATE INDEX IF NOT EXISTS shards_pack ON shards (pack)",
 )
 
 
@@ -118,15 +119,6 @@ class RecordRow:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarrantRow:
-    """A warrant with all signatures so far; `completed` is service time in milliseconds."""
-
-    statement: StatementHash
-    envelope: bytes
-    completed: int | None
-
-
 class Index:
     """The tables and their questions; calls are serialised by the mission's lock."""
 
@@ -139,7 +131,8 @@ class Index:
             self._db.execute("PRAGMA synchronous=NORMAL")
         with self.transaction():
             if self._number("PRAGMA user_version") != _LAYOUT:
-                for name in _TABLES:
+                named = self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+                for (name,) in list(named):  # those of an older layout too
                     self._db.execute(f"DROP TABLE IF EXISTS {name}")
                 self._db.execute(f"PRAGMA user_version = {_LAYOUT}")
             for name, columns in _TABLES.items():
@@ -216,44 +209,14 @@ class Index:
         rows = self._rows("SELECT number, why FROM quarantine ORDER BY number")
         return tuple(Quarantined(entry=int(str(number)), why=str(why)) for number, why in rows)
 
-    # Charters
-
-    def add_charter(self, statement: StatementHash, body: bytes, service: int) -> None:
-        """The next charter of the chain."""
-        self._db.execute(
-            "INSERT INTO charters SELECT COUNT(*), ?, ?, ? FROM charters",
-            (statement, body, service),
+    def numbers_of(self, kinds: Collection[EntryType]) -> list[int]:
+        """Numbers of all entries of these types, in the order of the log."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._rows(
+            f"SELECT number FROM entries WHERE type IN ({marks}) ORDER BY number",  # noqa: S608
+            *(kind.value for kind in kinds),
         )
-
-    def charters(self) -> list[tuple[bytes, int]]:
-        """Bodies and service times in order."""
-        rows = self._rows("SELECT body, service FROM charters ORDER BY number")
-        return [(_blob(body), int(str(service))) for body, service in rows]
-
-    # Warrants
-
-    def put_warrant(self, row: WarrantRow) -> None:
-        """A warrant as it stands now."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO warrants VALUES (?, ?, ?)",
-            (row.statement, row.envelope, row.completed),
-        )
-
-    def warrants(self) -> list[WarrantRow]:
-        """All, by hash."""
-        rows = self._rows("SELECT hash, envelope, completed FROM warrants ORDER BY hash")
-        return [
-            WarrantRow(
-                statement=StatementHash(_blob(name)),
-                envelope=_blob(envelope),
-                completed=None if completed is None else int(str(completed)),
-            )
-            for name, envelope, completed in rows
-        ]
-
-    def warrant(self, statement: StatementHash) -> WarrantRow | None:
-        """One of them."""
-        return next((row for row in self.warrants() if row.statement == statement), None)
+        return [int(str(row[0])) for row in rows]
 
     # Records
 
@@ -268,14 +231,8 @@ class Index:
         logged: datetime,
         shards: Iterable[NamedShard],
     ) -> None:
-        """A mirrored record; charges its new packs to the payer's day."""
+        """A mirrored record; charges its new packs to the payer."""
         forked = self.at_place(author, record.sequence) is not None
-        text = format_time(logged)
-        self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-            (statement, author, record.depositor, record.sequence, record.deposit, record.previous,
-             record.full, number, text, forked),
-        )  # fmt: skip
         charged = 0
         for shard in shards:
             if not self.is_described(shard):
@@ -285,10 +242,10 @@ class Index:
                 (shard.root, statement, shard.pack, shard.length, shard.k),
             )
         self._db.execute(
-            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (payer, day) DO UPDATE "
-            "SET bytes = bytes + excluded.bytes",
-            (payer, text[:10], charged),
-        )
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
+            (statement, author, record.depositor, record.sequence, record.deposit, record.previous,
+             record.full, number, format_time(logged), forked, payer, charged),
+        )  # fmt: skip
 
     def set_lodged(
         self, statement: StatementHash, number: int, packs: Iterable[PackRoot], retain_until: int
@@ -329,11 +286,17 @@ class Index:
         """Records that may still be lodged."""
         return self.records("lodged IS NULL AND forked = 0")
 
-    def used(self, payer: str, day: str | None = None) -> int:
-        """Bytes charged to a payer, of one day or of all."""
-        if day is None:
-            return self._number("SELECT SUM(bytes) FROM usage WHERE payer = ?", payer)
-        return self._number("SELECT bytes FROM usage WHERE payer = ? AND day = ?", payer, day)
+    def charged(self, payer: str) -> list[Charged]:
+        """What was charged to a payer, record by record."""
+        rows = self._rows("SELECT author, logged, charged FROM records WHERE payer = ?", payer)
+        return [
+            Charged(author=str(author), logged=parse_time(str(logged)), size=int(str(size)))
+            for author, logged, size in rows
+        ]
+
+    def charged_to_author(self, author: str) -> int:
+        """Bytes that one author's records were charged with, whoever paid."""
+        return self._number("SELECT SUM(charged) FROM records WHERE author = ?", author)
 
     # Shards
 
@@ -376,10 +339,16 @@ class Index:
         return next((ShardRoot(_blob(row[0])) for row in rows), None)
 
     def missing(self, record: StatementHash) -> tuple[ShardRoot, ...]:
-        """Shards that a record names and that are not stored, ascending."""
+        """Shards that a record names and that are not stored, ascending.
+
+        What was swept after the record was lodged is not missing.
+        """
         rows = self._rows(
-            "SELECT named.root FROM named LEFT JOIN shards USING (root) "
-            "WHERE record = ? AND shards.root IS NULL ORDER BY named.root",
+            "SELECT named.root FROM named JOIN records ON records.hash = named.record "
+            "LEFT JOIN shards USING (root) LEFT JOIN swept USING (root) "
+            "WHERE record = ? AND shards.root IS NULL "
+            "AND NOT (lodged IS NOT NULL AND swept.root IS NOT NULL AND swept.number > lodged) "
+            "ORDER BY named.root",
             record,
         )
         return tuple(ShardRoot(_blob(row[0])) for row in rows)
@@ -413,6 +382,35 @@ class Index:
     def retain_until(self, pack: PackRoot) -> int | None:
         """Epoch seconds; None for a pack of no lodged record."""
         return self._optional("SELECT retain_until FROM packs WHERE root = ?", pack)
+
+    # The sweep
+
+    def add_swept(self, roots: Iterable[ShardRoot], number: int) -> None:
+        """An entry says that these shards may be gone."""
+        rows = [(root, number) for root in roots]
+        self._db.executemany("INSERT OR REPLACE INTO swept VALUES (?, ?)", rows)
+
+    def drop_shard(self, root: ShardRoot) -> None:
+        """A shard that has been swept."""
+        self._db.execute("DELETE FROM shards WHERE root = ?", (root,))
+
+    def shards_of(self, pack: PackRoot) -> tuple[ShardRoot, ...]:
+        """Stored shards of a pack that lodged records name just so."""
+        rows = self._rows(
+            "SELECT DISTINCT shards.root FROM shards JOIN named USING (root, pack, length, k) "
+            "JOIN records ON records.hash = named.record "
+            "WHERE shards.pack = ? AND lodged IS NOT NULL ORDER BY shards.root",
+            pack,
+        )
+        return tuple(ShardRoot(_blob(row[0])) for row in rows)
+
+    def packs_pending(self) -> frozenset[PackRoot]:
+        """Packs that records name which may still be lodged."""
+        rows = self._rows(
+            "SELECT DISTINCT pack FROM named JOIN records ON records.hash = named.record "
+            "WHERE lodged IS NULL AND forked = 0"
+        )
+        return frozenset(PackRoot(_blob(row[0])) for row in rows)
 
     def _rows(self, sql: str, *values: bytes | str | int) -> Iterator[tuple[object, ...]]:
         with _index_errors():

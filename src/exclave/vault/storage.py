@@ -7,7 +7,8 @@ Rules
 - What `commit` and `replace_head` were asked for is durable when they return.
 - An object appears under its key whole or not at all, and never changes: only `replace_head`
   changes what a key holds, and engines take only `log/` and `meta/` there.
-- There is no verb that deletes. `StorageError` means no room or a failing disk; after any
+- `sweep` removes a shard and nothing else; `exclave.vault.sweeper` is its only caller.
+- `StorageError` means no room or a failing disk; after any
   error of a write the object is either there, whole, or not there.
 - An `IntegrityError` of `get` or `size` means that there is no such object.
 - Calls block; the vault calls them from threads, from several at once.
@@ -23,6 +24,7 @@ from exclave.ids import ShardRoot
 
 __all__ = [
     "CHECKPOINT",
+    "COSIGNED",
     "ENROLMENT",
     "Key",
     "ObjectStore",
@@ -37,6 +39,7 @@ Key: TypeAlias = Any
 """A `str`; engines have a type of their own for it, which is not known here."""
 
 CHECKPOINT: Final = "log/checkpoint"
+COSIGNED: Final = "log/cosigned"
 ENROLMENT: Final = "enrolment.json"
 
 
@@ -73,6 +76,9 @@ class ObjectStore(Protocol):
 
     def free_bytes(self) -> int:
         """Room that is left."""
+
+    def sweep(self, key: Key) -> bool:
+        """Remove a shard, durably; False when it was not there."""
 
 
 def shard_key(root: ShardRoot) -> str:

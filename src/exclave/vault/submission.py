@@ -10,10 +10,15 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from exclave.authority.charter import NotInCharter, parse_charter
-from exclave.authority.charter_chain import ChainBroken, verify_successor
-from exclave.authority.charter_parts import RoleName
-from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.charter import Charter
+from exclave.authority.charter_chain import (
+    ChainBroken,
+    EraNotOpened,
+    HistoryRewritten,
+    MissionMismatch,
+    verify_successor,
+)
+from exclave.authority.envelope import ORDERS, Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
 from exclave.authority.record import (
     DepositRecord,
@@ -24,22 +29,36 @@ from exclave.authority.record import (
 )
 from exclave.authority.record_chain import AncestorMissing, added_packs, author_of, live_set
 from exclave.authority.supplement import verify_supplement
-from exclave.authority.warrant import parse_warrant
+from exclave.authority.warrant import Warrant
 from exclave.clock import format_time
-from exclave.errors import AuthorityError
-from exclave.ids import PersonId, StatementHash
+from exclave.errors import AuthorityError, QuorumNotReached
+from exclave.ids import StatementHash
 from exclave.ledger.entry import EntryType
+from exclave.standing.admission import (
+    CharterUnknown,
+    EraNotOpen,
+    PlacesTaken,
+    SlotTaken,
+    StatementOutdated,
+    admit,
+)
+from exclave.standing.counting import place_members
+from exclave.standing.values import Standing, Value
 from exclave.vault.fold import named_shards, payer_of
+from exclave.vault.hearing import EnvelopeSigners, value_of
 from exclave.vault.identity import check_identity
 from exclave.vault.interface import State, StatementState
 from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
+from exclave.vault.overview import statement_state
 from exclave.vault.problems import refused
-from exclave.vault.rules import check_quota
+from exclave.vault.quota import check_quota, is_reserve_open, used_by_others_than_thieves
 
 __all__ = ["state_of", "submit"]
 
-_KINDS: Final = frozenset({Kind.CHARTER, Kind.RECORD, Kind.WARRANT, Kind.SUPPLEMENT})
+_ACTS: Final = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
+"""What `exclave.standing` decides about."""
+_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT}
 
 
 def submit(mission: Mission, data: bytes) -> StatementState:
@@ -53,10 +72,13 @@ def submit(mission: Mission, data: bytes) -> StatementState:
     statement = envelope.statement_hash
     with mission.lock:
         mission.sync()
-        if mission.index.statement(statement) is None:
+        if mission.index.statement(statement) is not None:
+            if envelope.kind in _ACTS:
+                _more_signatures(mission, envelope)
+        elif envelope.kind in _ACTS:
+            _act(mission, envelope, data)
+        else:
             _TAKE[envelope.kind](mission, envelope, data)
-        elif envelope.kind is Kind.WARRANT:
-            _more_signatures(mission, envelope)
         mission.lodge_ready()
         return state_of(mission, statement)
 
@@ -70,9 +92,10 @@ def state_of(mission: Mission, statement: StatementHash) -> StatementState:
         state, seconds = State.LOGGED, None
         if (record := mission.index.record(statement)) is not None:
             state = record.state
-        elif (row := mission.index.warrant(statement)) is not None:
-            listed = mission.warrant_listed(row)
-            state, seconds = listed.state, listed.seconds
+        elif statement in {item.second for item in mission.standing().conflicts}:
+            state = State.CONFLICT
+        elif (item := mission.standing().items.get(statement)) is not None and item.number:
+            state, seconds = statement_state(mission, mission.standing(), item)
         return StatementState(state=state, statement=statement, entry=place[1], seconds=seconds)
 
 
@@ -84,70 +107,63 @@ def _annex(mission: Mission, digest: bytes, data: bytes) -> StatementState:
     return StatementState(state=State.LOGGED, statement=StatementHash(digest), entry=number)
 
 
-def _charter(mission: Mission, envelope: Envelope, data: bytes) -> None:
-    chain = mission.fold.chain
-    charter = parse_charter(envelope)
-    if charter.order in {known.order for known in chain.charters}:
-        raise refused(
-            "conflict", f"charter {charter.era}.{charter.version}: another one is logged here"
-        )
+def _act(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    """A charter, warrant or order: logged as `exclave.standing.admission` says, or refused."""
+    value, signers = value_of(envelope), EnvelopeSigners(envelope)
+    if isinstance(value, Warrant):
+        check_identity(value.reader, "warrant.reader")
+    standing = mission.standing()
+    _check_signatures(standing, envelope, value)
     try:
-        verify_successor(chain, envelope)
-    except ChainBroken as error:
-        raise refused("charter-gap", error.message, hint=error.hint) from error
-    _log(mission, EntryType.CHARTER, envelope, data)
+        if isinstance(value, Charter):
+            verify_successor(mission.fold.chain, envelope)
+        kind = admit(standing, mission.mission, envelope.statement_hash, value, signers)
+    except AuthorityError as error:
+        cause = next((name for sort, name in _REFUSALS if isinstance(error, sort)), "signature")
+        raise refused(cause, error.message, hint=error.hint) from error
+    _log(mission, kind, envelope, data)
 
 
-def _warrant(mission: Mission, envelope: Envelope, data: bytes) -> None:
-    warrant = parse_warrant(envelope)
-    if warrant.mission != mission.mission:
-        raise refused("conflict", "warrant: made for another mission")
-    try:
-        named = mission.fold.chain.find(warrant.charter)
-    except NotInCharter as error:
-        raise refused("charter-gap", error.message, hint="hand in the charter first") from error
-    in_force = mission.charter()
-    if named.statement_hash != in_force.statement_hash:
-        raise refused(
-            "charter-gap" if named.order > in_force.order else "conflict",
-            f"warrant: expected the charter in force, {in_force.era}.{in_force.version}, "
-            f"got {named.era}.{named.version}",
-            hint="prepare it again from a new survey",
-        )
-    check_identity(warrant.reader, "warrant.reader")
-    # A warrant that nobody signed would let anybody fill a log that never forgets.
-    signed = _readers_who_signed(mission, envelope)
-    if not signed:
-        raise refused("quorum", "warrant: expected a signature of the read roster, got none")
-    mission.warrants.check_places(
-        signed,
-        now=mission.moment(),
-        persons=lambda item: _readers_who_signed(mission, item.envelope),
-        logged_ms=lambda other: _logged_ms(mission, other),
-    )
-    _log(mission, EntryType.WARRANT, envelope, data)
+_REFUSALS: Final = (
+    (CharterUnknown, "charter-gap"),
+    (ChainBroken, "charter-gap"),
+    (StatementOutdated, "conflict"),
+    (SlotTaken, "conflict"),
+    (MissionMismatch, "conflict"),
+    (HistoryRewritten, "conflict"),
+    (EraNotOpen, "not-open"),
+    (EraNotOpened, "quorum"),
+    (PlacesTaken, "quota"),
+    (QuorumNotReached, "quorum"),
+)
 
 
-def _readers_who_signed(mission: Mission, envelope: Envelope) -> frozenset[PersonId]:
-    named = mission.fold.chain.find(parse_warrant(envelope).charter)
-    return signed_persons(envelope, named.officials) & set(named.role(RoleName.READ).members)
-
-
-def _logged_ms(mission: Mission, statement: StatementHash) -> int:
-    place = mission.index.statement(statement)
-    return 0 if place is None else mission.log.entry(place[1]).service
+def _check_signatures(standing: Standing, envelope: Envelope, value: Value) -> None:
+    """Refuse a known key's bad signature before it is in a log that never forgets."""
+    charters = [standing.charter]
+    if standing.exile_charter is not None:
+        charters.append(standing.exile_charter)
+    if isinstance(value, Charter):
+        charters.append(value)
+    elif isinstance(value, Warrant) and value.charter in standing.items:
+        charters.append(standing.charter_of(value.charter))
+    for charter in charters:
+        signed_persons(envelope, charter.officials)
 
 
 def _more_signatures(mission: Mission, envelope: Envelope) -> None:
-    row = mission.index.warrant(envelope.statement_hash)
-    if row is None:
+    """Log a copy with signatures of more persons who have a say now, else change nothing."""
+    known = mission.fold.hearing.envelope(envelope.statement_hash)
+    if known is None:
         return
-    known = parse_envelope(row.envelope)
-    officials = mission.fold.chain.find(parse_warrant(envelope).charter).officials
-    if not signed_persons(envelope, officials) - signed_persons(known, officials):
+    standing, value = mission.standing(), value_of(envelope)
+    if envelope.statement_hash not in standing.items.keys() | standing.tightened.keys():
         return
+    _check_signatures(standing, envelope, value)
     joined = known.merge(envelope)
-    _log(mission, EntryType.SIGNATURES, joined, joined.to_bytes())
+    before = place_members(standing, EnvelopeSigners(known))
+    if place_members(standing, EnvelopeSigners(joined)) - before:
+        _log(mission, EntryType.SIGNATURES, joined, joined.to_bytes())
 
 
 def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
@@ -191,23 +207,42 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     shards = named_shards(record, mission.seat)
     new = sum(shard.size for shard in shards if not index.is_described(shard))
     _check_quota(mission, record, new)
+    _check_disk(mission, record, len(data))
     _log(mission, EntryType.RECORD, envelope, data)
     mission.shards_named()
 
 
 def _check_quota(mission: Mission, record: DepositRecord, new: int) -> None:
-    chain, index, charter = mission.fold.chain, mission.index, mission.charter()
-    author = author_of(record, chain)
-    if not author.is_seated(charter):
-        charter = chain.find(record.charter)
-    payer = payer_of(author, mission.charter())
+    chain, in_force = mission.fold.chain, mission.charter()
+    author, compromised = author_of(record, chain), mission.keeping().compromised
+    granting = in_force if author.is_seated(in_force) else chain.find(record.charter)
+    opens = is_reserve_open(
+        author, first=chain.charters[0], in_force=in_force, compromised=compromised
+    )
+    used = used_by_others_than_thieves(
+        mission.index.charged(payer_of(author, in_force)),
+        author=author.name,
+        compromised=compromised,
+        day=format_time(mission.clock())[:10],
+    )
     check_quota(
         new,
-        depositor=charter.depositor(record.depositor),
-        charter=charter,
-        today=index.used(payer, format_time(mission.clock())[:10]),
-        total=index.used(payer),
+        depositor=granting.depositor(record.depositor),
+        reserve=in_force.quotas.reserve if opens else 0,
+        used=used,
     )
+
+
+def _check_disk(mission: Mission, record: DepositRecord, size: int) -> None:
+    """Refuse a record that would take what the disk keeps for the reserve: many fill it too."""
+    depositor = mission.fold.chain.find(record.charter).depositor(record.depositor)
+    kept = mission.kept_for_reserve(depositor.identity)
+    if kept and mission.store.free_bytes() - size < kept:
+        raise refused(
+            "no-space",
+            f"record: expected room for {size} bytes, got none",
+            hint=f"{kept} bytes are kept free for the charter's reserve",
+        )
 
 
 def _lacks_ancestor(mission: Mission, error: AuthorityError) -> bool:
@@ -220,8 +255,6 @@ def _log(mission: Mission, kind: EntryType, envelope: Envelope, data: bytes) -> 
 
 
 _TAKE: Final = {
-    Kind.CHARTER: _charter,
     Kind.RECORD: _record,
-    Kind.WARRANT: _warrant,
     Kind.SUPPLEMENT: _supplement,
 }

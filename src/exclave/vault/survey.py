@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from exclave.authority.charter import Charter
@@ -22,7 +23,14 @@ from exclave.authority.charter_parts import Official
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
 from exclave.authority.record import DepositRecord, verify_record
-from exclave.authority.record_chain import LiveSet, author_of, live_set, newest_first
+from exclave.authority.record_chain import (
+    Author,
+    LiveSet,
+    author_of,
+    live_set,
+    newest_first,
+    seated_authors,
+)
 from exclave.authority.supplement import Supplement, verify_supplement
 from exclave.authority.warrant import Warrant, parse_warrant
 from exclave.errors import ExclaveError, IntegrityError
@@ -30,6 +38,9 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteVerifier
+from exclave.standing.effects import compromises
+from exclave.standing.values import Declared, Standing
+from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
 from exclave.vault.walking import Problem, SurveyLimits, Walk, begin_walk, walk_log
 
@@ -66,6 +77,12 @@ class SeatView:
     checkpoint: bytes
     entries: tuple[LogEntry, ...]
     problems: tuple[Problem, ...]
+    standing: Standing | None = None  # by this seat's own log, as of its last entry
+
+    def logged(self, statement: StatementHash) -> datetime | None:
+        """When the seat says that it first logged a statement."""
+        found = (entry.logged for entry in self.entries if entry.statement == statement)
+        return next(found, None) if self.verified else None
 
     def has_lodged(self, statement: StatementHash) -> bool:
         """Whether the seat's signed log says that it holds a record's shards."""
@@ -86,6 +103,7 @@ class DepositView:
     live: LiveSet | None  # None: a record before it is missing, or it contradicts them
     lodged: tuple[Seat, ...]
     mirrored: tuple[Seat, ...]
+    suspect: bool  # of keys that were declared compromised, and not surely from before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +130,24 @@ class MissionView:
     supplements: tuple[Supplement, ...]
     problems: tuple[Problem, ...]
 
+    @property
+    def locked(self) -> tuple[Seat, ...]:
+        """Seats where a lockdown stands."""
+        return tuple(v.seat for v in self.seats if v.standing is not None and v.standing.locked)
+
+    @property
+    def exile_charter(self) -> Charter | None:
+        """Whose exile rosters act, by the seats that are locked; None where none is."""
+        found = [v.standing.exile_charter for v in self.seats if v.standing is not None]
+        charters = [charter for charter in found if charter is not None]
+        return max(charters, key=lambda item: item.order, default=None)
+
+    @property
+    def compromises(self) -> tuple[Declared, ...]:
+        """Every compromise that stands at some seat."""
+        standings = (view.standing for view in self.seats if view.standing is not None)
+        return tuple(dict.fromkeys(item for one in standings for item in compromises(one)))
+
 
 async def survey(
     sources: Sequence[PublicRecord], mission: MissionId, *, limits: SurveyLimits | None = None
@@ -133,6 +169,7 @@ async def survey(
     # 3. checkpoints, by the keys that the charters name
     views = tuple(_verified(walk, chain) for walk in walks)
     # 4. statements, by their own signatures
+    views = tuple(_followed(walk, view) for walk, view in zip(walks, views, strict=True))
     in_force = _in_force(chain, views)
     deposits = _deposits(walks, views, chain, in_force)
     warrants = _warrants(walks, chain)
@@ -144,14 +181,7 @@ async def survey(
         charter_envelopes=chain_envelopes,
         charter=in_force,
         seats=tuple(
-            SeatView(
-                seat=view.seat,
-                log_size=view.log_size,
-                verified=view.verified,
-                checkpoint=view.checkpoint,
-                entries=view.entries,
-                problems=tuple(walk.problems),
-            )
+            replace(view, problems=tuple(walk.problems))
             for walk, view in zip(walks, views, strict=True)
         ),
         deposits=deposits,
@@ -290,6 +320,7 @@ def _deposits(
             )
         except ExclaveError as error:
             _complain_all(walks, statement, f"record {statement.hex()[:16]}: {error.message}")
+    suspicion = Suspicion.of(chain, views)
     places = {id(record): statement for statement, record in known.items()}
     found: list[DepositView] = []
     for record in newest_first(known.values(), lambda item: author_of(item, chain), in_force):
@@ -303,9 +334,45 @@ def _deposits(
                 live=_live(record, known),
                 lodged=tuple(view.seat for view in views if view.has_lodged(statement)),
                 mirrored=_logged(walks, statement),
+                suspect=suspicion.falls_on(record, statement),
             )
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """Which records keys that were declared compromised may have made (spec/standing.md 7)."""
+
+    chain: CharterChain
+    views: tuple[SeatView, ...]
+    since: Mapping[Author, datetime]
+
+    @classmethod
+    def of(cls, chain: CharterChain, views: Sequence[SeatView]) -> Suspicion:
+        """By what stands at any seat: a tightening counts wherever it is found."""
+        since: dict[Author, datetime] = {}
+        for view in views:
+            for declared in () if view.standing is None else compromises(view.standing):
+                for author in _authors(chain, declared):
+                    since[author] = min(declared.since, since.get(author, declared.since))
+        return cls(chain=chain, views=tuple(views), since=since)
+
+    def falls_on(self, record: DepositRecord, statement: StatementHash) -> bool:
+        """Whether fewer than f+1 seats logged it before; one liar alone cannot date it back."""
+        since = self.since.get(author_of(record, self.chain))
+        if since is None:
+            return False
+        times = [view.logged(statement) for view in self.views]
+        before = sum(time is not None and time < since for time in times)
+        return before < self.chain.find(record.charter).witness.f + 1
+
+
+def _authors(chain: CharterChain, declared: Declared) -> Iterator[Author]:
+    if declared.charter in chain.hashes:
+        for author in seated_authors(chain.find(declared.charter)):
+            if author.depositor in declared.depositors:
+                yield author
 
 
 def _live(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -> LiveSet | None:
@@ -370,18 +437,40 @@ def _complain_all(walks: Sequence[Walk], statement: StatementHash, what: str) ->
             walk.complain(what)
 
 
+def _followed(walk: Walk, view: SeatView) -> SeatView:
+    """A seat's view with what stands there; a log that cannot be followed is its problem."""
+    if not view.verified:
+        return view
+    hearing = Hearing()
+    try:
+        hearing.hear_all(_heard(walk))
+        now = view.entries[-1].service
+        return replace(view, standing=hearing.at(now))
+    except ExclaveError as error:
+        if not walk.problems:  # a body that did not come has been named
+            walk.complain(f"what stands: {error.message}")
+        return view
+
+
+def _heard(walk: Walk) -> Iterator[tuple[int, LogEntry, bytes]]:
+    for number, entry in enumerate(walk.entries):
+        if entry.type in FOLLOWED:
+            body = walk.body(entry.hash)
+            if body is None:
+                raise IntegrityError(f"body of entry {number}: not here")
+            yield number, entry, body
+
+
 def _in_force(chain: CharterChain, views: Sequence[SeatView]) -> Charter:
-    """The newest charter that is in force by the log of some seat."""
-    best = chain.charters[0]
-    for view in views:
-        if not view.verified or not view.entries:
-            continue
-        logged: list[int] = []
-        for statement in chain.hashes:
-            entry = next((e for e in view.entries if e.statement == statement), None)
-            if entry is None:
-                break
-            logged.append(entry.service)
-        charter = chain.in_force(logged, view.entries[-1].service)
-        best = max(best, charter, key=lambda item: item.order)
-    return best
+    """The newest charter that f+1 seats have in force by their logs, or all there are.
+
+    One seat alone could say that it has waited long enough.
+    """
+    seen = sorted(
+        (view.standing.charter for view in views if view.standing is not None),
+        key=lambda charter: charter.order,
+        reverse=True,
+    )
+    if not seen:
+        return chain.charters[0]
+    return seen[min(chain.newest.witness.f, len(seen) - 1)]

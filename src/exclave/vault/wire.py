@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from exclave.authority.alarm import read_cause
 from exclave.authority.fields import Node
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
 from exclave.errors import MalformedData
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.vault.interface import (
+    AlarmState,
     MissionStatus,
     Quarantined,
     RecordState,
+    StandingState,
     State,
     StatementState,
     WarrantState,
@@ -95,6 +98,8 @@ def write_status(status: MissionStatus) -> bytes:
             "state": status.state,
             "charter": status.charter.hex(),
             "charters": status.charters,
+            "locked": status.locked,
+            "frozen": status.frozen,
             "log_size": status.log_size,
             "shards": status.shards,
             "shard_bytes": status.shard_bytes,
@@ -110,8 +115,23 @@ def write_status(status: MissionStatus) -> bytes:
                 }
                 for item in status.warrants
             ],
+            "standing": [
+                {
+                    "statement": item.statement.hex(),
+                    "kind": item.kind,
+                    "state": item.state.value,
+                    "seconds": item.seconds,
+                }
+                for item in status.standing
+            ],
+            "conflicts": [item.hex() for item in status.conflicts],
             "forks": [fork.hex() for fork in status.forks],
             "quarantined": [{"entry": item.entry, "why": item.why} for item in status.quarantined],
+            "alarms": [
+                {"cause": item.cause, "began": item.began, "detail": item.detail}
+                for item in status.alarms
+            ],
+            "expiry": status.expiry,
             "service": status.service,
         }
     )
@@ -126,10 +146,17 @@ def read_status(data: bytes) -> MissionStatus:
         "charter",
         *_COUNTS,
         "records",
+        "locked",
+        "frozen",
         "warrants",
+        "standing",
+        "conflicts",
         "forks",
         "quarantined",
+        "alarms",
+        "expiry",
     )
+    fields["expiry"].time()
     counts = {name: fields[name].integer() for name in _COUNTS}
     return MissionStatus(
         mission=MissionId(fields["mission"].hex(32)),
@@ -137,9 +164,15 @@ def read_status(data: bytes) -> MissionStatus:
         state=fields["state"].state(),
         charter=StatementHash(fields["charter"].hex(32)),
         records=fields["records"].each(_read_record),
+        locked=fields["locked"].boolean(),
+        frozen=fields["frozen"].boolean(),
         warrants=fields["warrants"].each(_read_warrant),
+        standing=fields["standing"].each(_read_standing),
+        conflicts=fields["conflicts"].each(lambda node: StatementHash(node.hex(32))),
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
+        alarms=fields["alarms"].each(_read_alarm),
+        expiry=fields["expiry"].string(),
         **counts,
     )
 
@@ -177,10 +210,30 @@ def _read_quarantined(node: Node) -> Quarantined:
     return Quarantined(entry=fields["entry"].integer(), why=fields["why"].string())
 
 
+def _read_alarm(node: Node) -> AlarmState:
+    fields = node.fields("cause", "began", "detail")
+    fields["began"].time()
+    return AlarmState(
+        cause=read_cause(fields["cause"]).value,
+        began=fields["began"].string(),
+        detail=fields["detail"].text(),
+    )
+
+
 def _read_warrant(node: Node) -> WarrantState:
     fields = node.fields("statement", "state", "seconds")
     return WarrantState(
         statement=StatementHash(fields["statement"].hex(32)),
+        state=_state(fields["state"]),
+        seconds=fields["seconds"].optional(lambda item: item.integer()),
+    )
+
+
+def _read_standing(node: Node) -> StandingState:
+    fields = node.fields("statement", "kind", "state", "seconds")
+    return StandingState(
+        statement=StatementHash(fields["statement"].hex(32)),
+        kind=fields["kind"].slug(),
         state=_state(fields["state"]),
         seconds=fields["seconds"].optional(lambda item: item.integer()),
     )

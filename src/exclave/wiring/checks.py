@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from exclave.authority.charter_parts import RoleName
+from exclave.clock import now
 from exclave.errors import ExclaveError
 from exclave.plan import RegisterPlan
+from exclave.wiring.check_results import CheckResult
+from exclave.wiring.custody import check_charter
 from exclave.wiring.depositor import Home
 from exclave.wiring.overview import ask_seats
 from exclave.wiring.registers import task_of
@@ -15,20 +17,10 @@ from exclave.wiring.registers import task_of
 __all__ = ["CheckResult", "run_checks"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """One thing that was tried."""
-
-    what: str
-    good: bool
-    said: str = ""
-    hint: str | None = None
-
-
 def run_checks(home: Home) -> tuple[CheckResult, ...]:
     """Everything; a failing check does not keep the next from being tried."""
     results = [result for register in home.plan.registers for result in _register(home, register)]
-    return (*results, *_seats(home))
+    return (*results, *_seats(home), *check_charter(home, now()))
 
 
 def _register(home: Home, plan: RegisterPlan) -> Iterator[CheckResult]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
 from exclave.deposit.capture import DepositProgress
 from exclave.deposit.catalogue import Catalogue
@@ -37,7 +38,11 @@ from exclave.wiring.lines import Lines
 from exclave.wiring.registers import task_of
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
 
-__all__ = ["DepositBusy", "Home", "open_home", "run_catch_up", "run_deposit"]
+__all__ = ["DepositBusy", "Home", "StateForeign", "open_home", "run_catch_up", "run_deposit"]
+
+
+class StateForeign(ConfigurationError):
+    """Journal or catalogue are of other keys under the same id."""
 
 
 class DepositBusy(UsageError):
@@ -70,7 +75,12 @@ def open_home(config: Path) -> Home:
         raise ConfigurationError(
             f"keys of {keys.id}: expected a depositor's, got a {keys.purpose}'s"
         )
-    entry = charter.depositor(keys.id)
+    entry = next((item for item in charter.depositors if item.id == keys.id), None)
+    if entry is None:
+        raise ConfigurationError(
+            f"depositor {keys.id}: the charter of {settings.depositor} seats no such depositor",
+            hint="put the charter that seats it into charter.json",
+        )
     if entry.keys != keys.public or entry.identity != identity.certificate:
         raise ConfigurationError(
             f"depositor {keys.id}: the charter seats other keys than those of {settings.depositor}"
@@ -112,6 +122,7 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
             settings.journal, mission=party.mission, depositor=party.id, epoch=party.epoch
         )
         stack.callback(journal.close)
+        _require_own(home, catalogue, journal)
         if fresh and (packs := rebuild_journal(catalogue, journal, spool)):
             progress.phase(f"journal rebuilt from the catalogue: {packs} packs")
         loop = LoopThread()
@@ -136,6 +147,24 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
             random=os.urandom,
             progress=progress,
         )
+
+
+def _require_own(home: Home, catalogue: Catalogue, journal: Journal) -> None:
+    """New keys share nothing with old ones: their chain, dedup key and state are their own."""
+    newest, entries = journal.newest_record(), catalogue.entries()
+    kept = {
+        home.settings.journal: None if newest is None else newest.envelope,
+        home.settings.catalogue: catalogue.envelope(entries[-1].sequence) if entries else None,
+    }
+    for place, data in kept.items():
+        if data is None:
+            continue
+        envelope = parse_envelope(data, kinds=[Kind.RECORD])
+        if any(envelope.signature_of(s.key.key_id) is None for s in home.party.signers):
+            raise StateForeign(
+                f"{place}: expected records of the keys in {home.settings.depositor}, got others'",
+                hint="new keys begin anew: name another journal, catalogue and spool",
+            )
 
 
 @contextmanager

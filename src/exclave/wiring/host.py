@@ -26,6 +26,8 @@ from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError
 from exclave.ids import MissionId
+from exclave.ledger.cosignature import CosigningKey
+from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.lines import LoopThread
 from exclave.signer.bundle import KeyBundle, PrivateKey
 from exclave.signer.file import load_key_file, save_key_file, write_once
@@ -53,6 +55,7 @@ __all__ = [
     "fsck_vault",
     "init_vault",
     "rebuild_vault",
+    "seat_keys",
     "serve_vault",
     "status_vault",
     "submit_to_vault",
@@ -60,6 +63,7 @@ __all__ = [
 
 _KEYS = "vault.key"
 _CONFIG = "vault.toml"
+_COSIGNING = (COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44)
 
 
 class MissionUnexpected(AuthorityError):
@@ -222,12 +226,27 @@ def _log_and_seat(keys: KeyBundle) -> tuple[PrivateKey, PrivateKey]:
     return log, seat
 
 
+def seat_keys(keys: KeyBundle) -> SeatKeys:
+    """What a mission needs of a vault's keys."""
+    log, seat = _log_and_seat(keys)
+    # In the order of `new_vault_key`, as in the seat request.
+    first, second = (
+        CosigningKey(key_type=kind, public_key=key.key.raw, sign=key.sign)
+        for kind, key in zip(_COSIGNING, keys.keys[2:4], strict=True)
+    )
+    return SeatKeys(
+        log_public=log.key.raw,
+        sign=log.sign,
+        cosigning=(first, second),
+        seat_private=seat.xwing,
+    )
+
+
 def _missions(folder: VaultFolder, config: VaultConfig) -> list[Mission]:
-    log, seat = _log_and_seat(_keys(folder))
     return open_missions(
         folder,
         engine=FileEngine,
-        keys=SeatKeys(log_public=log.key.raw, sign=log.sign, seat_private=seat.xwing),
+        keys=seat_keys(_keys(folder)),
         clock=now,
         min_free_bytes=config.min_free_bytes,
     )

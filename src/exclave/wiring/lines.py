@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
@@ -25,9 +25,9 @@ class SeatUnreachableByDesign(ConfigurationError):
 
 
 class Lines:
-    """Clients to all active seats; use as a context, which closes their connections.
+    """Clients to all active seats, or `only` to some; as a context, closes their connections.
 
-    Without an identity they read the public record only.
+    Without an identity they reach the public record only.
     """
 
     def __init__(
@@ -38,13 +38,18 @@ class Lines:
         clock: Clock,
         identity: Identity | None = None,
         addresses: Mapping[Seat, tuple[str, str]] | None = None,
+        only: Collection[Seat] | None = None,
         policy: RetryPolicy | None = None,
         idle_seconds: float = 60,
     ) -> None:
         self._loop = loop
         self._policy = RetryPolicy() if policy is None else policy
         self._mission = charter.mission_id
-        self._entries = {entry.seat: entry for entry in charter.active_seats}
+        self._entries = {
+            entry.seat: entry
+            for entry in charter.active_seats
+            if only is None or entry.seat in only
+        }
         _check_known(self._entries, addresses or {})
         self.clients: Mapping[Seat, HttpVault] = {
             seat: HttpVault(

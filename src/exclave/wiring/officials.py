@@ -8,16 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import CharterChain, verify_chain
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.unsealing import UnsealRequest, answer_envelope, parse_unseal_request
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError
-from exclave.ids import MissionId
+from exclave.errors import ConfigurationError, IntegrityError
+from exclave.ids import MissionId, StatementHash
 from exclave.unseal import CardDesk, Review, review, unseal
-from exclave.wiring.files import load_envelope
+from exclave.wiring.files import load_charter, load_envelope
 
-__all__ = ["CHARTERS", "CharterMissing", "UnsealTable", "open_table", "store_charters"]
+__all__ = [
+    "CHARTERS",
+    "CharterMissing",
+    "UnsealTable",
+    "charter_beside",
+    "open_table",
+    "store_charters",
+]
 
 CHARTERS = "charters"
 """Folder beside a request with every charter of the mission, in order."""
@@ -78,3 +86,25 @@ def store_charters(folder: Path, charters: Sequence[Envelope]) -> None:
     place.mkdir(mode=0o700, exist_ok=True)
     for number, envelope in enumerate(charters, start=1):
         replace_file(place / f"{number:04}.json", [envelope.to_bytes()], mode=0o600)
+
+
+def charter_beside(file: Path, envelope: Envelope) -> Charter | None:
+    """The charter in force, if it lies beside a statement; of a new charter, the one before it."""
+    if envelope.kind is not Kind.CHARTER:
+        beside = file.with_name("charter.json")
+        return load_charter(beside) if beside.is_file() else None
+    previous = parse_charter(envelope).previous
+    if previous is None:
+        return None
+    files = sorted(file.parent.glob("*charter*.json"))
+    for other in (*files, *sorted((file.parent / CHARTERS).glob("*.json"))):
+        if _statement_hash(other) == previous:
+            return load_charter(other)
+    return None
+
+
+def _statement_hash(path: Path) -> StatementHash | None:
+    try:
+        return load_envelope(path, Kind.CHARTER).statement_hash
+    except IntegrityError:  # some other file that lies there
+        return None

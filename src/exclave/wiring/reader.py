@@ -7,10 +7,9 @@ reader's own identity; without a released warrant they give no shard.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,14 +17,14 @@ from pathlib import Path
 
 from exclave.authority.card import CardHead, parse_card_head
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import RoleName
-from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.charter_chain import CharterChain
+from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.keys import X_WING
 from exclave.authority.unsealing import parse_unsealed
-from exclave.authority.warrant import parse_warrant
+from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.errors import ConfigurationError, MalformedData
 from exclave.ids import Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
@@ -38,7 +37,6 @@ from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_rea
 from exclave.signer.interface import sign_envelope
 from exclave.vault.identity import Identity
 from exclave.vault.interface import PublicRecord, ShardStore, StatementState
-from exclave.vault.retrying import RetryPolicy
 from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.disks import open_disks
@@ -46,6 +44,7 @@ from exclave.wiring.files import load_charter, load_envelope, new_folder, read_f
 from exclave.wiring.lines import Lines
 from exclave.wiring.officials import store_charters
 from exclave.wiring.registers import target_of
+from exclave.wiring.seats import QUICK_SECONDS, QUICKLY, each_seat
 from exclave.wiring.settings import TargetSettings
 
 __all__ = [
@@ -62,8 +61,6 @@ __all__ = [
 ]
 
 _CHARTER = "charter.json"
-_SURVEY = RetryPolicy(attempts=2)
-_SURVEY_SECONDS = 10
 
 
 class DepositUnknown(ConfigurationError):
@@ -177,7 +174,7 @@ def submit_warrant(place: Path, card: CardHead | None) -> Mapping[Seat, Statemen
     envelope = load_envelope(file, Kind.WARRANT)
     if place.is_dir():
         attach_warrant(load_reader(place))
-    return _each_seat(charter, lambda record: record.submit(envelope.to_bytes()))
+    return each_seat(charter, lambda record: record.submit(envelope.to_bytes()))
 
 
 def warrant_states(place: Path, card: CardHead | None) -> Mapping[Seat, StatementState | str]:
@@ -185,7 +182,7 @@ def warrant_states(place: Path, card: CardHead | None) -> Mapping[Seat, Statemen
     charter = _charter_for(place, card)
     file = place / "warrant.json" if place.is_dir() else place
     statement = load_envelope(file, Kind.WARRANT).statement_hash
-    return _each_seat(charter, lambda record: record.statement(statement))
+    return each_seat(charter, lambda record: record.statement(statement))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +211,6 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             stores=sources.stores,
             secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
         )
-        named = view.chain.find(parse_warrant(reader.warrant).charter)
         report = reconstruct(
             chosen.record,
             fetcher=fetcher,
@@ -225,13 +221,21 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             clock=now,
             progress=progress,
             warrant=reader.warrant.statement_hash,
-            warrant_delay=named.role(RoleName.READ).delay,
+            warrant_delay=_warrant_delay(reader.warrant, view.chain),
             findings=findings(view, chosen, _verified(view)),
         )
     envelope = sign_envelope(envelope_for(report_payload(report)), reader.keys.signers)
     replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
     replace_file(what.folder / "report.txt", [report_text(report).encode()], mode=0o600)
     return report
+
+
+def _warrant_delay(envelope: Envelope, chain: CharterChain) -> int:
+    """Seconds that the roster which signed waits before it may read."""
+    named = chain.find(parse_warrant(envelope).charter)
+    earlier = [item for item in chain.charters if item.order < named.order]
+    charter, roster = warranting_roster(envelope, named, earlier)
+    return charter.role(roster).delay
 
 
 def _state_folder(what: Restoring) -> Path:
@@ -277,8 +281,8 @@ def _lines(charter: Charter, loop: LoopThread, identity: Identity | None) -> Ite
         loop=loop,
         clock=now,
         identity=identity,
-        policy=_SURVEY,
-        idle_seconds=_SURVEY_SECONDS,
+        policy=QUICKLY,
+        idle_seconds=QUICK_SECONDS,
     ) as lines:
         seats = lines.seats
         yield _Sources(
@@ -296,23 +300,6 @@ def _charter_for(place: Path, card: CardHead | None) -> Charter:
             f"{place}: no {_CHARTER} beside it says where the vaults are", hint="give --card CARD"
         )
     return first_charter(card)[1]
-
-
-def _each_seat(
-    charter: Charter, call: Callable[[PublicRecord], Awaitable[StatementState]]
-) -> Mapping[Seat, StatementState | str]:
-    async def one(record: PublicRecord) -> StatementState | str:
-        try:
-            return await call(record)
-        except ExclaveError as error:
-            return error.message
-
-    async def everyone(records: Sequence[PublicRecord]) -> list[StatementState | str]:
-        return await asyncio.gather(*(one(record) for record in records))
-
-    with _loop() as loop, _lines(charter, loop, None) as sources:
-        answers = loop.run(everyone(sources.records))
-        return {r.seat: a for r, a in zip(sources.records, answers, strict=True)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The files under examples/ are what the program reads; founding.toml has its own tests."""
+"""The files under examples/ are what the program reads; founding and changes have own tests."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir()} == {
+        "changes.toml",
         "deposit.toml",
         "founding.toml",
         "registers.toml",

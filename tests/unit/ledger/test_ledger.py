@@ -108,8 +108,10 @@ def test_ed25519_cosignature() -> None:
 
 def test_what_cannot_be_verified_is_not_trusted() -> None:
     witness = NoteVerifier(name="w", key_type=COSIGNATURE_ML_DSA_44, public_key=bytes(1312))
-    with pytest.raises(NoteForged):
-        witness.verify(b"a\n", bytes(2428))
+    for text in (b"a\n", b"a\n01\n", b"a\n1\nb\n", b"a" * 256 + b"\n0\n" + b"A" * 43 + b"=\n"):
+        for signature in (b"", bytes(2428), b"\xff" * 2428):
+            with pytest.raises(NoteForged):
+                witness.verify(text, signature)
 
 
 @pytest.mark.parametrize("text", [b"", b"a", b"a\tb\n", b"\xff\n", b"a\r\n"])

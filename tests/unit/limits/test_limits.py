@@ -9,9 +9,12 @@ import pytest
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_settings import Dispersal
+from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import prepare
-from exclave.limits import duration, limits
+from exclave.ids import Epoch
+from exclave.limits import departures, duration, limits
+from exclave.sealing.recovery import XWingPrivateKey
 from tests.founding import NOW, make_founding
 
 ALWAYS = [
@@ -24,8 +27,10 @@ ALWAYS = [
     "swap",
     "old-shares",
     "old-deposits",
+    "places-abroad",
+    "advisory-expiry",
     "no-liar-tolerated",
-    "logs-unwitnessed",
+    "receipts-provisional",
     "not-built",
 ]
 
@@ -100,6 +105,16 @@ def test_one_state_with_two_seats(charter: Charter) -> None:
     assert "state-suffices" in names(together)
 
 
+def test_classical_officials_are_named(charter: Charter) -> None:
+    """An SSH key or a card: who, and what that means."""
+    first, *others = charter.officials
+    weak = replace(first, key_sets=tuple(keys[:1] for keys in first.key_sets))
+    assert weak.key_sets[0][0].alg == "ed25519"
+    said = text(replace(charter, officials=(weak, *others)), "classical-officials")
+    assert said.startswith(f"1 of {len(charter.officials)} officials sign with classical keys only")
+    assert first.id in said
+
+
 def test_notice_is_repeated(charter: Charter) -> None:
     """What the charter itself confesses."""
     said = replace(charter, notice="a demonstration")
@@ -112,3 +127,65 @@ def test_notice_is_repeated(charter: Charter) -> None:
 def test_duration(seconds: int, said: str) -> None:
     """The largest unit that fits without rest."""
     assert duration(seconds) == said
+
+
+def test_an_old_epoch_still_reads(charter: Charter) -> None:
+    """Disks and the old cards suffice for ever."""
+    old = charter.current_epoch
+    public = XWingPrivateKey.from_seed(bytes(32)).public
+    new = replace(
+        old,
+        epoch=Epoch(2),
+        key=TypedKey("x-wing", public.raw),
+        share_set=(old.share_set + 1) % 2**15,
+    )
+    two = replace(charter, recovery=(replace(old, current=False), new))
+    assert "old-epoch" in names(two)
+    said = text(two, "old-epoch")
+    assert "2 or more disks and enough cards of epoch 1" in said
+    assert f"share set {old.share_set}, 2 of 3 groups" in said
+    assert "without a warrant" in said
+
+
+def test_places_abroad_and_age(charter: Charter) -> None:
+    """Figures of this charter."""
+    said = text(charter, "places-abroad")
+    assert said.startswith("2 of 3 groups of cards and 4 of 7 officials are abroad, in 2 states")
+    assert "leaves too few groups" in said
+    assert "stays in force" in text(charter, "advisory-expiry")
+
+
+def test_who_left_keeps_his_cards(charter: Charter) -> None:
+    """A charter takes away a vote, no card."""
+    gone = next(
+        item.id
+        for item in charter.officials
+        if all(item.id not in role.members for name, role in charter.rosters if "exile" in name)
+    )
+    after = _without(charter, gone)
+    (left,) = departures(after, [charter])
+    assert gone in left.text
+    assert "last in charter 1.1" in left.text
+    assert "epoch 1 count towards their groups for ever" in left.text
+    assert departures(charter, [charter]) == ()
+
+
+def _without(charter: Charter, gone: str) -> Charter:
+    return replace(
+        charter,
+        mission=charter.mission_id,
+        version=2,
+        previous=charter.statement_hash,
+        officials=tuple(item for item in charter.officials if item.id != gone),
+        rosters=tuple(
+            (
+                name,
+                replace(
+                    role,
+                    members=tuple(member for member in role.members if member != gone),
+                    threshold=min(role.threshold, len(set(role.members) - {gone})),
+                ),
+            )
+            for name, role in charter.rosters
+        ),
+    )

@@ -67,7 +67,7 @@ def test_an_index_built_again_has_the_same_rows(tmp_path: Path) -> None:
     mission = open_mission(world, store, index=str(tmp_path / "state.db"))
     fill(world, mission)
     before = mission.index.dump()
-    assert all(before[name] for name in ("records", "named", "packs", "shards", "warrants"))
+    assert all(before[name] for name in ("records", "named", "packs", "shards", "entries"))
     mission.rebuild()
     assert mission.index.dump() == before
     mission.close()

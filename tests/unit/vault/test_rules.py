@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from exclave.authority.charter_settings import Quotas
 from exclave.errors import ConfigurationError, VaultUnreachable
 from exclave.ids import ShardRoot
 from exclave.vault.addresses import Address, AddressPublic, check_bind, parse_address
@@ -20,7 +19,6 @@ from exclave.vault.rules import (
     Candidate,
     PartyKind,
     Usage,
-    check_quota,
     check_room,
     find_party,
     hindrance,
@@ -102,17 +100,6 @@ def test_staging_and_free_room_are_two_limits() -> None:
         with pytest.raises(VaultRefused) as caught:
             check_room(size, named=named, limit=100, usage=usage)
         assert caught.value.cause == cause
-
-
-def test_the_reserve_opens_only_to_its_depositor() -> None:
-    charter = new_world(quotas=Quotas(reserve=50, staging=1, staging_days=1), total=100).charter
-    depositor = charter.depositors[0]
-    with pytest.raises(VaultRefused):
-        check_quota(101, depositor=depositor, charter=charter, today=0, total=0)
-    entitled = replace(depositor, reserve=True)
-    check_quota(150, depositor=entitled, charter=charter, today=0, total=0)
-    with pytest.raises(VaultRefused):
-        check_quota(151, depositor=entitled, charter=charter, today=0, total=0)
 
 
 @pytest.mark.parametrize("cause", sorted(CAUSES))

@@ -1,0 +1,179 @@
+"""`charter draft | show | submit`: how the constitution changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.ceremony import card_outlet, ceremony_signers
+from exclave.cli.core_dumps import close_to_debuggers
+from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
+
+if TYPE_CHECKING:
+    from exclave.authority.annex import AnnexEntry
+    from exclave.ids import PersonId
+
+__all__ = ["register"]
+
+charter = App(name="charter", help="The mission's charter: draft the next one.")
+charter.help_format = "plaintext"
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(charter)
+
+
+@charter.command(name="draft")
+def draft(
+    changes: Path,
+    *,
+    charter: Path,
+    out: Path,
+    annex: Path | None = None,
+    era: Flag = False,
+    key: Annotated[list[str] | None, Parameter(negative=())] = None,
+    printer: str | None = None,
+    seal_cards_to: Path | None = None,
+    unsafe_shares_to: Path | None = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseDescriptor = None,
+    terminal: Out,
+) -> None:
+    """Write the next charter from the one in force and a file of changes.
+
+    A new epoch draws a new recovery key and hands out its cards, as at the founding: one by one on
+    the terminal unless another place for them is named.
+
+    Parameters
+    ----------
+    changes
+        The changes.toml: what differs.
+    charter
+        The charter in force.
+    out
+        The new folder for charter, annex and summary.
+    annex
+        The annex of names (annex.json) of the charter in force.
+    era
+        A new era, which exile opens under lockdown, in place of the next version.
+    key
+        An official's key file that signs now; may be repeated. Others sign OUT/charter.json later.
+    printer
+        Pipe each card into this command, such as "lpr -P vault".
+    seal_cards_to
+        Write each card into this folder, sealed to its holder's key.
+    unsafe_shares_to
+        Write all cards into this folder in the clear: for demonstrations only.
+    """
+    import os
+
+    from exclave.clock import now
+    from exclave.found.amend import Successor, amend
+    from exclave.found.changes import load_changes
+
+    close_to_debuggers()
+    parsed, _ = load_changes(changes)
+    named = any(item is not None for item in (printer, seal_cards_to, unsafe_shares_to))
+    wanted = parsed.recovery is not None or named
+    made = amend(
+        Successor(changes=changes, charter=charter, annex=annex, era=era),
+        out=out,
+        outlet=(
+            card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to) if wanted else None
+        ),
+        signers=ceremony_signers(terminal, key or [], passphrase_file, passphrase_fd),
+        now=now(),
+        random=os.urandom,
+    )
+    order = f"{made.charter.era}.{made.charter.version}"
+    terminal.result(
+        {
+            "charter": str(out / "charter.json"),
+            "order": order,
+            "statement": made.charter.statement_hash.hex(),
+            "cards": made.cards,
+            "summary": list(made.lines),
+        },
+        [
+            *made.lines,
+            f"officials now sign {out}/charter.json; then: exclave charter submit {out}",
+        ],
+    )
+
+
+@charter.command(name="show")
+def show(
+    file: Path,
+    *,
+    before: Path | None = None,
+    annex: Path | None = None,
+    terminal: Out,
+) -> None:
+    """Show what a charter says, or with --before what it changes.
+
+    Parameters
+    ----------
+    file
+        The charter.
+    before
+        An earlier charter to compare it with.
+    annex
+        The annex of names, to show names beside ids.
+    """
+    from exclave.cli.words.statement import describe
+    from exclave.found.summary import differences
+    from exclave.wiring.charters import load_charter_pair
+
+    envelope, shown, old = load_charter_pair(file, before)
+    names = {} if annex is None else _names(annex)
+    if old is None:
+        lines = [
+            *describe(envelope, None, signing=False),
+            *(
+                f"  official {official.id}: {official.institution}, {official.place.value}"
+                + (f", {names[official.id].name}" if official.id in names else "")
+                for official in shown.officials
+            ),
+        ]
+    else:
+        lines = list(differences(old, shown, names))
+    terminal.result({"order": f"{shown.era}.{shown.version}", "lines": lines}, lines)
+
+
+@charter.command(name="submit")
+def submit(folder: Path, *, terminal: Out) -> int:
+    """Hand a signed charter and its sealed annex to every vault; says what each answers.
+
+    Parameters
+    ----------
+    folder
+        The folder that `charter draft` wrote.
+    """
+    from exclave.errors import VaultError
+    from exclave.wiring.charters import submit_folder
+
+    answers = submit_folder(folder)
+    terminal.result(
+        {
+            "seats": {
+                str(seat): {"taken": answer.taken, "said": list(answer.said)}
+                for seat, answer in sorted(answers.items())
+            }
+        },
+        [
+            f"seat {seat}: {line}"
+            for seat, answer in sorted(answers.items())
+            for line in answer.said
+        ],
+    )
+    return 0 if any(answer.taken for answer in answers.values()) else VaultError.exit_code
+
+
+def _names(path: Path) -> dict[PersonId, AnnexEntry]:
+    from exclave.authority.annex import parse_annex
+    from exclave.wiring.files import read_file
+
+    return {entry.id: entry for entry in parse_annex(read_file(path))}

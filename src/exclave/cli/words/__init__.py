@@ -1,0 +1,13 @@
+"""Statements in plain words, for officials, who are no technicians: shown before they sign.
+
+    statement   what a statement says, who is asked, when it takes effect, what follows
+    charter     what a charter says
+    changes     what differs between two charters, and what of it weakens
+    warrant     what a warrant says
+    order       what an order says
+    asked       which rosters are asked, who has signed, how many are needed still
+    timing      when it takes effect, and what can stop it
+    effects     what a signature makes possible, and what cannot be undone
+
+Pure: lines from values. They show what the payload says, not what somebody says about it.
+"""

@@ -1,0 +1,17 @@
+"""What one check says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CheckResult"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One thing that was tried."""
+
+    what: str
+    good: bool
+    said: str = ""
+    hint: str | None = None

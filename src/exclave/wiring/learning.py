@@ -1,0 +1,129 @@
+"""Which charter the vaults go by: the depositor learns later ones from their logs.
+
+Asks every seat which charter is in force there. Where that is another than the one at hand, the
+chain is fetched from the logs and verified from the mission id on, and kept in `charters/` beside
+the bundle's `charter.json`.
+
+Rules
+- A charter counts here once vaults in h states (its own h) go by it: deposits under one that waits
+  would be refused.
+- Nothing is believed but signatures: a vault that names a charter that it cannot show is passed
+  over.
+- A charter that seats other keys is not deposited under; that is an error with a name, since
+  somebody replaced this machine's keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from exclave.authority.charter import Charter
+from exclave.authority.envelope import Envelope
+from exclave.clock import now
+from exclave.engine.durable import replace_file
+from exclave.errors import ConfigurationError, ExclaveError
+from exclave.ids import Seat, StatementHash
+from exclave.lines import LoopThread
+from exclave.vault.interface import PublicRecord
+from exclave.vault.retrying import RetryPolicy
+from exclave.vault.survey import MissionNotFound, MissionView, survey
+from exclave.wiring.depositor import Home
+from exclave.wiring.lines import Lines
+from exclave.wiring.officials import store_charters
+
+__all__ = ["KeysReplaced", "learn_charter"]
+
+_SECONDS = 5
+
+
+class KeysReplaced(ConfigurationError):
+    """The charter in force does not seat this depositor with the keys of its bundle."""
+
+
+def learn_charter(home: Home) -> Home:
+    """The depositor under the charter in force at the vaults; keeps what it learnt on disk."""
+    own = home.party.charter
+    with _asking(home) as (loop, records):
+        answers = loop.run(_in_force(records))
+        if all(statement == own.statement_hash for statement in answers.values()):
+            return _seated(home, own)
+        try:
+            view = loop.run(survey(list(records.values()), home.party.mission))
+        except MissionNotFound:
+            return _seated(home, own)
+    chosen = _chosen(view, answers, own)
+    if chosen.statement_hash == own.statement_hash:
+        return _seated(home, own)
+    learnt = _seated(home, chosen)
+    if chosen.order > own.order:
+        _keep(home, view.charter_envelopes, chosen)
+    return learnt
+
+
+def _chosen(view: MissionView, answers: Mapping[Seat, StatementHash], own: Charter) -> Charter:
+    """The highest charter that vaults in enough states go by; the one at hand where none is."""
+    known = dict(zip(view.chain.hashes, view.chain.charters, strict=True))
+    states = {seat.seat: seat.state for item in known.values() for seat in item.seats}
+    best: Charter | None = None
+    for statement, charter in known.items():
+        there = {states[seat] for seat, named in answers.items() if named == statement}
+        enough = len(there) >= charter.dispersal.h
+        if enough and (best is None or charter.order > best.order):
+            best = charter
+    return own if best is None else best
+
+
+def _seated(home: Home, charter: Charter) -> Home:
+    entries = [item for item in charter.depositors if item.id == home.party.id]
+    keys = tuple(signer.key for signer in home.party.signers)
+    if not entries or entries[0].keys != keys:
+        raise KeysReplaced(
+            f"depositor {home.party.id}: charter {charter.era}.{charter.version}, which the vaults "
+            f"go by, seats {'other keys' if entries else 'no such depositor'}",
+            hint="if you made new keys, wait until the charter that seats them is in force; if you "
+            "did not, ask the officials at once",
+        )
+    return replace(home, party=replace(home.party, charter=charter))
+
+
+def _keep(home: Home, envelopes: Sequence[Envelope], chosen: Charter) -> None:
+    folder = home.settings.depositor
+    store_charters(folder, envelopes)
+    envelope = next(item for item in envelopes if item.statement_hash == chosen.statement_hash)
+    replace_file(folder / "charter.json", [envelope.to_bytes()], mode=0o600)
+
+
+@contextmanager
+def _asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
+    loop = LoopThread()
+    try:
+        with Lines(
+            home.party.charter,
+            loop=loop,
+            clock=now,
+            identity=None,  # the public record is everybody's; new keys may not be known yet
+            addresses=home.settings.addresses,
+            policy=RetryPolicy(attempts=1),
+            idle_seconds=_SECONDS,
+        ) as lines:
+            yield loop, {seat: line.record for seat, line in lines.seats.items()}
+    finally:
+        loop.close()
+
+
+async def _in_force(records: Mapping[Seat, PublicRecord]) -> dict[Seat, StatementHash]:
+    """What each seat goes by; those that do not answer are left out."""
+    answers = await asyncio.gather(*(_one(record) for record in records.values()))
+    return {
+        seat: answer for seat, answer in zip(records, answers, strict=True) if answer is not None
+    }
+
+
+async def _one(record: PublicRecord) -> StatementHash | None:
+    try:
+        return (await record.status()).charter
+    except ExclaveError:
+        return None  # that it does not answer is said where shards are sent
