@@ -95,6 +95,8 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
     for name, entries in watch.signed.items():
         enough = any(n < before and len(e.persons & HOME) >= 2 for n, e in entries)
         done = name in watch.effective and not isinstance(site.pool.names[name], Warrant)
+        # What was vetoed does not wait, and is not stopped: exile may override it as its own.
+        done |= name in site.standing.vetoes
         if enough and not done and name in site.standing.items:
             found.add(name)
     return found
@@ -117,7 +119,9 @@ def _check_locked(site: Site, watch: Watch) -> None:
     for name, item in site.standing.items.items():
         if item.phase is not Phase.EFFECTIVE or not isinstance(item.value, Warrant):
             continue
-        assert name not in watch.stopped, "a warrant that a lockdown had stopped is released"
+        assert name not in watch.stopped, (
+            f"{name.hex()[:6]}: a lockdown stopped it, and it is released"
+        )
         if watch.open:
             assert not site.signed[name] <= HOME, "home reads under a lockdown"
 

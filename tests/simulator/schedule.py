@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Role, RoleName
+from exclave.authority.orders import Veto
 from exclave.ids import PackRoot, StatementHash
 from exclave.standing.phases import Phase
 from exclave.standing.values import Value
@@ -27,6 +28,7 @@ from tests.support.polity import person
 
 STEPS = 24
 SABOTEURS = ("h4", "a3")
+OVERRIDERS = ("h1", "h2", "h4")
 
 
 @dataclass
@@ -153,6 +155,19 @@ class Play:
         elif standing.open_lockdowns:
             self.submit("unlock", pool.unlock(*standing.open_lockdowns), *who)
 
+    def override(self) -> None:
+        """More sign what somebody has vetoed: home's attackers together, or all of exile_2."""
+        pool = self.world.pool.names
+        vetoed = [v.target for v in pool.values() if isinstance(v, Veto) and v.target in pool]
+        if not vetoed:
+            return
+        name, who = self.chance.choice(vetoed), self.chance.choice([OVERRIDERS, ("b1", "b2", "b3")])
+        self.replayer.ever.append((name, persons(*who)))
+        self.world.say(f"{'+'.join(who)} override {name.hex()[:6]}")
+        for site in self.chance.sample(self.world.sites, 3):
+            if site.up:
+                site.hear(name, persons(*who))
+
     def governing(self, who: str) -> Role:
         """After an era that exile opens, who opened it and the honest of home govern together."""
         members = persons(*(("a1", "a2") if who == "a1" else ("b1", "b2")), "h2", "h3")
@@ -216,7 +231,7 @@ def run(seed: int, steps: int = STEPS) -> World:
     play.world.say(f"seed {seed}")
     acts: list[Callable[[], None]] = [
         *(play.home, play.coerced, play.saboteur, play.guardian, play.exile),
-        *(play.home, play.exile, play.weather, play.weather, play.replay),
+        *(play.home, play.exile, play.override, play.weather, play.weather, play.replay),
     ]
     for _ in range(steps):
         chance.choice(acts)()

@@ -114,7 +114,7 @@ def test_a_release_under_a_lockdown_is_noticed() -> None:
     event = site.log[1].event
     # A vault that forgot to obey: the entry is there, what stands is as before.
     site.log.append(Entry(event=event, at=site.service, name=lockdown, persons=persons("h4")))
-    with pytest.raises(Broken, match="had stopped"):
+    with pytest.raises(Broken, match="a lockdown stopped it"):
         checker(world)
 
 

@@ -248,8 +248,11 @@ class World:
         if not self.reach(source, target):
             return
         for entry in list(source.log):
-            if entry.name is not None and not lost():
-                target.hear(entry.name, source.signed[entry.name])
+            if entry.name is None:
+                continue
+            signers = source.signed[entry.name]
+            if target.signed.get(entry.name) != signers and not lost():
+                target.hear(entry.name, signers)
 
     def heartbeat(self, site: Site) -> None:
         """Hand the newest checkpoint round; a quorum's answer makes it witnessed."""
