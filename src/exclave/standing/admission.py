@@ -24,12 +24,13 @@ from exclave.standing.counting import (
     EXILE,
     may_tighten,
     objectors,
+    opening,
     place_members,
     role_members,
     ways,
 )
 from exclave.standing.phases import Phase
-from exclave.standing.values import Heard, Item, Side, Signers, Standing, Value
+from exclave.standing.values import Conflict, Heard, Item, Side, Signers, Standing, Value
 
 __all__ = [
     "PLACES",
@@ -41,6 +42,7 @@ __all__ = [
     "SlotTaken",
     "StatementOutdated",
     "admit",
+    "joins",
     "rival",
 ]
 
@@ -106,6 +108,18 @@ def rival(standing: Standing, charter: Charter) -> Rival | None:
     """Who has a charter's slot and lives: what is dead, or past, is no rival."""
     item = standing.slot(charter.order)
     return None if item is None else Rival(item=item)
+
+
+def joins(standing: Standing, charter: Charter) -> Conflict | None:
+    """The conflict that already freezes the opening of this era: one more charter only joins it.
+
+    Logged all the same: else two vaults might know no charter of that era in common, and none
+    could be signed that both take.
+    """
+    if charter.version > 1:
+        return None
+    alike = (item for item in standing.conflicts if item.order == charter.order and item.freezes)
+    return next(alike, None)
 
 
 def admit(
@@ -240,6 +254,8 @@ def _charter(
         )
     other = rival(standing, charter)
     if not ways(standing, charter, signers):
+        if joins(standing, charter) is not None and opening(standing, charter, signers):
+            return EntryType.CONFLICT
         _refuse_unsigned(standing, name)
     if other is None or other.yields(standing, charter, signers):
         return EntryType.CHARTER

@@ -22,6 +22,7 @@ __all__ = [
     "EXILE",
     "may_tighten",
     "objectors",
+    "opening",
     "overrides",
     "place_members",
     "role_members",
@@ -90,7 +91,7 @@ def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     if era is not None and not (isinstance(value, Charter) and value.era > era):
         return ()
     if isinstance(value, Charter) and value.version == 1:
-        return _opening(standing, value, signers, extra=0, times=1)
+        return opening(standing, value, signers)
     exile = standing.exile_charter
     if exile is None:
         return _home(standing, value, signers)
@@ -106,7 +107,7 @@ def overrides(standing: Standing, item: Item) -> tuple[Way, ...]:
     if not plain:
         return ()
     if isinstance(item.value, Charter) and item.value.version == 1:
-        return _opening(standing, item.value, item.signers, extra=1, times=2)
+        return opening(standing, item.value, item.signers, extra=1, times=2)
     if exile is not None:
         return tuple(_exile(exile, item.signers, extra=1, times=2))
     charter = standing.charter
@@ -178,9 +179,10 @@ def _succession(standing: Standing, charter: Charter, signers: Signers) -> tuple
     return (Way(side=Side.HOME, roster=RoleName.GOVERN, wait=wait, dark=dark),)
 
 
-def _opening(
-    standing: Standing, charter: Charter, signers: Signers, *, extra: int, times: int
+def opening(
+    standing: Standing, charter: Charter, signers: Signers, *, extra: int = 0, times: int = 1
 ) -> tuple[Way, ...]:
+    """Each exile roster that is enough to open an era; a freeze is not looked at."""
     exile = standing.opener(charter.era)
     if exile is None or not _governed(charter, signers):
         return ()

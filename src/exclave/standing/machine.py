@@ -14,7 +14,7 @@ from typing import TypeAlias
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import TIGHTENING
 from exclave.authority.warrant import Warrant
-from exclave.standing.admission import rival
+from exclave.standing.admission import joins, rival
 from exclave.standing.draft import Draft
 from exclave.standing.phases import Phase
 from exclave.standing.values import Heard, Item, Standing, Witnessed
@@ -106,5 +106,8 @@ def _conflict(draft: Draft, heard: Heard) -> None:
     assert isinstance(heard.value, Charter)
     standing = draft.done()
     first = rival(standing, heard.value)
-    if first is not None:
+    earlier = joins(standing, heard.value)
+    if first is None and earlier is not None:
+        draft.conflict(heard, earlier.first, freezes=True)
+    elif first is not None:
         draft.conflict(heard, first.item.statement, freezes=not first.stands(standing, heard))
