@@ -1,6 +1,6 @@
 """Random schedules of seven vaults, two of them faulty: what holds, and what must be granted.
 
-`make test` runs a few hundred fixed seeds, `make soak` more than ten thousand. A failing seed
+`make test` runs a few dozen fixed seeds, `make soak` more than ten thousand. A failing seed
 prints its whole story. Each defence that is taken out must be caught: `tests/mutations/p6_*.toml`.
 """
 
@@ -28,7 +28,7 @@ from tests.simulator.world import (
     persons,
 )
 
-QUICK, BATCH = 120, 10
+QUICK, BATCH = 60, 10
 SOAK, SOAK_BATCH = 10_500, 250
 
 
