@@ -13,16 +13,17 @@ import logging
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
+from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
 from exclave.vault.hosting import Hosted, Hosting
 from exclave.vault.interface import PublicRecord, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.storage import read_optional
 
-__all__ = ["mirror_to"]
+__all__ = ["MIRRORED", "mirror_to", "position_of"]
 
 _LOG = logging.getLogger(__name__)
-_SENT: Final = frozenset(
+MIRRORED: Final = frozenset(
     {
         EntryType.RECORD,
         EntryType.CHARTER,
@@ -34,6 +35,7 @@ _SENT: Final = frozenset(
         EntryType.CONFLICT,
     }
 )
+"""Entries whose bodies the fellows get."""
 _LONGEST: Final = 300.0
 # A charter or a lockdown, say, that has to come first: it is on its way too.
 _LATER: Final = frozenset({"unavailable", "rate", "no-space", "charter-gap", "not-open"})
@@ -41,12 +43,12 @@ _LATER: Final = frozenset({"unavailable", "rate", "no-space", "charter-gap", "no
 
 async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> None:
     """Keep one fellow up to date until cancelled."""
-    mission, key = hosted.mission, f"meta/mirrored-{fellow.seat}"
-    position = await hosting.run(_position, mission, key)
+    mission = hosted.mission
+    position = await hosting.run(position_of, mission, fellow.seat)
     pause = 1.0
     while True:
         try:
-            position = await _send_from(hosting, mission, fellow, position, key)
+            position = await _send_from(hosting, mission, fellow, position)
             pause = 1.0
         except (VaultUnreachable, VaultRefused) as error:
             _LOG.info("mirroring to seat %d waits: %s", fellow.seat, error.message)
@@ -61,7 +63,7 @@ async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> N
 
 
 async def _send_from(
-    hosting: Hosting, mission: Mission, fellow: PublicRecord, position: int, key: str
+    hosting: Hosting, mission: Mission, fellow: PublicRecord, position: int
 ) -> int:
     while position < mission.log.size:
         body = await hosting.run(_body_at, mission, position)
@@ -76,16 +78,21 @@ async def _send_from(
                     fellow.seat, position, mission.seat, error.cause,
                 )  # fmt: skip
         position += 1
-        await hosting.run(mission.store.replace_head, key, f"{position}\n".encode())
+        await hosting.run(mission.store.replace_head, _key(fellow.seat), f"{position}\n".encode())
     return position
 
 
 def _body_at(mission: Mission, number: int) -> bytes | None:
     with mission.lock:
         entry = mission.log.entry(number)
-        return mission.log.body(entry.hash) if entry.type in _SENT else None
+        return mission.log.body(entry.hash) if entry.type in MIRRORED else None
 
 
-def _position(mission: Mission, key: str) -> int:
-    text = (read_optional(mission.store, key) or b"0").decode("ascii", "replace").strip()
+def position_of(mission: Mission, seat: Seat) -> int:
+    """How many entries of this log a fellow needs no more, as it was last kept."""
+    text = (read_optional(mission.store, _key(seat)) or b"0").decode("ascii", "replace").strip()
     return min(int(text), mission.log.size) if text.isdecimal() and len(text) < 20 else 0
+
+
+def _key(seat: Seat) -> str:
+    return f"meta/mirrored-{seat}"
