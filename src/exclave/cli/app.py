@@ -15,6 +15,7 @@ from exclave.cli import (
     deposit,
     depositor,
     found,
+    monitor,
     official,
     orders,
     proof,
@@ -38,6 +39,7 @@ app = App(
 )
 _PARTS = (
     found,
+    monitor,
     official,
     signatures,
     charter,
@@ -49,6 +51,7 @@ _PARTS = (
     unseal,
     reconstruct,
     proof,
+    monitor,
 )
 for part in _PARTS:
     part.register(app)
