@@ -39,7 +39,6 @@ app = App(
 )
 _PARTS = (
     found,
-    monitor,
     official,
     signatures,
     charter,

@@ -23,7 +23,7 @@ __all__ = ["CRITICAL", "GOOD", "UNKNOWN", "WARNING", "register"]
 GOOD, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes as programs that watch machines expect them (docs/exit-codes.md)."""
 
-_WORDS: Final = {"CRITICAL": CRITICAL, "WARNING": WARNING, "NOTICE": WARNING, "INFO": GOOD}
+_CODES: Final = {"CRITICAL": CRITICAL, "WARNING": WARNING, "NOTICE": WARNING, "INFO": GOOD}
 
 
 def register(app: App) -> None:
@@ -83,7 +83,7 @@ def _once(card: Path | None, charter: Path | None, state: Path | None, terminal:
     if state is None:
         terminal.info("nothing is remembered from this look: name a folder by --state")
     terminal.result(_json(judgement), [_line(item) for item in judgement.findings])
-    return _WORDS[judgement.level.name]
+    return _CODES[judgement.level.name]
 
 
 def _start(card: Path | None, charter: Path | None) -> CardHead | Charter:
@@ -102,7 +102,7 @@ def _line(finding: Finding) -> str:
 
 def _json(judgement: Judgement) -> dict[str, object]:
     return {
-        "level": judgement.level.name.lower(),
+        "code": _CODES[judgement.level.name],
         "looked": judgement.looked,
         "findings": [
             {

@@ -63,13 +63,14 @@ def _problems(sight: Sight, seat: SeatView) -> Iterator[Finding]:
     silent = [item.what for item in seat.problems if item.fault is Fault.SILENT]
     glance = sight.glances.get(seat.seat)
     if not silent and glance is not None and isinstance(glance.status, str):
-        silent = [f"no status: {glance.status}"]
+        silent = [glance.status]
     if silent:
         age = sight.age(sight.since(silent_key(seat.seat)))
         late = age >= sight.freshness
         level = Level.CRITICAL if late else Level.WARNING
         since = f"; so since {period(age)}" if age >= 1 else ""
-        yield sight.finding(level, Cause.SILENT, seat.seat, silent[0] + since)
+        what = silent[0].removeprefix(f"seat {seat.seat}: ")
+        yield sight.finding(level, Cause.SILENT, seat.seat, what + since)
 
 
 def silent_key(seat: Seat) -> str:
