@@ -19,10 +19,11 @@ from datetime import timedelta
 
 from exclave.authority.envelope import Envelope
 from exclave.authority.orders import Lockdown, Order, OrderHead, order_payload
+from exclave.engine.interface import ObjectKey
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, parse_checkpoint, sign_checkpoint
-from exclave.ledger.note import NoteSigner, parse_note
+from exclave.ledger.note import NoteSignature, NoteSigner, parse_note
 from exclave.ledger.witness import AddCheckpoint, Answer
 from exclave.monitor.judging import Judgement, judge
 from exclave.monitor.looking import look
@@ -110,7 +111,7 @@ class WatchedSeats:
                 keep_cosigned(mission, head, lines)
 
     @staticmethod
-    def _ask(mission: Mission, fellow: Mission) -> Sequence[object]:
+    def _ask(mission: Mission, fellow: Mission) -> Sequence[NoteSignature]:
         head = head_of(mission)
         kept = fellow.witnessing.newest(head.checkpoint.origin)
         old = 0 if kept is None else parse_checkpoint(parse_note(kept).text).size
@@ -129,15 +130,16 @@ class WatchedSeats:
         for mission in self.missions.values() if service else ():
             passed(mission, timedelta(seconds=seconds))
 
-    def snapshot(self, seat: int) -> dict[str, bytes]:
+    def snapshot(self, seat: int) -> dict[ObjectKey, bytes]:
         """A vault's disk."""
         return dict(self.stores[Seat(seat)]._seen)
 
-    def restore(self, seat: int, disk: dict[str, bytes]) -> None:
+    def restore(self, seat: int, disk: dict[ObjectKey, bytes]) -> None:
         """A vault's disk is put back, and the vault started again."""
         number = Seat(seat)
         store = self.stores[number] = MemoryEngine()
-        store._seen, store._durable = dict(disk), dict(disk)
+        store._seen = dict(disk)
+        store._durable = dict(store._seen)
         self.missions[number] = self._open(number)
         self.sources[number] = SeatSource(self.missions[number])
 
