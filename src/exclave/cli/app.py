@@ -15,6 +15,7 @@ from exclave.cli import (
     deposit,
     depositor,
     found,
+    monitor,
     official,
     orders,
     proof,
@@ -49,6 +50,7 @@ _PARTS = (
     unseal,
     reconstruct,
     proof,
+    monitor,
 )
 for part in _PARTS:
     part.register(app)

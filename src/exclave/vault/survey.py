@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from exclave.authority.alarm import Alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.charter_parts import Official
@@ -38,14 +39,17 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteVerifier
+from exclave.merkle import tree_root
 from exclave.standing.effects import compromises
 from exclave.standing.values import Declared, Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
-from exclave.vault.walking import Problem, SurveyLimits, Walk, begin_walk, walk_log
+from exclave.vault.testimony import check_evidence, check_witnessed, logged_alarms
+from exclave.vault.walking import Fault, Problem, SurveyLimits, Walk, begin_walk, walk_log
 
 __all__ = [
     "DepositView",
+    "Fault",
     "MissionNotFound",
     "MissionView",
     "Problem",
@@ -78,6 +82,12 @@ class SeatView:
     entries: tuple[LogEntry, ...]
     problems: tuple[Problem, ...]
     standing: Standing | None = None  # by this seat's own log, as of its last entry
+    leaves: tuple[bytes, ...] = ()  # leaf hashes of the entries
+    alarms: tuple[tuple[int, Alarm], ...] = ()  # by entry
+
+    def root_at(self, size: int) -> bytes:
+        """The root that this log had at a size up to its own."""
+        return tree_root(self.leaves[:size])
 
     def logged(self, statement: StatementHash) -> datetime | None:
         """When the seat says that it first logged a statement."""
@@ -170,6 +180,12 @@ async def survey(
     views = tuple(_verified(walk, chain) for walk in walks)
     # 4. statements, by their own signatures
     views = tuple(_followed(walk, view) for walk, view in zip(walks, views, strict=True))
+    # 5. what seats say of their own and of each other's logs
+    for walk, view in zip(walks, views, strict=True):
+        if view.verified:
+            check_evidence(walk, walks, chain)
+            if view.standing is not None:
+                check_witnessed(walk, view.standing)
     in_force = _in_force(chain, views)
     deposits = _deposits(walks, views, chain, in_force)
     warrants = _warrants(walks, chain)
@@ -296,7 +312,7 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
             open_checkpoint(walk.note, log_verifier(chain.mission, walk.seat, key))
             verified = walk.consistent
     except ExclaveError as error:
-        walk.complain(f"checkpoint: {error.message}")
+        walk.complain(f"checkpoint: {error.message}", Fault.SIGNATURE)
     return SeatView(
         seat=walk.seat,
         log_size=walk.size,
@@ -304,6 +320,8 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
         checkpoint=walk.note,
         entries=tuple(walk.entries),
         problems=(),
+        leaves=tuple(walk.leaves),
+        alarms=logged_alarms(walk) if verified else (),
     )
 
 
