@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ from exclave.standing.effects import compromises
 from exclave.standing.values import Declared, Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
-from exclave.vault.walking import Problem, SurveyLimits, Walk, begin_walk, walk_log
+from exclave.vault.walking import Problem, SurveyLimits, Walk, ask_time, begin_walk, walk_log
 
 __all__ = [
     "DepositView",
@@ -77,7 +77,8 @@ class SeatView:
     checkpoint: bytes
     entries: tuple[LogEntry, ...]
     problems: tuple[Problem, ...]
-    standing: Standing | None = None  # by this seat's own log, as of its last entry
+    standing: Standing | None = None  # by this seat's own log, at the service time that it names
+    statements: Mapping[StatementHash, Envelope] = field(default_factory=dict)  # that it followed
 
     def logged(self, statement: StatementHash) -> datetime | None:
         """When the seat says that it first logged a statement."""
@@ -163,6 +164,7 @@ async def survey(
         Walk(source=source, seat=source.seat, limits=most, bodies=bodies) for source in sources
     ]
     await _walk_all(walks, mission)
+    await asyncio.gather(*(ask_time(walk) for walk in walks if walk.consistent))
     # 2. charters, from the mission id on
     envelopes = _parse(walks, (EntryType.CHARTER,))
     chain, chain_envelopes = _chain(envelopes, mission, walks)
@@ -441,11 +443,11 @@ def _followed(walk: Walk, view: SeatView) -> SeatView:
     """A seat's view with what stands there; a log that cannot be followed is its problem."""
     if not view.verified:
         return view
-    hearing = Hearing()
+    hearing = Hearing(view.seat)
     try:
         hearing.hear_all(_heard(walk))
-        now = view.entries[-1].service
-        return replace(view, standing=hearing.at(now))
+        now = max(view.entries[-1].service, walk.claimed)
+        return replace(view, standing=hearing.at(now), statements=hearing.envelopes)
     except ExclaveError as error:
         if not walk.problems:  # a body that did not come has been named
             walk.complain(f"what stands: {error.message}")
@@ -464,10 +466,13 @@ def _heard(walk: Walk) -> Iterator[tuple[int, LogEntry, bytes]]:
 def _in_force(chain: CharterChain, views: Sequence[SeatView]) -> Charter:
     """The newest charter that f+1 seats have in force by their logs, or all there are.
 
-    One seat alone could say that it has waited long enough.
+    One seat alone could say that it has waited long enough; and one that joined has not seen that
+    the charter which has it waited (spec/standing.md 9).
     """
+    standings = [view.standing for view in views if view.standing is not None]
+    waited = [item for item in standings if item.seated_by != item.in_force and not item.joining]
     seen = sorted(
-        (view.standing.charter for view in views if view.standing is not None),
+        (standing.charter for standing in waited or standings),
         key=lambda charter: charter.order,
         reverse=True,
     )
