@@ -1,4 +1,4 @@
-"""A vault that a later charter seats: what stands elsewhere stands there, and it is deposited to."""
+"""A vault that a later charter seats: what stands elsewhere stands there; deposits go to it."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import RoleName
+from exclave.authority.charter_parts import Role, RoleName
 from exclave.errors import QuorumNotReached
 from exclave.ids import Seat
 from exclave.signer.parties import new_vault_key
@@ -20,7 +21,7 @@ from tests.support.polity import Polity, Vantage, make_polity, person
 NEW = Seat(9)
 
 
-def more_seats(charter: Charter) -> dict[str, object]:
+def more_seats(charter: Charter) -> dict[str, Any]:
     """The charter's seats and the new one, as changes."""
     new = replace(charter.seats[0], seat=NEW, vault="new", **new_keys())
     return {
@@ -30,19 +31,19 @@ def more_seats(charter: Charter) -> dict[str, object]:
     }
 
 
-def new_keys() -> dict[str, object]:
+def new_keys() -> dict[str, Any]:
     """Keys that no other party of the charter has."""
     other = new_vault_key("new", os.urandom)
     log, seat, first, second = other.public
     return {"log_key": log, "seat_key": seat, "witness_keys": (first, second), "identity": b"new"}
 
 
-def grown(polity: Polity, before: Charter | None = None, **changes: object) -> Charter:
+def grown(polity: Polity, before: Charter | None = None, **changes: Any) -> Charter:
     """The next charter, with the new seat."""
     return polity.next(before, **more_seats(before or polity.first), **changes)
 
 
-def without(charter: Charter, *gone: str) -> tuple[tuple[RoleName, object], ...]:
+def without(charter: Charter, *gone: str) -> tuple[tuple[RoleName, Role], ...]:
     """Rosters without some persons."""
     left = {person(name) for name in gone}
     return tuple(
