@@ -55,11 +55,13 @@ def settled(standing: Standing, at: int) -> StatementHash:
     """The exile charter of a lockdown that begins then: what has been in force long enough."""
     history = standing.history
     found, settles = history[0][0], 0
-    for (before, _), (name, since) in itertools.pairwise(history):
+    for place, ((before, _), (name, since)) in enumerate(itertools.pairwise(history), 1):
         pair = (standing.charter_of(before), standing.charter_of(name))
         wait = 1000 * max(charter.delays.exile_change for charter in pair)
         # Never before the one that it follows: else a first change would shorten the next one.
-        settles = since if pair[1].version == 1 else max(settles, since + wait)
+        # What an enrolment brought was in force elsewhere, but for the one that has this seat.
+        at_once = pair[1].version == 1 or place < standing.seating
+        settles = since if at_once else max(settles, since + wait)
         if settles <= at:
             found = name
     return found

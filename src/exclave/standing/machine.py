@@ -14,6 +14,7 @@ from typing import TypeAlias
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import TIGHTENING
 from exclave.authority.warrant import Warrant
+from exclave.ids import Seat
 from exclave.standing.admission import joins, rival
 from exclave.standing.draft import Draft
 from exclave.standing.phases import Phase
@@ -33,8 +34,8 @@ Event: TypeAlias = Heard | Conflicting | Witnessed
 """What a log entry can mean here; of `Witnessed`, `since` is the entry's service time."""
 
 
-def begin(first: Heard) -> Standing:
-    """The standing after entry 0, charter 1."""
+def begin(first: Heard, seat: Seat | None = None) -> Standing:
+    """The standing after entry 0, charter 1, of a seat's log; without `seat` of one that it has."""
     assert isinstance(first.value, Charter)
     item = Item(
         statement=first.statement,
@@ -56,6 +57,7 @@ def begin(first: Heard) -> Standing:
         exile=None,
         conflicts=(),
         witnessed=(),
+        seat=seat,
     )
 
 

@@ -18,7 +18,7 @@ import enum
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -32,7 +32,7 @@ from exclave.ledger.tiles import TILE_WIDTH, Tile, TileReader, parse_bundle, til
 from exclave.merkle import leaf_hash, tree_root
 from exclave.vault.interface import PublicRecord
 
-__all__ = ["Fault", "Problem", "SurveyLimits", "Walk", "begin_walk", "walk_log"]
+__all__ = ["Fault", "Problem", "SurveyLimits", "Walk", "ask_time", "begin_walk", "walk_log"]
 
 T = TypeVar("T")
 _AT_ONCE = 8
@@ -87,6 +87,7 @@ class Walk:
     note: bytes = b""
     checkpoint: Checkpoint | None = None
     first: bytes = b""  # the body of entry 0
+    claimed: int = 0  # service time there now, as its status says
     consistent: bool = False
     entries: list[LogEntry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)  # leaf hashes of the entries
@@ -168,6 +169,16 @@ async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> 
         walk.consistent = True
     async with walk.bounded("bodies", Fault.BODY):
         await _bodies(walk)
+
+
+async def ask_time(walk: Walk) -> None:
+    """Ask what service time it is there: what takes effect by time alone no entry says.
+
+    A claim, and worth as much as the service times of its entries. A folder has none.
+    """
+    with suppress(ExclaveError, TimeoutError):
+        async with asyncio.timeout(walk.limits.seconds):
+            walk.claimed = (await walk.source.status()).service
 
 
 def _signed(walk: Walk, key: NoteVerifier | None) -> bool:

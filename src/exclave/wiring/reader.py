@@ -57,6 +57,7 @@ __all__ = [
     "run_reconstruction",
     "submit_warrant",
     "survey_card",
+    "survey_charter",
     "survey_folders",
     "warrant_states",
 ]
@@ -94,7 +95,11 @@ def load_card(path: Path) -> CardHead:
 
 def survey_card(card: CardHead) -> MissionView:
     """What the vaults on a card say, checked from the mission id on."""
-    _, charter = first_charter(card)
+    return survey_charter(first_charter(card)[1])
+
+
+def survey_charter(charter: Charter) -> MissionView:
+    """What the vaults of a charter say, and those of the one that is in force there."""
     found: MissionView | None = None
     with _loop() as loop:
         # The seats of the charter in force may be others than those of charter 1: they are asked
