@@ -11,8 +11,9 @@ import pytest
 from exclave.authority.record_chain import Author
 from exclave.ids import KeyId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault import survey
-from exclave.vault.survey import SeatView, Suspicion
+from exclave.vault import suspicion
+from exclave.vault.survey import SeatView
+from exclave.vault.suspicion import Suspicion
 
 T = datetime(2026, 5, 1, tzinfo=UTC)
 BEFORE, AFTER = T - timedelta(hours=1), T + timedelta(hours=1)
@@ -44,7 +45,7 @@ def falls(
     charter = SimpleNamespace(witness=SimpleNamespace(f=f))
     chain: Any = SimpleNamespace(find=lambda statement: charter)
     record: Any = SimpleNamespace(charter=NAME)
-    monkeypatch.setattr(survey, "author_of", lambda record, chain: author)
+    monkeypatch.setattr(suspicion, "author_of", lambda record, chain: author)
     return Suspicion(chain=chain, views=views, since={STOLEN: T}).falls_on(record, NAME)
 
 
