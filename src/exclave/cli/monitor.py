@@ -62,6 +62,8 @@ def monitor(
         pause = None if interval is None else parse_duration(interval)
     except ValueError as error:
         raise UsageError(f"--interval: {error}, got {(interval or '')[:20]!r}") from error
+    if pause == 0:
+        raise UsageError("--interval: expected at least a second, got none")
     if (card is None) is (charter is None):
         raise UsageError("monitor: expected either --card or --charter")
     while True:

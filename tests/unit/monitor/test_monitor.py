@@ -108,6 +108,18 @@ def test_another_history_is_a_fork() -> None:
     assert (2, "fork") in seats.causes()
 
 
+def test_what_a_fellow_claims_to_have_seen_counts_only_when_it_was_signed() -> None:
+    seats = running()
+
+    class Accuser(SeatSource):
+        async def witness_head(self, log: Seat) -> bytes:
+            del log
+            return seats.note(3, 99, bytes(32)).replace(b"/3\n", b"/2\n")
+
+    seats.sources[Seat(3)] = Accuser(seats.missions[Seat(3)])
+    assert seats.look() == []
+
+
 def test_evidence_in_a_fellows_log_is_read_and_checked() -> None:
     seats = running()
     log = seats.missions[TWO].log
