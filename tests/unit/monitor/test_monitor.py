@@ -92,6 +92,19 @@ def test_a_memory_needs_nobody_else_to_see_a_rollback() -> None:
     assert seats.look() == []
 
 
+def test_a_memory_keeps_what_was_contradicted() -> None:
+    """Also when nobody else remembers, the second look names what the first one named."""
+    seats = running()
+    disks = {seat: seats.snapshot(seat) for seat in (1, 2, 3)}
+    seats.spread(seats.record())
+    seats.meet()
+    assert seats.look() == []
+    for seat, disk in disks.items():
+        seats.restore(seat, disk)
+    expected = [(seat, "rollback") for seat in disks]
+    assert [seats.causes() for _ in range(2)] == [expected, expected]
+
+
 def test_another_history_is_a_fork() -> None:
     seats = running()
     disk = seats.snapshot(2)
