@@ -57,6 +57,31 @@ def test_a_quiet_mission_then_a_silent_vault_then_nobody(tmp_path: Path, mission
     must("monitor", "--card", head, "--state", state)
 
 
+def test_it_goes_on_looking_until_it_is_interrupted(
+    tmp_path: Path, mission: Mission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("exclave.cli.monitor.time.sleep", pause)
+    ran = call(
+        "--json",
+        "monitor",
+        "--charter",
+        mission.charter,
+        "--state",
+        tmp_path,
+        "--interval",
+        "15min",
+    )
+    assert (ran.code, pauses) == (130, [900, 900])
+    assert len(ran.out.splitlines()) == 2
+
+
 def test_bad_input(tmp_path: Path, mission: Mission) -> None:
     charter = mission.charter
     refused(2, "monitor", says="expected either --card or --charter")

@@ -54,7 +54,7 @@ def monitor(
         A folder that remembers what was seen; without it, a vault that was put back is known only
         by what the others have seen of it.
     interval
-        Look again after this time, such as 15m, until interrupted; once otherwise.
+        Look again after this time, such as 15min, until interrupted; once otherwise.
     """
     from exclave.plan import parse_duration
 
