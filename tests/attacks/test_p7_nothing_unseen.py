@@ -35,6 +35,7 @@ from exclave.vault import handlers_public
 from exclave.vault.interface import State, StatementState, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
+from exclave.vault.submission import submit
 from exclave.wiring.monitoring import watch_once
 from tests.support.embassy import Embassy, found_embassy
 
@@ -199,12 +200,10 @@ def test_two_histories_shown_to_a_witness_are_evidence_for_everybody(watch: Watc
 
 
 def test_a_withheld_entry_is_named(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = handlers_public.submit
-
     def withholding(mission: Mission, body: bytes) -> StatementState:
         if mission.seat == TWO and parse_envelope(body).kind is Kind.LOCKDOWN:
             raise refused("unavailable", "later")
-        return honest(mission, body)
+        return submit(mission, body)
 
     monkeypatch.setattr(handlers_public, "submit", withholding)
     watch.embassy.loop.run(watch.embassy.client(1).submit(watch.lockdown()))

@@ -17,7 +17,13 @@ from exclave.authority.witnesses import witnesses_of
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat
-from exclave.ledger.checkpoint import Checkpoint, log_verifier, origin_for, sign_checkpoint
+from exclave.ledger.checkpoint import (
+    Checkpoint,
+    log_verifier,
+    open_checkpoint,
+    origin_for,
+    sign_checkpoint,
+)
 from exclave.ledger.cosignature import open_cosigned
 from exclave.ledger.note import (
     MAX_COSIGNED_LINES,
@@ -123,6 +129,8 @@ def check_folder(world: World, folder: Path, record: bytes) -> None:
     assert proven(world, ONE, receipt).cosigned
     note = parse_note(asyncio.run(disk.cosigned()), most=MAX_COSIGNED_LINES)
     assert len(note.signatures) >= 5
+    log = log_verifier(world.mission, TWO, world.vaults[TWO].log.public.raw)
+    assert open_checkpoint(asyncio.run(disk.witness_head(TWO)), log).size >= 1
     names = [path.name for path in (folder / "meta").iterdir() if "witness" in path.name]
     assert sorted(names) == ["witness-1", "witness-2", "witness-3"]
 

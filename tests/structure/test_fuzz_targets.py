@@ -13,8 +13,9 @@ from tests.structure.test_purity import PURE
 from tests.vectors.cases import load
 
 TARGETS = sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.py"))
-# Beside the pure folders: key files, and the catalogue that a journal is rebuilt from.
-FOLDERS = {*PURE, "deposit", "signer"}
+# Beside the pure folders: key files, the catalogue that a journal is rebuilt from, a monitor's
+# memory.
+FOLDERS = {*PURE, "deposit", "monitor", "signer"}
 PREFIXES = ("parse_", "decode_")
 # Reached through others: entries of a stream, chunks of a directory, bodies of parsed shards.
 WITHIN_OTHERS = frozenset({"decode_bodies", "decode_chunk", "decode_entry"})

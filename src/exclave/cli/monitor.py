@@ -54,7 +54,7 @@ def monitor(
         A folder that remembers what was seen; without it, a vault that was put back is known only
         by what the others have seen of it.
     interval
-        Look again after this time, such as 15m, until interrupted; once otherwise.
+        Look again after this time, such as 15min, until interrupted; once otherwise.
     """
     from exclave.plan import parse_duration
 
@@ -62,6 +62,8 @@ def monitor(
         pause = None if interval is None else parse_duration(interval)
     except ValueError as error:
         raise UsageError(f"--interval: {error}, got {(interval or '')[:20]!r}") from error
+    if pause == 0:
+        raise UsageError("--interval: expected at least a second, got none")
     if (card is None) is (charter is None):
         raise UsageError("monitor: expected either --card or --charter")
     while True:

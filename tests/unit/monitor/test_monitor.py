@@ -92,6 +92,19 @@ def test_a_memory_needs_nobody_else_to_see_a_rollback() -> None:
     assert seats.look() == []
 
 
+def test_a_memory_keeps_what_was_contradicted() -> None:
+    """Also when nobody else remembers, the second look names what the first one named."""
+    seats = running()
+    disks = {seat: seats.snapshot(seat) for seat in (1, 2, 3)}
+    seats.spread(seats.record())
+    seats.meet()
+    assert seats.look() == []
+    for seat, disk in disks.items():
+        seats.restore(seat, disk)
+    expected = [(seat, "rollback") for seat in disks]
+    assert [seats.causes() for _ in range(2)] == [expected, expected]
+
+
 def test_another_history_is_a_fork() -> None:
     seats = running()
     disk = seats.snapshot(2)
@@ -106,6 +119,18 @@ def test_another_history_is_a_fork() -> None:
     assert {seat for seat, _ in found} == {2}
     seats.forget()
     assert (2, "fork") in seats.causes()
+
+
+def test_what_a_fellow_claims_to_have_seen_counts_only_when_it_was_signed() -> None:
+    seats = running()
+
+    class Accuser(SeatSource):
+        async def witness_head(self, log: Seat) -> bytes:
+            del log
+            return seats.note(3, 99, bytes(32)).replace(b"/3\n", b"/2\n")
+
+    seats.sources[Seat(3)] = Accuser(seats.missions[Seat(3)])
+    assert seats.look() == []
 
 
 def test_evidence_in_a_fellows_log_is_read_and_checked() -> None:

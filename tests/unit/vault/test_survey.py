@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from exclave.authority.envelope import Envelope, Kind
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
+from exclave.ledger.entry import EntryType, parse_entry
 from exclave.ledger.note import NoteSigner
+from exclave.ledger.tiles import TILE_WIDTH, encode_bundle
+from exclave.merkle import leaf_hash
 from exclave.vault.interface import MissionStatus
+from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
 from exclave.vault.storage import body_key
 from exclave.vault.submission import submit
-from exclave.vault.survey import MissionNotFound, MissionView, SurveyLimits, survey
+from exclave.vault.survey import Fault, MissionNotFound, MissionView, SurveyLimits, survey
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, VaultParty, World, new_world, next_charter
 
@@ -148,3 +154,34 @@ def test_a_later_charter_that_one_seat_has_counts() -> None:
     view = look(world, [Seated(one), Seated(two)], SurveyLimits(unsigned_entries=1))
     assert [seat.verified for seat in view.seats] == [True, True]
     assert view.charter.version == 2
+
+
+def test_full_tiles_lead_to_the_root_too() -> None:
+    """The root needs no full tile of level 0: a host could change old entries and their hashes."""
+    world = new_world()
+    one, two, _ = missions(world)
+    envelope = Envelope(payload=b'{"kind":"refusals"}', kind=Kind.REFUSALS)
+    for number in range(TILE_WIDTH):
+        body = replace(envelope, payload=b'{"kind":"refusals","n":%d}' % number).to_bytes()
+        one.append([Addition(type=EntryType.REFUSALS, statement=None, body=body)])
+    assert one.log.size > TILE_WIDTH
+    whole = look(world, [Seated(one), Seated(two)])
+    assert whole.problems == ()
+    entries = [entry.encode() for _, entry in one.log.entries()][:TILE_WIDTH]
+    other = replace(parse_entry(entries[3]), service=parse_entry(entries[3]).service + 1)
+    entries[3] = other.encode()
+    forged = {
+        "tile/entries/000": encode_bundle(entries),
+        "tile/0/000": b"".join(map(leaf_hash, entries)),
+    }
+
+    class Forger(Seated):
+        async def tile(self, path: str) -> bytes:
+            return forged.get(path) or await super().tile(path)
+
+    view = look(world, [Forger(one), Seated(two)])
+    assert [seat.verified for seat in view.seats] == [False, True]
+    assert [item.what for item in view.problems] == [
+        "log: its entries do not lead to its checkpoint"
+    ]
+    assert view.problems[0].fault is Fault.TRUNCATED

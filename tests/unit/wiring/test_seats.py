@@ -51,6 +51,14 @@ class FakeRecord:
         """Not asked for."""
         raise AssertionError
 
+    async def cosigned(self) -> bytes:
+        """Not asked for."""
+        raise AssertionError
+
+    async def witness_head(self, log: Seat) -> bytes:
+        """Not asked for."""
+        raise AssertionError(log)
+
     async def tile(self, path: str) -> bytes:
         """Not asked for."""
         raise AssertionError(path)
