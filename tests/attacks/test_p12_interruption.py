@@ -14,7 +14,6 @@ says what it has not done must be caught.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from exclave.vault.interface import State
 from tests.support.depositor_process import CHILD as DEPOSIT
 from tests.support.depositor_process import DepositStage
 from tests.support.embassy import found_embassy
+from tests.support.interrupting import require_tracing
 from tests.support.powercut import Disk, power_cuts
 from tests.support.systrace import Event, Kill, Point, TracingRefused, Warm
 from tests.support.vault_process import CHILD, Acknowledged, VaultStage, child_environment
@@ -53,13 +53,6 @@ def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
         kills += [Kill(point, "after") for point in points[::20]]
         kills = list(dict.fromkeys(kills))
     return kills[part::PARTS]
-
-
-def require_tracing(error: TracingRefused) -> None:
-    """Without ptrace the promise is not tested: that is a failure unless it was asked for."""
-    if os.environ.get("EXCLAVE_TEST_WITHOUT_PTRACE") == "1":
-        pytest.skip(str(error))
-    pytest.fail(f"{error}\nset EXCLAVE_TEST_WITHOUT_PTRACE=1 to leave P12 untested")
 
 
 # The vault

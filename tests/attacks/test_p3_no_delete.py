@@ -27,8 +27,8 @@ from exclave.vault.client import HttpVault
 from exclave.vault.identity import Identity, new_identity
 from exclave.vault.storage import body_key, shard_key, store_object
 from exclave.vault.sweeper import sweep
-from tests.attacks.test_p12_interruption import require_tracing
 from tests.structure.sources import ROOT
+from tests.support.interrupting import require_tracing
 from tests.support.serving import SEAT, serving
 from tests.support.systrace import Event, TracingRefused, trace
 from tests.support.vault_process import VaultStage, child_environment

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
-from exclave.ids import StatementHash
+from exclave.ids import Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.standing.phases import FINAL
 from exclave.vault.hosting import Hosted, Hosting
@@ -24,10 +24,10 @@ from exclave.vault.interface import PublicRecord, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.storage import read_optional
 
-__all__ = ["mirror_to"]
+__all__ = ["MIRRORED", "mirror_to", "position_of"]
 
 _LOG = logging.getLogger(__name__)
-_SENT: Final = frozenset(
+MIRRORED: Final = frozenset(
     {
         EntryType.RECORD,
         EntryType.CHARTER,
@@ -39,6 +39,7 @@ _SENT: Final = frozenset(
         EntryType.CONFLICT,
     }
 )
+"""Entries whose bodies the fellows get."""
 _LONGEST: Final = 300.0
 _LATER: Final = frozenset({"unavailable", "rate", "no-space"})
 """The fellow takes nothing now."""
@@ -61,13 +62,13 @@ class _Course:
 
 async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> None:
     """Keep one fellow up to date until cancelled."""
-    mission, key = hosted.mission, f"meta/mirrored-{fellow.seat}"
-    course = _Course(await hosting.run(_position, mission, key))
+    mission = hosted.mission
+    course = _Course(await hosting.run(position_of, mission, fellow.seat))
     pause = 1.0
     while True:
         size = mission.log.size
         try:
-            await _send_from(hosting, mission, fellow, course, key)
+            await _send_from(hosting, mission, fellow, course)
             pause = min(pause * 2, _LONGEST) if course.late else 1.0
         except (VaultUnreachable, VaultRefused) as error:
             _LOG.info("mirroring to seat %d waits: %s", fellow.seat, error.message)
@@ -84,7 +85,7 @@ async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> N
 
 
 async def _send_from(
-    hosting: Hosting, mission: Mission, fellow: PublicRecord, course: _Course, key: str
+    hosting: Hosting, mission: Mission, fellow: PublicRecord, course: _Course
 ) -> None:
     """Offer what is new, then once more what could not be taken yet.
 
@@ -96,16 +97,17 @@ async def _send_from(
         if body is not None and not await _offer(mission, fellow, course.next, body):
             course.late.append(course.next)
         course.next += 1
-        await _keep(hosting, mission, course, key)
+        await _keep(hosting, mission, course, fellow.seat)
     for number in tuple(course.late):
         body = await hosting.run(_body_at, mission, number)
         if body is None or await _offer(mission, fellow, number, body):
             course.late.remove(number)
-            await _keep(hosting, mission, course, key)
+            await _keep(hosting, mission, course, fellow.seat)
 
 
-async def _keep(hosting: Hosting, mission: Mission, course: _Course, key: str) -> None:
-    await hosting.run(mission.store.replace_head, key, f"{course.settled}\n".encode())
+async def _keep(hosting: Hosting, mission: Mission, course: _Course, seat: Seat) -> None:
+    settled = f"{course.settled}\n".encode()
+    await hosting.run(mission.store.replace_head, _key(seat), settled)
 
 
 async def _offer(mission: Mission, fellow: PublicRecord, number: int, body: bytes) -> bool:
@@ -132,7 +134,7 @@ def _body_at(mission: Mission, number: int) -> bytes | None:
     """
     with mission.lock:
         entry = mission.log.entry(number)
-        if entry.type not in _SENT or _is_dead(mission, entry.statement):
+        if entry.type not in MIRRORED or _is_dead(mission, entry.statement):
             return None
         return mission.log.body(entry.hash)
 
@@ -145,6 +147,11 @@ def _is_dead(mission: Mission, statement: StatementHash | None) -> bool:
     return all(statement not in {both.first, both.second} for both in standing.conflicts)
 
 
-def _position(mission: Mission, key: str) -> int:
-    text = (read_optional(mission.store, key) or b"0").decode("ascii", "replace").strip()
+def position_of(mission: Mission, seat: Seat) -> int:
+    """How many entries of this log a fellow needs no more, as it was last kept."""
+    text = (read_optional(mission.store, _key(seat)) or b"0").decode("ascii", "replace").strip()
     return min(int(text), mission.log.size) if text.isdecimal() and len(text) < 20 else 0
+
+
+def _key(seat: Seat) -> str:
+    return f"meta/mirrored-{seat}"
