@@ -259,8 +259,10 @@ def new_world(
     daily: int = 2**40,
     total: int = 2**41,
     addresses: dict[Seat, Address] | None = None,
+    vaults: dict[Seat, VaultParty] | None = None,
 ) -> World:
-    vaults = {seat: new_vault(seat) for seat in SEATS}
+    """`vaults`: those of another world, which then hold both missions."""
+    vaults = vaults or {seat: new_vault(seat) for seat in SEATS}
     depositor, officials = new_depositor(), _officials()
     charter = _charter(
         vaults,

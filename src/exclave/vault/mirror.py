@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
-from exclave.ids import Seat
+from exclave.ids import Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.standing.phases import FINAL
 from exclave.vault.hosting import Hosted, Hosting
@@ -99,7 +99,7 @@ async def _send_from(
         course.next += 1
         await _keep(hosting, mission, course, fellow.seat)
     for number in tuple(course.late):
-        body = await hosting.run(_body_still, mission, number)
+        body = await hosting.run(_body_at, mission, number)
         if body is None or await _offer(mission, fellow, number, body):
             course.late.remove(number)
             await _keep(hosting, mission, course, fellow.seat)
@@ -127,18 +127,24 @@ async def _offer(mission: Mission, fellow: PublicRecord, number: int, body: byte
 
 
 def _body_at(mission: Mission, number: int) -> bytes | None:
+    """What an entry has to say to a fellow; None when nothing.
+
+    What died here is not sent: where the lockdown that stopped it is over, it would come to life
+    there. What is in a conflict is: the fellow has to know of it.
+    """
     with mission.lock:
         entry = mission.log.entry(number)
-        return mission.log.body(entry.hash) if entry.type in MIRRORED else None
+        if entry.type not in MIRRORED or _is_dead(mission, entry.statement):
+            return None
+        return mission.log.body(entry.hash)
 
 
-def _body_still(mission: Mission, number: int) -> bytes | None:
-    """The same; None when it has died here meanwhile, so that it does not come to life there."""
-    with mission.lock:
-        statement = mission.log.entry(number).statement
-        item = None if statement is None else mission.standing().items.get(statement)
-        dead = item is not None and item.effective is None and item.phase in FINAL
-    return None if dead else _body_at(mission, number)
+def _is_dead(mission: Mission, statement: StatementHash | None) -> bool:
+    standing = mission.standing()
+    item = None if statement is None else standing.items.get(statement)
+    if item is None or item.effective is not None or item.phase not in FINAL:
+        return False
+    return all(statement not in {both.first, both.second} for both in standing.conflicts)
 
 
 def position_of(mission: Mission, seat: Seat) -> int:
