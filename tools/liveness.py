@@ -1,8 +1,8 @@
 """`python -m tools.liveness`: writes docs/liveness.md, what still works when vaults are lost.
 
-Each row is a run of the table of `exclave.standing` with that many vaults, of which some are gone for
-good: who is left logs a statement, and is asked when it takes effect. Depositing and receipts follow
-from h and q alone. Delays are named and not given in seconds: they are the charter's.
+Each row is a run of the table of `exclave.standing` with that many vaults, of which some are gone
+for good: who is left logs a statement, and is asked when it takes effect. Depositing and receipts
+follow from h and q alone. Delays are named and not given in seconds: they are the charter's.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _TOP = """\
 # What still works when vaults are lost
 
 Made by `python -m tools.liveness`, from runs of the transition table (`exclave.standing`) and the
-numbers of a charter: n vaults, any k of which hold a deposit, h that a new one needs, q witnesses that
-make a checkpoint count (spec/authority.md 2). *delay*: the roster's delay; *dark*: `dark_factor` times
-as long, since no quorum of witnesses answers (spec/standing.md 1). A lockdown, a veto, a hold and an
-extension need one vault that answers and no time at all.
+numbers of a charter: n vaults, any k of which hold a deposit, h that a new one needs, q witnesses
+that make a checkpoint count (spec/authority.md 2). *delay*: the roster's delay; *dark*:
+`dark_factor` times as long, since no quorum of witnesses answers (spec/standing.md 1). A lockdown,
+a veto, a hold and an extension need one vault that answers and no time at all.
 
 - **Sweep** stands still without a witness quorum: no time passes that anything could expire by.
-- **Exile** is the time from a lockdown to a charter of a new era in force, by `exile_1`; by `exile_2`
-  it is that roster's delay. A warrant of exile takes as long.
+- **Exile** is the time from a lockdown to a charter of a new era in force, by `exile_1`; by
+  `exile_2` it is that roster's delay. A warrant of exile takes as long.
 - Every table ends at k vaults: with fewer, nothing is read at all, whoever signs.
 """
 

@@ -1,8 +1,8 @@
 """Two faulty vaults: they replay, withhold, lie about time, cosign unseen and fork their logs.
 
-What they cannot do is sign for an official, or for the log of an honest vault. A log that a faulty vault
-shows to a witness is the list of its entries; a witness keeps the newest that it saw, and answers a
-list that does not continue it with evidence (spec/ledger.md 7, 8).
+What they cannot do is sign for an official, or for the log of an honest vault. A log that a faulty
+vault shows to a witness is the list of its entries; a witness keeps the newest that it saw, and
+answers a list that does not continue it with evidence (spec/ledger.md 7, 8).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Forker:
                     self.named |= {one, other}
 
     def check(self) -> None:
-        """No two logs that exclude each other have a quorum; a fork that two witnesses saw is named."""
+        """No two logs that exclude each other have a quorum; a fork that was seen is named."""
         quorums = [log for log, seats in self.cosigned.items() if len(seats) >= QUORUM]
         for one in quorums:
             for other in quorums:

@@ -1,7 +1,7 @@
 """What must hold after every step, computed from the logs and not by the table's own functions.
 
-Each check names its promise. The waits are those of charter 1 (10 s, exile_2 20 s, dark three times as
-long), which no schedule shortens below them.
+Each check names its promise. The waits are those of charter 1 (10 s, exile_2 20 s, dark three
+times as long), which no schedule shortens below them.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
     for name, entries in watch.signed.items():
         enough = any(n < before and len(e.persons & HOME) >= 2 for n, e in entries)
         done = name in watch.effective and not isinstance(site.pool.names[name], Warrant)
+        # What was vetoed does not wait, and is not stopped: exile may override it as its own.
+        done |= name in site.standing.vetoes
         if enough and not done and name in site.standing.items:
             found.add(name)
     return found
@@ -117,7 +119,9 @@ def _check_locked(site: Site, watch: Watch) -> None:
     for name, item in site.standing.items.items():
         if item.phase is not Phase.EFFECTIVE or not isinstance(item.value, Warrant):
             continue
-        assert name not in watch.stopped, "a warrant that a lockdown had stopped is released"
+        assert name not in watch.stopped, (
+            f"{name.hex()[:6]}: a lockdown stopped it, and it is released"
+        )
         if watch.open:
             assert not site.signed[name] <= HOME, "home reads under a lockdown"
 
@@ -130,7 +134,8 @@ def _check_effects(site: Site, watch: Watch) -> None:
         assert name not in watch.stopped, "what a lockdown had stopped took effect"
         bound = _bound(site, watch, name, item)
         assert item.effective >= bound, (
-            f"{type(item.value).__name__} {name.hex()[:6]} took effect at {item.effective} ms, not before {bound}"
+            f"{type(item.value).__name__} {name.hex()[:6]} took effect at {item.effective} ms, "
+            f"not before {bound}"
         )
         watch.effective.add(name)
 
@@ -142,7 +147,7 @@ def _bound(site: Site, watch: Watch, name: StatementHash, item: Item) -> int:
     if vetoed is not None:
         entry = _first(entries, 3)
         assert entry is not None, (
-            f"{name.hex()[:6]}: a vetoed statement took effect without the override threshold"
+            f"{name.hex()[:6]}: vetoed, and took effect without the override threshold"
         )
         times, start = 2, max(entry[1].at, vetoed)
         number = entry[0]
@@ -182,7 +187,7 @@ def _vetoed_at(site: Site, watch: Watch, name: StatementHash, item: Item) -> int
     ]
     if isinstance(item.value, Charter):
         abroad = {p for r in (RoleName.EXILE_1, RoleName.EXILE_2) for p in _members(item, r)}
-        if not TRUSTY_EXILE <= abroad:
+        if not abroad >= TRUSTY_EXILE:
             return None
     return min(times, default=None)
 

@@ -1,9 +1,10 @@
 """Seven vaults without sockets, keys or disks: their logs, clocks, links, and what they keep.
 
-A vault is a log, read by `exclave.standing`, and a clock. Mirroring, witnessing (spec/ledger.md 7) and
-the sweep (spec/vault-http.md 8) are as the specification has them, reduced to who has which entry.
-Statements are named by what made them, not by their bytes: the hash of a charter is slow, and
-nothing here reads it. Times are seconds of the world; a vault's own clock may run on another rate.
+A vault is a log, read by `exclave.standing`, and a clock. Mirroring, witnessing (spec/ledger.md 7)
+and the sweep (spec/vault-http.md 8) are as the specification has them, reduced to who has which
+entry. Statements are named by what made them, not by their bytes: the hash of a charter is slow,
+and nothing here reads it. Times are seconds of the world; a vault's own clock may run on another
+rate.
 """
 
 from __future__ import annotations
@@ -247,8 +248,11 @@ class World:
         if not self.reach(source, target):
             return
         for entry in list(source.log):
-            if entry.name is not None and not lost():
-                target.hear(entry.name, source.signed[entry.name])
+            if entry.name is None:
+                continue
+            signers = source.signed[entry.name]
+            if target.signed.get(entry.name) != signers and not lost():
+                target.hear(entry.name, signers)
 
     def heartbeat(self, site: Site) -> None:
         """Hand the newest checkpoint round; a quorum's answer makes it witnessed."""

@@ -16,6 +16,7 @@ Functions
     embassy.add_register(register)                     e.g. `postgres_register(...)`
     embassy.stop_vault(seat) / start_vault(seat)       the server; its folder stays
     embassy.lose_vault(seat)                           stop and remove the folder
+    embassy.new_vault(seat) / enrol_vault(seat, file)  one that joins; its seat request
     embassy.lose_home() / lose_journal() / lose_catalogue()
     embassy.vault_folder(seat), embassy.mission_folder(seat)   for readers and thieves of disks
     embassy.card_files(groups=(2, 3))                  texts of enough cards of these groups
@@ -329,7 +330,7 @@ class Embassy:
     charter: Charter
     envelope: Envelope
     officials: Mapping[str, KeyBundle]  # by label
-    vaults: Mapping[Seat, TestVault]
+    vaults: dict[Seat, TestVault]
     depositor: KeyBundle
     depositor_identity: Identity
     delay: int
@@ -360,6 +361,23 @@ class Embassy:
         return self.vault_folder(seat) / "missions" / self.mission.hex()
 
     # Vaults
+
+    def new_vault(self, seat: int) -> Path:
+        """Set up a vault for a seat that a later charter will have; its seat request."""
+        host = Host(
+            seat=seat, vault=f"vault-{seat}", state=f"X{chr(64 + seat)}", operator=f"host {seat}"
+        )
+        vault = _vault(self.folder, host, free_ports(2))
+        vault.create()
+        self.vaults[vault.seat] = vault
+        return vault.folder / "seat-request.json"
+
+    def enrol_vault(self, seat: int, enrolment: Path) -> None:
+        """Pin the mission there, as `exclave vault enrol` does."""
+        vault = self.vaults[Seat(seat)]
+        log, seat_key = vault.keys.public[:2]
+        data = enrolment.read_bytes()
+        enrol(VaultFolder.open(vault.folder), data, log_key=log, seat_key=seat_key)
 
     def start_vault(self, seat: int) -> None:
         """Serve a vault's folder; again after `stop_vault`."""
@@ -784,15 +802,7 @@ def found_embassy(
     ]
     ports = free_ports(2 * n)
     vaults = {
-        Seat(host.seat): TestVault(
-            host=host,
-            folder=folder / "vaults" / host.vault,
-            keys=new_vault_key(host.vault, os.urandom),
-            identity=new_identity(host.vault, clock.now()),
-            address=SeatAddress(
-                data=f"127.0.0.1:{ports[2 * i]}", public=f"127.0.0.1:{ports[2 * i + 1]}"
-            ),
-        )
+        Seat(host.seat): _vault(folder, host, ports[2 * i : 2 * i + 2])
         for i, host in enumerate(hosts)
     }
     officials = {person.label: new_official_key(os.urandom) for person in OFFICIALS}
@@ -806,9 +816,19 @@ def found_embassy(
         embassy.close()
 
 
+def _vault(folder: Path, host: Host, ports: Sequence[int]) -> TestVault:
+    return TestVault(
+        host=host,
+        folder=folder / "vaults" / host.vault,
+        keys=new_vault_key(host.vault, os.urandom),
+        identity=new_identity(host.vault, clock.now()),
+        address=SeatAddress(data=f"127.0.0.1:{ports[0]}", public=f"127.0.0.1:{ports[1]}"),
+    )
+
+
 def _found(
     folder: Path,
-    vaults: Mapping[Seat, TestVault],
+    vaults: dict[Seat, TestVault],
     officials: Mapping[str, KeyBundle],
     *,
     k: int,

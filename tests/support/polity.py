@@ -43,7 +43,7 @@ from exclave.authority.orders import (
     order_payload,
 )
 from exclave.authority.warrant import Warrant, warrant_payload
-from exclave.ids import DepositId, MissionId, PackRoot, PersonId, StatementHash
+from exclave.ids import DepositId, MissionId, PackRoot, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.standing.admission import admit
@@ -267,13 +267,14 @@ class Vantage:
 
     charter: Charter
     seen: bool = True  # a quorum of witnesses answers at once
+    seat: Seat | None = None  # one that joins
     standing: Standing = field(init=False)
     number: int = 0
     now: int = 0
     signed: dict[StatementHash, frozenset[PersonId]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.standing = begin(self._heard(self.charter, frozenset()))
+        self.standing = begin(self._heard(self.charter, frozenset()), self.seat)
 
     def hear(self, value: Value, *names: str) -> StatementHash:
         """Admit and log a statement, or more signatures of one; raises as a vault refuses."""

@@ -130,6 +130,10 @@ class Charter:
                 return seat
         raise NotInCharter(f"charter {self.era}.{self.version}: has no seat {number}")
 
+    def seats_vault(self, number: Seat) -> bool:
+        """Whether it has that seat, not retired."""
+        return any(seat.seat == number for seat in self.active_seats)
+
     def epoch(self, number: Epoch) -> RecoveryEpoch:
         """The epoch with that number; raises `NotInCharter`."""
         for epoch in self.recovery:

@@ -1,37 +1,21 @@
-"""Who has signed a statement, person by person, and who is still needed (spec/orders.md 2, 3).
+"""Who has signed a statement, person by person, also with a part of his keys only.
 
-For showing; what counts at a vault is decided there. A roster is named with what it needs; where a
-statement may be signed by exile as well, its rosters are listed too, since nothing here knows
-whether a lockdown stands.
+For showing; what counts at a vault is decided there. Which rosters are asked is
+`exclave.authority.asked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Official, RoleName
-from exclave.authority.envelope import TIGHTENING, Envelope, Kind, KindUnexpected
+from exclave.authority.charter_parts import Official
+from exclave.authority.envelope import Envelope
 from exclave.authority.keys import TypedKey
 from exclave.authority.persons import signed_persons
-from exclave.ids import PersonId
 
-__all__ = ["PersonTally", "RosterTally", "known_keys", "tally_persons", "tally_rosters"]
-
-_EXILE = (RoleName.EXILE_1, RoleName.EXILE_2)
-_ROSTERS: Mapping[Kind, tuple[RoleName, ...]] = MappingProxyType(
-    {
-        **dict.fromkeys(sorted(TIGHTENING), (RoleName.ALARM, *_EXILE)),
-        Kind.CHARTER: (RoleName.GOVERN, *_EXILE),
-        Kind.WARRANT: (RoleName.READ, *_EXILE),
-        Kind.RELEASE: (RoleName.RELEASE,),
-        Kind.LIFT: (RoleName.RELEASE,),
-        Kind.NARROW: (RoleName.GOVERN,),
-        Kind.UNLOCK: _EXILE,
-    }
-)
+__all__ = ["PersonTally", "known_keys", "tally_persons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +26,6 @@ class PersonTally:
     signed: bool
     keys_signed: int
     keys_needed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RosterTally:
-    """One roster: how many persons it needs, who signed and who may still."""
-
-    role: RoleName
-    threshold: int
-    signed: tuple[PersonId, ...]
-    open: tuple[PersonId, ...]
-
-    @property
-    def missing(self) -> int:
-        """How many persons are still needed."""
-        return max(0, self.threshold - len(self.signed))
 
 
 def known_keys(charters: Iterable[Charter]) -> tuple[TypedKey, ...]:
@@ -71,25 +40,6 @@ def tally_persons(envelope: Envelope, charter: Charter) -> tuple[PersonTally, ..
     return tuple(
         _tally(envelope, official, official.id in signed) for official in charter.officials
     )
-
-
-def tally_rosters(envelope: Envelope, charter: Charter) -> tuple[RosterTally, ...]:
-    """The rosters that a statement of this kind may be signed by, the usual one first."""
-    if envelope.kind not in _ROSTERS:
-        raise KindUnexpected(f"statement: expected one that officials sign, got a {envelope.kind}")
-    signed = signed_persons(envelope, charter.officials)
-    rosters = []
-    for name in _ROSTERS[envelope.kind]:
-        role = charter.role(name)
-        rosters.append(
-            RosterTally(
-                role=name,
-                threshold=1 if envelope.kind in TIGHTENING else role.threshold,
-                signed=tuple(person for person in role.members if person in signed),
-                open=tuple(person for person in role.members if person not in signed),
-            )
-        )
-    return tuple(rosters)
 
 
 def _tally(envelope: Envelope, official: Official, signed: bool) -> PersonTally:

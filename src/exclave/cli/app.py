@@ -15,11 +15,13 @@ from exclave.cli import (
     deposit,
     depositor,
     found,
+    monitor,
     official,
     orders,
     proof,
     reconstruct,
     signatures,
+    standing,
     unseal,
     vault,
     warrant,
@@ -42,6 +44,7 @@ _PARTS = (
     signatures,
     charter,
     orders,
+    standing,
     vault,
     depositor,
     deposit,
@@ -49,6 +52,7 @@ _PARTS = (
     unseal,
     reconstruct,
     proof,
+    monitor,
 )
 for part in _PARTS:
     part.register(app)

@@ -172,6 +172,45 @@ def submit(folder: Path, *, terminal: Out) -> int:
     return 0 if any(answer.taken for answer in answers.values()) else VaultError.exit_code
 
 
+@charter.command(name="enrolments")
+def enrolments(
+    *, out: Path, charter: Path | None = None, card: Path | None = None, terminal: Out
+) -> None:
+    """Write an enrolment for each vault that a later charter seats, from the logs of the others.
+
+    Needs that charter in force at the older vaults; no key.
+
+    Parameters
+    ----------
+    out
+        The new folder for <vault>.json.
+    charter
+        A charter whose vaults are asked; or give --card.
+    card
+        The head of a share card: the vaults on it are asked.
+    """
+    from exclave.wiring.orders import view_for
+    from exclave.wiring.seating import save_enrolments
+
+    made = save_enrolments(view_for(charter, card), out)
+    terminal.result(
+        {
+            "enrolments": [
+                {"seat": item.seat, "vault": item.vault, "history": len(item.history)}
+                for item in made
+            ]
+        },
+        [
+            *(
+                f"{out}/{item.vault}.json: seat {item.seat}, {len(item.history)} charters and "
+                "orders that took effect before it"
+                for item in made
+            ),
+            "give each to its vault and tell it the mission id otherwise (exclave vault enrol)",
+        ],
+    )
+
+
 def _names(path: Path) -> dict[PersonId, AnnexEntry]:
     from exclave.authority.annex import parse_annex
     from exclave.wiring.files import read_file

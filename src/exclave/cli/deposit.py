@@ -147,7 +147,14 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
     terminal.result(
         {
             "checks": [
-                {"what": r.what, "good": r.good, "said": r.said, "hint": r.hint} for r in results
+                {
+                    "what": r.what,
+                    "good": r.good,
+                    "warns": r.warns,
+                    "said": r.said,
+                    "hint": r.hint,
+                }
+                for r in results
             ]
         },
         [line for r in results for line in _check_lines(r)],
@@ -157,7 +164,8 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
 
 def _check_lines(result: CheckResult) -> list[str]:
     said = f": {result.said}" if result.said else ""
-    lines = [f"{'ok  ' if result.good else 'FAIL'} {result.what}{said}"]
+    mark = "FAIL" if not result.good else "look" if result.warns else "ok  "
+    lines = [f"{mark} {result.what}{said}"]
     return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
 
 

@@ -246,9 +246,9 @@ class _DetachedFile:
 
 
 def _check_say(bundle: SigningKeys, envelope: Envelope, law: Charter | None) -> None:
+    from exclave.authority.asked import may_sign
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
-    from exclave.cli.words.asked import may_sign
     from exclave.signer.bundle import Purpose
 
     if bundle.purpose is not Purpose.OFFICIAL:
@@ -283,7 +283,7 @@ def standing(
     file: Path, envelope: Envelope, law: Charter | None
 ) -> tuple[dict[str, object], list[str]]:
     """How many of whom have signed, for programs and for people."""
-    from exclave.cli.words.asked import asked
+    from exclave.authority.asked import asked
 
     asking = asked(envelope, law)
     rosters = asking.all

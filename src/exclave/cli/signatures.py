@@ -11,11 +11,14 @@ from exclave.cli.options import Out
 from exclave.errors import ConfigurationError, ExclaveError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exclave.authority.asked import Asked
     from exclave.authority.charter import Charter
     from exclave.authority.detached import DetachedSignatures
     from exclave.authority.envelope import Envelope
     from exclave.authority.keys import TypedKey
-    from exclave.authority.tally import PersonTally, RosterTally
+    from exclave.authority.tally import PersonTally
 
 __all__ = ["CharterNeeded", "register"]
 
@@ -81,15 +84,27 @@ def show(file: Path, *, charter: Path | None = None, terminal: Out) -> None:
         The charter in force; of a new charter, the one before it. The charter.json beside FILE
         otherwise.
     """
-    from exclave.authority.tally import known_keys, tally_persons, tally_rosters
+    from exclave.authority.asked import asked
+    from exclave.authority.tally import known_keys, tally_persons
 
     envelope, laws = _open(file, charter)
     persons = {item.official.id: item for law in laws for item in tally_persons(envelope, law)}
-    rosters = [(law, item) for law in laws for item in tally_rosters(envelope, law)]
+    asking = asked(envelope, _in_force(envelope, laws))
+    override = () if asking.override is None else (asking.override,)
+    rosters = [
+        (when, item)
+        for when, items in (
+            ("", asking.every),
+            ("one of these: ", asking.either),
+            ("under a lockdown: ", asking.locked),
+            ("against a veto: ", override),
+        )
+        for item in items
+    ]
     known = {key.key_id for key in known_keys(laws)}
     strangers = sum(item.key_id not in known for item in envelope.signatures)
     lines = [_person_line(item) for item in persons.values() if item.keys_signed]
-    lines += [_roster_line(law, item) for law, item in rosters]
+    lines += [when + _roster_line(item) for when, item in rosters]
     if strangers:
         lines.append(f"{strangers} signatures of keys that the charter does not name count nothing")
     terminal.result(
@@ -99,13 +114,14 @@ def show(file: Path, *, charter: Path | None = None, terminal: Out) -> None:
             "signed": [person for person, item in persons.items() if item.signed],
             "rosters": [
                 {
-                    "charter": law.statement_hash.hex(),
-                    "roster": item.role.value,
+                    "charter": item.charter.statement_hash.hex(),
+                    "roster": _roles(item),
+                    "when": when.removesuffix(": ") or "always",
                     "required": item.threshold,
-                    "signed": list(item.signed),
-                    "open": list(item.open),
+                    "signed": sorted(item.signed),
+                    "open": sorted(item.open),
                 }
-                for law, item in rosters
+                for when, item in rosters
             ],
             "unknown_signatures": strangers,
         },
@@ -151,11 +167,21 @@ def _person_line(item: PersonTally) -> str:
     return f"{person.id} ({person.institution}, {person.place}): {said}"
 
 
-def _roster_line(charter: Charter, item: RosterTally) -> str:
+def _roster_line(item: Asked) -> str:
+    law = item.charter
     head = (
-        f"charter {charter.era}.{charter.version}, {item.role}: {len(item.signed)} signed, "
+        f"charter {law.era}.{law.version}, {_roles(item)}: {len(item.signed)} signed, "
         f"{item.threshold} required"
     )
     if not item.missing:
         return f"{head}: enough"
-    return f"{head}; {item.missing} more of: {', '.join(item.open)}"
+    return f"{head}; {item.missing} more of: {', '.join(sorted(item.open))}"
+
+
+def _roles(item: Asked) -> str:
+    return " or ".join(item.roles)
+
+
+def _in_force(envelope: Envelope, laws: Sequence[Charter]) -> Charter | None:
+    """Of those at hand the one that a vault goes by: a charter that is signed is not it yet."""
+    return next((law for law in laws if law.statement_hash != envelope.statement_hash), None)

@@ -210,7 +210,10 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
         "mission": item.mission.hex(),
         "seat": item.seat,
         "state": item.state,
+        "charter": item.charter.hex(),
         "charters": item.charters,
+        "locked": item.locked,
+        "frozen": item.frozen,
         "log_size": item.log_size,
         "shards": item.shards,
         "shard_bytes": item.shard_bytes,
@@ -222,6 +225,17 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             {"statement": w.statement.hex(), "state": w.state.value, "seconds": w.seconds}
             for w in item.warrants
         ],
+        "standing": [
+            {
+                "statement": one.statement.hex(),
+                "kind": one.kind,
+                "state": one.state.value,
+                "seconds": one.seconds,
+            }
+            for one in item.standing
+        ],
+        "conflicts": [conflict.hex() for conflict in item.conflicts],
+        "quarantined": [{"entry": one.entry, "why": one.why} for one in item.quarantined],
         "forks": [fork.hex() for fork in item.forks],
         "alarms": [
             {"cause": alarm.cause, "began": alarm.began, "detail": alarm.detail}
@@ -232,6 +246,8 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
 
 
 def _status_lines(item: MissionStatus) -> list[str]:
+    from exclave.cli.words.states import state_words
+
     records = ", ".join(f"{count} {state}" for state, count in _counts(item)) or "none"
     volume = f"{item.shards} shards, {size(item.shard_bytes)}; staged {size(item.staged_bytes)}"
     lines = [
@@ -239,11 +255,19 @@ def _status_lines(item: MissionStatus) -> list[str]:
         f"  {volume}; free {size(item.free_bytes)}",
         f"  records: {records}; log of {item.log_size} entries; {item.charters} charters",
     ]
+    lines.append(f"  charter in force: {item.charter.hex()}")
+    if item.locked:
+        lines.append("  LOCKED DOWN: home is frozen, only exile acts")
+    if item.frozen:
+        lines.append("  FROZEN: two charters of one order; only a new era ends that")
+    named = [("warrant", w.statement, w.state, w.seconds) for w in item.warrants]
+    named += [(one.kind, one.statement, one.state, one.seconds) for one in item.standing]
     lines += [
-        f"  warrant {w.statement.hex()[:16]}: {w.state.value}"
-        + ("" if w.seconds is None else f", {w.seconds} s")
-        for w in item.warrants
+        f"  {kind} {statement.hex()}: {state_words(state, seconds)}"
+        for kind, statement, state, seconds in named
     ]
+    lines += [f"  CONFLICT: charter {conflict.hex()}" for conflict in item.conflicts]
+    lines += [f"  entry {one.entry} cannot be followed: {one.why}" for one in item.quarantined]
     lines.append(f"  expiry time: {item.expiry}")
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]

@@ -25,6 +25,9 @@ warrant = App(
 )
 
 
+_SUSPECT = "  SUSPECT: of keys declared compromised, and not surely from before"
+
+
 def register(app: App) -> None:
     """Add the commands."""
     app.command(warrant)
@@ -158,6 +161,7 @@ def show_surveyed(card: Path, terminal: Out) -> None:
 
 
 def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> int:
+    from exclave.cli.words.states import state_words
     from exclave.errors import VaultError
 
     value: dict[str, object] = {}
@@ -168,8 +172,7 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
             lines.append(f"seat {seat}: {answer}")
             continue
         value[str(seat)] = {"state": answer.state.value, "seconds": answer.seconds}
-        left = "" if answer.seconds is None else f", {answer.seconds} s"
-        lines.append(f"seat {seat}: {answer.state.value}{left}")
+        lines.append(f"seat {seat}: {state_words(answer.state, answer.seconds)}")
     terminal.result({"seats": value}, lines)
     return (
         0
@@ -194,6 +197,7 @@ def _view_json(view: MissionView) -> dict[str, object]:
                 "bytes": _live_bytes(item),
                 "lodged": list(item.lodged),
                 "mirrored": list(item.mirrored),
+                "suspect": item.suspect,
             }
             for item in view.deposits
         ],
@@ -213,6 +217,7 @@ def _view_lines(view: MissionView) -> list[str]:
             f"deposit {item.deposit.hex()}  {item.record.depositor} number "
             f"{item.record.sequence}  {item.record.claimed_time:%Y-%m-%d %H:%M:%S} (claimed)  "
             f"{'size unknown' if amount is None else size(amount)}  seats {_seats(item)}"
+            f"{_SUSPECT if item.suspect else ''}"
         )
     return lines if view.deposits else [*lines, "no deposit yet"]
 

@@ -83,7 +83,7 @@ def _follow_vaults(party: DepositorParty, place: Workplace) -> None:
     newest = place.journal.newest_record()
     if newest is not None and not place.loop.run(is_behind(party.id, place.lines, newest)):
         return
-    adopted = place.loop.run(adopt_chain(party, place.lines, place.journal, place.compromises))
+    adopted = place.loop.run(adopt_chain(party, place.lines, place.journal))
     if adopted is not None:
         here = "none" if newest is None else f"record {newest.sequence}"
         place.progress.phase(

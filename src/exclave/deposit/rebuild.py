@@ -14,7 +14,7 @@ the same id are another's chain (spec/records.md 3).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope
@@ -24,7 +24,6 @@ from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.spool import Spool
-from exclave.deposit.trust import Compromise, trusted_records
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
@@ -70,12 +69,12 @@ async def adopt_chain(
     party: DepositorParty,
     lines: Mapping[Seat, SeatLine],
     journal: Journal,
-    compromises: Collection[Compromise] = (),
 ) -> int | None:
     """Enter the newest record that the seats show of this author; its sequence, if any.
 
     A journal that knows this record, or a newer one, stays as it is. New keys, which have none yet,
-    begin a chain of their own after the newest trusted record of the keys that they replace.
+    begin a chain of their own after the newest record of the keys that they replace which was not
+    made after a declared compromise, by what the logs say (spec/standing.md 7).
     """
     try:
         view = await survey([line.record for line in lines.values()], party.mission)
@@ -84,7 +83,7 @@ async def adopt_chain(
     mine = [item for item in view.deposits if author_of(item.record, view.chain) == party.author]
     own = journal.newest_record()
     if not mine:
-        if own is None and (before := _predecessor(view, party, compromises)) is not None:
+        if own is None and (before := _predecessor(view, party)) is not None:
             journal.begin_after(before)
         return None
     known = None if own is None else own.statement
@@ -108,11 +107,9 @@ async def adopt_chain(
     return row.sequence
 
 
-def _predecessor(
-    view: MissionView, party: DepositorParty, compromises: Collection[Compromise]
-) -> StatementHash | None:
-    for item in trusted_records(view, compromises):
-        if item.record.depositor == party.id and item.lodged:
+def _predecessor(view: MissionView, party: DepositorParty) -> StatementHash | None:
+    for item in view.deposits:
+        if item.record.depositor == party.id and item.lodged and not item.suspect:
             return item.statement
     return None
 

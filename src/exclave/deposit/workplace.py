@@ -11,7 +11,6 @@ from exclave.deposit.capture import DepositProgress
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.spool import Spool
-from exclave.deposit.trust import Compromise
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.lines import LoopThread
@@ -32,4 +31,3 @@ class Workplace:
     clock: Clock
     random: Callable[[int], bytes]
     progress: DepositProgress
-    compromises: tuple[Compromise, ...] = ()  # declared of keys of this mission

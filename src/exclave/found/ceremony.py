@@ -38,6 +38,7 @@ from exclave.found.output import (
     DEPOSITORS,
     ENROLMENTS,
     OutputExists,
+    founding_enrolments,
     replace_file,
     staged,
     write_enrolments,
@@ -119,7 +120,7 @@ def complete(out: Path, signed: Sequence[Path] = ()) -> Charter:
         copy = out / DEPOSITORS / depositor.id / CHARTER
         if copy.parent.is_dir():
             replace_file(copy, envelope.to_bytes())
-    write_enrolments(out, charter, envelope)
+    write_enrolments(out / ENROLMENTS, founding_enrolments(charter, envelope))
     return charter
 
 
@@ -169,7 +170,7 @@ def _found(
             random=random,
         )
         if signers is not None:
-            write_enrolments(stage, charter, envelope)
+            write_enrolments(stage / ENROLMENTS, founding_enrolments(charter, envelope))
         cards = hand_out(  # 5
             recovery.shares,
             charter,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,7 @@ __all__ = [
     "DEPOSITORS",
     "ENROLMENTS",
     "OutputExists",
+    "founding_enrolments",
     "replace_file",
     "staged",
     "sync_tree",
@@ -80,15 +81,20 @@ def write_mission(folder: Path, charter: Charter) -> None:
     write_once(folder / "mission.txt", text.encode("ascii"))
 
 
-def write_enrolments(folder: Path, charter: Charter, envelope: Envelope) -> None:
-    """Write an enrolment for each seat into `folder`/enrolments."""
-    with staged(folder / ENROLMENTS) as stage:
-        for seat in charter.active_seats:
-            enrolment = Enrolment(
-                mission=charter.mission_id, seat=seat.seat, vault=seat.vault, charter=envelope
-            )
+def founding_enrolments(charter: Charter, envelope: Envelope) -> Sequence[Enrolment]:
+    """An enrolment for each seat of charter 1."""
+    return [
+        Enrolment(mission=charter.mission_id, seat=seat.seat, vault=seat.vault, charter=envelope)
+        for seat in charter.active_seats
+    ]
+
+
+def write_enrolments(folder: Path, enrolments: Iterable[Enrolment]) -> None:
+    """Write each enrolment into the new `folder`, under its vault's name."""
+    with staged(folder) as stage:
+        for enrolment in enrolments:
             data = enrolment_envelope(enrolment).to_bytes()
-            write_once(stage / f"{seat.vault}.json", data)
+            write_once(stage / f"{enrolment.vault}.json", data)
 
 
 def sync_tree(folder: Path) -> None:

@@ -24,12 +24,13 @@ from exclave.standing.counting import (
     EXILE,
     may_tighten,
     objectors,
+    opening,
     place_members,
     role_members,
     ways,
 )
 from exclave.standing.phases import Phase
-from exclave.standing.values import Heard, Item, Side, Signers, Standing, Value
+from exclave.standing.values import Conflict, Heard, Item, Side, Signers, Standing, Value
 
 __all__ = [
     "PLACES",
@@ -41,6 +42,7 @@ __all__ = [
     "SlotTaken",
     "StatementOutdated",
     "admit",
+    "joins",
     "rival",
 ]
 
@@ -106,6 +108,18 @@ def rival(standing: Standing, charter: Charter) -> Rival | None:
     """Who has a charter's slot and lives: what is dead, or past, is no rival."""
     item = standing.slot(charter.order)
     return None if item is None else Rival(item=item)
+
+
+def joins(standing: Standing, charter: Charter) -> Conflict | None:
+    """The conflict that already freezes the opening of this era: one more charter only joins it.
+
+    Logged all the same: else two vaults might know no charter of that era in common, and none
+    could be signed that both take.
+    """
+    if charter.version > 1:
+        return None
+    alike = (item for item in standing.conflicts if item.order == charter.order and item.freezes)
+    return next(alike, None)
 
 
 def admit(
@@ -197,18 +211,22 @@ def _kills(standing: Standing, value: Value, persons: frozenset[PersonId]) -> bo
 
 
 def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]) -> None:
+    if standing.joining:
+        return
     tight = not isinstance(value, Warrant | Charter) and value.kind in TIGHTENING
+    joined = 0 if standing.seated_by is None else standing.items[standing.seated_by].number
     taken: Counter[PersonId] = Counter()
     if tight:
         for order in standing.tightened.values():
             # Lockdowns have places of their own: no other order stands in the way of one.
             alike = isinstance(order.value, Lockdown) == isinstance(value, Lockdown)
-            if standing.now < order.since + _DAY and alike:
+            if standing.now < order.since + _DAY and alike and order.number > joined:
                 taken.update(order.persons)
     else:
         for item in standing.items.values():
             recent = standing.now < item.logged + _DAY
-            if not isinstance(item.value, Charter) and (item.pending or recent):
+            counts = item.number > joined and not isinstance(item.value, Charter)
+            if counts and (item.pending or recent):
                 taken.update(place_members(standing, item.signers))
     if all(taken[person] >= PLACES for person in persons):
         raise PlacesTaken(
@@ -240,9 +258,14 @@ def _charter(
         )
     other = rival(standing, charter)
     if not ways(standing, charter, signers):
+        if joins(standing, charter) is not None and opening(standing, charter, signers):
+            return EntryType.CONFLICT
         _refuse_unsigned(standing, name)
     if other is None or other.yields(standing, charter, signers):
         return EntryType.CHARTER
+    if other.item.statement == standing.seated_by:
+        # What died at the older seats before this one joined is mirrored, and must not freeze it.
+        raise _slot_past(name, standing.charter)
     return EntryType.CONFLICT
 
 
@@ -283,10 +306,14 @@ def _check_place(standing: Standing, charter: Charter, before: Charter, name: st
         raise StatementOutdated(f"{name}: expected era {highest} or the next, got {charter.era}")
     past = any(_past(standing, item, charter.order) for item in standing.items.values())
     if past or charter.order < standing.charter.order:
-        raise SlotTaken(
-            f"{name}: expected a charter after {standing.charter.era}.{standing.charter.version}, "
-            "got one whose place was filled long ago"
-        )
+        raise _slot_past(name, standing.charter)
+
+
+def _slot_past(name: str, in_force: Charter) -> SlotTaken:
+    return SlotTaken(
+        f"{name}: expected a charter after {in_force.era}.{in_force.version}, "
+        "got one whose place was filled long ago"
+    )
 
 
 def _past(standing: Standing, item: Item, order: tuple[int, int]) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "EXILE",
     "may_tighten",
     "objectors",
+    "opening",
     "overrides",
     "place_members",
     "role_members",
@@ -54,11 +55,13 @@ def settled(standing: Standing, at: int) -> StatementHash:
     """The exile charter of a lockdown that begins then: what has been in force long enough."""
     history = standing.history
     found, settles = history[0][0], 0
-    for (before, _), (name, since) in itertools.pairwise(history):
+    for place, ((before, _), (name, since)) in enumerate(itertools.pairwise(history), 1):
         pair = (standing.charter_of(before), standing.charter_of(name))
         wait = 1000 * max(charter.delays.exile_change for charter in pair)
         # Never before the one that it follows: else a first change would shorten the next one.
-        settles = since if pair[1].version == 1 else max(settles, since + wait)
+        # What an enrolment brought was in force elsewhere, but for the one that has this seat.
+        at_once = pair[1].version == 1 or place < standing.seating
+        settles = since if at_once else max(settles, since + wait)
         if settles <= at:
             found = name
     return found
@@ -90,7 +93,7 @@ def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     if era is not None and not (isinstance(value, Charter) and value.era > era):
         return ()
     if isinstance(value, Charter) and value.version == 1:
-        return _opening(standing, value, signers, extra=0, times=1)
+        return opening(standing, value, signers)
     exile = standing.exile_charter
     if exile is None:
         return _home(standing, value, signers)
@@ -106,7 +109,7 @@ def overrides(standing: Standing, item: Item) -> tuple[Way, ...]:
     if not plain:
         return ()
     if isinstance(item.value, Charter) and item.value.version == 1:
-        return _opening(standing, item.value, item.signers, extra=1, times=2)
+        return opening(standing, item.value, item.signers, extra=1, times=2)
     if exile is not None:
         return tuple(_exile(exile, item.signers, extra=1, times=2))
     charter = standing.charter
@@ -178,9 +181,10 @@ def _succession(standing: Standing, charter: Charter, signers: Signers) -> tuple
     return (Way(side=Side.HOME, roster=RoleName.GOVERN, wait=wait, dark=dark),)
 
 
-def _opening(
-    standing: Standing, charter: Charter, signers: Signers, *, extra: int, times: int
+def opening(
+    standing: Standing, charter: Charter, signers: Signers, *, extra: int = 0, times: int = 1
 ) -> tuple[Way, ...]:
+    """Each exile roster that is enough to open an era; a freeze is not looked at."""
     exile = standing.opener(charter.era)
     if exile is None or not _governed(charter, signers):
         return ()

@@ -212,7 +212,10 @@ class Draft:
             self._override(name, number, at)
         if item.phase not in {Phase.INCOMPLETE, Phase.WAITING}:
             return
-        found = ways(self._standing(), item.value, item.signers)
+        standing = self._standing()
+        found = ways(standing, item.value, item.signers)
+        if standing.joining:  # it has waited where it came from (spec/standing.md 10)
+            found = tuple(replace(way, wait=0, dark=0) for way in found)
         # A roster waits once: no later signature starts again under shorter delays.
         new = [way for way in found if all(run.way.roster != way.roster for run in item.runs)]
         if new:

@@ -14,19 +14,24 @@ from exclave.ids import DepositId, PackRoot, StatementHash
 from exclave.standing.phases import Phase
 from exclave.standing.values import Declared, Item, Kept, Standing, Tightened
 
-__all__ = ["compromises", "extensions", "held", "released_packs"]
+__all__ = ["compromises", "extensions", "held", "lifted", "released_packs"]
 
 
 def held(standing: Standing) -> frozenset[DepositId] | None:
     """Deposits that a hold covers; None when one covers all."""
-    lifted = {name for item in _effective(standing, Lift) for name in _lifts(item)}
+    ended = lifted(standing)
     found: set[DepositId] = set()
     for order in _counting(standing):
-        if isinstance(order.value, Hold) and order.statement not in lifted:
+        if isinstance(order.value, Hold) and order.statement not in ended:
             if order.value.deposits is None:
                 return None
             found |= set(order.value.deposits)
     return frozenset(found)
+
+
+def lifted(standing: Standing) -> frozenset[StatementHash]:
+    """Holds that an effective lift names."""
+    return frozenset(name for item in _effective(standing, Lift) for name in _lifts(item))
 
 
 def released_packs(standing: Standing) -> dict[PackRoot, StatementHash]:

@@ -14,7 +14,8 @@ from typing import TypeAlias
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import TIGHTENING
 from exclave.authority.warrant import Warrant
-from exclave.standing.admission import rival
+from exclave.ids import Seat
+from exclave.standing.admission import joins, rival
 from exclave.standing.draft import Draft
 from exclave.standing.phases import Phase
 from exclave.standing.values import Heard, Item, Standing, Witnessed
@@ -33,8 +34,8 @@ Event: TypeAlias = Heard | Conflicting | Witnessed
 """What a log entry can mean here; of `Witnessed`, `since` is the entry's service time."""
 
 
-def begin(first: Heard) -> Standing:
-    """The standing after entry 0, charter 1."""
+def begin(first: Heard, seat: Seat | None = None) -> Standing:
+    """The standing after entry 0, charter 1, of a seat's log; without `seat` of one that it has."""
     assert isinstance(first.value, Charter)
     item = Item(
         statement=first.statement,
@@ -56,6 +57,7 @@ def begin(first: Heard) -> Standing:
         exile=None,
         conflicts=(),
         witnessed=(),
+        seat=seat,
     )
 
 
@@ -106,5 +108,8 @@ def _conflict(draft: Draft, heard: Heard) -> None:
     assert isinstance(heard.value, Charter)
     standing = draft.done()
     first = rival(standing, heard.value)
-    if first is not None:
+    earlier = joins(standing, heard.value)
+    if first is None and earlier is not None:
+        draft.conflict(heard, earlier.first, freezes=True)
+    elif first is not None:
         draft.conflict(heard, first.item.statement, freezes=not first.stands(standing, heard))

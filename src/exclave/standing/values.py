@@ -17,7 +17,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.orders import Compromise, Extend, Hold, Lockdown, Order, Veto
 from exclave.authority.warrant import Warrant
-from exclave.ids import DepositId, PersonId, StatementHash
+from exclave.ids import DepositId, PersonId, Seat, StatementHash
 from exclave.standing.phases import Phase, Sort
 
 __all__ = [
@@ -194,6 +194,27 @@ class Standing:
     witnessed: tuple[Witnessed, ...]
     # By era: the exile charter whose rosters decide who may open it.
     openings: Mapping[int, StatementHash] = field(default_factory=dict)
+    seat: Seat | None = None  # whose log it is; None: one that was there from the beginning
+
+    @property
+    def seating(self) -> int:
+        """How many charters were in force before the first that has this seat (10)."""
+        if self.seat is None:
+            return 0
+        for place, (name, _) in enumerate(self.history):
+            if self.charter_of(name).seats_vault(self.seat):
+                return place
+        return len(self.history)
+
+    @property
+    def joining(self) -> bool:
+        """Whether no charter in force has this seat yet: what is logged took effect elsewhere."""
+        return self.seating == len(self.history)
+
+    @property
+    def seated_by(self) -> StatementHash | None:
+        """The charter by which this seat joined; None of one that was there from the beginning."""
+        return self.history[self.seating][0] if 0 < self.seating < len(self.history) else None
 
     @property
     def charter(self) -> Charter:

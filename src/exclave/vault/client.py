@@ -21,6 +21,7 @@ from exclave.clock import Clock
 from exclave.dispersal.shard import parse_shard
 from exclave.errors import IntegrityError, VaultUnreachable
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.note import MAX_COSIGNED_NOTE
 from exclave.ledger.receipt import MAX_RECEIPT_SIZE
 from exclave.vault.addresses import Address
@@ -102,6 +103,10 @@ class HttpVault:
 
     async def cosigned(self) -> bytes:
         return await self._get(f"{self._public}/log/cosigned", MAX_COSIGNED_NOTE)
+
+    async def witness_head(self, log: Seat) -> bytes:
+        name = hashlib.sha256(origin_for(self._mission, log).encode()).hexdigest()
+        return await self._get(f"{self._public}/witness/{name}/checkpoint", MAX_COSIGNED_NOTE)
 
     async def tile(self, path: str) -> bytes:
         return await self._get(f"{self._public}/log/{path}", MAX_TILE)

@@ -119,7 +119,7 @@ class Fold:
         self._index = index
         self._read_body = read_body
         self.known = KnownRecords(index, read_body)
-        self.hearing = Hearing()
+        self.hearing = Hearing(seat)
         self._chain: CharterChain | None = None
         self._hear_again(read_entry)
 

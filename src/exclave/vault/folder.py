@@ -81,6 +81,9 @@ class FolderVault:
     async def cosigned(self) -> bytes:
         return self._read(COSIGNED)
 
+    async def witness_head(self, log: Seat) -> bytes:
+        return self._read(f"meta/witness-{log}")
+
     async def tile(self, path: str) -> bytes:
         parse_tile_path(path)  # nothing else may be read under that name
         return self._read(f"log/{path}")

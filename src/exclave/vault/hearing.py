@@ -11,7 +11,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from exclave.authority.orders import parse_order
 from exclave.authority.persons import signed_persons
 from exclave.authority.warrant import parse_warrant
 from exclave.errors import AuthorityError, IntegrityError
-from exclave.ids import PersonId, StatementHash
+from exclave.ids import PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.standing.machine import Conflicting, Event, advance, begin, follow, quiet_until
 from exclave.standing.values import Heard, Standing, Value, Witnessed
@@ -80,7 +80,8 @@ def value_of(envelope: Envelope) -> Value:
 class Hearing:
     """Follows one log; `standing` is what stands after the last entry that was heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
         self._standing: Standing | None = None
         self._envelopes: dict[StatementHash, Envelope] = {}
         self._quiet: int | None = 0  # until then nothing changes by itself; None: for ever
@@ -111,6 +112,11 @@ class Hearing:
         """A statement with all signatures that were heard."""
         return self._envelopes.get(statement)
 
+    @property
+    def envelopes(self) -> Mapping[StatementHash, Envelope]:
+        """Every statement that was heard, each with all its signatures."""
+        return dict(self._envelopes)
+
     def hear(self, number: int, entry: LogEntry, body: bytes) -> None:
         """One more entry of the log with its body; all or nothing."""
         self.hear_all([(number, entry, body)])
@@ -128,7 +134,7 @@ class Hearing:
             first = next(events, None)
             if not isinstance(first, Heard) or not isinstance(first.value, Charter):
                 raise NothingHeard("log: expected charter 1 as its first entry, got another")
-            standing = begin(first)
+            standing = begin(first, self._seat)
         self._take(follow(standing, events))
         self._envelopes |= envelopes
 

@@ -22,6 +22,7 @@ from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import MissionId
 from exclave.vault.identity import Identity, load_identity, save_identity
 from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.seating import rehearse
 from exclave.vault.storage import ENROLMENT, ObjectStore
 
 __all__ = [
@@ -131,7 +132,7 @@ def create_vault(
 def enrol(
     folder: VaultFolder, data: bytes, *, log_key: TypedKey, seat_key: TypedKey
 ) -> tuple[Enrolment, Charter]:
-    """Pin a mission; refused unless its charter seats this vault's own keys. Idempotent."""
+    """Pin a mission; refused unless a charter in effect has this vault's own keys. Idempotent."""
     envelope = parse_envelope(data, kinds=[Kind.ENROLMENT])
     enrolment, charter = verify_enrolment(
         envelope,
@@ -139,6 +140,7 @@ def enrol(
         seat_key=seat_key,
         identity=folder.identity().certificate,
     )
+    rehearse(enrolment)
     target = folder.mission(enrolment.mission)
     target.mkdir(mode=_OWN, exist_ok=True)
     try:
@@ -184,6 +186,7 @@ def open_missions(
                     keys=keys,
                     clock=clock,
                     charter=enrolment.charter.to_bytes(),
+                    history=enrolment.history,
                     min_free_bytes=min_free_bytes,
                 )
             )

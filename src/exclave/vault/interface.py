@@ -164,6 +164,9 @@ class PublicRecord(Protocol):
     async def cosigned(self) -> bytes:
         """The newest checkpoint that a witness quorum cosigned; refused with `not-found`."""
 
+    async def witness_head(self, log: Seat) -> bytes:
+        """What this seat, as a witness, last cosigned of a seat's log; `not-found` when nothing."""
+
     async def tile(self, path: str) -> bytes:
         """A tile or entry bundle by its C2SP path, e.g. `tile/0/x001/067.p/8`."""
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from types import MappingProxyType
 
 from exclave.authority.charter_chain import CharterChain
-from exclave.authority.record_chain import seated_authors
 from exclave.ids import DepositId, PackRoot, StatementHash
-from exclave.standing.effects import compromises, extensions, held, released_packs
+from exclave.standing.effects import extensions, held, released_packs
 from exclave.standing.values import Kept, Standing
+from exclave.vault.suspicion import compromised_authors
 
 __all__ = ["Keeping", "keeping_of"]
 
@@ -50,7 +50,9 @@ def keeping_of(standing: Standing, chain: CharterChain) -> Keeping:
         held=frozenset() if holds is None else holds,
         extended_all=max(everywhere, default=None),
         extended=_by_deposit(kept),
-        compromised=_by_author(standing, chain),
+        compromised={
+            author.name: since for author, since in compromised_authors([standing], chain).items()
+        },
     )
 
 
@@ -59,16 +61,4 @@ def _by_deposit(kept: tuple[Kept, ...]) -> dict[DepositId, datetime]:
     for item in kept:
         for deposit in item.deposits or ():
             found[deposit] = max(item.until, found.get(deposit, item.until))
-    return found
-
-
-def _by_author(standing: Standing, chain: CharterChain) -> dict[str, datetime]:
-    found: dict[str, datetime] = {}
-    for declared in compromises(standing):
-        if declared.charter not in chain.hashes:
-            continue
-        for author in seated_authors(chain.find(declared.charter)):
-            if author.depositor in declared.depositors:
-                since = declared.since
-                found[author.name] = min(since, found.get(author.name, since))
     return found

@@ -1,20 +1,24 @@
 """Mirroring: what is logged here is sent to the fellow vaults, again until each has it.
 
 One task a fellow walks the log and hands every statement to the fellow's public listener
-(spec/vault-http.md 6). A refusal with a reason settles that statement there; no answer, or
-`unavailable`, is tried again later. Where it stands is kept in `meta/`, so that a restart
+(spec/vault-http.md 6). A refusal with a reason settles that statement there; one for which
+something else has to come first is offered again, without holding up the others; no answer, or
+`unavailable`, stops everything until later. Where it stands is kept in `meta/`, so that a restart
 does not begin anew; losing that costs only repeated, idempotent requests.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
+from exclave.standing.phases import FINAL
 from exclave.vault.hosting import Hosted, Hosting
 from exclave.vault.interface import PublicRecord, VaultRefused
 from exclave.vault.mission import Mission
@@ -37,55 +41,104 @@ MIRRORED: Final = frozenset(
 )
 """Entries whose bodies the fellows get."""
 _LONGEST: Final = 300.0
-# A charter or a lockdown, say, that has to come first: it is on its way too.
-_LATER: Final = frozenset({"unavailable", "rate", "no-space", "charter-gap", "not-open"})
+_LATER: Final = frozenset({"unavailable", "rate", "no-space"})
+"""The fellow takes nothing now."""
+_AGAIN: Final = frozenset({"charter-gap", "not-open"})
+"""It does not take this one yet: a charter or a lockdown, say, has to come first, or to end."""
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far one fellow has been served."""
+
+    next: int  # the first entry that was not offered yet
+    late: list[int] = field(default_factory=list)  # offered, and to be offered again
+
+    @property
+    def settled(self) -> int:
+        """The first entry that a restart has to begin with."""
+        return min(self.late, default=self.next)
 
 
 async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> None:
     """Keep one fellow up to date until cancelled."""
     mission = hosted.mission
-    position = await hosting.run(position_of, mission, fellow.seat)
+    course = _Course(await hosting.run(position_of, mission, fellow.seat))
     pause = 1.0
     while True:
+        size = mission.log.size
         try:
-            position = await _send_from(hosting, mission, fellow, position)
-            pause = 1.0
+            await _send_from(hosting, mission, fellow, course)
+            pause = min(pause * 2, _LONGEST) if course.late else 1.0
         except (VaultUnreachable, VaultRefused) as error:
             _LOG.info("mirroring to seat %d waits: %s", fellow.seat, error.message)
             pause = min(pause * 2, _LONGEST)
         except ExclaveError as error:
             _LOG.error("mirroring to seat %d: %s", fellow.seat, error.message)
             pause = _LONGEST
-        if position >= mission.log.size:
-            await hosted.news(mission.log.size)
-        else:
+        if course.next < size:
             await asyncio.sleep(pause)
+            continue
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause if course.late else None):
+                await hosted.news(course.next)
 
 
 async def _send_from(
-    hosting: Hosting, mission: Mission, fellow: PublicRecord, position: int
-) -> int:
-    while position < mission.log.size:
-        body = await hosting.run(_body_at, mission, position)
-        if body is not None:
-            try:
-                await fellow.submit(body)
-            except VaultRefused as error:
-                if error.cause in _LATER:
-                    raise
-                _LOG.warning(
-                    "seat %d refuses entry %d of seat %d: %s",
-                    fellow.seat, position, mission.seat, error.cause,
-                )  # fmt: skip
-        position += 1
-        await hosting.run(mission.store.replace_head, _key(fellow.seat), f"{position}\n".encode())
-    return position
+    hosting: Hosting, mission: Mission, fellow: PublicRecord, course: _Course
+) -> None:
+    """Offer what is new, then once more what could not be taken yet.
+
+    One statement that cannot be taken yet stops no other: a veto must not wait behind a charter
+    that a locked down fellow refuses for as long as the lockdown stands.
+    """
+    while course.next < mission.log.size:
+        body = await hosting.run(_body_at, mission, course.next)
+        if body is not None and not await _offer(mission, fellow, course.next, body):
+            course.late.append(course.next)
+        course.next += 1
+        await _keep(hosting, mission, course, fellow.seat)
+    for number in tuple(course.late):
+        body = await hosting.run(_body_still, mission, number)
+        if body is None or await _offer(mission, fellow, number, body):
+            course.late.remove(number)
+            await _keep(hosting, mission, course, fellow.seat)
+
+
+async def _keep(hosting: Hosting, mission: Mission, course: _Course, seat: Seat) -> None:
+    settled = f"{course.settled}\n".encode()
+    await hosting.run(mission.store.replace_head, _key(seat), settled)
+
+
+async def _offer(mission: Mission, fellow: PublicRecord, number: int, body: bytes) -> bool:
+    """Hand one entry's statement in; False when it is to be offered again."""
+    try:
+        await fellow.submit(body)
+    except VaultRefused as error:
+        if error.cause in _LATER:
+            raise
+        if error.cause in _AGAIN:
+            return False
+        _LOG.warning(
+            "seat %d refuses entry %d of seat %d: %s",
+            fellow.seat, number, mission.seat, error.cause,
+        )  # fmt: skip
+    return True
 
 
 def _body_at(mission: Mission, number: int) -> bytes | None:
     with mission.lock:
         entry = mission.log.entry(number)
         return mission.log.body(entry.hash) if entry.type in MIRRORED else None
+
+
+def _body_still(mission: Mission, number: int) -> bytes | None:
+    """The same; None when it has died here meanwhile, so that it does not come to life there."""
+    with mission.lock:
+        statement = mission.log.entry(number).statement
+        item = None if statement is None else mission.standing().items.get(statement)
+        dead = item is not None and item.effective is None and item.phase in FINAL
+    return None if dead else _body_at(mission, number)
 
 
 def position_of(mission: Mission, seat: Seat) -> int:

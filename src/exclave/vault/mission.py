@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.alarm import AlarmCause
 from exclave.authority.charter import Charter
-from exclave.authority.envelope import parse_envelope
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.warrant import Warrant
 from exclave.authority.witnesses import witnesses_of
 from exclave.clock import Clock
@@ -90,10 +90,11 @@ class Mission:
         keys: SeatKeys,
         clock: Clock,
         charter: bytes | None = None,
+        history: Sequence[Envelope] = (),
         min_free_bytes: int = 0,
         witness_times: WitnessTimes | None = None,
     ) -> None:
-        """`charter` is the enrolment's charter 1, which begins the log when it is empty.
+        """`charter` and `history` are the enrolment's: charter 1, and what follows, begin the log.
 
         `witness_times` is for tests: else what the others' cosignatures of this log say.
         """
@@ -118,13 +119,12 @@ class Mission:
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._lodging = Lodging(self.index, seat)
-        if charter is not None and self.log.size == 0:
-            addition = Addition(
-                type=EntryType.CHARTER,
-                statement=parse_envelope(charter).statement_hash,
-                body=charter,
-            )
-            self.log.append([addition], clock=clock, service=self.service.now)
+        if charter is not None:
+            # Nothing else is logged before all of it is: a crash in between leaves a shorter log.
+            begins = [_addition(item) for item in (parse_envelope(charter), *history)]
+            if self.log.size < len(begins):
+                rest = begins[self.log.size :]
+                self.log.append(rest, clock=clock, service=self.service.now)
         if self.index.fact(_CLEAN) and self.index.fact(_SIZE) == self.log.size:
             self.fold = self._new_fold()
         else:
@@ -445,3 +445,8 @@ class Mission:
             except (IntegrityError, VaultRefused, ValueError):
                 continue  # `fsck` names it; as a shard it does not exist
             fold.shard(root, header)
+
+
+def _addition(envelope: Envelope) -> Addition:
+    kind = EntryType.CHARTER if envelope.kind is Kind.CHARTER else EntryType.ORDER
+    return Addition(type=kind, statement=envelope.statement_hash, body=envelope.to_bytes())

@@ -71,6 +71,9 @@ class RetryingRecord:
     async def cosigned(self) -> bytes:
         return await self._run(self._inner.cosigned)
 
+    async def witness_head(self, log: Seat) -> bytes:
+        return await self._run(lambda: self._inner.witness_head(log))
+
     async def tile(self, path: str) -> bytes:
         return await self._run(lambda: self._inner.tile(path))
 

@@ -7,6 +7,7 @@ both listeners accept, which whoever started it may wait for, and returns after 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -197,7 +198,10 @@ class VaultServer:
                         )
                         fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
                         witnesses[seat] = client
-                await hosted.news(size)
+                with contextlib.suppress(TimeoutError):
+                    # A charter comes into force by time alone, and may bring new fellows.
+                    async with asyncio.timeout(_HOUSEKEEPING_SECONDS):
+                        await hosted.news(size)
         finally:
             tasks = [cosigning, *fellows.values()]
             for task in tasks:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+from exclave.authority.alarm import Alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.charter_parts import Official
@@ -24,12 +25,10 @@ from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
 from exclave.authority.record import DepositRecord, verify_record
 from exclave.authority.record_chain import (
-    Author,
     LiveSet,
     author_of,
     live_set,
     newest_first,
-    seated_authors,
 )
 from exclave.authority.supplement import Supplement, verify_supplement
 from exclave.authority.warrant import Warrant, parse_warrant
@@ -38,14 +37,26 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteVerifier
+from exclave.merkle import tree_root
 from exclave.standing.effects import compromises
 from exclave.standing.values import Declared, Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
-from exclave.vault.walking import Problem, SurveyLimits, Walk, begin_walk, walk_log
+from exclave.vault.suspicion import Suspicion
+from exclave.vault.testimony import check_evidence, check_witnessed, logged_alarms
+from exclave.vault.walking import (
+    Fault,
+    Problem,
+    SurveyLimits,
+    Walk,
+    ask_time,
+    begin_walk,
+    walk_log,
+)
 
 __all__ = [
     "DepositView",
+    "Fault",
     "MissionNotFound",
     "MissionView",
     "Problem",
@@ -77,7 +88,14 @@ class SeatView:
     checkpoint: bytes
     entries: tuple[LogEntry, ...]
     problems: tuple[Problem, ...]
-    standing: Standing | None = None  # by this seat's own log, as of its last entry
+    standing: Standing | None = None  # by this seat's own log, at the service time that it names
+    statements: Mapping[StatementHash, Envelope] = field(default_factory=dict)  # that it followed
+    leaves: tuple[bytes, ...] = ()  # leaf hashes of the entries
+    alarms: tuple[tuple[int, Alarm], ...] = ()  # by entry
+
+    def root_at(self, size: int) -> bytes:
+        """The root that this log had at a size up to its own."""
+        return tree_root(self.leaves[:size])
 
     def logged(self, statement: StatementHash) -> datetime | None:
         """When the seat says that it first logged a statement."""
@@ -163,6 +181,7 @@ async def survey(
         Walk(source=source, seat=source.seat, limits=most, bodies=bodies) for source in sources
     ]
     await _walk_all(walks, mission)
+    await asyncio.gather(*(ask_time(walk) for walk in walks if walk.consistent))
     # 2. charters, from the mission id on
     envelopes = _parse(walks, (EntryType.CHARTER,))
     chain, chain_envelopes = _chain(envelopes, mission, walks)
@@ -170,6 +189,12 @@ async def survey(
     views = tuple(_verified(walk, chain) for walk in walks)
     # 4. statements, by their own signatures
     views = tuple(_followed(walk, view) for walk, view in zip(walks, views, strict=True))
+    # 5. what seats say of their own and of each other's logs
+    for walk, view in zip(walks, views, strict=True):
+        if view.verified:
+            check_evidence(walk, walks, chain)
+            if view.standing is not None:
+                check_witnessed(walk, view.standing)
     in_force = _in_force(chain, views)
     deposits = _deposits(walks, views, chain, in_force)
     warrants = _warrants(walks, chain)
@@ -296,7 +321,7 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
             open_checkpoint(walk.note, log_verifier(chain.mission, walk.seat, key))
             verified = walk.consistent
     except ExclaveError as error:
-        walk.complain(f"checkpoint: {error.message}")
+        walk.complain(f"checkpoint: {error.message}", Fault.SIGNATURE)
     return SeatView(
         seat=walk.seat,
         log_size=walk.size,
@@ -304,6 +329,8 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
         checkpoint=walk.note,
         entries=tuple(walk.entries),
         problems=(),
+        leaves=tuple(walk.leaves),
+        alarms=logged_alarms(walk) if verified else (),
     )
 
 
@@ -338,41 +365,6 @@ def _deposits(
             )
         )
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspicion:
-    """Which records keys that were declared compromised may have made (spec/standing.md 7)."""
-
-    chain: CharterChain
-    views: tuple[SeatView, ...]
-    since: Mapping[Author, datetime]
-
-    @classmethod
-    def of(cls, chain: CharterChain, views: Sequence[SeatView]) -> Suspicion:
-        """By what stands at any seat: a tightening counts wherever it is found."""
-        since: dict[Author, datetime] = {}
-        for view in views:
-            for declared in () if view.standing is None else compromises(view.standing):
-                for author in _authors(chain, declared):
-                    since[author] = min(declared.since, since.get(author, declared.since))
-        return cls(chain=chain, views=tuple(views), since=since)
-
-    def falls_on(self, record: DepositRecord, statement: StatementHash) -> bool:
-        """Whether fewer than f+1 seats logged it before; one liar alone cannot date it back."""
-        since = self.since.get(author_of(record, self.chain))
-        if since is None:
-            return False
-        times = [view.logged(statement) for view in self.views]
-        before = sum(time is not None and time < since for time in times)
-        return before < self.chain.find(record.charter).witness.f + 1
-
-
-def _authors(chain: CharterChain, declared: Declared) -> Iterator[Author]:
-    if declared.charter in chain.hashes:
-        for author in seated_authors(chain.find(declared.charter)):
-            if author.depositor in declared.depositors:
-                yield author
 
 
 def _live(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -> LiveSet | None:
@@ -441,11 +433,11 @@ def _followed(walk: Walk, view: SeatView) -> SeatView:
     """A seat's view with what stands there; a log that cannot be followed is its problem."""
     if not view.verified:
         return view
-    hearing = Hearing()
+    hearing = Hearing(view.seat)
     try:
         hearing.hear_all(_heard(walk))
-        now = view.entries[-1].service
-        return replace(view, standing=hearing.at(now))
+        now = max(view.entries[-1].service, walk.claimed)
+        return replace(view, standing=hearing.at(now), statements=hearing.envelopes)
     except ExclaveError as error:
         if not walk.problems:  # a body that did not come has been named
             walk.complain(f"what stands: {error.message}")
@@ -464,10 +456,13 @@ def _heard(walk: Walk) -> Iterator[tuple[int, LogEntry, bytes]]:
 def _in_force(chain: CharterChain, views: Sequence[SeatView]) -> Charter:
     """The newest charter that f+1 seats have in force by their logs, or all there are.
 
-    One seat alone could say that it has waited long enough.
+    One seat alone could say that it has waited long enough; and one that joined has not seen that
+    the charter which has it waited (spec/standing.md 10).
     """
+    standings = [view.standing for view in views if view.standing is not None]
+    waited = [item for item in standings if item.seated_by != item.in_force and not item.joining]
     seen = sorted(
-        (view.standing.charter for view in views if view.standing is not None),
+        (standing.charter for standing in waited or standings),
         key=lambda charter: charter.order,
         reverse=True,
     )

@@ -6,6 +6,7 @@ statements are worth is `exclave.vault.survey`'s matter.
 
 Rules
 - A log that its seat's key did not sign is read up to a small size only.
+- The root is computed from the entries themselves, whatever the tiles between them say.
 - Tiles come in batches; the first that is missing ends the walk. Bytes and time are bounded.
 - A body that several seats have is kept once.
 """
@@ -13,10 +14,11 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import enum
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -27,9 +29,10 @@ from exclave.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpo
 from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.note import NoteVerifier, parse_note
 from exclave.ledger.tiles import TILE_WIDTH, Tile, TileReader, parse_bundle, tiles_of
+from exclave.merkle import leaf_hash, tree_root
 from exclave.vault.interface import PublicRecord
 
-__all__ = ["Problem", "SurveyLimits", "Walk", "begin_walk", "walk_log"]
+__all__ = ["Fault", "Problem", "SurveyLimits", "Walk", "ask_time", "begin_walk", "walk_log"]
 
 T = TypeVar("T")
 _AT_ONCE = 8
@@ -51,12 +54,26 @@ class SurveyLimits:
     seconds: float = 900
 
 
+class Fault(enum.Enum):
+    """What kind of thing is wrong at a seat."""
+
+    SILENT = "silent"  # no answer, or another identity
+    SIGNATURE = "signature"  # a checkpoint that is not the seat's
+    TRUNCATED = "truncated"  # tiles or entries are missing, or do not lead to the checkpoint
+    BODY = "missing-body"
+    FORK = "fork"  # two checkpoints that the seat signed and that cannot both be true
+    WITNESSED = "witnessed"  # an entry of that type which no quorum stands behind
+    STATEMENT = "statement"  # what is logged is not what it must be
+    TOO_MUCH = "too-much"  # more than a survey takes of one seat
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Something wrong at a seat."""
 
     seat: Seat
     what: str
+    fault: Fault = Fault.STATEMENT
 
 
 @dataclass(kw_only=True)
@@ -70,8 +87,10 @@ class Walk:
     note: bytes = b""
     checkpoint: Checkpoint | None = None
     first: bytes = b""  # the body of entry 0
+    claimed: int = 0  # service time there now, as its status says
     consistent: bool = False
     entries: list[LogEntry] = field(default_factory=list)
+    leaves: list[bytes] = field(default_factory=list)  # leaf hashes of the entries
     own: set[bytes] = field(default_factory=set)  # bodies that this seat gave
     problems: list[Problem] = field(default_factory=list)
 
@@ -80,9 +99,9 @@ class Walk:
         """Entries that the checkpoint claims."""
         return 0 if self.checkpoint is None else self.checkpoint.size
 
-    def complain(self, what: str) -> None:
+    def complain(self, what: str, fault: Fault = Fault.STATEMENT) -> None:
         """Name a problem of this seat."""
-        problem = Problem(seat=self.seat, what=what)
+        problem = Problem(seat=self.seat, what=what, fault=fault)
         if problem not in self.problems[-8:]:
             self.problems.append(problem)
 
@@ -91,27 +110,39 @@ class Walk:
         return self.bodies[digest] if digest in self.own else None
 
     @asynccontextmanager
-    async def bounded(self, doing: str) -> AsyncIterator[None]:
-        """Ends what takes too long; what failed is this seat's problem."""
+    async def bounded(self, doing: str, fault: Fault) -> AsyncIterator[None]:
+        """Ends what takes too long; what failed is this seat's problem, `fault` unless silent."""
         try:
             async with asyncio.timeout(self.limits.seconds):
                 yield
         except TimeoutError:
-            self.complain(f"{doing}: not done after {self.limits.seconds:.0f} seconds")
+            late = f"{doing}: not done after {self.limits.seconds:.0f} seconds"
+            self.complain(late, Fault.SILENT)
         except ExclaveError as error:
-            self.complain(error.message)
+            self.complain(error.message, _fault(error, fault))
+
+
+def _fault(error: ExclaveError, otherwise: Fault) -> Fault:
+    if isinstance(error, LogTooLarge):
+        return Fault.TOO_MUCH
+    return Fault.SILENT if isinstance(error, VaultUnreachable) else otherwise
 
 
 async def begin_walk(walk: Walk) -> None:
     """Fetch the checkpoint and what entry 0 names: charter 1, when the seat is honest."""
-    async with walk.bounded("first charter"):
+    async with walk.bounded("checkpoint", Fault.SILENT):
         walk.note = await walk.source.checkpoint()
+    async with walk.bounded("first charter", Fault.TRUNCATED):
+        if not walk.note:
+            return
         walk.checkpoint = parse_checkpoint(parse_note(walk.note).text)
         if walk.size == 0:
             raise IntegrityError("log: expected charter 1 as its first entry, got an empty log")
         bundle = Tile(level=None, index=0, width=min(TILE_WIDTH, walk.size))
         data, width = await _tile(walk.source, bundle)
-        walk.first = await _body(walk.source, parse_entry(parse_bundle(data, width)[0]))
+        entry = parse_entry(parse_bundle(data, width)[0])
+        async with walk.bounded("first charter", Fault.BODY):
+            walk.first = await _body(walk.source, entry)
 
 
 async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> None:
@@ -119,7 +150,7 @@ async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> 
     checkpoint = walk.checkpoint
     if checkpoint is None:
         return
-    async with walk.bounded("log"):
+    async with walk.bounded("log", Fault.TRUNCATED):
         most = walk.limits.entries if _signed(walk, key) else walk.limits.unsigned_entries
         if checkpoint.size > most:
             raise LogTooLarge(f"log: expected at most {most} entries, got {checkpoint.size}")
@@ -127,12 +158,27 @@ async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> 
         if not hmac.compare_digest(reader.root(), checkpoint.root):
             raise IntegrityError("log: its tiles do not lead to its checkpoint")
         for bundle in range(-(-checkpoint.size // TILE_WIDTH)):
-            walk.entries += [parse_entry(data) for data in reader.entries(bundle)]
+            found = reader.entries(bundle)
+            walk.entries += [parse_entry(data) for data in found]
+            walk.leaves += [leaf_hash(data) for data in found]
+        # The root that the tiles have needs no tile of level 0 that is full: those could lie.
+        if not hmac.compare_digest(tree_root(walk.leaves), checkpoint.root):
+            raise IntegrityError("log: its entries do not lead to its checkpoint")
         if any(entry.mission != mission for entry in walk.entries):
             raise IntegrityError("log: has entries of another mission")
         walk.consistent = True
-    async with walk.bounded("bodies"):
+    async with walk.bounded("bodies", Fault.BODY):
         await _bodies(walk)
+
+
+async def ask_time(walk: Walk) -> None:
+    """Ask what service time it is there: what takes effect by time alone no entry says.
+
+    A claim, and worth as much as the service times of its entries. A folder has none.
+    """
+    with suppress(ExclaveError, TimeoutError):
+        async with asyncio.timeout(walk.limits.seconds):
+            walk.claimed = (await walk.source.status()).service
 
 
 def _signed(walk: Walk, key: NoteVerifier | None) -> bool:
@@ -176,7 +222,9 @@ async def _tile(source: PublicRecord, tile: Tile) -> tuple[bytes, int]:
                 ), TILE_WIDTH
             except ExclaveError:
                 pass
-        raise IntegrityError(f"{tile.path()}: {error.message}") from error
+        silent = isinstance(error, VaultUnreachable)
+        named = f"{tile.path()}: {error.message}"
+        raise VaultUnreachable(named) if silent else IntegrityError(named) from error
 
 
 async def _body(source: PublicRecord, entry: LogEntry) -> bytes:
@@ -196,7 +244,7 @@ async def _bodies(walk: Walk) -> None:
         try:
             data = await _body(walk.source, entry)
         except ExclaveError as error:
-            walk.complain(error.message)
+            walk.complain(error.message, _fault(error, Fault.BODY))
             return
         walk.bodies.setdefault(entry.hash, data)
         walk.own.add(entry.hash)

@@ -14,4 +14,5 @@ class CheckResult:
     what: str
     good: bool
     said: str = ""
+    warns: bool = False  # nothing would fail, and somebody should look
     hint: str | None = None

@@ -56,7 +56,10 @@ def check_charter(home: Home, moment: datetime) -> Iterator[CheckResult]:
     """The charter's advised age, and one result for each epoch whose cards are still needed."""
     charter = home.party.charter
     yield CheckResult(
-        what=f"charter {charter.era}.{charter.version}", good=True, said=_age(charter, moment)
+        what=f"charter {charter.era}.{charter.version}",
+        good=True,
+        warns=charter.advisory_expiry - moment < _WARN,
+        said=_age(charter, moment),
     )
     folder = home.settings.catalogue
     used = epochs_in_use(Catalogue(folder)) if folder.is_dir() else {}

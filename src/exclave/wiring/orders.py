@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
@@ -22,6 +23,9 @@ from exclave.ids import MissionId, Seat, StatementHash
 from exclave.wiring.files import load_charter, read_file
 from exclave.wiring.seats import Answers, each_seat
 
+if TYPE_CHECKING:
+    from exclave.vault.survey import MissionView
+
 __all__ = [
     "OrderFileExists",
     "SourceUnclear",
@@ -29,6 +33,7 @@ __all__ = [
     "make_order",
     "send_statement",
     "statement_named",
+    "view_for",
     "write_order",
 ]
 
@@ -43,22 +48,25 @@ class OrderFileExists(ConfigurationError):
     """An order would be written over a file."""
 
 
+def view_for(charter: Path | None, card: Path | None) -> MissionView:
+    """What the logs say of the vaults of a charter's file, or of those on a card."""
+    from exclave.wiring.reader import load_card, survey_card, survey_charter
+
+    _check_one(charter, card)
+    if charter is not None:
+        return survey_charter(load_charter(charter))
+    assert card is not None
+    return survey_card(load_card(card))
+
+
 def law_for(charter: Path | None, card: Path | None, *, beside: Path | None = None) -> Charter:
     """The charter in force: from its file, from the vaults on a card, or beside a statement."""
     if charter is None and card is None and beside is not None and beside.is_file():
         charter = beside
-    if (charter is None) is (card is None):
-        raise SourceUnclear(
-            "charter: expected either --charter or --card, got "
-            + ("neither" if charter is None else "both"),
-            hint="--charter charter.json, or --card with the head of a share card",
-        )
+    _check_one(charter, card)
     if charter is not None:
         return load_charter(charter)
-    assert card is not None
-    from exclave.wiring.reader import load_card, survey_card
-
-    return survey_card(load_card(card)).charter
+    return view_for(None, card).charter
 
 
 def make_order(
@@ -107,6 +115,15 @@ def send_statement(envelope: Envelope, law: Charter, seats: Collection[Seat] = (
 def statement_named(path: Path, kinds: Collection[Kind]) -> StatementHash:
     """The hash of the statement in a file, which must be of one of `kinds`."""
     return parse_envelope(read_file(path), kinds=kinds).statement_hash
+
+
+def _check_one(charter: Path | None, card: Path | None) -> None:
+    if (charter is None) is (card is None):
+        raise SourceUnclear(
+            "charter: expected either --charter or --card, got "
+            + ("neither" if charter is None else "both"),
+            hint="--charter charter.json, or --card with the head of a share card",
+        )
 
 
 def _mission_of(envelope: Envelope) -> MissionId:

@@ -18,13 +18,14 @@ from pathlib import Path
 from exclave.authority.card import CardHead, parse_card_head
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain
+from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.keys import X_WING
 from exclave.authority.unsealing import parse_unsealed
 from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, MalformedData
+from exclave.errors import ConfigurationError, MalformedData, QuorumNotReached
 from exclave.ids import Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
@@ -56,6 +57,7 @@ __all__ = [
     "run_reconstruction",
     "submit_warrant",
     "survey_card",
+    "survey_charter",
     "survey_folders",
     "warrant_states",
 ]
@@ -93,7 +95,11 @@ def load_card(path: Path) -> CardHead:
 
 def survey_card(card: CardHead) -> MissionView:
     """What the vaults on a card say, checked from the mission id on."""
-    _, charter = first_charter(card)
+    return survey_charter(first_charter(card)[1])
+
+
+def survey_charter(charter: Charter) -> MissionView:
+    """What the vaults of a charter say, and those of the one that is in force there."""
     found: MissionView | None = None
     with _loop() as loop:
         # The seats of the charter in force may be others than those of charter 1: they are asked
@@ -231,10 +237,13 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
 
 
 def _warrant_delay(envelope: Envelope, chain: CharterChain) -> int:
-    """Seconds that the roster which signed waits before it may read."""
+    """Seconds that the roster which signed waits before it may read; home's where none did."""
     named = chain.find(parse_warrant(envelope).charter)
     earlier = [item for item in chain.charters if item.order < named.order]
-    charter, roster = warranting_roster(envelope, named, earlier)
+    try:
+        charter, roster = warranting_roster(envelope, named, earlier)
+    except QuorumNotReached:  # only disks are left, and a warrant that nobody signed
+        charter, roster = named, RoleName.READ
     return charter.role(roster).delay
 
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exclave.authority.asked import asked
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_rules import KeyReused
 from exclave.authority.ecdsa import P256, P384, Curve
@@ -23,7 +24,6 @@ from exclave.authority.keys import (
     verify_signature,
 )
 from exclave.authority.sshsig import SecurityKey, SshSignature, decode_security_key, parse_sshsig
-from exclave.authority.tally import tally_rosters
 from exclave.encoding import b64encode, canonical_json
 from exclave.errors import ExclaveError
 from tests.vectors.cases import Loaded, load
@@ -140,15 +140,16 @@ def parse_charter_of(payload: dict[str, Any]) -> Charter:
 def test_rosters_by_kind() -> None:
     """Tightening needs one; an unlock is exile's; nobody signs a record here."""
     charter = parse_charter_of(mission.charter())
-    lockdown = tally_rosters(envelope_for({"kind": "lockdown"}), charter)
-    assert [(item.role, item.threshold) for item in lockdown] == [
-        ("alarm", 1), ("exile_1", 1), ("exile_2", 1)
-    ]  # fmt: skip
-    assert {item.role for item in tally_rosters(envelope_for({"kind": "unlock"}), charter)} == {
-        "exile_1", "exile_2"
+    (lockdown,) = asked(envelope_for({"kind": "lockdown"}), charter).every
+    assert (lockdown.roles, lockdown.threshold) == (("alarm", "exile_1", "exile_2"), 1)
+    assert {item.roles for item in asked(envelope_for({"kind": "unlock"}), charter).either} == {
+        ("exile_1",), ("exile_2",)
     }  # fmt: skip
+    warrant = asked(envelope_for({"kind": "warrant"}), charter)
+    assert [item.roles for item in warrant.every] == [("read",)]
+    assert [item.roles for item in warrant.locked] == [("exile_1",), ("exile_2",)]
     with pytest.raises(KindUnexpected, match="expected one that officials sign, got a record"):
-        tally_rosters(envelope_for({"kind": "record"}), charter)
+        asked(envelope_for({"kind": "record"}), charter)
 
 
 def test_the_vectors_say_what_is_signed() -> None:

@@ -436,6 +436,21 @@ def test_a_charter_never_comes_before_the_one_that_it_builds_on() -> None:
     assert due(vault.standing, vault.standing.items[names[1]]) is None
 
 
+def test_a_charter_whose_predecessor_waits_longer_waits_for_it() -> None:
+    polity, vault = opened()
+    one = polity.next()
+    two = polity.next(one)
+    vault.hear(one, "h1", "h2", "h3")
+    vault.hear(polity.veto(hash_of(one)), "h4")
+    vault.hear(two, "h1", "h2")
+    assert vault.phase(hash_of(one)) is Phase.OVERRIDING
+    vault.pass_time(19.999)
+    assert vault.phase(hash_of(two)) is Phase.WAITING
+    vault.pass_time(0.001)
+    assert vault.standing.in_force == hash_of(two)
+    assert [name for name, _ in vault.standing.history][1] == hash_of(one)
+
+
 # Recount
 
 

@@ -11,6 +11,7 @@ from exclave.errors import VaultUnreachable
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
 from exclave.ledger.note import NoteSigner
+from exclave.vault.interface import MissionStatus
 from exclave.vault.mission import Mission
 from exclave.vault.storage import body_key
 from exclave.vault.submission import submit
@@ -36,6 +37,9 @@ class Seated:
 
     async def body(self, sha256: bytes) -> bytes:
         return self.mission.store.get(body_key(sha256))
+
+    async def status(self) -> MissionStatus:
+        return self.mission.status()
 
 
 class Liar(Seated):

@@ -7,6 +7,8 @@
     order       what an order says
     asked       which rosters are asked, who has signed, how many are needed still
     timing      when it takes effect, and what can stop it
+    standing    what stands at each vault
+    states      where a statement stands
     effects     what a signature makes possible, and what cannot be undone
 
 Pure: lines from values. They show what the payload says, not what somebody says about it.

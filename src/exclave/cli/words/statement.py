@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exclave.authority.asked import asked
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind
 from exclave.authority.orders import check_order, parse_order
 from exclave.authority.warrant import parse_warrant
 from exclave.cli.plain_words import grouped
-from exclave.cli.words.asked import asked, quorum_lines
+from exclave.cli.words.asked import quorum_lines
 from exclave.cli.words.changes import change_lines
 from exclave.cli.words.charter import charter_lines
 from exclave.cli.words.effects import EFFECTS

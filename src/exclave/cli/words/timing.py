@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from exclave.authority.asked import ALARM, EXILE, LOOSENED_BY, opens_era
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_parts import Role, RoleName
 from exclave.authority.envelope import TIGHTENING, Envelope, Kind
 from exclave.cli.plain_words import after, period
-from exclave.cli.words.asked import ALARM, EXILE, LOOSENED_BY, opens_era
 
 __all__ = ["timing_lines", "wait_of"]
 

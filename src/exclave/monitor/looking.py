@@ -1,0 +1,106 @@
+"""Asking: what every seat of a mission answers, in the order that makes it comparable.
+
+Statuses, cosigned notes and what each seat cosigned of the others come first, the logs after them:
+an honest log can then only be ahead of what was said about it. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from exclave.authority.envelope import Kind, parse_envelope, payload_object
+from exclave.authority.fields import Node
+from exclave.clock import Clock
+from exclave.errors import ExclaveError
+from exclave.ids import MissionId, Seat
+from exclave.ledger.entry import EntryType
+from exclave.monitor.memory import Memory
+from exclave.monitor.values import Glance, Sight
+from exclave.vault.interface import PublicRecord
+from exclave.vault.survey import SeatView, SurveyLimits, survey
+
+__all__ = ["LIMITS", "look"]
+
+LIMITS = SurveyLimits(seconds=300)
+"""A host that answers drop by drop must not keep a monitor from naming it."""
+
+_MOST_REFUSALS = 48
+"""Bodies of refusals that are read of a seat in one look, the newest: an entry is an hour."""
+
+
+async def look(
+    records: Sequence[PublicRecord], mission: MissionId, *, memory: Memory, clock: Clock
+) -> Sight:
+    """One look; raises `MissionNotFound` when no seat shows the mission's charter."""
+    seats = [record.seat for record in records]
+    glances = dict(
+        zip(seats, await asyncio.gather(*(_glance(one, seats) for one in records)), strict=True)
+    )
+    view = await survey(records, mission, limits=LIMITS)
+    by_seat = {item.seat: item for item in view.seats}
+    counts = await asyncio.gather(
+        *(_refusals(record, by_seat[record.seat], memory) for record in records)
+    )
+    return Sight(
+        view=view,
+        glances={
+            seat: replace(glances[seat], refusals=count)
+            for seat, count in zip(seats, counts, strict=True)
+        },
+        now=clock(),
+        memory=memory,
+    )
+
+
+async def _glance(record: PublicRecord, seats: Sequence[Seat]) -> Glance:
+    try:
+        async with asyncio.timeout(LIMITS.seconds):
+            status = await record.status()
+    except TimeoutError:
+        return Glance(status="no answer in time", cosigned=None)
+    except ExclaveError as error:
+        return Glance(status=error.message, cosigned=None)
+    heads: dict[Seat, bytes] = {}
+    for seat in seats:
+        note = await _optional(record, seat)
+        if note is not None:
+            heads[seat] = note
+    return Glance(status=status, cosigned=await _optional(record, None), heads=heads)
+
+
+async def _optional(record: PublicRecord, seat: Seat | None) -> bytes | None:
+    """A note that need not be there; that it is missing is judged by its absence."""
+    try:
+        async with asyncio.timeout(LIMITS.seconds):
+            return await (record.cosigned() if seat is None else record.witness_head(seat))
+    except (TimeoutError, ExclaveError):
+        return None
+
+
+async def _refusals(record: PublicRecord, view: SeatView, memory: Memory) -> Mapping[str, int]:
+    """Refusals by cause, logged since the last look."""
+    known = memory.seats.get(record.seat)
+    if known is None or not view.verified:
+        return {}
+    fresh = view.entries[known.checkpoint.size :]
+    counts: Counter[str] = Counter()
+    for entry in [item for item in fresh if item.type is EntryType.REFUSALS][-_MOST_REFUSALS:]:
+        try:
+            async with asyncio.timeout(LIMITS.seconds):
+                counts.update(_counted(await record.body(entry.hash)))
+        except (TimeoutError, ExclaveError):
+            counts["unreadable"] += 1
+    return counts
+
+
+def _counted(body: bytes) -> Counter[str]:
+    envelope = parse_envelope(body, kinds=[Kind.REFUSALS])
+    fields = payload_object(envelope, Kind.REFUSALS).fields("kind", "mission", "hour", "counts")
+    counts: Counter[str] = Counter()
+    for line in fields["counts"].items(most=256):
+        _, cause, number = line.items(least=3, most=3)
+        counts[cause.slug()] += Node.integer(number)
+    return counts
