@@ -134,7 +134,7 @@ def status(folder: Path, *, terminal: Out) -> None:
 
 @vault.command(name="fsck")
 def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
-    """Check every stored byte against its name, and the log against its checkpoint.
+    """Check every stored byte, the log, and what its statements rest on.
 
     Ends with 7 when something is not as it must be. No stored object or log is ever changed.
 
@@ -154,8 +154,8 @@ def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
     for mission, report in found:
         lines.append(
             f"mission {mission.hex()[:16]}: {report.shards} shards ({size(report.shard_bytes)}), "
-            f"{report.swept} swept, {report.bodies} bodies, {report.entries} log entries, "
-            f"{len(report.bad)} bad"
+            f"{report.swept} swept, {report.bodies} bodies, {report.entries} log entries "
+            f"({report.cosigned} cosigned), {len(report.bad)} bad"
         )
         lines += [f"  BAD {item.key}: {item.what}" for item in report.bad]
     terminal.result(
@@ -168,6 +168,7 @@ def fsck(folder: Path, *, rebuild: Flag = False, terminal: Out) -> int:
                     "swept": report.swept,
                     "bodies": report.bodies,
                     "entries": report.entries,
+                    "cosigned": report.cosigned,
                     "bad": [{"key": item.key, "what": item.what} for item in report.bad],
                 }
                 for mission, report in found

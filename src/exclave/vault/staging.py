@@ -20,7 +20,7 @@ from exclave.ids import ShardRoot
 from exclave.vault.identity import identity_hash
 from exclave.vault.storage import ObjectStore, read_optional
 
-__all__ = ["Staging"]
+__all__ = ["Staging", "check_staged"]
 
 _KEY: Final = "meta/staged"
 _LINE: Final = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64}|-)(?: (\S+))?")
@@ -104,3 +104,13 @@ class Staging:
             lines = sorted(put.line(root) + "\n" for root, put in self._puts.items())
             self._store.replace_head(_KEY, "".join(lines).encode())
             self._kept = True
+
+
+def check_staged(data: bytes) -> None:
+    """Raises `MalformedData` for a kept text that is not what `Staging.keep` writes."""
+    for number, line in enumerate(data.decode("ascii", "replace").splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise MalformedData(f"{_KEY}: line {number}: expected a shard and who brought it")
+        if match[3] is not None:
+            parse_time(match[3])
