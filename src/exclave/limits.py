@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Place, RoleName
+from exclave.authority.charter_parts import Place, Role, RoleName
+from exclave.ids import PersonId
 
 __all__ = ["Limit", "departures", "duration", "limits"]
+
+_EXILE: Final = (RoleName.EXILE_1, RoleName.EXILE_2)
+_ALARM: Final = (RoleName.ALARM, *_EXILE)
+_OVERRIDE_FACTOR: Final = 2  # spec/standing.md 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,7 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_memory(),
         *_shares(charter),
         *_signing(charter),
+        *_acting(charter),
         *_custody(charter),
         *_time(charter),
     )
@@ -171,6 +178,71 @@ def _signing(charter: Charter) -> Iterator[Limit]:
         )
 
 
+def _acting(charter: Charter) -> Iterator[Limit]:
+    """Who can do what, alone or together, at home and abroad, and after how long."""
+    read, override = charter.role(RoleName.READ), charter.role(RoleName.OVERRIDE)
+    factor, wait = charter.delays.dark_factor, _wait(read)
+    home, abroad = _by_place(charter, read.members)
+    able = [
+        where for where, count in (("at home", home), ("abroad", abroad)) if count >= read.threshold
+    ]
+    alone = f"those {' or those '.join(able)} alone suffice" if able else "neither suffices alone"
+    yield Limit(
+        name="readers",
+        text=f"{read.threshold} of {len(read.members)} officials of read ({home} at home, {abroad} "
+        f"abroad; {alone}) open every deposit after {duration(wait)}, together with enough cards: "
+        "whoever forces or bribes so many persons needs nothing else that the charter guards.",
+    )
+    alarm = {person for name in _ALARM for person in charter.role(name).members}
+    here, there = _by_place(charter, alarm)
+    yield Limit(
+        name="lockdown-alone",
+        text=f"Each of {len(alarm)} officials ({here} at home, {there} abroad) alone locks home "
+        "down, at once and for no reason: only the exile rosters end it.",
+    )
+    passed = max(_OVERRIDE_FACTOR * wait, override.delay)
+    yield Limit(
+        name="delayed-by-one",
+        text="Each of them alone vetoes a reading; "
+        f"{override.threshold} of {len(override.members)} of override pass it all the same, "
+        f"{duration(passed)} after that. So one official delays a reading by that long, and by a "
+        "lockdown stops every reading of home for good, until exile reads or unlocks.",
+    )
+    yield Limit(
+        name="dark-delay",
+        text=f"Where no quorum of vaults answers, delays run {factor} times as long, a reading's "
+        f"{duration(factor * wait)}, and then out: whoever cuts the lines delays, and whoever "
+        "keeps everybody from looking for that long is not stopped.",
+    )
+    rosters = [(name, charter.role(name)) for name in _EXILE]
+    yield Limit(
+        name="exile-delays",
+        text="Under a lockdown exile reads, unlocks or opens an era: "
+        + ", ".join(
+            f"{role.threshold} of {len(role.members)} of {name} after {duration(_wait(role))}"
+            for name, role in rosters
+        )
+        + ". Whoever holds a threshold of one of them can do so without home, and the other can "
+        "only be quicker, or veto.",
+    )
+
+
+def _wait(role: Role) -> int:
+    """Seconds from enough signatures to effect, where a quorum of vaults answers."""
+    return max(role.delay, role.veto_window)
+
+
+def _by_place(charter: Charter, members: Iterable[PersonId]) -> tuple[int, int]:
+    places = [charter.official(person).place for person in members]
+    return places.count(Place.HOME), places.count(Place.ABROAD)
+
+
+def _ordinal(number: int) -> str:
+    """`` for the first, so that it reads `the largest`; else `2nd `."""
+    ends = {1: "", 2: "2nd ", 3: "3rd "}
+    return ends.get(number, f"{number}th ")
+
+
 def _custody(charter: Charter) -> Iterator[Limit]:
     """What follows from epochs and places, and from the charter's own age."""
     k = charter.dispersal.k
@@ -206,13 +278,15 @@ def _custody(charter: Charter) -> Iterator[Limit]:
 
 
 def _time(charter: Charter) -> Iterator[Limit]:
-    witness, n = charter.witness, charter.dispersal.n
+    witness, n, k = charter.witness, charter.dispersal.n, charter.dispersal.k
     if witness.f == 0:
+        total = n + len(witness.external)
+        few = ": fewer than 4 cannot bear one" if total < 4 else ""
         yield Limit(
             name="no-liar-tolerated",
             text=f"With {n} {_plural(n, 'seat')} and {len(witness.external)} external witnesses no "
-            "lying witness is tolerated (f = 0): one that lies about time or logs is noticed by "
-            "comparison, not outvoted.",
+            f"lying witness is tolerated (f = 0{few}): one that lies about time or logs is noticed "
+            "by comparison, not outvoted.",
         )
     yield Limit(
         name="receipts-provisional",
@@ -221,9 +295,19 @@ def _time(charter: Charter) -> Iterator[Limit]:
         "vaults it stays so. Vaults do not ask external witnesses themselves.",
     )
     yield Limit(
+        name="host-clocks",
+        text="Whoever is root at a host sets its clocks and its log's times: at that one vault a "
+        f"delay is as long as its host lets it be, and {k} such {_plural(k, 'host')} together open "
+        "early what officials have signed. What may be removed is judged by the "
+        f"{_ordinal(witness.f + 1)}largest of the witnesses' times besides: a host alone cannot "
+        "hurry that, but it can destroy its own copy.",
+    )
+    yield Limit(
         name="not-built",
-        text="Lockdown, exile, audits between vaults and repair of lost shards are fixed in the "
-        "formats but not carried out by this version.",
+        text="Not carried out by this version, though the formats have their places: audits and "
+        "repair between vaults (lost shards show only in the host's own check), filling a seat "
+        "that joined with older packs, drills as evidence in the logs, agreements, and carried "
+        "bags.",
     )
     if charter.notice:
         yield Limit(name="notice", text=f"The charter itself says: {charter.notice}")

@@ -10,7 +10,7 @@ from typing import Any
 from exclave.archive.reference import Codec, Reference
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
-from exclave.encoding import b64encode, canonical_json
+from exclave.encoding import JsonValue, b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import SafePack, ShardRow
 from exclave.ledger.tiles import encode_bundle
@@ -70,12 +70,12 @@ def payloads() -> Iterator[bytes]:
             yield canonical_json(value)
     yield from evidence()
     charter = Envelope(payload=canonical_json(GOOD["charter"][0]), kind=Kind.CHARTER)
-    yield canonical_json(
-        {
-            "kind": "enrolment", "mission": "00" * 32, "seat": 1, "vault": "north",
-            "charter": b64encode(charter.to_bytes()),
-        }
-    )  # fmt: skip
+    enrolment: dict[str, JsonValue] = {
+        "kind": "enrolment", "mission": "00" * 32, "seat": 1, "vault": "north",
+        "charter": b64encode(charter.to_bytes()),
+    }  # fmt: skip
+    yield canonical_json(enrolment)
+    yield canonical_json(enrolment | {"history": [b64encode(charter.to_bytes())]})
 
 
 def evidence() -> Iterator[bytes]:

@@ -45,8 +45,8 @@ def test_from_draft_to_force(own: Mission) -> None:
         "charter", "draft", changes(own, text), "--charter", own.charter, "--out", out,
         "--key", own.key(GOVERN[0]), "--passphrase-file", own.passphrase,
     )  # fmt: skip
-    assert "depositor registry-2 comes" in drafted.out
-    assert "retention in days: 4000; was 3650" in drafted.out
+    assert "depositor added: registry-2, 1 B a day" in drafted.out
+    assert "days that deposits are kept is 4000 instead of 3650" in drafted.out
     early = call("charter", "submit", out)
     assert early.code == 5
     assert "quorum not reached: 1 of 5 officials signed, 3 required" in early.out

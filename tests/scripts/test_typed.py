@@ -18,7 +18,7 @@ from exclave.authority.unsealing import (
     parse_unsealed,
     request_envelope,
 )
-from exclave.cli.plain_words import grouped
+from exclave.plain_words import grouped
 from exclave.clock import now
 from exclave.ids import DepositId
 from exclave.sealing.secret import DepositContext, seal_deposit_secret

@@ -124,7 +124,7 @@ def show(
         The annex of names, to show names beside ids.
     """
     from exclave.cli.words.statement import describe
-    from exclave.found.summary import differences
+    from exclave.found.differences import change_lines
     from exclave.wiring.charters import load_charter_pair
 
     envelope, shown, old = load_charter_pair(file, before)
@@ -139,7 +139,7 @@ def show(
             ),
         ]
     else:
-        lines = list(differences(old, shown, names))
+        lines = list(change_lines(old, shown, names))
     terminal.result({"order": f"{shown.era}.{shown.version}", "lines": lines}, lines)
 
 

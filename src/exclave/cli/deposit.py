@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from exclave.cli.options import DepositConfigFile, Flag, Out
-from exclave.cli.plain_words import count, size
 from exclave.errors import UsageError
+from exclave.plain_words import count, size
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry

@@ -10,8 +10,8 @@ from cyclopts import App, Parameter
 from exclave.cli.ceremony import card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
-from exclave.cli.plain_words import grouped
 from exclave.errors import UsageError
+from exclave.plain_words import grouped
 
 if TYPE_CHECKING:
     from exclave.authority.charter import Charter

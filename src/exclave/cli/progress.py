@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from exclave.cli.plain_words import count, size
+from exclave.plain_words import count, size
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

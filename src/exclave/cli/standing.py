@@ -30,8 +30,8 @@ def standing(*, charter: Path | None = None, card: Path | None = None, terminal:
         The head of a share card: the vaults on it are asked.
     """
     from exclave.cli.deposit import NOT_AS_IT_SHOULD_BE
-    from exclave.cli.plain_words import grouped
     from exclave.cli.words.standing import listing_json, standing_lines
+    from exclave.plain_words import grouped
     from exclave.standing.listing import differences, listed
     from exclave.wiring.orders import view_for
 

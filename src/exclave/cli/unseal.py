@@ -9,8 +9,8 @@ from cyclopts import App, Parameter
 
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out
-from exclave.cli.plain_words import grouped
 from exclave.errors import AuthorityError, ExclaveError
+from exclave.plain_words import grouped
 
 if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal

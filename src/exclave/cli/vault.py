@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from exclave.cli.options import Flag, Out
-from exclave.cli.plain_words import grouped, size
 from exclave.errors import IntegrityError
+from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
     from exclave.vault.interface import MissionStatus

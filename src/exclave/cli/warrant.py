@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from exclave.cli.options import Flag, Out
-from exclave.cli.plain_words import grouped, size
+from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
     from exclave.ids import Seat

@@ -16,27 +16,21 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Envelope
-from exclave.clock import now
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat, StatementHash
-from exclave.lines import LoopThread
 from exclave.vault.interface import PublicRecord
-from exclave.vault.retrying import RetryPolicy
 from exclave.vault.survey import MissionNotFound, MissionView, survey
+from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
-from exclave.wiring.lines import Lines
 from exclave.wiring.officials import store_charters
 
 __all__ = ["KeysReplaced", "learn_charter"]
-
-_SECONDS = 5
 
 
 class KeysReplaced(ConfigurationError):
@@ -46,7 +40,7 @@ class KeysReplaced(ConfigurationError):
 def learn_charter(home: Home) -> Home:
     """The depositor under the charter in force at the vaults; keeps what it learnt on disk."""
     own = home.party.charter
-    with _asking(home) as (loop, records):
+    with asking(home) as (loop, records):
         answers = loop.run(_in_force(records))
         if all(statement == own.statement_hash for statement in answers.values()):
             return _seated(home, own)
@@ -94,24 +88,6 @@ def _keep(home: Home, envelopes: Sequence[Envelope], chosen: Charter) -> None:
     store_charters(folder, envelopes)
     envelope = next(item for item in envelopes if item.statement_hash == chosen.statement_hash)
     replace_file(folder / "charter.json", [envelope.to_bytes()], mode=0o600)
-
-
-@contextmanager
-def _asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
-    loop = LoopThread()
-    try:
-        with Lines(
-            home.party.charter,
-            loop=loop,
-            clock=now,
-            identity=None,  # the public record is everybody's; new keys may not be known yet
-            addresses=home.settings.addresses,
-            policy=RetryPolicy(attempts=1),
-            idle_seconds=_SECONDS,
-        ) as lines:
-            yield loop, {seat: line.record for seat, line in lines.seats.items()}
-    finally:
-        loop.close()
 
 
 async def _in_force(records: Mapping[Seat, PublicRecord]) -> dict[Seat, StatementHash]:

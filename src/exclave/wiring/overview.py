@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,13 +18,11 @@ from exclave.deposit.catalogue import Catalogue, CatalogueEntry
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
-from exclave.lines import LoopThread
 from exclave.plan import RegisterPlan
 from exclave.vault.interface import MissionStatus, PublicRecord
-from exclave.vault.retrying import RetryPolicy
 from exclave.vault.survey import survey
+from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
-from exclave.wiring.lines import Lines
 
 __all__ = ["Health", "Overview", "RegisterState", "SeatState", "ask_seats", "overview"]
 
@@ -125,14 +122,14 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
-    with _asking(home) as (loop, records):
+    with asking(home) as (loop, records):
         return loop.run(_ask_all(records))
 
 
 def _full_from_vaults(home: Home) -> int | None:
     """What the newest deposit takes at one seat, by the records that the vaults show."""
     try:
-        with _asking(home) as (loop, records):
+        with asking(home) as (loop, records):
             view = loop.run(survey(list(records.values()), home.party.mission))
     except ExclaveError:
         return None  # that seats do not answer is said elsewhere
@@ -141,24 +138,6 @@ def _full_from_vaults(home: Home) -> int | None:
     if newest is None or newest.live is None:
         return None
     return sum(-(-pack.length // pack.k) for pack in newest.live.packs.values())
-
-
-@contextmanager
-def _asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
-    loop = LoopThread()
-    try:
-        with Lines(
-            home.party.charter,
-            loop=loop,
-            clock=now,
-            identity=home.identity,
-            addresses=home.settings.addresses,
-            policy=RetryPolicy(attempts=1),
-            idle_seconds=5,
-        ) as lines:
-            yield loop, {seat: line.record for seat, line in lines.seats.items()}
-    finally:
-        loop.close()
 
 
 async def _ask_all(records: Mapping[Seat, PublicRecord]) -> Mapping[Seat, MissionStatus | str]:

@@ -12,9 +12,9 @@ from exclave.authority.asked import asked, may_sign
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import LOOSENING, ORDERS, TIGHTENING, Envelope, Kind
-from exclave.cli.plain_words import after, period
 from exclave.cli.words.effects import EFFECTS
 from exclave.cli.words.statement import NotForOfficials, describe
+from exclave.plain_words import after, period
 from tools import vector_authority as mission
 from tools.make_vectors_orders import OWN, payload
 

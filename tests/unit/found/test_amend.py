@@ -201,9 +201,9 @@ def test_an_official_leaves_and_another_comes(mission: Mission) -> None:
     assert all(gone not in role.members for _, role in after.rosters)
     assert PersonId(bundle.id) in after.role(RoleName.GOVERN).members
     text = (mission.folder / "next" / "summary.txt").read_text()
-    assert f"official A. Chancellor ({gone}) leaves" not in text, "his name left with him"
-    assert f"official {gone} leaves" in text
-    assert f"official H. Minister ({bundle.id}) comes: ministry, home" in text
+    assert "A. Chancellor" not in text, "his name left with him"
+    assert f"! PERSON REMOVED: {gone}" in text
+    assert f"person added: H. Minister, {bundle.id} (ministry, home)" in text
     assert "keeps the cards" in text
     assert "signed by 2 of 3 of govern of 1.1 and by 2 of 3 of its own" in text
 
@@ -260,7 +260,7 @@ def test_seats_come_and_go(mission: Mission) -> None:
     assert [seat.seat for seat in after.active_seats] == [1, 2, 4]
     assert [seat.seat for seat in after.seats] == [1, 2, 3, 4]
     text = (mission.folder / "next" / "summary.txt").read_text()
-    assert "seat 3 (vault-three, XD) is retired" in text
+    assert "! SEAT RETIRED: 3 (XD, " in text
 
 
 def test_a_new_epoch_has_cards_of_its_own(mission: Mission) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import RoleName
 from exclave.authority.charter_settings import Dispersal
 from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
@@ -27,10 +28,16 @@ ALWAYS = [
     "swap",
     "old-shares",
     "old-deposits",
+    "readers",
+    "lockdown-alone",
+    "delayed-by-one",
+    "dark-delay",
+    "exile-delays",
     "places-abroad",
     "advisory-expiry",
     "no-liar-tolerated",
     "receipts-provisional",
+    "host-clocks",
     "not-built",
 ]
 
@@ -145,6 +152,47 @@ def test_an_old_epoch_still_reads(charter: Charter) -> None:
     assert "2 or more disks and enough cards of epoch 1" in said
     assert f"share set {old.share_set}, 2 of 3 groups" in said
     assert "without a warrant" in said
+
+
+def test_who_can_do_what_alone_and_after_how_long(charter: Charter) -> None:
+    """Rosters by place, and what one person of ill will can do."""
+    said = text(charter, "readers")
+    assert said.startswith(
+        "2 of 5 officials of read (3 at home, 2 abroad; those at home or those abroad alone "
+        "suffice) open every deposit after 1 d"
+    )
+    assert text(charter, "lockdown-alone").startswith("Each of 7 officials (3 at home, 4 abroad)")
+    assert "3 of 4 of override pass it all the same, 14 d after" in text(charter, "delayed-by-one")
+    assert "3 times as long, a reading's 3 d" in text(charter, "dark-delay")
+    assert "1 of 2 of exile_1 after 7 d, 1 of 2 of exile_2 after 14 d" in text(
+        charter, "exile-delays"
+    )
+
+
+def test_readers_whom_one_place_does_not_have(charter: Charter) -> None:
+    """A threshold above what either place has."""
+    rosters = dict(charter.rosters)
+    read = replace(rosters[RoleName.READ], threshold=4)
+    override = replace(rosters[RoleName.OVERRIDE], threshold=4)
+    changed = rosters | {RoleName.READ: read, RoleName.OVERRIDE: override}
+    strict = replace(charter, rosters=tuple(changed.items()))
+    assert "neither suffices alone" in text(strict, "readers")
+
+
+def test_liars_and_clocks(charter: Charter) -> None:
+    """Few witnesses bear no liar; a host is master of its own clock."""
+    assert "f = 0: fewer than 4 cannot bear one" in text(charter, "no-liar-tolerated")
+    assert "2 such hosts together open early" in text(charter, "host-clocks")
+    assert "by the largest of the witnesses' times" in text(charter, "host-clocks")
+
+
+def test_what_is_not_built_is_said(charter: Charter) -> None:
+    """And nothing that is built."""
+    said = text(charter, "not-built")
+    for missing in ("audits and repair", "older packs", "drills", "agreements", "bags"):
+        assert missing in said
+    for built in ("Lockdown", "exile", "witness", "sweep"):
+        assert built not in said
 
 
 def test_places_abroad_and_age(charter: Charter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from exclave.signer.parties import new_vault_key
 from exclave.standing.admission import PLACES, PlacesTaken, SlotTaken
 from exclave.standing.effects import held
 from exclave.standing.phases import Phase
+from exclave.vault.survey import _in_force
 from tests.support.polity import Polity, Vantage, make_polity, person
 
 NEW = Seat(9)
@@ -65,7 +67,6 @@ def test_the_history_is_in_effect_at_once_and_what_follows_waits() -> None:
     third = grown(polity, second)
     vault.hear(third, "h1", "h2")
     assert vault.standing.charter == third
-    assert not vault.standing.joining
     assert vault.standing.seated_by == third.statement_hash
     fourth = vault.hear(polity.next(third), "h1", "h2")
     assert vault.phase(fourth) is Phase.WAITING
@@ -151,3 +152,20 @@ def test_orders_of_the_history_take_no_places() -> None:
         vault.hear(polity.hold(), "h1")
     with pytest.raises(PlacesTaken):
         vault.hear(polity.hold(), "h1")
+
+
+def test_a_seat_is_no_witness_of_what_seated_it() -> None:
+    """Home enrols its own vault by a charter that waits elsewhere: readers do not go by it (P6)."""
+    polity = make_polity()
+    waiting = grown(polity)
+    old, new = Vantage(polity.first), Vantage(polity.first, seat=NEW)
+    for vault in (old, new):
+        vault.hear(waiting, "h1", "h2")
+    chain: Any = SimpleNamespace(newest=waiting, charters=(polity.first, waiting))
+    views: list[Any] = [SimpleNamespace(standing=vault.standing) for vault in (old, new)]
+    assert new.standing.charter == waiting
+    assert _in_force(chain, views) == polity.first
+    assert _in_force(chain, views[1:]) == waiting, "nobody else can be read"
+    old.pass_time(10)
+    views[0] = SimpleNamespace(standing=old.standing)
+    assert _in_force(chain, views) == waiting

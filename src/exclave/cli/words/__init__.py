@@ -2,7 +2,6 @@
 
     statement   what a statement says, who is asked, when it takes effect, what follows
     charter     what a charter says
-    changes     what differs between two charters, and what of it weakens
     warrant     what a warrant says
     order       what an order says
     asked       which rosters are asked, who has signed, how many are needed still

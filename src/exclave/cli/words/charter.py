@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
-from exclave.cli.plain_words import after, grouped, period
+from exclave.plain_words import after, grouped, period
 
 __all__ = ["charter_lines"]
 

@@ -16,9 +16,9 @@ from exclave.authority.orders import (
     Unlock,
     Veto,
 )
-from exclave.cli.plain_words import grouped
 from exclave.clock import format_time
 from exclave.ids import DepositId
+from exclave.plain_words import grouped
 
 __all__ = ["order_lines"]
 

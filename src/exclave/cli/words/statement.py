@@ -10,16 +10,16 @@ from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind
 from exclave.authority.orders import check_order, parse_order
 from exclave.authority.warrant import parse_warrant
-from exclave.cli.plain_words import grouped
 from exclave.cli.words.asked import quorum_lines
-from exclave.cli.words.changes import change_lines
 from exclave.cli.words.charter import charter_lines
 from exclave.cli.words.effects import EFFECTS
 from exclave.cli.words.order import order_lines
 from exclave.cli.words.timing import timing_lines
 from exclave.cli.words.warrant import warrant_lines
 from exclave.errors import UsageError
+from exclave.found.differences import change_lines
 from exclave.ids import MissionId, StatementHash
+from exclave.plain_words import grouped
 
 __all__ = ["NotForOfficials", "describe"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exclave.cli.plain_words import period
+from exclave.plain_words import period
 
 if TYPE_CHECKING:
     from exclave.vault.interface import State

@@ -8,7 +8,7 @@ from exclave.authority.asked import ALARM, EXILE, LOOSENED_BY, opens_era
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_parts import Role, RoleName
 from exclave.authority.envelope import TIGHTENING, Envelope, Kind
-from exclave.cli.plain_words import after, period
+from exclave.plain_words import after, period
 
 __all__ = ["timing_lines", "wait_of"]
 

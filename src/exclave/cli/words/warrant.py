@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exclave.authority.warrant import Warrant
-from exclave.cli.plain_words import grouped
 from exclave.clock import format_time
+from exclave.plain_words import grouped
 from exclave.vault.identity import identity_hash
 
 __all__ = ["warrant_lines"]

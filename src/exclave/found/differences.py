@@ -7,24 +7,32 @@ and what has no words of its own is named at the end, so that no change goes uns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 
+from exclave.authority.annex import AnnexEntry
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Depositor, Official, RecoveryEpoch, RoleName, SeatEntry
-from exclave.cli.plain_words import period, size
 from exclave.clock import format_time
+from exclave.ids import PersonId
+from exclave.plain_words import period, size
 
-__all__ = ["change_lines"]
+__all__ = ["Names", "change_lines"]
 
 _EXILE = (RoleName.EXILE_1, RoleName.EXILE_2)
 
 
-def change_lines(before: Charter, new: Charter) -> tuple[str, ...]:
-    """Lines, those that weaken first."""
+Names = Mapping[PersonId, AnnexEntry]
+
+
+def change_lines(
+    before: Charter, new: Charter, names: Names = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Lines, those that weaken first; `names` of officials, where the annex is at hand."""
     lines = [
-        *_officials(before, new),
-        *(line for name in RoleName for line in _role(before, new, name)),
+        *_officials(before, new, names),
+        *(line for name in RoleName for line in _role(before, new, name, names)),
         *_delays(before, new),
         *_dispersal(before, new),
         *_seats(before, new),
@@ -42,24 +50,24 @@ def change_lines(before: Charter, new: Charter) -> tuple[str, ...]:
     return tuple(f"  {line}" for line in [*head, *weaker, *others])
 
 
-def _officials(before: Charter, new: Charter) -> Iterator[str]:
+def _officials(before: Charter, new: Charter, names: Names) -> Iterator[str]:
     old = {item.id: item for item in before.officials}
     now = {item.id: item for item in new.officials}
     for name in sorted(old.keys() - now.keys()):
-        yield f"! PERSON REMOVED: {_person(old[name])}"
+        yield f"! PERSON REMOVED: {_person(old[name], names)}"
     for name in sorted(now.keys() - old.keys()):
-        yield f"person added: {_person(now[name])}"
+        yield f"person added: {_person(now[name], names)}"
     for name in sorted(old.keys() & now.keys()):
         one, other = old[name], now[name]
         if (one.place, one.institution) != (other.place, other.institution):
-            yield f"person moved: {_person(one)} to {other.institution}, {other.place}"
+            yield f"person moved: {_person(one, names)} to {other.institution}, {other.place}"
         if one.key_sets != other.key_sets:
-            yield f"! KEYS OF A PERSON REPLACED: {_person(other)}"
+            yield f"! KEYS OF A PERSON REPLACED: {_person(other, names)}"
         if one.name_hash != other.name_hash:
-            yield f"! NAME BEHIND A PERSON CHANGED: {_person(other)}"
+            yield f"! NAME BEHIND A PERSON CHANGED: {_person(other, names)}"
 
 
-def _role(before: Charter, new: Charter, name: RoleName) -> Iterator[str]:
+def _role(before: Charter, new: Charter, name: RoleName, names: Names) -> Iterator[str]:
     old, now = before.role(name), new.role(name)
     of_old, of_now = (
         f"{old.threshold} of {len(old.members)}",
@@ -71,9 +79,9 @@ def _role(before: Charter, new: Charter, name: RoleName) -> Iterator[str]:
         yield f"{name} needs {of_now} instead of {of_old}"
     out = "! EXILE MEMBER REPLACED OR REMOVED" if name in _EXILE else "! REMOVED FROM A ROSTER"
     for person in sorted(set(old.members) - set(now.members)):
-        yield f"{out}: {person} is no longer in {name}"
+        yield f"{out}: {_name(person, names)} is no longer in {name}"
     for person in sorted(set(now.members) - set(old.members)):
-        yield f"{person} is new in {name}"
+        yield f"{_name(person, names)} is new in {name}"
     yield from _lower(f"delay of {name}", old.delay, now.delay, period, "SHORTER DELAY")
     yield from _lower(
         f"veto window of {name}", old.veto_window, now.veto_window, period, "SHORTER VETO WINDOW"
@@ -212,8 +220,12 @@ def _higher(what: str, old: int, now: int, show: Callable[[int], str]) -> Iterat
         yield f"{what} is {show(now)} instead of {show(old)}"
 
 
-def _person(item: Official) -> str:
-    return f"{item.id} ({item.institution}, {item.place})"
+def _person(item: Official, names: Names) -> str:
+    return f"{_name(item.id, names)} ({item.institution}, {item.place})"
+
+
+def _name(person: PersonId, names: Names) -> str:
+    return person if person not in names else f"{names[person].name}, {person}"
 
 
 def _seat(item: SeatEntry) -> str:

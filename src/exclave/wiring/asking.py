@@ -1,0 +1,37 @@
+"""The seats of a depositor's charter, asked quickly for what is public: for checks and learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from exclave.clock import now
+from exclave.ids import Seat
+from exclave.lines import LoopThread
+from exclave.vault.interface import PublicRecord
+from exclave.vault.retrying import RetryPolicy
+from exclave.wiring.depositor import Home
+from exclave.wiring.lines import Lines
+
+__all__ = ["asking"]
+
+_SECONDS = 5
+
+
+@contextmanager
+def asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
+    """A loop, and each seat's public record; nothing is asked twice."""
+    loop = LoopThread()
+    try:
+        with Lines(
+            home.party.charter,
+            loop=loop,
+            clock=now,
+            identity=None,  # the public record is everybody's; new keys may not be known yet
+            addresses=home.settings.addresses,
+            policy=RetryPolicy(attempts=1),
+            idle_seconds=_SECONDS,
+        ) as lines:
+            yield loop, {seat: line.record for seat, line in lines.seats.items()}
+    finally:
+        loop.close()
