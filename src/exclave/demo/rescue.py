@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from exclave.demo.founding import OFFICIALS, READERS_ABROAD, targets_toml
-from exclave.demo.homeland import PASSPHRASE, Homeland, HostedVault, official_folder
+from exclave.demo.homeland import Homeland
+from exclave.demo.mission import HostedVault, keys_of
 from exclave.demo.narration import Narrator
 from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage, StepFailed
@@ -86,13 +87,8 @@ def authorise(stage: Stage, narrator: Narrator, rescue: Rescue) -> None:
     narrator.say(f"surveyed with a card: newest deposit {prepared['deposit']}")
     for person in OFFICIALS:
         if person.label in READERS_ABROAD:
-            folder = official_folder(stage, person)
-            _abroad(
-                stage,
-                *("sign", rescue.folder / "warrant.json", "--yes"),
-                *("--key", folder / person.key_file),
-                *("--passphrase-file", folder / PASSPHRASE),
-            )
+            keys = keys_of(stage, [person])
+            _abroad(stage, "sign", rescue.folder / "warrant.json", "--yes", *keys)
             narrator.say(f"{person.name} ({person.institution}) signed the warrant")
     _abroad(stage, "warrant", "submit", rescue.folder)
     with narrator.busy("the vaults wait for the reading delay, in which others could object"):

@@ -18,17 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from exclave import clock
-from exclave.demo.homeland import (
-    READ_DELAY,
-    DepositFigures,
-    HostedVault,
-    build_homeland,
-    found_mission,
-    make_deposit,
-    open_hosts,
-    pass_a_day,
-    serve_vaults,
-)
+from exclave.demo.founding import Law
+from exclave.demo.homeland import DepositFigures, build_homeland, make_deposit, pass_a_day
+from exclave.demo.mission import HostedVault, found_mission, open_hosts, serve_vaults
 from exclave.demo.narration import Narrator, amount, duration
 from exclave.demo.postgres import PostgresServer
 from exclave.demo.programs import copied_programs, leave_programs, pg_tool
@@ -38,6 +30,9 @@ from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
 from exclave.errors import DifferenceFound
 
 __all__ = ["LOST_SEAT", "run"]
+
+LAW = Law(delay=3)
+"""Vaults of the demo wait seconds before they release a warrant; days in earnest."""
 
 LOST_SEAT = 1
 """The vault that is lost holds rows of data; without it decoding has to compute."""
@@ -90,7 +85,7 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
         homeland = build_homeland(stage, narrator, size)
     with narrator.phase("Three receiving states, a founding, a charter"):
         vaults = open_hosts(stage, narrator)
-        found_mission(stage, narrator, homeland, vaults)
+        found_mission(stage, narrator, homeland, vaults, LAW)
         vaults = serve_vaults(stage, narrator, homeland, vaults)
     with narrator.phase("First deposit"):
         first = make_deposit(stage, narrator, homeland)
@@ -154,7 +149,7 @@ def _tell(narrator: Narrator, outcome: _Outcome) -> None:
     narrator.verdict(
         f"{good} of {len(outcome.verdicts)} registers came back proven, every row and file, in "
         f"{duration(max((item.rto for item in outcome.verdicts), default=0))} after the loss "
-        f"(reading delay of {READ_DELAY} s included); all in all {duration(outcome.seconds)}"
+        f"(reading delay of {LAW.delay} s included); all in all {duration(outcome.seconds)}"
     )
 
 
