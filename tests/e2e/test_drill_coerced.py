@@ -1,4 +1,4 @@
-"""`exclave drill` as a process: both scripts hold, say what they tried, and leave nothing behind."""
+"""`exclave drill` as a process: both scripts hold, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ from exclave.demo.mission import (
     serve_vaults,
 )
 from exclave.demo.narration import Narrator
+from exclave.demo.reach import Reach, stored_objects
 from exclave.demo.stage import Stage
 from exclave.drill.estate import contents, fill_registers, plan_toml
 from exclave.drill.findings import Book
 from exclave.drill.hands import Hands
-from exclave.drill.reach import Reach, stored_objects
 from exclave.wiring.files import load_charter
 
 __all__ = ["Place", "set_up"]

@@ -1,4 +1,4 @@
-"""Lines to the vaults of a drill, for those who look and for those who attack.
+"""Lines to the vaults of a made-up mission, for those who look and for those who attack.
 
 Unlike the program's own client this one sends whatever it is told to, under any identity that it
 is given. Rule: what a vault refused is an answer here, never an error.
@@ -91,6 +91,11 @@ class Reach:
         if len(set(found.values())) == 1:
             return next(iter(found.values()))
         return ", ".join(f"seat {seat}: {state}" for seat, state in found.items())
+
+    def receipt(self, seat: int, record: bytes) -> bytes:
+        """A vault's receipt for a lodged record, by the hash of its envelope."""
+        client = RetryingRecord(self._anyone(seat), _POLICY)
+        return self._loop.run(client.receipt("lodged", record)).encode()
 
     def witnessed(self, seat: int, of: int) -> int:
         """How many entries of another vault's log a vault has cosigned; it never forgets."""
