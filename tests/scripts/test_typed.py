@@ -18,9 +18,9 @@ from exclave.authority.unsealing import (
     parse_unsealed,
     request_envelope,
 )
-from exclave.plain_words import grouped
 from exclave.clock import now
 from exclave.ids import DepositId
+from exclave.plain_words import grouped
 from exclave.sealing.secret import DepositContext, seal_deposit_secret
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import new_reader_key

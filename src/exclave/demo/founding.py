@@ -21,6 +21,7 @@ __all__ = [
     "READERS_ABROAD",
     "SENDING_STATE",
     "Host",
+    "Law",
     "Person",
     "deposit_toml",
     "founding_toml",
@@ -54,6 +55,27 @@ class Person:
     def key_file(self) -> str:
         """Name of the key file."""
         return f"{self.label}.key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """The numbers of a made-up mission's charter: seconds and bytes."""
+
+    delay: int  # of reading; other delays follow from it
+    exile_delay: int | None = None  # of the first exile roster, where it is another
+    daily: int = 64 * 2**30  # what the depositor may lodge on a day
+    staging: int | None = None  # what may lie there without a record; `daily` by default
+
+    def founding_toml(self, *, officials: Path, requests: Path) -> str:
+        """The founding plan, with keys and requests in these folders."""
+        return founding_toml(
+            delay=self.delay,
+            officials=officials,
+            requests=requests,
+            daily=self.daily,
+            exile_delay=self.exile_delay,
+            staging=self.staging,
+        )
 
 
 HOSTS: Final = (
@@ -90,6 +112,8 @@ _ROSTERS: Final[tuple[tuple[str, int, tuple[str, ...], int, int], ...]] = (
     ("alarm", 1, tuple(person.label for person in OFFICIALS), 0, 0),
     ("release", 3, _GOVERN, 1, 0),
     ("override", 5, _GOVERN, 2, 0),
+)
+_EXILE: Final[tuple[tuple[str, int, tuple[str, ...], int, int], ...]] = (
     ("exile_1", 2, ("ambassador-a", "consul-a", "attache-a"), 1, 0),
     ("exile_2", 2, ("ambassador-b", "consul-b", "attache-b"), 2, 1),
 )
@@ -104,15 +128,21 @@ def founding_toml(
     hosts: Sequence[Host] = HOSTS,
     k: int = 2,
     h: int = 2,
+    exile_delay: int | None = None,
+    staging: int | None = None,
 ) -> str:
-    """`founding.toml`: `delay` is the reading delay in seconds, `daily` the depositor's quota."""
+    """`founding.toml`: `delay` is the reading delay in seconds, `daily` the depositor's quota.
+
+    Exile's delay is `delay` and `staging` is `daily` unless they are given.
+    """
     lines = [
         *_settings(delay, k, h),
         *_recovery(),
-        *_rosters(delay),
+        *_rosters(_ROSTERS, delay),
+        *_rosters(_EXILE, delay if exile_delay is None else exile_delay),
         f'[delays]\ndark_factor = 3\nexile_change = "{4 * delay + 4} s"\nwarrant_life = "1 d"\n',
         f'[witness]\nf = 0\nq = {len(hosts) // 2 + 1}\nfreshness = "1 h"\n',
-        f"[quotas]\nreserve = {daily // 1024}\nstaging = {daily}\nstaging_days = 90\n",
+        f"[quotas]\nreserve = {daily // 1024}\nstaging = {staging or daily}\nstaging_days = 90\n",
     ]
     for host in hosts:
         request = quoted(str(requests / f"{host.vault}.json"))
@@ -155,11 +185,13 @@ def _recovery() -> Sequence[str]:
     return ("[recovery]\ngroup_threshold = 2\n", *groups)
 
 
-def _rosters(delay: int) -> Sequence[str]:
+def _rosters(
+    rosters: Sequence[tuple[str, int, tuple[str, ...], int, int]], delay: int
+) -> Sequence[str]:
     return [
         f"[rosters.{name}]\nthreshold = {threshold}\nmembers = {listed(members)}\n"
         f'delay = "{factor * delay + more} s"\nveto_window = "{factor * delay} s"\n'
-        for name, threshold, members, factor, more in _ROSTERS
+        for name, threshold, members, factor, more in rosters
     ]
 
 

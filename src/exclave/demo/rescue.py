@@ -13,13 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from exclave.demo.founding import OFFICIALS, READERS_ABROAD, targets_toml
-from exclave.demo.homeland import PASSPHRASE, Homeland, HostedVault, official_folder
+from exclave.demo.founding import targets_toml
+from exclave.demo.homeland import Homeland
+from exclave.demo.mission import HostedVault, keys_of, person
 from exclave.demo.narration import Narrator
 from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage, StepFailed
 
-__all__ = ["Rescue", "authorise", "lose", "new_server", "reconstruct", "unseal"]
+__all__ = [
+    "EXILE",
+    "Rescue",
+    "authorise",
+    "cards_abroad",
+    "lock_down",
+    "lose",
+    "new_server",
+    "reconstruct",
+    "unseal",
+]
+
+EXILE: Final = ("ambassador-a", "consul-a")
+"""Two of three of the first exile roster: its threshold."""
+_CONSUL: Final = "consul-b"
 
 _EMPTY: Final[dict[str, str]] = {}
 _WAIT_SECONDS: Final = 60
@@ -62,19 +77,37 @@ def new_server(stage: Stage, narrator: Narrator) -> Rescue:
     restored = stage.make("abroad", "restored")
     targets = place / "targets.toml"
     targets.write_text(targets_toml(server=server, folder=restored), encoding="utf-8")
-    # Two cards of each of two groups: the thresholds, and not a card more.
-    cards = tuple(
-        card
-        for name in ("embassy-a", "embassy-b")
-        for card in sorted(stage.make("abroad", name).glob("card-*.txt"))[:2]
-    )
     return Rescue(
         folder=place / "reconstruction",
         server=server,
         restored=restored,
         targets=targets,
-        cards=cards,
+        cards=cards_abroad(stage),
         answer=place / "unsealed.json",
+    )
+
+
+def lock_down(stage: Stage, narrator: Narrator, card: Path) -> tuple[int, ...]:
+    """One consul alone freezes home; the seats that took it."""
+    consul = person(_CONSUL)
+    answers = _abroad(
+        stage,
+        *("lockdown", "--card", card, "--reason", "the homeland is silent", "--send", "--yes"),
+        *keys_of(stage, [consul]),
+    )["seats"]
+    taken = tuple(sorted(int(seat) for seat, said in answers.items() if "state" in said))
+    narrator.say(f"{consul.name}, consul, signed a lockdown: one person is enough")
+    narrator.say(f"taken at once by seats {', '.join(map(str, taken))}: home can read and change")
+    narrator.say("nothing any more, whoever holds its keys, until exile unlocks")
+    return taken
+
+
+def cards_abroad(stage: Stage) -> tuple[Path, ...]:
+    """Two cards of each of two groups: the thresholds, and not a card more."""
+    return tuple(
+        card
+        for name in ("embassy-a", "embassy-b")
+        for card in sorted(stage.make("abroad", name).glob("card-*.txt"))[:2]
     )
 
 
@@ -84,16 +117,10 @@ def authorise(stage: Stage, narrator: Narrator, rescue: Rescue) -> None:
         stage, "warrant", "prepare", "--card", rescue.cards[0], "--out", rescue.folder
     )
     narrator.say(f"surveyed with a card: newest deposit {prepared['deposit']}")
-    for person in OFFICIALS:
-        if person.label in READERS_ABROAD:
-            folder = official_folder(stage, person)
-            _abroad(
-                stage,
-                *("sign", rescue.folder / "warrant.json", "--yes"),
-                *("--key", folder / person.key_file),
-                *("--passphrase-file", folder / PASSPHRASE),
-            )
-            narrator.say(f"{person.name} ({person.institution}) signed the warrant")
+    people = [person(label) for label in EXILE]
+    _abroad(stage, "sign", rescue.folder / "warrant.json", "--yes", *keys_of(stage, people))
+    names = " and ".join(item.name for item in people)
+    narrator.say(f"{names} signed it: the first exile roster, 2 of 3 of {people[0].institution}")
     _abroad(stage, "warrant", "submit", rescue.folder)
     with narrator.busy("the vaults wait for the reading delay, in which others could object"):
         _await_release(stage, rescue)

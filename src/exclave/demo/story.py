@@ -18,26 +18,36 @@ from pathlib import Path
 from typing import Any
 
 from exclave import clock
-from exclave.demo.homeland import (
-    READ_DELAY,
-    DepositFigures,
-    HostedVault,
-    build_homeland,
-    found_mission,
-    make_deposit,
-    open_hosts,
-    pass_a_day,
-    serve_vaults,
-)
+from exclave.demo.evidence import Attested, Refused, show_receipts, try_deletion
+from exclave.demo.founding import Law
+from exclave.demo.homeland import DepositFigures, build_homeland, make_deposit, pass_a_day
+from exclave.demo.mission import HostedVault, found_mission, open_hosts, serve_vaults
 from exclave.demo.narration import Narrator, amount, duration
 from exclave.demo.postgres import PostgresServer
 from exclave.demo.programs import copied_programs, leave_programs, pg_tool
-from exclave.demo.rescue import Rescue, authorise, lose, new_server, reconstruct, unseal
+from exclave.demo.reach import Reach
+from exclave.demo.rescue import (
+    Rescue,
+    authorise,
+    cards_abroad,
+    lock_down,
+    lose,
+    new_server,
+    reconstruct,
+    unseal,
+)
 from exclave.demo.stage import Stage
 from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
 from exclave.errors import DifferenceFound
+from exclave.wiring.files import load_charter
 
-__all__ = ["LOST_SEAT", "run"]
+__all__ = ["LOST_SEAT", "TRIED_SEAT", "run"]
+
+LAW = Law(delay=3)
+"""Vaults of the demo wait seconds before they release a warrant; days in earnest."""
+
+TRIED_SEAT = 2
+"""The vault at which a deletion is tried; it is one of those that give everything back."""
 
 LOST_SEAT = 1
 """The vault that is lost holds rows of data; without it decoding has to compute."""
@@ -49,6 +59,9 @@ Tamper = Callable[[PostgresServer, Path], None]
 class _Outcome:
     verdicts: Sequence[RegisterVerdict]
     deposits: Sequence[DepositFigures]
+    attested: Sequence[Attested]
+    refused: Refused
+    locked: tuple[int, ...]
     report: Any
     rescue: Rescue
     survivors: Sequence[HostedVault]
@@ -56,7 +69,9 @@ class _Outcome:
 
     @property
     def good(self) -> bool:
-        return bool(self.verdicts) and all(item.good for item in self.verdicts)
+        back = bool(self.verdicts) and all(item.good for item in self.verdicts)
+        cosigned = bool(self.attested) and all(item.cosigned for item in self.attested)
+        return back and cosigned and self.refused.unchanged and bool(self.locked)
 
 
 def run(
@@ -90,7 +105,7 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
         homeland = build_homeland(stage, narrator, size)
     with narrator.phase("Three receiving states, a founding, a charter"):
         vaults = open_hosts(stage, narrator)
-        found_mission(stage, narrator, homeland, vaults)
+        found_mission(stage, narrator, homeland, vaults, LAW)
         vaults = serve_vaults(stage, narrator, homeland, vaults)
     with narrator.phase("First deposit"):
         first = make_deposit(stage, narrator, homeland)
@@ -98,10 +113,18 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
         pass_a_day(homeland)
         second = make_deposit(stage, narrator, homeland)
         narrator.say(f"only {second.new / max(second.read, 1):.1%} was new: the rest was there")
+    with (
+        narrator.phase("What the vaults attest, and what they refuse"),
+        Reach(load_charter(homeland.charter)) as reach,
+    ):
+        attested = show_receipts(stage, narrator, homeland, reach)
+        refused = try_deletion(narrator, homeland, vaults[TRIED_SEAT - 1], reach)
     with narrator.phase("The homeland is lost, and a vault with it"):
         moment = clock.now()
         lost = lose(narrator, homeland, vaults[LOST_SEAT - 1])
-    with narrator.phase("Abroad, with an empty environment: warrant and reading delay"):
+    with narrator.phase("One consul locks down"):
+        locked = lock_down(stage, narrator, cards_abroad(stage)[0])
+    with narrator.phase("Abroad, with an empty environment: exile's warrant and its delay"):
         rescue = new_server(stage, narrator)
         authorise(stage, narrator, rescue)
     with narrator.phase("Unsealing, on a machine of its own"):
@@ -116,6 +139,9 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
     return _Outcome(
         verdicts=judge(report, second.rows, lost=moment, before=waited),
         deposits=(first, second),
+        attested=attested,
+        refused=refused,
+        locked=locked,
         report=report,
         rescue=rescue,
         survivors=[vault for vault in vaults if vault.host.seat != LOST_SEAT],
@@ -154,7 +180,7 @@ def _tell(narrator: Narrator, outcome: _Outcome) -> None:
     narrator.verdict(
         f"{good} of {len(outcome.verdicts)} registers came back proven, every row and file, in "
         f"{duration(max((item.rto for item in outcome.verdicts), default=0))} after the loss "
-        f"(reading delay of {READ_DELAY} s included); all in all {duration(outcome.seconds)}"
+        f"(reading delay of {LAW.delay} s included); all in all {duration(outcome.seconds)}"
     )
 
 
@@ -228,6 +254,16 @@ def _json(stage: Stage, narrator: Narrator, outcome: _Outcome, *, keep: bool) ->
             }
             for item in outcome.deposits
         ],
+        "receipts": [
+            {"seat": item.seat, "witnesses": list(item.witnesses), "quorum": item.quorum}
+            for item in outcome.attested
+        ],
+        "refused": {
+            "answers": dict(outcome.refused.answers),
+            "files": outcome.refused.files,
+            "unchanged": outcome.refused.unchanged,
+        },
+        "locked": list(outcome.locked),
         "kept": {
             "folder": str(stage.folder),
             "vaults": [str(vault.folder) for vault in outcome.survivors],
