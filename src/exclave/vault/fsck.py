@@ -149,7 +149,11 @@ class _LogCheck:
         if tree.root() != checkpoint.root:
             raise IntegrityError("log: its tiles do not lead to its checkpoint")
         return StatementCheck(
-            mission=self._mission, log=self._log, checkpoint=checkpoint, tree=tree
+            mission=self._mission,
+            seat=self._seat,
+            log=self._log,
+            checkpoint=checkpoint,
+            tree=tree,
         )
 
     def _entries(self, check: StatementCheck) -> Iterator[BadObject]:

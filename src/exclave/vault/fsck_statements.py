@@ -52,13 +52,17 @@ class StatementCheck:
     """Follows one log, entry by entry."""
 
     mission: MissionId
+    seat: Seat
     log: NoteVerifier
     checkpoint: Checkpoint  # the newest, to which the whole log leads
     tree: TileReader
-    _hearing: Hearing = field(default_factory=Hearing)
+    _hearing: Hearing = field(init=False)
     _chain: CharterChain | None = None
     _since: list[int] = field(default_factory=list)  # entries from which the next was in force
     _charters: list[Charter] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._hearing = Hearing(self.seat)
 
     def entry(self, number: int, entry: LogEntry, body: bytes) -> None:
         """The next entry, whose body has the right bytes; raises what is wrong with it."""
