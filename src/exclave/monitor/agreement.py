@@ -31,6 +31,12 @@ _MIRRORED: Final = {
     EntryType.SUPPLEMENT: "supplement",
 }
 _SHOWN: Final = 3
+_VERBS: Final = {  # of the others: whether they lack it, and whether it is one seat
+    (True, True): "lacks",
+    (True, False): "lack",
+    (False, True): "has",
+    (False, False): "have",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +117,7 @@ def _statements(sight: Sight, views: Sequence[SeatView]) -> Iterator[Apart]:
             named=tuple(sorted(having if alone else lacking)),
             others=tuple(sorted(others)),
             what=f"{'has' if alone else 'lacks'} {name}, which {seats_text(others)} "
-            + ("lack" if alone else "have")
-            + ("s" if alone and len(others) == 1 else ""),
+            + _VERBS[alone, len(others) == 1],
             # Without memory the latest of their claims: an early one alone must not accuse.
             since=sight.since(key, max(times.values())),
         )
@@ -151,8 +156,11 @@ def _conflicts(sight: Sight) -> Iterator[Finding]:
     """Charters whose place was taken: somebody signed two."""
     found: dict[tuple[StatementHash, StatementHash], list[Seat]] = defaultdict(list)
     for view in sight.view.seats:
-        for conflict in () if view.standing is None else view.standing.conflicts:
-            found[conflict.first, conflict.second].append(view.seat)
+        standing = view.standing
+        for conflict in () if standing is None else standing.conflicts:
+            # A charter in force of a later era has settled it.
+            if standing is not None and conflict.order[0] >= standing.charter.era:
+                found[conflict.first, conflict.second].append(view.seat)
     for (first, second), seats in found.items():
         yield Finding(
             level=Level.CRITICAL,

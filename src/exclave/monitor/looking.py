@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope, payload_object
@@ -24,7 +24,7 @@ from exclave.vault.survey import SeatView, SurveyLimits, survey
 
 __all__ = ["LIMITS", "look"]
 
-LIMITS = SurveyLimits(seconds=300)
+LIMITS = SurveyLimits(seconds=120)
 """A host that answers drop by drop must not keep a monitor from naming it."""
 
 _MOST_REFUSALS = 48
@@ -39,6 +39,8 @@ async def look(
     glances = dict(
         zip(seats, await asyncio.gather(*(_glance(one, seats) for one in records)), strict=True)
     )
+    # Here and not at the end: what was said is as old as this, however long the logs take.
+    now = clock()
     view = await survey(records, mission, limits=LIMITS)
     by_seat = {item.seat: item for item in view.seats}
     counts = await asyncio.gather(
@@ -50,7 +52,7 @@ async def look(
             seat: replace(glances[seat], refusals=count)
             for seat, count in zip(seats, counts, strict=True)
         },
-        now=clock(),
+        now=now,
         memory=memory,
     )
 
@@ -63,19 +65,21 @@ async def _glance(record: PublicRecord, seats: Sequence[Seat]) -> Glance:
         return Glance(status="no answer in time", cosigned=None)
     except ExclaveError as error:
         return Glance(status=error.message, cosigned=None)
+    cosigned, *notes = await asyncio.gather(
+        _optional(record.cosigned()), *(_optional(record.witness_head(seat)) for seat in seats)
+    )
     heads: dict[Seat, bytes] = {}
-    for seat in seats:
-        note = await _optional(record, seat)
+    for seat, note in zip(seats, notes, strict=True):
         if note is not None:
             heads[seat] = note
-    return Glance(status=status, cosigned=await _optional(record, None), heads=heads)
+    return Glance(status=status, cosigned=cosigned, heads=heads)
 
 
-async def _optional(record: PublicRecord, seat: Seat | None) -> bytes | None:
+async def _optional(asked: Coroutine[None, None, bytes]) -> bytes | None:
     """A note that need not be there; that it is missing is judged by its absence."""
     try:
         async with asyncio.timeout(LIMITS.seconds):
-            return await (record.cosigned() if seat is None else record.witness_head(seat))
+            return await asked
     except (TimeoutError, ExclaveError):
         return None
 
@@ -86,13 +90,14 @@ async def _refusals(record: PublicRecord, view: SeatView, memory: Memory) -> Map
     if known is None or not view.verified:
         return {}
     fresh = view.entries[known.checkpoint.size :]
+    entries = [item for item in fresh if item.type is EntryType.REFUSALS][-_MOST_REFUSALS:]
     counts: Counter[str] = Counter()
-    for entry in [item for item in fresh if item.type is EntryType.REFUSALS][-_MOST_REFUSALS:]:
-        try:
-            async with asyncio.timeout(LIMITS.seconds):
+    try:
+        async with asyncio.timeout(LIMITS.seconds):
+            for entry in entries:
                 counts.update(_counted(await record.body(entry.hash)))
-        except (TimeoutError, ExclaveError):
-            counts["unreadable"] += 1
+    except (TimeoutError, ExclaveError):
+        counts["unreadable"] += 1
     return counts
 
 

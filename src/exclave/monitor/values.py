@@ -36,6 +36,7 @@ DIFFERENCE_SECONDS: Final = 300
 """Clocks that differ by no more do not differ (spec/ledger.md 9)."""
 
 
+_MOST_TEXT: Final = 1024
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -102,6 +103,11 @@ class Finding:
     seat: Seat | None = None
     vault: str | None = None
     state: str | None = None
+
+    def __post_init__(self) -> None:
+        # It quotes hosts, who must not be able to move a terminal or to fill it.
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.what)
+        object.__setattr__(self, "what", shown[:_MOST_TEXT])
 
     @property
     def line(self) -> str:

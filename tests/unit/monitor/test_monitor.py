@@ -22,7 +22,7 @@ from exclave.ledger.note import NoteSignature, parse_note
 from exclave.monitor.memory import Memory, MemoryBroken, SeatMemory, memory_bytes, parse_memory
 from exclave.monitor.values import Level, period
 from exclave.vault.identity import new_identity
-from exclave.vault.interface import AlarmState, MissionStatus, State, WarrantState
+from exclave.vault.interface import AlarmState, MissionStatus, Quarantined, State, WarrantState
 from exclave.vault.log import Addition
 from exclave.vault.refusals import Refusals
 from exclave.vault.survey import MissionNotFound
@@ -357,6 +357,15 @@ def test_claims_that_the_log_does_not_bear_out_are_named() -> None:
     assert seats.causes() == [(2, "withheld")]
     claims(seats, locked=True)
     assert seats.causes() == [(2, "claim")]
+
+
+def test_the_words_of_a_host_do_not_reach_a_terminal_as_they_are() -> None:
+    seats = running()
+    words = "\x1b[2Jnothing is wrong\n" + "x" * 9999
+    claims(seats, quarantined=(Quarantined(entry=1, why=words),))
+    (found,) = seats.look()
+    assert "entry 1 of its log: \ufffd[2Jnothing is wrong\ufffdxxx" in found.what
+    assert len(found.what) == 1024
 
 
 def test_alarms_and_what_cannot_be_followed_are_shown() -> None:
