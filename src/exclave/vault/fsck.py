@@ -149,11 +149,7 @@ class _LogCheck:
         if tree.root() != checkpoint.root:
             raise IntegrityError("log: its tiles do not lead to its checkpoint")
         return StatementCheck(
-            mission=self._mission,
-            seat=self._seat,
-            log=self._log,
-            checkpoint=checkpoint,
-            tree=tree,
+            mission=self._mission, seat=self._seat, log=self._log, checkpoint=checkpoint, tree=tree
         )
 
     def _entries(self, check: StatementCheck) -> Iterator[BadObject]:
@@ -187,7 +183,7 @@ class _LogCheck:
         if key == COSIGNED:
             self.cosigned = check.cosigned(data, self._service).size
         elif name.startswith("witness-"):
-            check.kept(data, Seat(int(name.removeprefix("witness-"))), self._seat)
+            check.kept(data, Seat(int(name.removeprefix("witness-"))))
         elif name == "service" or name.startswith("mirrored-"):
             if _NUMBER.fullmatch(data) is None:
                 raise IntegrityError(f"expected a number, got {data[:40]!r}")

@@ -83,8 +83,8 @@ class StatementCheck:
         self._look(self.checkpoint.size, now)
         return self._quorum(note)
 
-    def kept(self, note: bytes, seat: Seat, witness: Seat) -> None:
-        """What a seat's witness keeps of a seat's log; of this log it is also held to the tree."""
+    def kept(self, note: bytes, seat: Seat) -> None:
+        """What this seat's witness keeps of a seat's log; its own is also held to the tree."""
         origin = origin_for(self.mission, seat)
         checkpoint = self._by_any(origin, lambda key: open_checkpoint(note, key))
         if origin == self.log.name:
@@ -92,9 +92,9 @@ class StatementCheck:
         for charter in self._charters:
             for party in witnesses_of(charter).parties:
                 alone = Witnesses(quorum=1, parties=(party,), freshness=1)
-                if party.seat == witness and count_witnesses(parse_note(note), alone):
+                if party.seat == self.seat and count_witnesses(parse_note(note), alone):
                     return
-        raise StatementUnfounded(f"checkpoint: expected cosignatures of seat {witness}, got none")
+        raise StatementUnfounded(f"checkpoint: expected cosignatures of seat {self.seat}, got none")
 
     def _decides(self, number: int, entry: LogEntry, body: bytes) -> None:
         if number:
