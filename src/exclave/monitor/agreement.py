@@ -30,6 +30,8 @@ _MIRRORED: Final = {
     EntryType.ORDER: "order",
     EntryType.SUPPLEMENT: "supplement",
 }
+_PAST: Final = frozenset({"charter", "warrant", "order"})
+"""What may be over, and then is no seat's that was not there yet; records reach every seat."""
 _SHOWN: Final = 3
 _VERBS: Final = {  # of the others: whether they lack it, and whether it is one seat
     (True, True): "lacks",
@@ -105,6 +107,8 @@ def _statements(sight: Sight, views: Sequence[SeatView]) -> Iterator[Apart]:
     everybody = {view.seat for view in views}
     for statement, times in logged.items():
         having, lacking = set(times), everybody - set(times)
+        if kinds[statement] in _PAST:
+            lacking -= _joined_since(views, min(times.values()))
         if not lacking:
             continue
         key = f"statement/{statement.hex()}"
@@ -121,6 +125,15 @@ def _statements(sight: Sight, views: Sequence[SeatView]) -> Iterator[Apart]:
             # Without memory the latest of their claims: an early one alone must not accuse.
             since=sight.since(key, max(times.values())),
         )
+
+
+def _joined_since(views: Sequence[SeatView], moment: datetime) -> set[Seat]:
+    """Seats that joined later: what was over before is refused there (spec/standing.md 10)."""
+    return {
+        view.seat
+        for view in views
+        if view.standing is not None and view.standing.seating and view.entries[0].logged > moment
+    }
 
 
 def _standings(

@@ -38,8 +38,7 @@ from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import NoteVerifier
 from exclave.merkle import tree_root
-from exclave.standing.effects import compromises
-from exclave.standing.values import Declared, Standing
+from exclave.standing.values import Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
 from exclave.vault.suspicion import Suspicion
@@ -159,12 +158,6 @@ class MissionView:
         found = [v.standing.exile_charter for v in self.seats if v.standing is not None]
         charters = [charter for charter in found if charter is not None]
         return max(charters, key=lambda item: item.order, default=None)
-
-    @property
-    def compromises(self) -> tuple[Declared, ...]:
-        """Every compromise that stands at some seat."""
-        standings = (view.standing for view in self.seats if view.standing is not None)
-        return tuple(dict.fromkeys(item for one in standings for item in compromises(one)))
 
 
 async def survey(

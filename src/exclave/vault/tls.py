@@ -48,7 +48,13 @@ def client_context(anchor: bytes, leaf: Leaf | None = None) -> ssl.SSLContext:
 def add_anchors(context: ssl.SSLContext, anchors: Iterable[bytes]) -> None:
     """Trust these identities (DER) from the next connection on."""
     joined = b"".join(dict.fromkeys(anchors))
-    if joined:
+    if not joined:
+        return
+    try:
+        context.load_verify_locations(cadata=joined)
+    except ssl.SSLError:
+        # A token's module may share libcrypto with Python and leave its errors in the queue, which
+        # this call takes for its own; raising has emptied it. What is really wrong fails again.
         context.load_verify_locations(cadata=joined)
 
 

@@ -1,4 +1,4 @@
-"""A seat that joined: what took effect before it was there is in effect at once (9)."""
+"""A seat that joined: what took effect before it was there is in effect at once (10)."""
 
 from __future__ import annotations
 
