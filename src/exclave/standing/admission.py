@@ -324,6 +324,7 @@ def _past(standing: Standing, item: Item, order: tuple[int, int]) -> bool:
     charter = item.value
     if not isinstance(charter, Charter) or charter.order != order or item.effective is None:
         return False
-    before = charter if charter.previous is None else standing.charter_of(charter.previous)
+    before = _predecessor(standing, _previous(charter), opens=True) if charter.previous else None
+    before = before or charter
     settles = 1000 * max(before.delays.exile_change, charter.delays.exile_change)
     return item.phase is Phase.SUPERSEDED or standing.now >= item.effective + settles
