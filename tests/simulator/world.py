@@ -93,6 +93,7 @@ class Entry:
     persons: frozenset[PersonId] = frozenset()
     conflict: bool = False
     locked: bool = False  # whether a lockdown stood before it
+    frozen: bool = False  # whether a conflict stood before it: nothing was complete then
 
 
 @dataclass(kw_only=True)
@@ -196,6 +197,7 @@ class Site:
             persons=persons,
             conflict=conflict,
             locked=bool(self.log) and self.standing.locked,
+            frozen=bool(self.log) and self.frozen,
         )
         self.standing = follow(self.standing, [event])
         self.log.append(entry)
