@@ -125,7 +125,7 @@ class Fold:
 
     @property
     def chain(self) -> CharterChain:
-        """The charters that this vault holds."""
+        """The charters that this vault holds, those in conflict too: a new era may follow one."""
         if self._chain is None:
             raise BodyMissing("log: expected charter 1 as its first entry, got an empty log")
         return self._chain
@@ -171,7 +171,7 @@ class Fold:
 
     def _mean(self, number: int, entry: LogEntry, body: bytes | None) -> None:
         match entry.type:
-            case EntryType.CHARTER:
+            case EntryType.CHARTER | EntryType.CONFLICT:
                 self._charter(entry, self._envelope(entry, body))
             case EntryType.RECORD:
                 self._record(number, entry, self._envelope(entry, body))
@@ -212,7 +212,8 @@ class Fold:
         if not heard:
             return
         bodies = [(n, entry, self._body(entry, None)) for n, entry in heard]
-        charters = [b for _, entry, b in bodies if entry.type is EntryType.CHARTER]
+        kinds = {EntryType.CHARTER, EntryType.CONFLICT}
+        charters = [body for _, entry, body in bodies if entry.type in kinds]
         self._chain = verify_chain((parse_envelope(body) for body in charters), self._mission)
         self.hearing.hear_all(bodies)
 

@@ -167,7 +167,7 @@ def _more_signatures(mission: Mission, envelope: Envelope) -> None:
 
 
 def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
-    verify_supplement(envelope, mission.fold.chain.newest)
+    verify_supplement(envelope, mission.charter())
     _log(mission, EntryType.SUPPLEMENT, envelope, data)
 
 
@@ -183,11 +183,12 @@ def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
         raise refused(
             "charter-gap", "record: its charter is not here", hint="hand in the charter first"
         )
-    in_force = mission.charter()
-    if chain.find(named.charter).order > in_force.order:
+    item = mission.standing().items.get(named.charter)
+    if item is None or item.effective is None:
+        # One that was stopped or vetoed grants no depositor a quota either.
         raise refused(
             "charter-gap",
-            "record: expected a charter that is in force here or was, got one that waits",
+            "record: expected a charter that is in force here or was, got one that waits or died",
             hint="hand it in again once that charter is in force",
         )
     record = verify_record(envelope, chain)

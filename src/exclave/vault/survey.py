@@ -34,15 +34,13 @@ from exclave.authority.supplement import Supplement, verify_supplement
 from exclave.authority.warrant import Warrant, parse_warrant
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
-from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.ledger.note import NoteVerifier
 from exclave.merkle import tree_root
 from exclave.standing.values import Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
 from exclave.vault.suspicion import Suspicion
-from exclave.vault.testimony import check_evidence, check_witnessed, logged_alarms
+from exclave.vault.testimony import check_evidence, check_witnessed, log_keys, logged_alarms
 from exclave.vault.walking import (
     Fault,
     Problem,
@@ -50,6 +48,7 @@ from exclave.vault.walking import (
     Walk,
     ask_time,
     begin_walk,
+    open_by_any,
     walk_log,
 )
 
@@ -66,6 +65,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# A new era may follow a charter that was only in conflict where it is read.
+_CHARTERS = (EntryType.CHARTER, EntryType.CONFLICT)
 
 
 class MissionNotFound(IntegrityError):
@@ -176,7 +177,7 @@ async def survey(
     await _walk_all(walks, mission)
     await asyncio.gather(*(ask_time(walk) for walk in walks if walk.consistent))
     # 2. charters, from the mission id on
-    envelopes = _parse(walks, (EntryType.CHARTER,))
+    envelopes = _parse(walks, _CHARTERS)
     chain, chain_envelopes = _chain(envelopes, mission, walks)
     # 3. checkpoints, by the keys that the charters name
     views = tuple(_verified(walk, chain) for walk in walks)
@@ -216,12 +217,17 @@ async def _walk_all(walks: Sequence[Walk], mission: MissionId) -> None:
     seen = {StatementHash(mission): first} if first else {}
     waiting = list(walks)
     while waiting:
-        known = {} if not seen else _log_keys(_chain(seen, mission, walks)[0])
+        chain = None if not seen else _chain(seen, mission, walks)[0]
+        known = {
+            walk.seat: keys
+            for walk in waiting
+            if chain is not None and (keys := log_keys(chain, walk.seat))
+        }
         ready = [walk for walk in waiting if walk.seat in known] or waiting
-        await asyncio.gather(*(walk_log(walk, mission, known.get(walk.seat)) for walk in ready))
+        await asyncio.gather(*(walk_log(walk, mission, known.get(walk.seat, ())) for walk in ready))
         waiting = [walk for walk in waiting if walk not in ready]
         if seen and waiting:
-            seen = _parse(walks, (EntryType.CHARTER,))
+            seen = _parse(walks, _CHARTERS)
             seen[StatementHash(mission)] = first  # good already; a log may have worse forms
 
 
@@ -233,13 +239,6 @@ def _first(walk: Walk, mission: MissionId) -> Iterator[Envelope]:
     except ExclaveError:
         return  # its log is read all the same, and what is wrong in it is named then
     yield envelope
-
-
-def _log_keys(chain: CharterChain) -> dict[Seat, NoteVerifier]:
-    return {
-        entry.seat: log_verifier(chain.mission, entry.seat, entry.log_key.raw)
-        for entry in chain.newest.seats
-    }
 
 
 def _parse(
@@ -309,9 +308,8 @@ def _chain(
 def _verified(walk: Walk, chain: CharterChain) -> SeatView:
     verified = False
     try:
-        key = chain.newest.seat(walk.seat).log_key.raw
         if walk.note:
-            open_checkpoint(walk.note, log_verifier(chain.mission, walk.seat, key))
+            open_by_any(walk.note, log_keys(chain, walk.seat))
             verified = walk.consistent
     except ExclaveError as error:
         walk.complain(f"checkpoint: {error.message}", Fault.SIGNATURE)

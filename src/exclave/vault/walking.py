@@ -17,7 +17,7 @@ import asyncio
 import enum
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,7 +32,16 @@ from exclave.ledger.tiles import TILE_WIDTH, Tile, TileReader, parse_bundle, til
 from exclave.merkle import leaf_hash, tree_root
 from exclave.vault.interface import PublicRecord
 
-__all__ = ["Fault", "Problem", "SurveyLimits", "Walk", "ask_time", "begin_walk", "walk_log"]
+__all__ = [
+    "Fault",
+    "Problem",
+    "SurveyLimits",
+    "Walk",
+    "ask_time",
+    "begin_walk",
+    "open_by_any",
+    "walk_log",
+]
 
 T = TypeVar("T")
 _AT_ONCE = 8
@@ -145,13 +154,13 @@ async def begin_walk(walk: Walk) -> None:
             walk.first = await _body(walk.source, entry)
 
 
-async def walk_log(walk: Walk, mission: MissionId, key: NoteVerifier | None) -> None:
-    """Fetch and check the log, then its bodies; `key` is the seat's by the charters so far."""
+async def walk_log(walk: Walk, mission: MissionId, keys: Sequence[NoteVerifier]) -> None:
+    """Fetch and check the log, then its bodies; `keys` are the seat's by the charters so far."""
     checkpoint = walk.checkpoint
     if checkpoint is None:
         return
     async with walk.bounded("log", Fault.TRUNCATED):
-        most = walk.limits.entries if _signed(walk, key) else walk.limits.unsigned_entries
+        most = walk.limits.entries if _signed(walk, keys) else walk.limits.unsigned_entries
         if checkpoint.size > most:
             raise LogTooLarge(f"log: expected at most {most} entries, got {checkpoint.size}")
         reader = TileReader(checkpoint.size, (await _tiles(walk)).get)
@@ -181,13 +190,26 @@ async def ask_time(walk: Walk) -> None:
             walk.claimed = (await walk.source.status()).service
 
 
-def _signed(walk: Walk, key: NoteVerifier | None) -> bool:
-    if key is None:
-        return False
+def open_by_any(note: bytes, keys: Sequence[NoteVerifier]) -> Checkpoint:
+    """A log's checkpoint by one of the keys that charters give its seat; raises the last refusal.
+
+    Any of them, not the newest charter's alone: one that only waits must not make every log of the
+    mission unreadable.
+    """
+    refusal: ExclaveError = IntegrityError("no charter names a log key of this seat")
+    for key in keys:
+        try:
+            return open_checkpoint(note, key)
+        except ExclaveError as error:
+            refusal = error
+    raise refusal
+
+
+def _signed(walk: Walk, keys: Sequence[NoteVerifier]) -> bool:
     try:
-        open_checkpoint(walk.note, key)
+        open_by_any(walk.note, keys)
     except ExclaveError:
-        return False  # the survey names it, by the newest charter's key
+        return False  # the survey names it
     return True
 
 
