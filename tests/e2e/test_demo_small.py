@@ -74,6 +74,12 @@ def test_every_register_comes_back_proven(tmp_path: Path) -> None:
     first, second = value["deposits"]
     assert second["stored"] < first["stored"]
     assert second["new"] < second["read"]
+    assert [item["seat"] for item in value["receipts"]] == [1, 2, 3]
+    assert all(len(item["witnesses"]) >= item["quorum"] == 2 for item in value["receipts"])
+    assert value["refused"]["answers"] == {"DELETE": 405, "PUT": 200}
+    assert value["refused"]["unchanged"]
+    assert value["refused"]["files"] >= 4
+    assert value["locked"] == [2, 3]
     assert not (tmp_path / "demo").exists()
     pids = [int(number) for number in re.findall(r"pid (\d+)", done.stderr)]
     assert len(pids) >= 4

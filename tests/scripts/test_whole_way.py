@@ -13,6 +13,10 @@ from pathlib import Path
 import apsw
 
 from exclave.authority.envelope import parse_envelope
+from exclave.clock import parse_time
+from exclave.demo.reach import Reach
+from exclave.wiring.files import load_charter
+from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import Mission, call, must
 
 TARGETS = '[default.folder]\nkind = "folder"\npath = "restored"\n'
@@ -99,8 +103,27 @@ def _receipt(embassy: Mission, tmp_path: Path) -> None:
     file.write_text(receipt)
     ran = must("verify-receipt", file, "--charter", embassy.charter)
     assert ran.out.startswith("valid: seat 1 logged a lodged entry")
+    cosigned = tmp_path / "cosigned"
+    _await_cosigned(embassy, receipt.encode(), cosigned)
+    shown = must("verify-receipt", cosigned, "--charter", embassy.charter, "--json").json
+    assert shown["cosigned"]
+    assert len(shown["witnesses"]) >= shown["quorum"] == 2
+    assert all(parse_time(item["time"]) for item in shown["witnesses"])
     file.write_text(receipt.replace("index ", "index 1", 1))
     assert call("verify-receipt", file, "--charter", embassy.charter).code == 7
+
+
+def _await_cosigned(embassy: Mission, receipt: bytes, file: Path) -> None:
+    """Ask for a receipt again until the other vaults have cosigned it."""
+    charter = load_charter(embassy.charter)
+    entry = verify_seat_receipt(receipt, [charter]).entry
+
+    def cosigned() -> bool:
+        file.write_bytes(reach.receipt(1, entry.hash))
+        return verify_seat_receipt(file.read_bytes(), [charter]).cosigned
+
+    with Reach(charter) as reach:
+        assert reach.until(cosigned)
 
 
 def _authorised(embassy: Mission, tmp_path: Path) -> Path:

@@ -68,27 +68,29 @@ def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
     charter
         The charter that names the keys of logs and witnesses; repeat it for later charters.
     """
+    from exclave.clock import format_time
     from exclave.wiring.files import load_charter, read_file
     from exclave.wiring.receipts import verify_seat_receipt
 
     found = verify_seat_receipt(read_file(file), [load_charter(path) for path in charter])
     seat, entry = found.seat, found.entry
+    logged = format_time(entry.logged)
     terminal.result(
         {
             "seat": seat,
             "cosigned": found.cosigned,
             "witnesses": [
-                {"name": name, "time": item.moment}
+                {"name": name, "time": format_time(item.moment)}
                 for name, item in zip(found.named(), found.by, strict=True)
             ],
             "quorum": found.charter.witness.q,
             "type": entry.type.value,
             "hash": entry.hash.hex(),
             "statement": None if entry.statement is None else entry.statement.hex(),
-            "logged": entry.logged,
+            "logged": logged,
         },
         [
-            f"valid: seat {seat} logged a {entry.type.value} entry at {entry.logged} (its claim)",
+            f"valid: seat {seat} logged a {entry.type.value} entry at {logged} (its claim)",
             f"body       {entry.hash.hex()}",
             f"statement  {'-' if entry.statement is None else entry.statement.hex()}",
             *_witness_lines(found),
@@ -97,13 +99,15 @@ def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
 
 
 def _witness_lines(found: SeatReceipt) -> list[str]:
+    from exclave.clock import format_time
+
     count, quorum = len(found.by), found.charter.witness.q
     if found.cosigned:
         first = f"cosigned by {count} witnesses, {quorum} required"
     else:
         first = f"provisional: {count} witnesses cosigned, {quorum} required"
     named = zip(found.named(), found.by, strict=True)
-    return [first, *(f"- {name}, at {item.moment}" for name, item in named)]
+    return [first, *(f"- {name}, at {format_time(item.moment)}" for name, item in named)]
 
 
 def verify_report(

@@ -122,7 +122,7 @@ def authorise(stage: Stage, narrator: Narrator, rescue: Rescue) -> None:
     names = " and ".join(item.name for item in people)
     narrator.say(f"{names} signed it: the first exile roster, 2 of 3 of {people[0].institution}")
     _abroad(stage, "warrant", "submit", rescue.folder)
-    with narrator.busy("the vaults wait for the reading delay, in which others could object"):
+    with narrator.busy("the vaults wait for the delay, in which others could object"):
         _await_release(stage, rescue)
 
 
