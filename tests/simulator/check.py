@@ -151,7 +151,8 @@ def _bound(site: Site, watch: Watch, name: StatementHash, item: Item) -> int:
         assert entry is not None, (
             f"{name.hex()[:6]}: vetoed, and took effect without the override threshold"
         )
-        times, start = 2, max(entry[1].at, vetoed)
+        # The first veto made it overriding, whoever's it was: no later one begins that anew.
+        times, start = 2, max(entry[1].at, min(_vetoes(site, watch, name), default=vetoed))
         number = entry[0]
     else:
         entry = _first(entries, 2)
@@ -175,6 +176,15 @@ def _first(entries: list[tuple[int, Entry]], least: int) -> tuple[int, Entry] | 
         if any(len(entry.persons & side) >= least for side in SIDES):
             return number, entry
     return None
+
+
+def _vetoes(site: Site, watch: Watch, name: StatementHash) -> list[int]:
+    """When anybody said no."""
+    return [
+        entries[0][1].at
+        for veto, entries in watch.signed.items()
+        if isinstance(value := site.pool.names[veto], Veto) and value.target == name
+    ]
 
 
 def _vetoed_at(site: Site, watch: Watch, name: StatementHash, item: Item) -> int | None:

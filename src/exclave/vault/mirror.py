@@ -43,8 +43,9 @@ MIRRORED: Final = frozenset(
 _LONGEST: Final = 300.0
 _LATER: Final = frozenset({"unavailable", "rate", "no-space"})
 """The fellow takes nothing now."""
-_AGAIN: Final = frozenset({"charter-gap", "not-open"})
-"""It does not take this one yet: a charter or a lockdown, say, has to come first, or to end."""
+_AGAIN: Final = frozenset({"charter-gap", "not-open", "quota"})
+"""It does not take this one yet: a charter or a lockdown, say, has to come first, or to end; or
+somebody has used up his day."""
 
 
 @dataclass(slots=True)
