@@ -136,7 +136,7 @@ def _authorised(embassy: Mission, tmp_path: Path) -> Path:
     assert "expected a warrant, got none" in without.err
     unsigned = call("warrant", "submit", folder)
     assert unsigned.code == 5
-    assert "expected a signature of the read roster" in unsigned.out
+    assert "expected a signature of somebody who may give it now" in unsigned.out
     for label in ("ambassador-a", "ambassador-b"):
         ran = must(
             "sign", folder / "warrant.json", "--key", embassy.key(label),
