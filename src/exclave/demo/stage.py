@@ -23,9 +23,9 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import exclave
-from exclave.errors import ExclaveError
+from exclave.errors import ConfigurationError, ExclaveError
 
-__all__ = ["Background", "Stage", "StepFailed"]
+__all__ = ["Background", "Stage", "StageInUse", "StepFailed"]
 
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
@@ -36,6 +36,10 @@ _STOP_SECONDS: Final = 15
 
 class StepFailed(ExclaveError):
     """A step of the demo did not end as it must."""
+
+
+class StageInUse(ConfigurationError):
+    """The folder to play in holds something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ class Stage:
         existed = self.folder.exists()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if existed and any(self.folder.iterdir()):
-            raise StepFailed(
+            raise StageInUse(
                 f"{self.folder}: expected a new or empty folder, got one with files in it",
                 hint="name another with --folder",
             )

@@ -26,7 +26,7 @@ from exclave.demo.founding import Law
 from exclave.demo.stage import StepFailed
 from exclave.drill.estate import contents, garble_registers
 from exclave.drill.hands import Reading, statement_of
-from exclave.drill.occupier import OWN_SEAT, Occupier
+from exclave.drill.occupier import HOME, OWN_SEAT, Occupier
 from exclave.drill.place import Place
 from exclave.drill.script import Script
 from exclave.ids import StatementHash
@@ -39,6 +39,7 @@ _OTHERS: Final = (2, 3)
 """Seats of the vaults that he does not hold."""
 _ALL: Final = (1, 2, 3)
 _EXILE: Final = ("ambassador-a", "consul-a")
+_REFUSALS: Final = frozenset({"quorum", "signature", "not-open", "charter-gap", "conflict"})
 _MIB: Final = 2**20
 _OK: Final = 200
 _REFUSED: Final = 300
@@ -236,10 +237,9 @@ def _lock_down(place: Place, deposited: _Deposited, pressure: _Pressure) -> Path
 
 def _go_on(place: Place, occupier: Occupier, lockdown: Path) -> None:
     forger = occupier.forger
-    home = ("chancellor", "minister", "registrar")
     _, warrant = occupier.demand_reading("inventory-again")
     unlock = forger.order(
-        Unlock(head=forger.head("all is well"), lockdowns=(statement_of(lockdown),)), home
+        Unlock(head=forger.head("all is well"), lockdowns=(statement_of(lockdown),)), HOME
     )
     refused = {
         "a warrant of all of home": warrant.to_bytes(),
@@ -255,16 +255,13 @@ def _go_on(place: Place, occupier: Occupier, lockdown: Path) -> None:
         )
 
 
-_REFUSALS: Final = frozenset({"quorum", "signature", "not-open", "charter-gap", "conflict"})
-
-
 def _era(occupier: Occupier) -> bytes:
     """His charter once more, as an era that only exile may open."""
     file = occupier.folder / "charter" / "charter.json"
     his = parse_charter(parse_envelope(file.read_bytes(), kinds=[Kind.CHARTER]))
     era = replace(his, era=his.era + 1, version=1)
     envelope = Envelope(payload=charter_payload(era), kind=Kind.CHARTER)
-    return occupier.forger.sign(envelope, ("chancellor", "minister", "registrar")).to_bytes()
+    return occupier.forger.sign(envelope, HOME).to_bytes()
 
 
 def _own_vault(

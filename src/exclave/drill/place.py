@@ -6,7 +6,6 @@ acts in them, and with what, is theirs.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -115,10 +114,7 @@ def set_up(stage: Stage, narrator: Narrator, book: Book, law: Law, at_end: ExitS
     vaults = open_hosts(stage, narrator)
     found_mission(stage, narrator, home, vaults, law)
     served = serve_vaults(stage, narrator, home, vaults)
-    # Cards abroad say which charter to begin from: nobody there needs a folder of the homeland.
     charter = load_charter(home.charter)
-    for embassy in ("embassy-a", "embassy-b"):
-        shutil.copy(home.charter, stage.make("abroad", embassy) / "charter-1.json")
     return Place(
         stage=stage,
         book=book,
