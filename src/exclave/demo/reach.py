@@ -146,8 +146,8 @@ class Reach:
 
     def read(
         self, seat: int, identity: Identity, packs: Mapping[PackRoot, RecordPack]
-    ) -> tuple[int, str]:
-        """Ask for every shard of some packs; how many came, and what was said instead."""
+    ) -> tuple[int, Counter[str]]:
+        """Ask for every shard of some packs; how many came, and how often what was said instead."""
         client, said, came = self._client(seat, identity), Counter[str](), 0
         store = RetryingStore(client, _POLICY)
         for pack in packs.values():
@@ -157,7 +157,7 @@ class Reach:
             except ExclaveError as error:
                 said[cause_of(error)] += 1
         self._loop.run(client.close())
-        return came, ", ".join(f"{cause} {count} times" for cause, count in said.items())
+        return came, said
 
     def send(
         self, seat: int, identity: Identity | None, attempts: Sequence[Attempt]
