@@ -93,9 +93,7 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
     """What a lockdown ends: enough of home signed, and it is not over and done."""
     found = set()
     for name, entries in watch.signed.items():
-        enough = any(
-            n < before and len(e.persons & HOME) >= 2 and not e.frozen for n, e in entries
-        )
+        enough = any(n < before and len(e.persons & HOME) >= 2 and not e.frozen for n, e in entries)
         done = name in watch.effective and not isinstance(site.pool.names[name], Warrant)
         # What was vetoed does not wait, and is not stopped: exile may override it as its own.
         done |= name in site.standing.vetoes
