@@ -418,4 +418,6 @@ def _bodies(folder: Path) -> list[bytes]:
 
 
 def _payload(body: bytes) -> bytes:
+    if not body.startswith(b"{"):
+        return b""  # a cosigned note, which is no statement
     return base64.b64decode(json.loads(body)["payload"])
