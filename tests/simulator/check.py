@@ -97,9 +97,19 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
         done = name in watch.effective and not isinstance(site.pool.names[name], Warrant)
         # What was vetoed does not wait, and is not stopped: exile may override it as its own.
         done |= name in site.standing.vetoes
+        if isinstance(site.pool.names[name], Warrant):
+            # Recounted under the charter in force then: with too few left it did not wait.
+            members = set(_in_force(site, site.log[before].at).role(RoleName.READ).members)
+            enough &= any(n < before and len(e.persons & members) >= 2 for n, e in entries)
         if enough and not done and name in site.standing.items:
             found.add(name)
     return found
+
+
+def _in_force(site: Site, at: int) -> Charter:
+    """The charter in force at a moment of a vault's service time."""
+    names = [name for name, since in site.standing.history if since <= at]
+    return site.standing.charter_of(names[-1])
 
 
 def _check_exile(site: Site, entry: Entry) -> None:
