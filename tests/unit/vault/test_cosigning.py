@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from exclave import clock
 from exclave.authority.charter import charter_payload
 from exclave.authority.charter_settings import Dispersal
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -275,7 +276,7 @@ def test_a_witness_goes_on_from_what_it_kept_also_after_a_restart() -> None:
     assert (unaware.decision.answer, unaware.decision.kept) == (Answer.OTHER_SIZE, 1)
     found = witness_checkpoint(again, request_for(log, head_of(log), 1))
     check_lines(
-        head_of(log), head_of(log).witnesses.party(ONE), encode_signatures(found.lines), START
+        head_of(log), head_of(log).witnesses.party(ONE), encode_signatures(found.lines), clock.now()
     )
     origin = hashlib.sha256(origin_for(world.mission, TWO).encode()).digest()
     assert parse_note(newest_cosigned(again, origin)).signatures[1:] == found.lines
