@@ -102,7 +102,7 @@ async def _send_from(
     for number in tuple(course.late):
         body = await hosting.run(_body_at, mission, number)
         if body is None or await _offer(mission, fellow, number, body):
-            course.late.remove(number)
+            course.late = [other for other in course.late if other != number]
             await _keep(hosting, mission, course, fellow.seat)
 
 
