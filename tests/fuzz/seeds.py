@@ -5,6 +5,7 @@ Without them a fuzzer spends its time on guessing magic bytes and canonical JSON
 
 import base64
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from exclave.archive.reference import Codec, Reference
@@ -14,6 +15,7 @@ from exclave.encoding import JsonValue, b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import SafePack, ShardRow
 from exclave.ledger.tiles import encode_bundle
+from exclave.monitor.memory import Memory, memory_bytes
 from exclave.signer.bundle import Purpose, new_bundle
 from exclave.signer.file import encode_key_file, public_keys_bytes
 from exclave.vault.interface import (
@@ -192,6 +194,16 @@ def ssh_public() -> Iterator[bytes]:
         yield name + b" " + base64.b64encode(Blob(flags=flags).public()) + b" somebody@here\n"
 
 
+def memories() -> Iterator[bytes]:
+    """A monitor's memory, empty and with what it told and what is still wrong."""
+    mission, moment = MissionId(bytes(32)), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    yield memory_bytes(Memory(mission=mission))
+    told = frozenset({"order " + "ab" * 32})
+    yield memory_bytes(
+        Memory(mission=mission, looked=moment, told=told, since={"charter 1": moment})
+    )
+
+
 def signatures() -> Iterator[bytes]:
     """Signature lines of cosigned notes."""
     for note in given("ledger", "cosignature", text_of("checkpoint"))():
@@ -219,6 +231,7 @@ SEEDS: dict[str, Source] = {
     "key_file": key_files,
     "large_objects": given("archive", "large-objects", bytes_of("entries")),
     "manifest": given("archive", "manifest", text_of("manifest")),
+    "monitor_memory": memories,
     "node": nodes,
     "note": given("ledger", "checkpoint", text_of("checkpoint")),
     "order": orders,
