@@ -76,7 +76,7 @@ async def mirror_to(hosting: Hosting, hosted: Hosted, fellow: PublicRecord) -> N
             pause = min(pause * 2, _LONGEST)
         except ExclaveError as error:
             _LOG.error("mirroring to seat %d: %s", fellow.seat, error.message)
-            pause = _LONGEST
+            pause = min(pause * 2, _LONGEST)
         if course.next < size:
             await asyncio.sleep(pause)
             continue
