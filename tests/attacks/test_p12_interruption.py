@@ -37,8 +37,8 @@ LATER_POINTS = 100  # counted 116 for one that goes on with a journal
 CALLS = {"write", "pwrite64", "fsync", "fdatasync", "rename", "link", "ftruncate"}
 
 
-def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
-    """The first or last of each kind, before or after it, and every 20th; or all, both ways."""
+def chosen(points: Sequence[Point], part: int, *, every: bool, step: int = 20) -> list[Kill]:
+    """The first or last of each kind, before or after it, and each `step`th; or all, both ways."""
     if every:
         kills = [Kill(point, when) for point in points for when in ("before", "after")]
     else:
@@ -50,7 +50,7 @@ def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
             for number, kind in enumerate(sorted(kinds))
         ]
         kills += [Kill(points[0], "before"), Kill(points[-1], "after")]
-        kills += [Kill(point, "after") for point in points[::20]]
+        kills += [Kill(point, "after") for point in points[::step]]
         kills = list(dict.fromkeys(kills))
     return kills[part::PARTS]
 
@@ -294,7 +294,7 @@ def interrupt_deposit(
 def test_a_killed_deposit_is_made_good(
     home: DepositTrace, warm_deposit: Warm, tmp_path: Path, part: int
 ) -> None:
-    kills = chosen(home.points, part, every=False)
+    kills = chosen(home.points, part, every=False, step=80)  # each takes three seconds
     if "second" in _name(home):  # the kinds are those of a first one: spread evenly instead
         kills = [Kill(point, "after") for point in home.points[::9]]
         kills += [Kill(p, "after") for p in home.points if p.kind.startswith("spool/*/")]

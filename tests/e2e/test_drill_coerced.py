@@ -58,7 +58,14 @@ SABOTEUR = (
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("script", "expected"), [("coerced", COERCED), ("saboteur", SABOTEUR)])
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("coerced", COERCED),
+        # What it plays is attacked at real vaults in tests/attacks/test_p6_*.py each time.
+        pytest.param("saboteur", SABOTEUR, marks=pytest.mark.soak),
+    ],
+)
 def test_it_holds_and_leaves_nothing_behind(
     tmp_path: Path, script: str, expected: tuple[str, ...]
 ) -> None:
