@@ -98,6 +98,10 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
         # What was vetoed does not wait, and is not stopped: exile may override it as its own.
         done |= name in site.standing.vetoes
         if isinstance(site.pool.names[name], Warrant):
+            item, first = site.standing.items.get(name), _first(entries, 2, sides=(HOME,))
+            if item is not None and item.effective is not None and first is not None:
+                # Released to exile before home had signed it: exile's reads run on.
+                done |= first[1].at >= item.effective
             # Recounted under the charter in force then: with too few left it did not wait.
             members = set(_in_force(site, site.log[before].at).role(RoleName.READ).members)
             enough &= any(n < before and len(e.persons & members) >= 2 for n, e in entries)
@@ -179,9 +183,14 @@ def _swapped(site: Site) -> bool:
     return any(SECOND & set(charter.role(RoleName.EXILE_1).members) for charter in charters)
 
 
-def _first(entries: list[tuple[int, Entry]], least: int) -> tuple[int, Entry] | None:
+def _first(
+    entries: list[tuple[int, Entry]],
+    least: int,
+    *,
+    sides: tuple[frozenset[PersonId], ...] = SIDES,
+) -> tuple[int, Entry] | None:
     for number, entry in entries:
-        if any(len(entry.persons & side) >= least for side in SIDES):
+        if any(len(entry.persons & side) >= least for side in sides):
             return number, entry
     return None
 
