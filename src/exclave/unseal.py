@@ -283,8 +283,7 @@ def _warrant(
         return None
     named = parse_warrant(request.warrant).charter
     charter = chain.find(named)
-    earlier = [item for item in chain.charters if item.order < charter.order]
-    warrant = verify_warrant(request.warrant, charter, earlier)
+    warrant = verify_warrant(request.warrant, charter, chain.before(charter))
     if warrant.unseal_key != request.to:
         raise UnsealKeyMismatch(
             f"unseal request: expected the warrant's key {warrant.unseal_key.key_id[:16]}, "

@@ -83,6 +83,10 @@ class CharterChain:
                 return charter
         raise NotInCharter(f"charter chain: has no charter {statement.hex()}")
 
+    def before(self, charter: Charter) -> tuple[Charter, ...]:
+        """Charters of a lower order: whose exile rosters may have counted under this one."""
+        return tuple(item for item in self.charters if item.order < charter.order)
+
 
 def verify_chain(envelopes: Iterable[Envelope], mission: MissionId) -> CharterChain:
     """Check charters from number 1 on; raises on the first that does not follow."""

@@ -11,7 +11,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -27,7 +27,7 @@ from exclave.standing.machine import Conflicting, Event, advance, begin, follow,
 from exclave.standing.values import Heard, Standing, Value, Witnessed
 from exclave.vault.cosigned import covered_size
 
-__all__ = ["FOLLOWED", "EnvelopeSigners", "Hearing", "NothingHeard", "followed", "value_of"]
+__all__ = ["FOLLOWED", "EnvelopeSigners", "Hearing", "NothingHeard", "value_of"]
 
 FOLLOWED: Final = frozenset(
     {
@@ -162,12 +162,3 @@ class Hearing:
             signers=EnvelopeSigners(envelope),
         )
         return Conflicting(heard) if entry.type is EntryType.CONFLICT else heard
-
-
-def followed(
-    entries: Iterable[tuple[int, LogEntry]], body: Callable[[bytes], bytes]
-) -> Iterator[tuple[int, LogEntry, bytes]]:
-    """The entries that decide what stands, with their bodies."""
-    for number, entry in entries:
-        if entry.type in FOLLOWED:
-            yield number, entry, body(entry.hash)

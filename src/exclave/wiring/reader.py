@@ -239,9 +239,8 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
 def _warrant_delay(envelope: Envelope, chain: CharterChain) -> int:
     """Seconds that the roster which signed waits before it may read; home's where none did."""
     named = chain.find(parse_warrant(envelope).charter)
-    earlier = [item for item in chain.charters if item.order < named.order]
     try:
-        charter, roster = warranting_roster(envelope, named, earlier)
+        charter, roster = warranting_roster(envelope, named, chain.before(named))
     except QuorumNotReached:  # only disks are left, and a warrant that nobody signed
         charter, roster = named, RoleName.READ
     return charter.role(roster).delay
