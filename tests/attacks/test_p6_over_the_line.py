@@ -209,7 +209,8 @@ def test_the_same_person_takes_nothing_back_alone() -> None:
             )
             for envelope in (lift, narrow):
                 assert await posts[TWO].tell(envelope) is State.INCOMPLETE
-            await everywhere(posts, knows(narrow), "mirrored")
+            for envelope in (hold, wrong, lift, narrow):
+                await everywhere(posts, knows(envelope), "mirrored")
             for post in posts.values():
                 post.pass_time(9 * DELAY)
             assert await states(posts, lift) | await states(posts, narrow) == {State.INCOMPLETE}
@@ -655,10 +656,9 @@ def test_a_stale_or_skipped_version_or_era_is_refused(small: World) -> None:
             assert await post.tell(next_one) is State.EFFECTIVE
             _, stale = later_charter(world, world.charter, (0, 1), notice="stale")
             assert await cause_of(post, stale.to_bytes()) == "conflict"
-            _, era = later_charter(world, third, (0, 1, 3), era=2)
-            assert await cause_of(post, era.to_bytes()) == "not-open"
-            _, jump = later_charter(world, third, (3,), era=3)
-            assert await cause_of(post, jump.to_bytes()) == "charter-gap"
+            for number in (2, 3):
+                _, era = later_charter(world, third, (0, 1, 3), era=number)
+                assert await cause_of(post, era.to_bytes()) == "not-open"
             old = warrant(world, 0, 1)
             assert await cause_of(post, old.to_bytes()) == "conflict"
 

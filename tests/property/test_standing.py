@@ -39,7 +39,7 @@ def make(kind: str, pool: Pool, made: list[StatementHash]) -> StatementHash:
     if kind.startswith("era") or kind == "charter":
         name = RoleName.EXILE_1 if kind == "era_a" else RoleName.EXILE_2
         govern = first.role(name if kind != "charter" else RoleName.GOVERN)
-        era = kind != "charter"
+        era = None if kind == "charter" else first.era + 1
         return pool.add(pool.charter_after(first_name(), first, era, govern=govern))
     if kind == "unlock":
         locks = {n for n in made if isinstance(pool.names[n], Lockdown)} or {target}

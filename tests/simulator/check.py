@@ -97,17 +97,29 @@ def _complete_at_home(site: Site, watch: Watch, before: int) -> set[StatementHas
         done = name in watch.effective and not isinstance(site.pool.names[name], Warrant)
         # What was vetoed does not wait, and is not stopped: exile may override it as its own.
         done |= name in site.standing.vetoes
+        # Home unlocks nothing, however many of it sign.
+        done |= isinstance(site.pool.names[name], Unlock)
         if isinstance(site.pool.names[name], Warrant):
-            item, first = site.standing.items.get(name), _first(entries, 2, sides=(HOME,))
-            if item is not None and item.effective is not None and first is not None:
-                # Released to exile before home had signed it: exile's reads run on.
-                done |= first[1].at >= item.effective
+            done |= _exile_released(site, entries, site.standing.items.get(name), before)
             # Recounted under the charter in force then: with too few left it did not wait.
             members = set(_in_force(site, site.log[before].at).role(RoleName.READ).members)
             enough &= any(n < before and len(e.persons & members) >= 2 for n, e in entries)
         if enough and not done and name in site.standing.items:
             found.add(name)
     return found
+
+
+def _exile_released(
+    site: Site, entries: list[tuple[int, Entry]], item: Item | None, before: int
+) -> bool:
+    """Whether a warrant was exile's when it was released: then it runs on, whoever signed it."""
+    if item is None or item.effective is None or item.effective > site.log[before].at:
+        return False
+    home = _first(entries, 2, sides=(HOME,))
+    abroad = _first([e for e in entries if e[1].locked], 2, sides=(FIRST, SECOND))
+    return (home is None or home[1].at >= item.effective) or (
+        abroad is not None and abroad[1].at <= item.effective
+    )
 
 
 def _in_force(site: Site, at: int) -> Charter:

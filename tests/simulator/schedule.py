@@ -71,7 +71,7 @@ class Play:
             self.submit("warrant", self.warrant(previous), "h2", "h3")
         elif kind == "charter":
             role = replace(charter.role(RoleName.READ), delay=self.chance.choice([10, 30]))
-            value = pool.charter_after(previous, charter, False, read=role)
+            value = pool.charter_after(previous, charter, read=role)
             self.submit(f"charter {value.order}", value, "h2", "h3")
         elif kind == "release":
             self.submit("release", pool.release(self.pack()), "h2", "h3")
@@ -90,13 +90,13 @@ class Play:
             self.submit("coerced release", pool.release(self.pack()), "h1", "h2")
         else:
             changes = self.seized(charter, kind)
-            value = pool.charter_after(previous, charter, False, **changes)
+            value = pool.charter_after(previous, charter, **changes)
             name = self.submit(f"coerced charter {value.order} ({kind})", value, "h1", "h2")
             if kind == "rivals":
-                other = pool.charter_after(previous, charter, False)
+                other = pool.charter_after(previous, charter)
                 self.submit(f"coerced charter {value.order} (rival)", other, "h1", "h2")
             elif self.chance.random() < 0.5:
-                after = pool.charter_after(name, value, False)
+                after = pool.charter_after(name, value)
                 self.submit(f"coerced charter {after.order}", after, "h1", "h2")
 
     def seized(self, charter: Charter, kind: str) -> dict[str, Role]:
@@ -149,7 +149,10 @@ class Play:
             self.submit("exile's release", pool.release(self.pack()), *who)
         elif kind == "era":
             value = pool.charter_after(
-                standing.in_force, standing.charter, True, govern=self.governing(who[0])
+                standing.in_force,
+                standing.charter,
+                standing.charter.era + self.chance.choice([1, 1, 1, 2]),
+                govern=self.governing(who[0]),
             )
             self.submit(f"era {value.order}", value, *who)
         elif standing.open_lockdowns:
@@ -316,25 +319,11 @@ def settle(play: Play) -> None:
 
 
 def open_era(play: Play) -> StatementHash:
-    """A new era without saboteurs and without h1, after a charter that all have logged."""
+    """A new era without saboteurs and without h1, above every other, after what all have logged."""
     world, pool = play.world, play.world.pool
     logged = [{n for n in s.signed if isinstance(pool.names[n], Charter)} for s in world.honest]
-    common = set.intersection(*logged)
-    previous = max(common, key=lambda n: _charter(play, n).order)
-    # Where some vaults have a charter that others never logged, the first attempt may be one of
-    # two of its order; but then every vault has logged it, and the next era can follow it
-    # everywhere.
-    for _ in range(3):
-        previous = next_era(play, previous)
-        if all(site.standing.in_force == previous for site in world.honest):
-            break
-    everywhere(play, "the new era is in force", lambda s: s.standing.in_force == previous)
-    return previous
-
-
-def next_era(play: Play, previous: StatementHash) -> StatementHash:
-    """Sign and hand in one new era, and wait."""
-    world, pool = play.world, play.world.pool
+    previous = max(set.intersection(*logged), key=lambda n: _charter(play, n).order)
+    highest = max(_charter(play, name).era for name in set.union(*logged))
     gone = persons("h1", *SABOTEURS)
     rosters = {}
     for name, role in pool.first.rosters:
@@ -347,10 +336,11 @@ def next_era(play: Play, previous: StatementHash) -> StatementHash:
     # An override takes three persons in every charter of a schedule.
     three = tuple(sorted(persons("b3", "h2", "h3")))
     rosters["override"] = replace(rosters["override"], members=three, threshold=3)
-    value = pool.charter_after(previous, _charter(play, previous), True, **rosters)
+    value = pool.charter_after(previous, _charter(play, previous), highest + 1, **rosters)
     era = play.submit(f"era {value.order}", value, "a1", "a2", "b1", "b2", "b3", to=world.honest)
     sabotage(play, era)
     fair_weather(play, 70)
+    everywhere(play, "the new era is in force", lambda s: s.standing.in_force == era)
     return era
 
 

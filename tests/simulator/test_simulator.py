@@ -6,8 +6,11 @@ prints its whole story. Each defence that is taken out must be caught: `tests/mu
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from exclave.authority.charter_parts import RoleName
 from exclave.ids import StatementHash
 from exclave.standing.phases import Phase
 from tests.simulator.adversary import Forker, consistent
@@ -136,7 +139,7 @@ def beat(world: World) -> None:
 
 
 def home_charter(world: World) -> StatementHash:
-    return world.pool.add(world.pool.charter_after(first_name(), first_charter(), False))
+    return world.pool.add(world.pool.charter_after(first_name(), first_charter()))
 
 
 def test_a_lockdown_is_everywhere_within_one_heartbeat() -> None:
@@ -186,3 +189,34 @@ def test_without_a_quorum_the_dark_delay_runs() -> None:
     for second in range(31):
         assert (other.standing.in_force == name) == (second >= 30)
         beat(world)
+
+
+def test_eras_opened_apart_for_long_are_joined_by_one_above_both() -> None:
+    """spec/standing.md 9: neither side takes the other's era any more."""
+    world, one, other = parted()
+    first = first_charter()
+    for site, names in ((one, ("a1", "a2")), (other, ("b1", "b2", "b3"))):
+        assert site.hear(world.pool.add(world.pool.lockdown()), persons(names[0]))
+        govern = replace(first.role(RoleName.GOVERN), members=tuple(sorted(persons(*names))))
+        second = world.pool.add(world.pool.charter_after(first_name(), first, 2, govern=govern))
+        assert site.hear(second, persons(*names))
+        for _ in range(140):
+            beat(world)
+        third = world.pool.charter_after(second, site.standing.charter, 3)
+        assert site.standing.in_force == second
+        assert site.hear(world.pool.add(third), persons(*names))
+    for _ in range(140):
+        beat(world)
+    world.groups = {}
+    for _ in range(140):
+        beat(world)
+    assert one.standing.in_force != other.standing.in_force
+    assert {site.standing.charter.era for site in (one, other)} == {3}
+    members = persons("a1", "a2", "b1", "b2", "b3")
+    govern = replace(first.role(RoleName.GOVERN), members=tuple(sorted(members)))
+    fourth = world.pool.add(world.pool.charter_after(first_name(), first, 4, govern=govern))
+    for site in (one, other):
+        assert site.hear(fourth, members)
+    for _ in range(140):
+        beat(world)
+    assert all(site.standing.in_force == fourth for site in world.sites)

@@ -69,15 +69,17 @@ class Pool(Polity):
         self.names[name] = value
         return name
 
-    def charter_after(self, previous: StatementHash, before: Charter, era: bool, **rosters: Role):
-        """The next version, or a new era, with these rosters changed."""
+    def charter_after(
+        self, previous: StatementHash, before: Charter, era: int | None = None, **rosters: Role
+    ) -> Charter:
+        """The next version, or the first of that era, with these rosters changed."""
         changed = dict(before.rosters) | {RoleName(name): role for name, role in rosters.items()}
         return replace(
             before,
             mission=self.mission,
             previous=previous,
-            era=before.era + era,
-            version=1 if era else before.version + 1,
+            era=before.era if era is None else era,
+            version=before.version + 1 if era is None else 1,
             notice=self.random(4).hex(),
             rosters=tuple(changed.items()),
         )

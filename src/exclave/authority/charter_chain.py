@@ -6,7 +6,7 @@ took its order, and where exile opened a new era. Does not decide between branch
 (spec/standing.md 5 and 6), and knows which exile roster counted when.
 
 Rules
-- No gap: each names a charter of the chain as its predecessor.
+- No gap: each names a charter of the chain as its predecessor. Eras may be left out.
 - A next version is signed by the govern threshold of its predecessor and of itself.
 - A new era is signed by a threshold of an exile roster of some charter of an earlier era, and by
   the govern threshold of itself.
@@ -123,12 +123,12 @@ def verify_successor(chain: CharterChain, envelope: Envelope) -> CharterChain:
     before = _predecessor(chain, charter)
     if charter.order == (before.era, before.version + 1):
         require_threshold(envelope, before, RoleName.GOVERN)
-    elif charter.order == (before.era + 1, 1):
+    elif charter.version == 1 and charter.era > before.era:
         _require_exile(envelope, chain, charter)
     else:
         raise ChainGap(
-            f"charter chain: expected charter {before.era}.{before.version + 1} or "
-            f"{before.era + 1}.1 after {before.era}.{before.version}, "
+            f"charter chain: expected charter {before.era}.{before.version + 1} or the first of "
+            f"a later era after {before.era}.{before.version}, "
             f"got {charter.era}.{charter.version}"
         )
     require_threshold(envelope, charter, RoleName.GOVERN)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from exclave.cli.ceremony import card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
@@ -34,6 +35,7 @@ def draft(
     out: Path,
     annex: Path | None = None,
     era: Flag = False,
+    above: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     key: Annotated[list[str] | None, Parameter(negative=())] = None,
     printer: str | None = None,
     seal_cards_to: Path | None = None,
@@ -59,6 +61,8 @@ def draft(
         The annex of names (annex.json) of the charter in force.
     era
         A new era, which exile opens under lockdown, in place of the next version.
+    above
+        A new era above era N, when some vault has logged a higher one than that of CHARTER.
     key
         An official's key file that signs now; may be repeated. Others sign OUT/charter.json later.
     printer
@@ -79,7 +83,7 @@ def draft(
     named = any(item is not None for item in (printer, seal_cards_to, unsafe_shares_to))
     wanted = parsed.recovery is not None or named
     made = amend(
-        Successor(changes=changes, charter=charter, annex=annex, era=era),
+        Successor(changes=changes, charter=charter, annex=annex, era=era, above=above),
         out=out,
         outlet=(
             card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to) if wanted else None

@@ -76,6 +76,7 @@ class Successor:
     charter: Path  # the one before
     annex: Path | None
     era: bool  # a new era, which exile opens, in place of the next version
+    above: int | None = None  # a new era above this one: a vault may know more than `charter`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ def amend(
         folder=what.changes.parent,
         random=random,
     )
-    draft = _draft(desk, annex, era=what.era, outlet=outlet, now=now)
+    draft = _draft(desk, annex, era=_era(what, before), outlet=outlet, now=now)
     envelope = Envelope(payload=charter_payload(draft.charter), kind=Kind.CHARTER)
     envelope = sign_envelope(envelope, signers)
     lines = summary(before, draft.charter, draft.persons.names or {})
@@ -160,7 +161,7 @@ def _draft(
     desk: ChangeDesk,
     annex: tuple[AnnexEntry, ...] | None,
     *,
-    era: bool,
+    era: int | None,
     outlet: CardOutlet | None,
     now: datetime,
 ) -> _Draft:
@@ -168,7 +169,7 @@ def _draft(
     _check_against(desk)
     persons = change_persons(desk, annex)  # 2
     parts = _parts(desk, persons, moment)
-    check_recovery(desk, persons, era=era)
+    check_recovery(desk, persons, era=era is not None)
     desk.refuse()
     recovery = draw_recovery(desk, outlet)  # 3
     epochs = before.recovery if recovery is None else _one_more(before, recovery.epoch)
@@ -205,7 +206,7 @@ def _charter(
     persons: Persons,
     parts: _Parts,
     *,
-    era: bool,
+    era: int | None,
     epochs: tuple[RecoveryEpoch, ...],
     moment: datetime,
 ) -> Charter:
@@ -213,8 +214,8 @@ def _charter(
     return replace(
         before,
         mission=before.mission_id,
-        era=before.era + 1 if era else before.era,
-        version=1 if era else before.version + 1,
+        era=before.era if era is None else era,
+        version=before.version + 1 if era is None else 1,
         previous=StatementHash(before.statement_hash),
         notice=before.notice if notice is None else notice,
         issued=moment,
@@ -230,6 +231,13 @@ def _charter(
         quotas=parts.quotas,
         settings=parts.settings,
     )
+
+
+def _era(what: Successor, before: Charter) -> int | None:
+    """The number of the era that is opened; None: it is the next version."""
+    if not what.era and what.above is None:
+        return None
+    return max(before.era, what.above or 0) + 1
 
 
 def _check_against(desk: ChangeDesk) -> None:

@@ -109,6 +109,7 @@ class Mission:
         text: str,
         *labels: str,
         era: bool = False,
+        above: int | None = None,
         annex: bool = True,
         outlet: object = None,
         charter: Path | None = None,
@@ -122,6 +123,7 @@ class Mission:
                 charter=charter or self.out / "charter.json",
                 annex=self.out / "annex.json" if annex else None,
                 era=era,
+                above=above,
             ),
             out=self.folder / out,
             outlet=outlet,  # type: ignore[arg-type]
@@ -321,6 +323,8 @@ def test_exile_opens_an_era(mission: Mission) -> None:
     mission.amend(text, "envoy-west", "consul-west", era=True)
     assert mission.chain("next").order == (2, 1)
     assert "a new era" in (mission.folder / "next" / "summary.txt").read_text()
+    mission.amend(text, "envoy-west", "consul-west", above=4, out="above")
+    assert mission.chain("next", "above").order == (5, 1)
     mission.amend(text, "archivist", "registrar", era=True, out="usurped")
     with pytest.raises(EraNotOpened):
         mission.chain("usurped")

@@ -19,6 +19,7 @@ from exclave.errors import AuthorityError
 from exclave.ids import PackRoot, StatementHash
 from exclave.standing.admission import (
     PLACES,
+    CharterUnknown,
     EraNotOpen,
     NobodyCounts,
     PlacesTaken,
@@ -395,6 +396,22 @@ def test_two_charters_of_one_exile_roster_freeze_until_a_third_era() -> None:
     vault.pass_time(10)
     assert vault.standing.charter.era == 3
     assert vault.standing.frozen_era is None
+
+
+def test_an_era_may_be_left_out_after_any_charter_that_is_logged() -> None:
+    polity, vault = opened()
+    lost = polity.era()  # of the other vaults; never logged here
+    vault.hear(polity.lockdown(), "h1")
+    with pytest.raises(CharterUnknown, match="is not here"):
+        vault.hear(polity.era(lost), "a1", "a2")
+    third = replace(polity.era(), era=3)
+    vault.hear(third, "a1", "a2")
+    vault.pass_time(10)
+    assert vault.standing.charter == third
+    with pytest.raises(StatementOutdated, match="era 3 or the next"):
+        vault.hear(lost, "a1", "a2")
+    with pytest.raises(CharterUnknown, match=r"expected a later era after 3\.1"):
+        vault.hear(replace(polity.era(third), era=3), "a1", "a2")
 
 
 def test_those_who_have_left_cannot_make_a_conflict_once_home_has_moved_on() -> None:
