@@ -8,7 +8,6 @@ seats new keys under the same id, and a reserve depositor. He goes on with the o
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -106,12 +105,13 @@ class Theft:
         return tuple(sorted(secret.secret_id for secret in last.secrets_added))
 
     def _stage(self) -> None:
-        for _ in itertools.count():
+        for _ in range(QUOTAS.staging // KIB):
             try:
                 upload(self.mission, self.world.pack(60 * KIB), self.home.identity)
             except VaultRefused as error:
                 self.refusals.add(error.cause)
                 return
+        pytest.fail("nothing bounds what no record names")
 
     def recover(self) -> tuple[World, World]:
         """The compromise is declared; charter 2 seats new keys and a reserve depositor."""
