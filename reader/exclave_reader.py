@@ -2360,89 +2360,96 @@ def refs_in_place(stream: Json, data: bool, packs: int) -> bool:
 
 # ------------------------------------------------------------------ archive.md 6: row trees
 
-COPY_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+
+class KeyGroups:
+    """Groups of rows in key order: runs of lines of 64 KiB or more."""
+
+    def __init__(self) -> None:
+        self._hash, self._size, self._rows, self._whole = hashlib.sha256(b"\2"), 0, 0, True
+
+    def add(self, data: bytes) -> bytes:
+        """The next piece; the groups that end in it."""
+        found, start = b"", 0
+        while start < len(data):
+            after = max(start, start + 65535 - self._size)
+            end = data.find(b"\n", after) + 1
+            piece = data[start : end or len(data)]
+            self._hash.update(piece)
+            self._size, self._rows = self._size + len(piece), self._rows + piece.count(b"\n")
+            if end:
+                found += self._close()
+            start += len(piece)
+        self._whole = self._whole if not data else data.endswith(b"\n")
+        return found
+
+    def _close(self) -> bytes:
+        group = struct.pack(">I", self._rows) + self._hash.digest()
+        self._hash, self._size, self._rows = hashlib.sha256(b"\2"), 0, 0
+        return group
+
+    def finish(self) -> bytes:
+        """The last group, if one is open."""
+        if not self._whole:
+            raise StreamRefused("table: the last row does not end in LF")
+        return self._close() if self._size else b""
 
 
-INTEGERS = {
-    "int2": (-(2**15), 2**15), "int4": (-(2**31), 2**31), "int8": (-(2**63), 2**63),
-    "oid": (0, 2**32),
-}  # fmt: skip
-
-
-def unescape_copy(text: bytes) -> bytes:
-    """A field's text without the escapes of COPY."""
-    if b"\\" not in text:
-        return text
-    if text == b"\\N":
-        raise StreamRefused("table: a key column is null")
-    if re.search(rb"\\(?![bfnrtv\\])", text.replace(b"\\\\", b"")):
-        raise StreamRefused("table: an escape that COPY TO does not write")
-    return re.sub(rb"\\(.)", lambda m: COPY_ESCAPES.get(m[1], m[1]), text)
-
-
-def canonical_key(line: bytes, types: Sequence[str]) -> bytes:
-    """Key columns of a row, archive.md 6: integers as u64, all else as text and a zero byte."""
-    fields, key = line.split(b"\t", len(types)), b""
-    if len(fields) < len(types):
-        raise StreamRefused("table: a row has fewer fields than its key")
-    for text, kind in zip(fields, types, strict=False):
-        value = unescape_copy(text)
-        if kind in INTEGERS:
-            low, high = INTEGERS[kind]
-            form = re.fullmatch(rb"0|-?[1-9][0-9]{0,18}", value)
-            if form is None or not low <= int(value) < high:
-                raise StreamRefused(f"table: a key of type {kind} is no such number")
-            key += struct.pack(">Q", int(value) + (0 if kind == "oid" else 2**63))
-        else:
-            key += value + b"\0"
-    return key
+def multiset_groups(leaves: Iterable[bytes]) -> Iterator[bytes]:
+    """Groups of 2048 leaves, which come in ascending order."""
+    leaves = iter(leaves)
+    while group := list(itertools.islice(leaves, 2048)):
+        yield struct.pack(">I", len(group)) + sha256(b"\3" + b"".join(group))
 
 
 class Sorter:
-    """External merge sort of (key, leaf) in bounded memory."""
+    """External merge sort of leaves in bounded memory."""
 
     def __init__(self, folder: Path, limit: int = 200_000) -> None:
         self._folder, self._limit = folder, limit
-        self._held: list[tuple[bytes, bytes]] = []
+        self._held: list[bytes] = []
         self._runs: list[BinaryIO] = []
 
-    def add(self, key: bytes, leaf: bytes) -> None:
+    def add(self, leaf: bytes) -> None:
         """One row."""
-        self._held.append((key, leaf))
+        self._held.append(leaf)
         if len(self._held) >= self._limit:
             self._spill()
 
     def _spill(self) -> None:
         run = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by merged()
-        for key, leaf in sorted(self._held):
-            run.write(struct.pack(">I", len(key)) + key + leaf)
+        run.write(b"".join(sorted(self._held)))
         self._runs.append(run)
         self._held = []
 
-    def merged(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows in ascending order."""
+    def merged(self) -> Iterator[bytes]:
+        """All leaves in ascending order."""
         yield from heapq.merge(sorted(self._held), *map(self._read, self._runs))
         for run in self._runs:
             run.close()
 
     @staticmethod
-    def _read(run: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    def _read(run: BinaryIO) -> Iterator[bytes]:
         run.seek(0)
-        while head := run.read(4):
-            data = run.read(struct.unpack(">I", head)[0] + 32)
-            yield data[:-32], data[-32:]
+        while leaf := run.read(32):
+            yield leaf
 
 
 class RowProof:
-    """Recomputes the row tree of a table from its data, whatever the order of the data."""
+    """Recomputes the row tree of a table from its data."""
 
-    def __init__(self, key_types: Sequence[str], folder: Path) -> None:
-        self._types, self._rows = key_types, Sorter(folder)
+    def __init__(self, order: str, folder: Path) -> None:
+        self._ordered = KeyGroups() if order == "key" else None
+        self._kept = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by groups()
+        self._leaves = Sorter(folder)
         self._tail: list[bytes] = []
         self.rows = 0
 
     def update(self, chunk: bytes) -> None:
         """The next piece of `data`."""
+        self.rows += chunk.count(b"\n")
+        if self._ordered:
+            self._kept.write(self._ordered.add(chunk))
+            return
         if b"\n" not in chunk:
             self._tail.append(chunk)
             return
@@ -2450,34 +2457,19 @@ class RowProof:
         lines.insert(0, b"".join(self._tail) + first)
         self._tail = [lines.pop()]
         for line in lines:
-            self._rows.add(canonical_key(line, self._types), hash_leaf(line))
-        self.rows += len(lines)
+            self._leaves.add(hash_leaf(line))
 
     def groups(self) -> Iterator[bytes]:
         """The 36 bytes of each group, in order."""
         if any(self._tail):
             raise StreamRefused("table: the last row does not end in LF")
-        yield from row_groups(self._leaves())
-
-    def _leaves(self) -> Iterator[bytes]:
-        before = None
-        for key, leaf in self._rows.merged():
-            if self._types and key == before:
-                raise StreamRefused("table: two rows have the same key")
-            before = key
-            yield leaf
-
-
-def row_groups(leaves: Iterable[bytes]) -> Iterator[bytes]:
-    """Number of leaves and root of each group of rows; groups end where a leaf says so."""
-    tree = Tree()
-    for leaf in leaves:
-        tree.add(leaf)
-        if not int.from_bytes(leaf[-2:], "big") & 0x3FF or tree.size == 8192:
-            yield struct.pack(">I", tree.size) + tree.root()
-            tree = Tree()
-    if tree.size:
-        yield struct.pack(">I", tree.size) + tree.root()
+        with self._kept as kept:
+            if self._ordered:
+                kept.write(self._ordered.finish())
+                kept.seek(0)
+                yield from iter(lambda: kept.read(36), b"")
+            else:
+                yield from multiset_groups(self._leaves.merged())
 
 
 def check_rows(proof: RowProof, table: Json, groups: Cursor) -> list[str]:
@@ -3216,8 +3208,7 @@ class Extraction:
         """COPY data with its row tree; the line of load.sql that loads it."""
         what = f"{item['database']}.{item['schema']}.{item['name']}"
         name = self.next_name(f"{item['schema']}.{item['name']}") + ".copy"
-        types = [kind for _, kind in item["columns"][: len(item["key"])]]
-        proof = RowProof(types if item["order"] == "key" else [], self.folder)
+        proof = RowProof(item["order"], self.folder)
         quoted = f"{quote_name(item['schema'])}.{quote_name(item['name'])}"
         columns = ", ".join(quote_name(column) for column, _ in item["columns"])
         with new_file(self.folder / name) as file:
@@ -3841,11 +3832,15 @@ def _run_pack(i: Json) -> Json:
 
 
 def _run_row_tree(i: Json) -> Json:
-    lines = i.get("lines") or map(str, range(i.get("decimal_rows", 0)))
-    leaves = [hash_leaf(line.encode()) for line in lines]
-    groups = list(row_groups(leaves))
-    root = tree_root(groups)
-    return {"rows": len(leaves), "row_root": root.hex(), "groups": b"".join(groups).hex()}
+    numbers = range(i.get("decimal_rows", 0))
+    lines = i.get("lines") or [str(number).zfill(i["width"]) for number in numbers]
+    if i["order"] == "key":
+        rows = KeyGroups()
+        groups = b"".join([*(rows.add(line.encode() + b"\n") for line in lines), rows.finish()])
+    else:
+        groups = b"".join(multiset_groups(sorted(hash_leaf(line.encode()) for line in lines)))
+    root = tree_root([groups[at : at + 36] for at in range(0, len(groups), 36)])
+    return {"rows": len(lines), "row_root": root.hex(), "groups": groups.hex()}
 
 
 def _run_chunk(i: Json) -> Json:
@@ -3853,11 +3848,6 @@ def _run_chunk(i: Json) -> Json:
     if len(data := _bytes(i["stored"])) != stored:
         raise StreamRefused("chunk: stored length differs")
     return {"plain": decode_chunk(data, plain, codec).hex()}
-
-
-def _run_key(i: Json) -> Json:
-    line = "\t".join(i["fields"]).encode()
-    return {"key": canonical_key(line, i["types"]).hex()}
 
 
 def _run_large_objects(i: Json) -> Json:
@@ -4133,7 +4123,6 @@ OPERATIONS: dict[str, Operation] = {
     "parse-shard": _run_parse_shard,
     "unseal-shard": _run_unseal_shard,
     "rebuild-pack": _run_rebuild,
-    "canonical-key": _run_key,
     "chunk": _run_chunk,
     "chunk-id": lambda i: {"id": blake3(_bytes(i["plain"]), key=_bytes(i["key"])).hexdigest()},
     "file-tree": _run_file_tree,

@@ -376,9 +376,9 @@ def inline(length: int, *, manifest: bool) -> StreamRef:
 def sample_manifest() -> Manifest:
     """Two registers with a few objects."""
     began, ended = parse_time("2026-11-23T22:00:00Z"), parse_time("2026-11-23T22:00:09Z")
-    tree = rows.GroupedTree()
-    _, leaves = rows.hash_lines(b"1\tAnna\n2\tJ\xc3\xbcri\n", 0, ())
-    tree.add_many(leaves)
+    tree = rows.KeyTree()
+    block = b"1\tAnna\n2\tJ\xc3\xbcri\n"
+    tree.add(block, rows.line_ends(block))
     done = tree.finish()
     table = PgTable(
         database="population", schema="public", name="person",
@@ -493,69 +493,39 @@ def manifest_cases() -> Iterator[Case]:
 
 
 def row_cases() -> Iterator[Case]:
-    """Leaves, canonical keys and row trees."""
-    for name, lines in (
-        ("empty", []),
-        ("three", ["1\tAnna", "2\tJüri\\n", "3\t\\N"]),
+    """Row trees in both orders."""
+    three = ["1\tAnna", "2\tJüri\\n", "3\t\\N"]
+    for name, order, lines in (
+        ("empty", "key", []),
+        ("three", "key", three),
+        ("multiset", "multiset", [*reversed(three), three[1]]),
     ):
-        block = "".join(line + "\n" for line in lines).encode()
         yield case(
-            6, "row-tree", name, "rows in the order of the tree", lines=lines, expect=tree_of(block)
-        )
-    counted = "".join(f"{i}\n" for i in range(20000)).encode()
-    yield case(
-        6, "row-tree", "20000", "rows are the decimal numbers from 0; several groups",
-        decimal_rows=20000, expect=tree_of(counted),
-    )  # fmt: skip
-    good = [
-        ("int8", ["-1"], ["int8"]),
-        ("int4", ["2147483647"], ["int4"]),
-        ("oid", ["4294967295"], ["oid"]),
-        ("text", ["a\\tb\\\\"], ["text"]),
-        ("uuid", ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], ["uuid"]),
-        ("two", ["-32768", "Õ"], ["int2", "varchar"]),
-        ("empty", [""], ["text"]),
-    ]
-    for name, fields, types in good:
-        key = rows.canonical_key([f.encode() for f in fields], types)
+            6, "row-tree", name, "a few rows, one group", order=order, lines=lines,
+            expect=tree_of(order, lines),
+        )  # fmt: skip
+    for name, order, what, count, width in (
+        ("20000", "key", "rows are the decimal numbers from 0; several groups", 20000, 0),
+        ("multiset-20000", "multiset", "the same as a multiset", 20000, 0),
+        ("edge", "key", "1024 rows of 64 bytes reach a group's end exactly", 2050, 63),
+    ):
         yield case(
-            6,
-            "canonical-key",
-            name,
-            "COPY fields and their types",
-            fields=fields,
-            types=types,
-            expect={"key": key.hex()},
-        )
-    bad = [
-        ("null", ["\\N"], ["text"], "KeyInvalid", "null in a key"),
-        ("int2-range", ["32768"], ["int2"], "KeyInvalid", "beyond int2"),
-        ("plus", ["+1"], ["int4"], "KeyInvalid", "a sign that PostgreSQL does not write"),
-        (
-            "escape",
-            ["\\x41"],
-            ["text"],
-            "CopyEscapeInvalid",
-            "an escape that COPY TO does not write",
-        ),
-    ]
-    for name, fields, types, error, why in bad:
-        yield case(
-            6,
-            "canonical-key",
-            name,
-            "fields that must be refused",
-            fields=fields,
-            types=types,
-            **failing(error, why),
-        )
+            6, "row-tree", name, what, order=order, decimal_rows=count, width=width,
+            expect=tree_of(order, [str(i).zfill(width) for i in range(count)]),
+        )  # fmt: skip
 
 
-def tree_of(block: bytes) -> Fields:
+def tree_of(order: str, lines: list[str]) -> Fields:
     """What a row tree must come out as."""
-    tree = rows.GroupedTree()
-    tree.add_many(rows.hash_lines(block, 0, ())[1])
-    done = tree.finish()
+    block = "".join(line + "\n" for line in lines).encode()
+    if order == "key":
+        ordered = rows.KeyTree()
+        ordered.add(block, rows.line_ends(block))
+        done = ordered.finish()
+    else:
+        multiset = rows.MultisetTree()
+        multiset.add(b"".join(sorted(rows.hash_lines(block))))
+        done = multiset.finish()
     return {"rows": done.rows, "row_root": done.root.hex(), "groups": done.groups.hex()}
 
 

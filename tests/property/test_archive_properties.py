@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -162,99 +163,84 @@ def test_stream_round_trip(count: int) -> None:
 LINES = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=60)
 
 
-def naive_tree(leaves: list[bytes]) -> tuple[bytes, bytes]:
+def naive_tree(order: str, lines: list[bytes]) -> tuple[bytes, bytes]:
     """The row tree exactly as spec/archive.md 6 words it."""
     groups: list[bytes] = []
     group: list[bytes] = []
-    for leaf in leaves:
-        group.append(leaf)
-        if int.from_bytes(leaf[-2:], "big") & 0x03FF == 0 or len(group) == 8192:
-            groups.append(len(group).to_bytes(4, "big") + tree_root(group))
-            group = []
+
+    def close(prefix: bytes) -> None:
+        digest = hashlib.sha256(prefix + b"".join(group)).digest()
+        groups.append(len(group).to_bytes(4, "big") + digest)
+        group.clear()
+
+    if order == "key":
+        for line in lines:
+            group.append(line + b"\n")
+            if sum(map(len, group)) >= 65536:
+                close(b"\x02")
+    else:
+        for leaf in sorted(hashlib.sha256(b"\x00" + line).digest() for line in lines):
+            group.append(leaf)
+            if len(group) == 2048:
+                close(b"\x03")
     if group:
-        groups.append(len(group).to_bytes(4, "big") + tree_root(group))
+        close(b"\x02" if order == "key" else b"\x03")
     return tree_root(leaf_hash(entry) for entry in groups), b"".join(groups)
 
 
 @given(LINES)
 def test_leaves_of_a_block_are_the_lines_leaves(lines: list[bytes]) -> None:
     block = b"".join(line + b"\n" for line in lines)
-    _, leaves = rows.hash_lines(block, 0, ())
-    assert leaves == [hashlib.sha256(b"\x00" + line).digest() for line in lines]
+    assert rows.hash_lines(block) == [hashlib.sha256(b"\x00" + line).digest() for line in lines]
 
 
-@given(
-    st.integers(0, 20_000), st.sets(st.integers(0, 20_000), max_size=30),
-    st.lists(st.integers(0, 9000), max_size=6), st.booleans(),
-)  # fmt: skip
-def test_row_tree_is_the_naive_one(
-    count: int, ends: set[int], sizes: list[int], singly: bool
-) -> None:
-    leaves = [hashlib.sha256(i.to_bytes(4, "big")).digest()[:31] + b"\x01" for i in range(count)]
-    for end in ends & set(range(count)):
-        leaves[end] = leaves[end][:30] + b"\x04\x00"
-    tree, start = rows.GroupedTree(), 0
-    for size in [*sizes, count]:
-        if singly:
-            for leaf in leaves[start : start + size]:
-                tree.add(leaf)
-        else:
-            tree.add_many(leaves[start : start + size])
+# Lines around the size of a group: some end it exactly, some are longer by themselves.
+LENGTHS = st.lists(
+    st.one_of(st.integers(0, 40), st.sampled_from([32767, 65535, 65536, 200_000])), max_size=40
+)
+
+
+@given(LENGTHS, st.lists(st.integers(1, 9), max_size=10))
+def test_the_tree_in_key_order_is_the_naive_one(lengths: list[int], sizes: list[int]) -> None:
+    lines = [bytes([97 + i % 26]) * length for i, length in enumerate(lengths)]
+    tree, start = rows.KeyTree(), 0
+    for size in [*sizes, len(lines)]:
+        block = b"".join(line + b"\n" for line in lines[start : start + size])
+        tree.add(block, rows.line_ends(block))
         start += size
     result = tree.finish()
-    assert (result.root, result.groups) == naive_tree(leaves)
+    assert (result.root, result.groups) == naive_tree("key", lines)
+    assert result.rows == len(lines)
+
+
+@given(st.integers(0, 6000), st.lists(st.integers(1, 3000), max_size=6))
+def test_the_tree_of_a_multiset_is_the_naive_one(count: int, sizes: list[int]) -> None:
+    lines = [b"%d" % (i // 2) for i in range(count)]
+    leaves = b"".join(sorted(rows.hash_lines(b"".join(line + b"\n" for line in lines))))
+    tree, start = rows.MultisetTree(), 0
+    for size in [*sizes, count]:
+        tree.add(leaves[32 * start : 32 * (start + size)])
+        start += size
+    result = tree.finish()
+    assert (result.root, result.groups) == naive_tree("multiset", lines)
     assert result.rows == count
 
 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=8)
 
-
-def copied(text: bytes) -> bytes:
-    """What COPY TO writes for a text value."""
-    for plain, escaped in ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"),
-                           (b"\b", b"\\b"), (b"\f", b"\\f"), (b"\v", b"\\v")):  # fmt: skip
-        text = text.replace(plain, escaped)
-    return text
+# Fields that agree for long and differ late, or are equal.
+FIELDS = st.one_of(
+    st.sampled_from([b"", b"1", b"same", b"x" * 63 + b"a", b"x" * 63 + b"b", b"y" * 200]),
+    st.binary(max_size=4).map(lambda b: b.replace(b"\n", b"").replace(b"\t", b"")),
+)
 
 
-@given(st.lists(st.tuples(st.integers(-(2**31), 2**31 - 1), TEXT), max_size=20))
-def test_canonical_keys_stand_in_the_order_of_values(values: list[tuple[int, str]]) -> None:
-    pairs = [(number, text.encode()) for number, text in values]
-    block = b"".join(b"%d\t%s\tx\n" % (number, copied(text)) for number, text in pairs)
-    keys, _ = rows.hash_lines(block, 2, ("int4", "text"))
-    assert keys == [(n + 2**63).to_bytes(8, "big") + t + b"\x00" for n, t in pairs]
-    assert sorted(range(len(pairs)), key=keys.__getitem__) == sorted(
-        range(len(pairs)), key=pairs.__getitem__
-    )
-
-
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
-def test_integer_keys_at_once_are_the_same_as_one_by_one(numbers: list[int]) -> None:
-    block = b"".join(b"%d\tx\n" % number for number in numbers)
-    keys, _ = rows.hash_lines(block, 1, ("int8",))
-    assert keys == [rows.canonical_key([b"%d" % number], ["int8"]) for number in numbers]
-
-
-ENTRIES = st.lists(st.tuples(st.integers(1, 4), st.sampled_from([bytes(32), b"\x01" * 32])))
-
-
-@given(ENTRIES, ENTRIES)
-def test_compared_groups_differ_where_they_say(
-    left: list[tuple[int, bytes]], right: list[tuple[int, bytes]]
-) -> None:
-    def raw(entries: list[tuple[int, bytes]]) -> bytes:
-        return b"".join(n.to_bytes(4, "big") + root for n, root in entries)
-
-    def spelled(entries: list[tuple[int, bytes]]) -> list[tuple[int, bytes, int]]:
-        return [(n, root, row) for n, root in entries for row in range(n)]
-
-    found = rows.compare_groups(raw(left), raw(right))
-    assert bool(found) == (left != right)
-    ours, theirs = spelled(left), spelled(right)
-    for run in reversed(found):  # without the differing runs both are the same
-        del ours[run.expected_first : run.expected_first + run.expected_rows]
-        del theirs[run.got_first : run.got_first + run.got_rows]
-    assert ours == theirs
+@given(st.lists(st.tuples(FIELDS, FIELDS, FIELDS), max_size=60), st.integers(1, 3))
+def test_a_repeated_key_is_found(found: list[tuple[bytes, bytes, bytes]], n_key: int) -> None:
+    block = b"".join(b"\t".join(fields) + b"\n" for fields in found)
+    keys = [fields[:n_key] for fields in found]
+    repeats = any(one == two for one, two in itertools.pairwise(keys))
+    assert rows.repeats_key(block, rows.line_ends(block), n_key) == repeats
 
 
 # --- files and large objects
@@ -330,8 +316,8 @@ DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "file record": (b"\x02" + bytes(64), filetree.decode_entry),
     "large objects": (b"\x00\x00", lambda b: list(largeobjects.decode_large_objects([b]))),
     "groups": (b"", rows.decode_groups),
-    "copy field": (b"\\", rows.unescape_copy),
-    "lines": (b"1\t\\", lambda b: rows.hash_lines(b, 2, ("int4", "text"))),
+    "lines": (b"1\t\\", rows.hash_lines),
+    "line ends": (b"1\t\\", rows.line_ends),
 }
 
 

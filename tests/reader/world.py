@@ -218,10 +218,14 @@ class World:
         return self.stream(self.small, [content.encode()])
 
     def table(self, name: str, lines: list[bytes], key: list[str]) -> dict[str, Any]:
-        """A table of (id int4, name text), its rows in reverse order."""
-        leaves = [reader.hash_leaf(line) for line in lines]
-        groups = list(reader.row_groups(leaves if key else sorted(leaves)))
-        data = [line + b"\n" for line in reversed(lines)]
+        """A table of (id int4, name text), its rows in key order or in reverse order."""
+        data = [line + b"\n" for line in (lines if key else reversed(lines))]
+        if key:
+            rows = reader.KeyGroups()
+            raw = rows.add(b"".join(data)) + rows.finish()
+            groups = [raw[at : at + 36] for at in range(0, len(raw), 36)]
+        else:
+            groups = list(reader.multiset_groups(sorted(map(reader.hash_leaf, lines))))
         size = max(1, len(data) // 20)
         chunks = [b"".join(data[n : n + size]) for n in range(0, len(data), size)]
         return {

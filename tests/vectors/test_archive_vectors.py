@@ -62,17 +62,20 @@ def run_manifest(case: Fields) -> Fields:
 
 
 def run_row_tree(case: Fields) -> Fields:
-    lines = case["lines"] if "lines" in case else [str(i) for i in range(case["decimal_rows"])]
-    tree = rows.GroupedTree()
-    for line in lines:
-        tree.add(rows.leaf_of(line.encode()))
-    done = tree.finish()
+    numbers = range(case.get("decimal_rows", 0))
+    lines = case.get("lines") or [str(i).zfill(case["width"]) for i in numbers]
+    blocks = [line.encode() + b"\n" for line in lines]
+    if case["order"] == "key":
+        ordered = rows.KeyTree()
+        for block in blocks:
+            ordered.add(block, rows.line_ends(block))
+        done = ordered.finish()
+    else:
+        multiset = rows.MultisetTree()
+        for leaf in sorted(leaf for block in blocks for leaf in rows.hash_lines(block)):
+            multiset.add(leaf)
+        done = multiset.finish()
     return {"rows": done.rows, "row_root": done.root.hex(), "groups": done.groups.hex()}
-
-
-def run_canonical_key(case: Fields) -> Fields:
-    fields = [field.encode() for field in case["fields"]]
-    return {"key": rows.canonical_key(fields, case["types"]).hex()}
 
 
 def run_large_objects(case: Fields) -> Fields:
@@ -99,7 +102,6 @@ OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
     "stream": run_stream,
     "manifest": run_manifest,
     "row-tree": run_row_tree,
-    "canonical-key": run_canonical_key,
     "large-objects": run_large_objects,
     "file-tree": run_file_tree,
 }

@@ -1,81 +1,63 @@
-"""Rows of tables: leaves, canonical keys and the tree of row groups (spec/archive.md 6).
+"""Rows of tables: the tree over groups of rows (spec/archive.md 6).
 
-Works on COPY text as it streams by, a block of whole lines at a time, since calls per row would
-cost more than the hashing. It does not sort: whoever captures a table whose stream is not in key
-order merges (key, leaf) pairs before giving the leaves to `GroupedTree`.
+Works on COPY text as it streams by, a block of whole lines at a time. A table in key order costs
+no call per row: its groups are runs of its lines. For a multiset each row is hashed; whoever
+captures it sorts the leaves before giving them to `MultisetTree`.
 
 Rules
-- A leaf depends on the line alone; a key on the key columns alone, not on any collation.
-- Where groups end depends on the leaves alone, so equal runs of rows make equal groups.
+- Both trees depend on the rows in their order alone, not on how the text came in blocks.
+- Every byte of every row goes into a group's hash.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from exclave.errors import MalformedData
-from exclave.merkle import RootBuilder, leaf_hash, tree_root
+from exclave.merkle import RootBuilder, leaf_hash
 
 __all__ = [
     "GROUP_ENTRY",
-    "GROUP_LIMIT",
-    "KEY_TYPES_IN_STREAM_ORDER",
-    "CopyEscapeInvalid",
-    "GroupDifference",
-    "GroupedTree",
+    "GROUP_LEAVES",
+    "GROUP_SIZE",
+    "LEAF",
     "GroupsInvalid",
-    "KeyInvalid",
+    "KeyTree",
     "LinesIncomplete",
+    "MultisetTree",
     "RowTree",
-    "canonical_key",
-    "compare_groups",
     "decode_groups",
     "hash_lines",
-    "leaf_of",
-    "unescape_copy",
+    "line_ends",
+    "repeats_key",
 ]
 
-GROUP_LIMIT = 8192
-"""Leaves after which a group ends in any case."""
+GROUP_SIZE = 64 * 1024
+"""A group of rows in key order ends with the first row that reaches this many bytes."""
+
+GROUP_LEAVES = 2048
+"""Leaves of a group of a multiset: 64 KiB of hashes."""
 
 GROUP_ENTRY = 36
-"""Bytes of a group in `groups`: u32 number of leaves, tree root."""
+"""Bytes of a group in `groups`: u32 number of rows, hash."""
 
-KEY_TYPES_IN_STREAM_ORDER = frozenset({"int2", "int4", "int8", "oid", "uuid", "text", "varchar"})
-"""Types whose ORDER BY (text and varchar with COLLATE "C") is the order of canonical keys."""
+LEAF = 32
+"""Bytes of a row's leaf in a multiset."""
 
-_GROUP_MASK = 0x03FF
-_SIGNED = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
-_NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_ESCAPE = re.compile(rb"\\(.?)", re.DOTALL)
-_ESCAPES = {
-    b"b": b"\b",
-    b"f": b"\f",
-    b"n": b"\n",
-    b"r": b"\r",
-    b"t": b"\t",
-    b"v": b"\v",
-    b"\\": b"\\",
-}
-_LEAF = hashlib.sha256(b"\x00")
-_BATCH = 2048
-
-
-class KeyInvalid(MalformedData):
-    """A key column's field is null, missing, or not a value of its type."""
-
-
-class CopyEscapeInvalid(MalformedData):
-    """A field holds an escape that COPY TO never writes."""
+_KEY_GROUP = hashlib.sha256(b"\x02")
+_MULTISET_GROUP = hashlib.sha256(b"\x03")
+_WORD = 8
+_ROUNDS = 16  # words of two rows compared at once before looking at them one by one
+_FEW = 16
 
 
 class LinesIncomplete(MalformedData):
-    """A block of COPY text does not end with a line's LF."""
+    """COPY text does not end with a line's LF."""
 
 
 class GroupsInvalid(MalformedData):
@@ -91,195 +73,147 @@ class RowTree:
     groups: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupDifference:
-    """A run of rows, by tree order, that differs: first row and number of rows on each side."""
-
-    expected_first: int
-    expected_rows: int
-    got_first: int
-    got_rows: int
+def line_ends(block: bytes) -> npt.NDArray[np.intp]:
+    """Where the LFs of a block of whole lines stand; raises `LinesIncomplete`."""
+    if block and not block.endswith(b"\n"):
+        raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
+    return np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == 0x0A)
 
 
-def leaf_of(line: bytes | memoryview) -> bytes:
-    """Leaf of a row: its COPY line without the LF."""
-    return leaf_hash(line)
-
-
-def unescape_copy(field: bytes) -> bytes:
-    r"""A COPY TEXT field without its escapes; `\N` (null) is the caller's to recognise."""
-    if b"\\" not in field:
-        return field
-    return _ESCAPE.sub(_unescape_one, field)
-
-
-def _unescape_one(match: re.Match[bytes]) -> bytes:
-    plain = _ESCAPES.get(match[1])
-    if plain is None:
-        raise CopyEscapeInvalid(f"copy text: expected an escape of COPY TO, got {match[0]!r}")
-    return plain
-
-
-def _number(field: bytes, kind: str, low: int, high: int) -> int:
-    if not _NUMBER.fullmatch(field) or not low <= (value := int(field)) < high:
-        raise KeyInvalid(f"key: expected {kind}, got {field[:40]!r}")
-    return value
-
-
-def _encode(field: bytes, kind: str) -> bytes:
-    if field == b"\\N":
-        raise KeyInvalid("key: expected a value, got null")
-    if kind in _SIGNED:
-        bound = _SIGNED[kind]
-        return (_number(field, kind, -bound, bound) + 2**63).to_bytes(8, "big")
-    if kind == "oid":
-        return _number(field, kind, 0, 2**32).to_bytes(8, "big")
-    plain = unescape_copy(field)
-    if b"\x00" in plain:
-        raise KeyInvalid("key: expected text without NUL")
-    return plain + b"\x00"
-
-
-def canonical_key(fields: Sequence[bytes], types: Sequence[str]) -> bytes:
-    """Canonical key of a row from its key columns' COPY fields and type names, in order."""
-    if len(fields) < len(types):
-        raise KeyInvalid(f"key: expected {len(types)} columns, got {len(fields)}")
-    return b"".join(map(_encode, fields, types))
-
-
-def hash_lines(
-    block: bytes, n_key: int, key_types: Sequence[str]
-) -> tuple[list[bytes], list[bytes]]:
-    """Keys and leaves of a block of whole COPY lines; `n_key` 0 gives no keys.
-
-    `key_types` are the types of the first `n_key` columns. Raises `LinesIncomplete`, `KeyInvalid`.
-    """
+def hash_lines(block: bytes) -> list[bytes]:
+    """Leaves of a block of whole COPY lines; raises `LinesIncomplete`."""
     if not block:
-        return [], []
+        return []
     if not block.endswith(b"\n"):
         raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
-    lines = block.split(b"\n")
-    lines.pop()
-    leaves = _leaves_of(lines)
-    if n_key == 0:
-        return [], leaves
-    if len(key_types) != n_key:
-        raise ValueError(f"key: expected {n_key} types, got {len(key_types)}")
-    return _keys_of(lines, key_types), leaves
+    # One replacement puts the leaf's prefix before every line, cheaper than one concatenation each.
+    lines = (b"\x00" + block[:-1].replace(b"\n", b"\n\x00")).split(b"\n")
+    sha256 = hashlib.sha256
+    return [sha256(line).digest() for line in lines]
 
 
-def _leaves_of(lines: list[bytes]) -> list[bytes]:
-    # Copying a hash that has taken the prefix is a quarter quicker than beginning a new one.
-    leaves: list[bytes] = []
-    copy, append = _LEAF.copy, leaves.append
-    for line in lines:
-        state = copy()
-        state.update(line)
-        append(state.digest())
-    return leaves
+class _Groups:
+    """Collects groups: entries to `emit`, or kept when there is none, and their root."""
 
+    __slots__ = ("_emit", "_kept", "_root", "rows")
 
-def _keys_of(lines: list[bytes], types: Sequence[str]) -> list[bytes]:
-    if len(types) == 1 and types[0] in _SIGNED:
-        keys = _integer_keys([line.partition(b"\t")[0] for line in lines], types[0])
-        if keys is not None:
-            return keys
-    n_key = len(types)
-    return [canonical_key(line.split(b"\t", n_key)[:n_key], types) for line in lines]
-
-
-def _integer_keys(fields: list[bytes], kind: str) -> list[bytes] | None:
-    """Keys of one integer column at once; None when some field needs the careful way."""
-    if not all(map(_NUMBER.fullmatch, fields)):
-        return None
-    try:
-        numbers = np.array(list(map(int, fields)), dtype=np.int64)
-    except OverflowError:
-        return None
-    bound = _SIGNED[kind]
-    if bound < 2**63 and (numbers.min() < -bound or numbers.max() >= bound):
-        return None
-    # Flipping the sign bit adds 2^63 in two's complement.
-    data = (numbers.view(np.uint64) ^ np.uint64(2**63)).astype(">u8").tobytes()
-    return [data[i : i + 8] for i in range(0, len(data), 8)]
-
-
-class GroupedTree:
-    """Builds a table's row tree from its leaves in order; holds at most one open group.
-
-    `emit` takes the groups' bytes as they arise; without it `finish` returns them all, 36 bytes
-    for about a thousand rows.
-    """
-
-    __slots__ = ("_emit", "_groups", "_open", "_root", "_rows", "_waiting")
-
-    def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
-        self._groups = bytearray()
-        self._emit: Callable[[bytes], object] = self._groups.extend if emit is None else emit
-        self._open: list[bytes] = []
+    def __init__(self, emit: Callable[[bytes], None] | None) -> None:
+        self._kept = bytearray()
+        self._emit: Callable[[bytes], object] = self._kept.extend if emit is None else emit
         self._root = RootBuilder()
-        self._rows = 0
-        self._waiting: list[bytes] = []
+        self.rows = 0
 
-    @property
-    def rows(self) -> int:
-        """Leaves so far."""
-        return self._rows + len(self._waiting)
-
-    def add(self, leaf: bytes) -> None:
-        """Append one leaf."""
-        self._waiting.append(leaf)
-        if len(self._waiting) == _BATCH:
-            self._flush()
-
-    def add_many(self, leaves: list[bytes]) -> None:
-        """Append leaves in tree order; cheapest for a thousand and more at once."""
-        self._flush()
-        self._append(leaves)
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        self._append(waiting)
-
-    def _append(self, leaves: list[bytes]) -> None:
-        if not leaves:
-            return
-        self._rows += len(leaves)
-        tails = np.frombuffer(b"".join(leaves), dtype=">u2").reshape(-1, 16)[:, 15]
-        start = 0
-        for last in np.flatnonzero((tails & _GROUP_MASK) == 0).tolist():
-            self._extend(leaves[start : last + 1])
-            if self._open:
-                self._close()
-            start = last + 1
-        self._extend(leaves[start:] if start else leaves)
-
-    def _extend(self, leaves: list[bytes]) -> None:
-        """Add leaves of which none ends a group except, perhaps, the last."""
-        start = 0
-        while len(self._open) + len(leaves) - start >= GROUP_LIMIT:
-            end = start + GROUP_LIMIT - len(self._open)
-            self._open += leaves[start:end]
-            self._close()
-            start = end
-        self._open += leaves[start:] if start else leaves
-
-    def _close(self) -> None:
-        entry = len(self._open).to_bytes(4, "big") + tree_root(self._open)
+    def add(self, rows: int, digest: bytes) -> None:
+        entry = rows.to_bytes(4, "big") + digest
         self._root.add(leaf_hash(entry))
         self._emit(entry)
-        self._open.clear()
+        self.rows += rows
+
+    def finish(self) -> RowTree:
+        return RowTree(root=self._root.root(), rows=self.rows, groups=bytes(self._kept))
+
+
+class KeyTree:
+    """The tree over rows in key order. Holds a hash, never the rows.
+
+    `emit` takes the groups' bytes as they arise; without it `finish` returns them all.
+    """
+
+    __slots__ = ("_groups", "_hash", "_rows", "_size")
+
+    def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
+        self._groups = _Groups(emit)
+        self._hash = _KEY_GROUP.copy()
+        self._rows = 0  # of the open group
+        self._size = 0
+
+    def add(self, block: bytes, ends: npt.NDArray[np.intp]) -> None:
+        """Append a block of whole lines; `ends` are its `line_ends`."""
+        start = first = 0
+        with memoryview(block) as view:
+            while start < len(block):
+                # The first line whose end reaches the size ends the group; perhaps none here.
+                last = int(ends.searchsorted(start + GROUP_SIZE - self._size - 1))
+                closes = last < len(ends)
+                end, following = (int(ends[last]) + 1, last + 1) if closes else (len(block), last)
+                self._hash.update(view[start:end])
+                self._size += end - start
+                self._rows += following - first
+                if closes:
+                    self._close()
+                start, first = end, following
+
+    def _close(self) -> None:
+        self._groups.add(self._rows, self._hash.digest())
+        self._hash = _KEY_GROUP.copy()
+        self._rows = self._size = 0
 
     def finish(self) -> RowTree:
         """The tree; nothing may be added afterwards."""
-        self._flush()
-        if self._open:
+        if self._rows:
             self._close()
-        return RowTree(root=self._root.root(), rows=self._rows, groups=bytes(self._groups))
+        return self._groups.finish()
+
+
+class MultisetTree:
+    """The tree over leaves in ascending order; holds less than one group."""
+
+    __slots__ = ("_groups", "_open")
+
+    def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
+        self._groups = _Groups(emit)
+        self._open = b""
+
+    def add(self, leaves: bytes) -> None:
+        """Append concatenated leaves in tree order; cheapest for many thousands at once."""
+        data = self._open + leaves
+        size = GROUP_LEAVES * LEAF
+        whole = len(data) - len(data) % size
+        for start in range(0, whole, size):
+            self._close(data[start : start + size])
+        self._open = data[whole:]
+
+    def _close(self, leaves: bytes) -> None:
+        digest = _MULTISET_GROUP.copy()
+        digest.update(leaves)
+        self._groups.add(len(leaves) // LEAF, digest.digest())
+
+    def finish(self) -> RowTree:
+        """The tree; nothing may be added afterwards."""
+        if self._open:
+            self._close(self._open)
+            self._open = b""
+        return self._groups.finish()
+
+
+def repeats_key(block: bytes, ends: npt.NDArray[np.intp], n_key: int) -> bool:
+    """Whether two rows that follow each other have the same first `n_key` fields.
+
+    Rows are compared eight bytes at a time, all of them at once, as long as they are equal: almost
+    all pairs differ in the first words, so hardly a row is looked at by itself.
+    """
+    if len(ends) < 2:
+        return False
+    padded = block + bytes(_WORD * _ROUNDS)
+    words = np.ndarray((len(block) + _WORD * (_ROUNDS - 1),), "<u8", padded, 0, (1,))
+    starts = np.concatenate((np.zeros(1, dtype=np.intp), ends[:-1] + 1))
+    alike = np.arange(len(starts) - 1)
+    for word in range(_ROUNDS):
+        if len(alike) <= _FEW:
+            break
+        offset = word * _WORD
+        before, after = words[starts[alike] + offset], words[starts[alike + 1] + offset]
+        alike = alike[before == after]
+    for index in alike.tolist():
+        first = block[starts[index] : ends[index]].split(b"\t", n_key)[:n_key]
+        second = block[starts[index + 1] : ends[index + 1]].split(b"\t", n_key)[:n_key]
+        if first == second:
+            return True
+    return False
 
 
 def decode_groups(groups: bytes) -> list[tuple[int, bytes]]:
-    """The groups as (number of leaves, root); raises `GroupsInvalid`."""
+    """The groups as (number of rows, hash); raises `GroupsInvalid`."""
     if len(groups) % GROUP_ENTRY:
         raise GroupsInvalid(f"groups: expected {GROUP_ENTRY} bytes each, got {len(groups)}")
     found = [
@@ -287,53 +221,6 @@ def decode_groups(groups: bytes) -> list[tuple[int, bytes]]:
         for i in range(0, len(groups), GROUP_ENTRY)
     ]
     for rows, _ in found:
-        if not 1 <= rows <= GROUP_LIMIT:
-            raise GroupsInvalid(f"groups: expected 1 to {GROUP_LIMIT} rows, got {rows}")
+        if not 1 <= rows <= GROUP_SIZE:
+            raise GroupsInvalid(f"groups: expected 1 to {GROUP_SIZE} rows, got {rows}")
     return found
-
-
-def compare_groups(expected: bytes, got: bytes) -> tuple[GroupDifference, ...]:
-    """Where two tables differ, as few runs of rows as their groups can tell; empty when equal.
-
-    After a difference the runs join again at the next group that both have.
-    """
-    ours, theirs = decode_groups(expected), decode_groups(got)
-    if ours == theirs:
-        return ()
-    ahead: dict[tuple[int, bytes], list[int]] = {}
-    for index in range(len(theirs) - 1, -1, -1):
-        ahead.setdefault(theirs[index], []).append(index)
-    found: list[GroupDifference] = []
-    i = j = row_i = row_j = 0
-    while i < len(ours) or j < len(theirs):
-        if i < len(ours) and j < len(theirs) and ours[i] == theirs[j]:
-            row_i, row_j = row_i + ours[i][0], row_j + theirs[j][0]
-            i, j = i + 1, j + 1
-            continue
-        next_i, next_j = _join(ours, i, j, len(theirs), ahead)
-        count_i = sum(rows for rows, _ in ours[i:next_i])
-        count_j = sum(rows for rows, _ in theirs[j:next_j])
-        found.append(
-            GroupDifference(
-                expected_first=row_i, expected_rows=count_i, got_first=row_j, got_rows=count_j
-            )
-        )
-        i, j, row_i, row_j = next_i, next_j, row_i + count_i, row_j + count_j
-    return tuple(found)
-
-
-def _join(
-    ours: list[tuple[int, bytes]],
-    i: int,
-    j: int,
-    end: int,
-    ahead: dict[tuple[int, bytes], list[int]],
-) -> tuple[int, int]:
-    """The next pair of equal groups at or after (i, j), or both ends."""
-    for candidate in range(i, len(ours)):
-        places = ahead.get(ours[candidate], [])
-        while places and places[-1] < j:
-            places.pop()
-        if places:
-            return candidate, places[-1]
-    return len(ours), end

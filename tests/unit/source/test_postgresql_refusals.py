@@ -20,10 +20,9 @@ from exclave.source.postgresql.errors import (
     ServerUnreachable,
     ServerUnsupported,
     SnapshotTooOld,
-    StreamOutOfOrder,
     ToolMissing,
 )
-from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder
+from exclave.source.postgresql.rowtree import CopyPlan, begin_row_tree
 from tests.pgfixtures import FreshDatabase
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import silent
@@ -186,36 +185,18 @@ def test_configurations_that_cannot_work() -> None:
         PostgresSource(PostgresConfig())
 
 
-def plan(*, in_order: bool) -> CopyPlan:
-    return CopyPlan(
-        label="public.t",
-        command="",
-        tree_order="key",
-        key_types=("text",),
-        stream_in_order=in_order,
-    )
-
-
-def builder(tmp_path: Path, *, in_order: bool) -> RowTreeBuilder:
-    return RowTreeBuilder(
-        plan(in_order=in_order), scratch=tmp_path, memory=4096, emit=lambda _: None
-    )
-
-
-def test_a_wrong_order_is_never_taken(tmp_path: Path) -> None:
-    with pytest.raises(StreamOutOfOrder):
-        builder(tmp_path, in_order=True).take(b"b\na\n")
-    one = builder(tmp_path, in_order=True)
-    one.take(b"a\nb\n")
-    with pytest.raises(StreamOutOfOrder):
-        one.take(b"aa\n")
-    with pytest.raises(KeyNotUnique):
-        builder(tmp_path, in_order=True).take(b"a\nb\nb\n")
-    twice = builder(tmp_path, in_order=False)
-    twice.take(b"b\na\n")
-    twice.take(b"b\n")
-    with pytest.raises(KeyNotUnique, match=r"table public\.t: expected distinct primary keys"):
-        twice.finish()
+def test_two_rows_with_one_key_are_never_taken(tmp_path: Path) -> None:
+    plan = CopyPlan(label="public.t", command="", order="key", n_key=2)
+    for blocks in (
+        [b"a\t1\tx\na\t2\tx\na\t2\ty\n"],
+        [b"a\t1\tx\n", b"a\t1\ty\n"],
+        [b"a\t1\n", b"", b"a\t1\n"],
+    ):
+        builder = begin_row_tree(plan, scratch=tmp_path, memory=4096, emit=lambda _: None)
+        with pytest.raises(KeyNotUnique, match=r"table public\.t: expected distinct primary keys"):
+            list(map(builder.take, blocks))
+    builder = begin_row_tree(plan, scratch=tmp_path, memory=4096, emit=lambda _: None)
+    assert [builder.take(b"a\t1\tx\n"), builder.take(b"a\t12\tx\na\t13\tx\n")] == [1, 2]
 
 
 def test_psycopg_is_the_binary_one() -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from exclave.archive.objects import PgTable
-from exclave.archive.rows import GroupedTree, hash_lines
+from exclave.archive.rows import KeyTree, MultisetTree, hash_lines, line_ends
 from exclave.demo.postgres import PostgresServer
-from exclave.source.interface import StreamPurpose
 from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
 from exclave.source.postgresql.errors import LoadFailed, TargetNotEmpty, TargetTooOld
 from exclave.source.postgresql.parts import ObjectUnknown
@@ -239,43 +238,46 @@ def test_an_older_target_is_refused(
         target.check_empty(register_of(captured, "postgresql"))
 
 
-def test_stored_order_and_key_order_give_one_tree(
+def test_stored_order_makes_a_multiset_that_still_names_its_key(
     pg16: PostgresServer, nasty: Deposited, config_for: ConfigFor, scratch: Path
 ) -> None:
-    config = config_for(
-        pg16,
-        "nasty",
-        sort_memory=50_000,
-        orders={"public.negative_keys": TableOrder.HEAP, "nasty.public.uuid_key": TableOrder.HEAP},
-    )
+    listed = {"public.negative_keys": TableOrder.HEAP, "nasty.public.uuid_key": TableOrder.HEAP}
+    config = config_for(pg16, "nasty", sort_memory=50_000, orders=listed)
     archive = MemoryArchive(scratch)
     again = register_of(PostgresSource(config).capture(archive, silent), "postgresql")
+    changed = 0
     for one, two in zip(nasty.register.objects, again.objects, strict=True):
         if isinstance(one, PgTable) and isinstance(two, PgTable):
-            assert one.row_root == two.row_root
-            assert archive.bytes_of(two.groups) == nasty.archive.bytes_of(one.groups)
-    assert archive.purposes.count(StreamPurpose.TABLE_HEAP) > nasty.archive.purposes.count(
-        StreamPurpose.TABLE_HEAP
-    )
+            assert one.key == two.key
+            lines = [archive.bytes_of(two.data), nasty.archive.bytes_of(one.data)]
+            assert sorted(lines[0].splitlines()) == sorted(lines[1].splitlines())
+            changed += one.row_root != two.row_root
+            assert (one.row_root == two.row_root) == (one.order == two.order)
+    assert changed == 2
     assert not list(scratch.iterdir())
 
 
 def test_trees_follow_from_the_stored_text(nasty: Deposited) -> None:
     """As a reader computes them from spec/archive.md 6, without any of the adapter's code."""
-    seen = 0
+    seen = {"key": 0, "multiset": 0}
     for table in nasty.register.objects:
         if not isinstance(table, PgTable):
             continue
-        types = tuple(kind for _, kind in table.columns[: len(table.key)])
-        keys, leaves = hash_lines(nasty.archive.bytes_of(table.data), len(types), types)
-        ordered = [leaf for _, leaf in sorted(zip(keys, leaves, strict=True))] if keys else []
-        tree = GroupedTree()
-        tree.add_many(ordered or sorted(leaves))
-        finished = tree.finish()
+        block = nasty.archive.bytes_of(table.data)
+        if table.order == "key":
+            ordered = KeyTree()
+            ordered.add(block, line_ends(block))
+            finished = ordered.finish()
+        else:
+            multiset = MultisetTree()
+            multiset.add(b"".join(sorted(hash_lines(block))))
+            finished = multiset.finish()
         assert (finished.root, finished.rows) == (table.row_root, table.rows)
         assert finished.groups == nasty.archive.bytes_of(table.groups)
-        seen += 1
-    assert seen == 16
+        assert (table.order == "key") == bool(table.key)
+        seen[table.order] += 1
+    assert sum(seen.values()) == 16
+    assert all(seen.values())
 
 
 def test_two_captures_of_one_state_are_equal(

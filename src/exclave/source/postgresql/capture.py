@@ -49,6 +49,7 @@ from exclave.source.postgresql.errors import CopyFailed, ServerUnsupported, reas
 from exclave.source.postgresql.health import warnings_of
 from exclave.source.postgresql.largeobjects import capture_large_objects
 from exclave.source.postgresql.privileges import refuse_unreadable, refuse_unreadable_sequences
+from exclave.source.postgresql.reading import RowReader
 from exclave.source.postgresql.settings import database_settings
 from exclave.source.postgresql.snapshot import Snapshot, Watch, locked_snapshot
 from exclave.source.postgresql.tools import DumpTools, find_tools
@@ -143,7 +144,8 @@ class PostgresSource:
             settings = _store(sink, database_settings(snapshot.coordinator, database))
             # Sequences before rows: they may run ahead of the rows, and least so right now.
             sequences = _sequences(snapshot)
-            tables = self._tables(snapshot, sink, progress, facts.encoding)
+            reader = RowReader(self._config, database, psql=tools.psql, snapshot=snapshot.name)
+            tables = self._tables(snapshot, reader, sink, progress, facts.encoding)
             large = capture_large_objects(snapshot, sink, progress)
         yield _database_object(database, facts, settings)
         for section in _SECTIONS:
@@ -154,7 +156,12 @@ class PostgresSource:
             yield large
 
     def _tables(
-        self, snapshot: Snapshot, sink: ArchiveSink, progress: Progress, encoding: str
+        self,
+        snapshot: Snapshot,
+        reader: RowReader,
+        sink: ArchiveSink,
+        progress: Progress,
+        encoding: str,
     ) -> list[PgTable]:
         """Copy all tables with all sessions, the largest first; in order of their names."""
         wanted = [table for table in snapshot.tables if table.shape.captured]
@@ -167,6 +174,7 @@ class PostgresSource:
             snapshot,
             sink,
             progress,
+            reader=reader,
             encoding=encoding,
             watch=self._watch,
             stopped=stopped,
@@ -187,7 +195,7 @@ def _run_workers(
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             # Also when this thread is interrupted: a worker may sit in a long statement.
-            _stop(futures, sessions, stopped)
+            _stop(futures, sessions, copier, stopped)
     failures = [error for future in futures if (error := future.exception()) is not None]
     if failures:
         raise _cause(failures)
@@ -217,11 +225,13 @@ def _work(
 def _stop(
     futures: Sequence[Future[list[PgTable]]],
     sessions: Sequence[Connection],
+    copier: TableCopier,
     stopped: threading.Event,
 ) -> None:
     if all(future.done() and future.exception() is None for future in futures):
         return
     stopped.set()
+    copier.cancel()
     for future, session in zip(futures, sessions, strict=True):
         if not future.done():
             try:

@@ -11,8 +11,9 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Final
 
 import psycopg
@@ -37,7 +38,6 @@ from exclave.source.postgresql.catalog import (
 )
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.connect import Connection, connect, qualified
-from exclave.source.postgresql.copying import copy_blocks
 from exclave.source.postgresql.differences import differing_rows
 from exclave.source.postgresql.errors import (
     KeyNotUnique,
@@ -48,7 +48,9 @@ from exclave.source.postgresql.errors import (
 )
 from exclave.source.postgresql.largeobjects import list_large_objects, read_pieces
 from exclave.source.postgresql.parts import DatabaseParts, parts_of
-from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder, plan_copy
+from exclave.source.postgresql.reading import RowReader
+from exclave.source.postgresql.rowtree import CopyPlan, begin_row_tree, plan_copy
+from exclave.source.postgresql.tools import find_psql
 
 __all__ = ["compare_register"]
 
@@ -120,6 +122,7 @@ class _DatabaseComparison:
         self._supply = supply
         self._progress = progress
         self._only = only
+        self._reader = RowReader(config, parts.name, psql=find_psql(config))
         self.differences: list[Difference] = []
         self.left_out: list[str] = []
         self.objects = 0
@@ -243,13 +246,13 @@ class _DatabaseComparison:
             schema=table.schema,
             name=table.name,
             columns=tuple(Column(name=name, type=kind) for name, kind in table.columns),
-            n_key=len(table.key) if table.order == "key" else 0,
-            by_key=True,
+            n_key=len(table.key),
+            by_key=table.order == "key",
             encoding=encoding,
         )
         with self._session() as session:
             try:
-                tree = self._read(session, plan, label)
+                tree = self._read(session, table, plan, label)
                 if tree.root == table.row_root and tree.rows == table.rows:
                     return tree.rows, []
                 rows = tree.rows
@@ -257,33 +260,41 @@ class _DatabaseComparison:
                 rows = 0  # a key twice or null: certainly another table than was captured
             return rows, self._explain(session, table, plan, label)
 
-    def _read(self, session: Connection, plan: CopyPlan, label: str) -> RowTree:
-        builder = RowTreeBuilder(
+    def _read(self, session: Connection, table: PgTable, plan: CopyPlan, label: str) -> RowTree:
+        builder = begin_row_tree(
             plan,
             scratch=self._supply.scratch,
             memory=self._config.sort_memory,
             emit=lambda _: None,
         )
-        try:
-            for block in copy_blocks(session, plan.command):
+        with closing(builder), closing(self._blocks(session, table, plan)) as blocks:
+            for block in blocks:
                 self._progress(label, builder.take(block), len(block))
             return builder.finish()
-        finally:
-            builder.close()
+
+    def _blocks(self, session: Connection, table: PgTable, plan: CopyPlan) -> Generator[bytes]:
+        return self._reader.read(
+            session,
+            qualified(table.schema, table.name),
+            plan.command,
+            size=table.data.length,
+        )
 
     def _explain(
         self, session: Connection, table: PgTable, plan: CopyPlan, label: str
     ) -> list[Difference]:
         try:
-            found = differing_rows(
-                self._register,
-                table,
-                stored=self._supply.read_stream(table.data),
-                restored=copy_blocks(session, plan.command),
-                scratch=self._supply.scratch,
-                memory=self._config.sort_memory,
-            )
-        except MalformedData as error:
+            with closing(self._blocks(session, table, plan)) as restored:
+                found = differing_rows(
+                    self._register,
+                    table,
+                    plan,
+                    stored=self._supply.read_stream(table.data),
+                    restored=restored,
+                    scratch=self._supply.scratch,
+                    memory=self._config.sort_memory,
+                )
+        except (KeyNotUnique, MalformedData) as error:
             found = [Difference(register=self._register, subject=label, what=error.message[:200])]
         # Roots differed, so something does; rows changed back meanwhile are still a difference.
         return found or [

@@ -20,10 +20,9 @@ __all__ = ["PostgresConfig", "TableOrder"]
 class TableOrder(enum.Enum):
     """In which order a table's rows are copied."""
 
-    AUTOMATIC = "auto"  # by key where the key sorts like its bytes and the table is not huge
-    KEY = "key"  # by key where the key sorts like its bytes
-    HEAP = "heap"  # as stored; the row tree is still ordered by key, by an external sort
-    MULTISET = "multiset"  # as stored, proven as a multiset, as if there were no key
+    AUTOMATIC = "auto"  # by key where there is one and the table is not huge
+    KEY = "key"  # by key where there is one
+    HEAP = "heap"  # as stored, proven as a multiset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,7 @@ class PostgresConfig:
     bytes_per_second: int | None = None  # of COPY data, all sessions together
     sort_memory: int = 64 * 1024 * 1024  # of one external sort
     key_order_limit: int = 16 * 1024**3  # automatic: larger tables are copied as stored
+    psql_from: int = 2 * 1024 * 1024  # tables of this size on are read through psql
     orders: Mapping[str, TableOrder] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:

@@ -16,7 +16,15 @@ from psycopg.rows import TupleRow
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.errors import ServerUnreachable, reason
 
-__all__ = ["Connection", "connect", "conninfo", "identifier", "qualified", "tool_environment"]
+__all__ = [
+    "Connection",
+    "connect",
+    "conninfo",
+    "identifier",
+    "pinned_sql",
+    "qualified",
+    "tool_environment",
+]
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 
@@ -78,19 +86,23 @@ def connect(config: PostgresConfig, database: str) -> Connection:
         # Automatic preparation would plan a catalogue query once and keep the plan.
         connection.prepare_threshold = None
         # A database or role may carry a search path of its own; nothing is looked up by it.
-        connection.execute(
-            "SELECT pg_catalog.set_config(s.name, v.value, false) FROM ROWS FROM"
-            " (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))"
-            " AS v (name, value) JOIN pg_catalog.pg_settings AS s"
-            " ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name)",
-            ([name for name, _ in _PINNED], [value for _, value in _PINNED]),
-        )
+        connection.execute(pinned_sql().encode())
     except psycopg.Error as error:
         connection.close()
         raise ServerUnreachable(
             f"database {database}: expected to pin session settings, got: {reason(error)}"
         ) from error
     return connection
+
+
+def pinned_sql() -> str:
+    """The statement that pins a session's settings, as many as the server knows."""
+    values = ", ".join(f"('{name}', '{value}')" for name, value in _PINNED)
+    return (
+        "SELECT pg_catalog.set_config(s.name, v.value, false)"  # noqa: S608 (constants)
+        f" FROM (VALUES {values}) AS v (name, value) JOIN pg_catalog.pg_settings AS s"
+        " ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name)"
+    )
 
 
 def identifier(name: str) -> str:

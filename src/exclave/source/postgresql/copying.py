@@ -1,13 +1,10 @@
-"""One table's rows: from COPY to a stream and a row tree, in blocks of whole lines.
-
-The server sends a message per row; they are gathered, since hashing and chunking want blocks.
-"""
+"""One table's rows: from COPY to a stream and a row tree, in blocks of whole lines."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 import psycopg
@@ -18,12 +15,19 @@ from exclave.source.postgresql.catalog import ListedTable
 from exclave.source.postgresql.config import PostgresConfig, TableOrder
 from exclave.source.postgresql.connect import Connection, qualified
 from exclave.source.postgresql.errors import CopyFailed, reason
-from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder, plan_copy
+from exclave.source.postgresql.reading import RowReader
+from exclave.source.postgresql.rowtree import (
+    CopyPlan,
+    RowTreeBuilder,
+    begin_row_tree,
+    plan_copy,
+)
 from exclave.source.postgresql.snapshot import Snapshot, Watch
 
-__all__ = ["RateLimit", "TableCopier", "copy_blocks", "plan_table"]
+__all__ = ["RateLimit", "TableCopier", "plan_table"]
 
-_BLOCK: Final = 256 * 1024
+# A sort by key of a large table merges in one pass instead of several; two sessions sort at a time.
+_SORT_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
 
 
 class RateLimit:
@@ -45,23 +49,6 @@ class RateLimit:
         time.sleep(wait)
 
 
-def copy_blocks(session: Connection, command: str) -> Iterator[bytes]:
-    """COPY TO STDOUT as blocks of whole lines; raises `psycopg.Error`."""
-    held: list[bytes | bytearray | memoryview] = []
-    size = 0
-    with session.cursor().copy(command.encode()) as copy:
-        for data in copy:
-            held.append(data)
-            size += len(data)
-            # A message is a row with its LF, but only the LF is promised by the format.
-            if size >= _BLOCK and data[-1] == 0x0A:
-                yield b"".join(held)
-                held = []
-                size = 0
-    if held:
-        yield b"".join(held)
-
-
 def plan_table(
     config: PostgresConfig, table: ListedTable, database: str, encoding: str
 ) -> CopyPlan:
@@ -75,7 +62,7 @@ def plan_table(
         schema=shape.schema,
         name=shape.name,
         columns=shape.columns,
-        n_key=0 if order is TableOrder.MULTISET else len(shape.key),
+        n_key=len(shape.key),
         by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and small),
         encoding=encoding,
     )
@@ -91,6 +78,7 @@ class TableCopier:
         sink: ArchiveSink,
         progress: Progress,
         *,
+        reader: RowReader,
         encoding: str,
         watch: Watch,
         stopped: threading.Event,
@@ -99,6 +87,7 @@ class TableCopier:
         self._snapshot = snapshot
         self._sink = sink
         self._progress = progress
+        self._reader = reader
         self._encoding = encoding
         self._watch = watch
         self._stopped = stopped
@@ -111,7 +100,7 @@ class TableCopier:
         plan = plan_table(self._config, table, self._snapshot.database, self._encoding)
         try:
             self._same_object(session, table, label)
-            result = self._run(session, table, plan, label)
+            result = self._run(session, table, plan)
             self._same_object(session, table, label)
         except psycopg.errors.QueryCanceled as error:
             self._snapshot.remaining()
@@ -123,20 +112,23 @@ class TableCopier:
             ) from error
         return result
 
-    def _run(self, session: Connection, table: ListedTable, plan: CopyPlan, label: str) -> PgTable:
-        milliseconds = max(1, round(self._snapshot.remaining() * 1000))
-        session.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
-        purpose = StreamPurpose.TABLE_ORDERED if plan.stream_in_order else StreamPurpose.TABLE_HEAP
+    def cancel(self) -> None:
+        """End what other programs read for us; the sessions are the caller's."""
+        self._reader.cancel()
+
+    def _run(self, session: Connection, table: ListedTable, plan: CopyPlan) -> PgTable:
+        by_key = plan.order == "key"
+        purpose = StreamPurpose.TABLE_ORDERED if by_key else StreamPurpose.TABLE_HEAP
         data = self._sink.open_stream(purpose, expected_size=table.size)
         groups = self._sink.open_stream(StreamPurpose.MANIFEST)
-        builder = RowTreeBuilder(
+        builder = begin_row_tree(
             plan,
             scratch=self._sink.scratch,
             memory=self._config.sort_memory,
             emit=groups.write,
         )
         try:
-            self._pump(session, plan, data, builder, label)
+            self._pump(session, table, plan, data, builder)
             tree = builder.finish()
         finally:
             builder.close()
@@ -146,8 +138,8 @@ class TableCopier:
             schema=shape.schema,
             name=shape.name,
             columns=tuple((column.name, column.type) for column in shape.columns),
-            key=tuple(column.name for column in shape.columns[: len(plan.key_types)]),
-            order=plan.tree_order,
+            key=shape.key,
+            order=plan.order,
             rows=tree.rows,
             row_root=tree.root,
             groups=groups.finish(),
@@ -157,19 +149,29 @@ class TableCopier:
     def _pump(
         self,
         session: Connection,
+        table: ListedTable,
         plan: CopyPlan,
         data: StreamSink,
         builder: RowTreeBuilder,
-        label: str,
     ) -> None:
-        for block in copy_blocks(session, plan.command):
-            if self._stopped.is_set():
-                raise CopyFailed(f"table {label}: stopped, since another table failed")
-            self._snapshot.remaining()
-            rows = builder.take(block)
-            data.write(block)
-            self._rate.spend(len(block))
-            self._progress(label, rows, len(block))
+        label = f"{self._snapshot.database}.{table.shape.label}"
+        milliseconds = max(1, round(self._snapshot.remaining() * 1000))
+        reading = self._reader.read(
+            session,
+            qualified(table.shape.schema, table.shape.name),
+            plan.command,
+            size=table.size,
+            settings=f"SET LOCAL statement_timeout = {milliseconds}; {_SORT_MEMORY}",
+        )
+        with closing(reading) as blocks:
+            for block in blocks:
+                if self._stopped.is_set():
+                    raise CopyFailed(f"table {label}: stopped, since another table failed")
+                self._snapshot.remaining()
+                rows = builder.take(block)
+                data.write(block)
+                self._rate.spend(len(block))
+                self._progress(label, rows, len(block))
 
     def _same_object(self, session: Connection, table: ListedTable, label: str) -> None:
         """Raise `CopyFailed` unless the name still means the locked table.

@@ -11,7 +11,6 @@
     +-- SnapshotTooOld       max_snapshot_age
     +-- CopyFailed           a table, sequence or large object could not be read
     +-- KeyNotUnique         the index that guards a key is corrupt
-    +-- StreamOutOfOrder     the server sorted otherwise than spec/archive.md 6 (a fault of ours)
 
     TargetError
     +-- TargetUnreachable
@@ -41,7 +40,6 @@ __all__ = [
     "ServerUnsupported",
     "SnapshotTooOld",
     "StatementRefused",
-    "StreamOutOfOrder",
     "TargetNotEmpty",
     "TargetTooOld",
     "TargetUnreachable",
@@ -89,10 +87,6 @@ class CopyFailed(SourceError):
 
 class KeyNotUnique(SourceError):
     """Two rows have the same primary key."""
-
-
-class StreamOutOfOrder(SourceError):
-    """Rows came in another order than that of their canonical keys."""
 
 
 class TargetUnreachable(TargetError):

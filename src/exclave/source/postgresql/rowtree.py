@@ -1,36 +1,51 @@
-"""From a table's COPY text to its row tree (spec/archive.md 6), whatever order the text has.
+"""From a table's COPY text to its row tree (spec/archive.md 6).
 
-`plan_copy` decides the order and writes the COPY command; `RowTreeBuilder` takes the text in
+`plan_copy` decides the order and writes the COPY command; a `RowTreeBuilder` takes the text in
 blocks of whole lines. Capture and comparison share both, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from exclave.archive.objects import RowOrder
 from exclave.archive.rows import (
-    KEY_TYPES_IN_STREAM_ORDER,
-    GroupedTree,
+    KeyTree,
+    MultisetTree,
     RowTree,
     hash_lines,
+    line_ends,
+    repeats_key,
 )
 from exclave.source.postgresql.catalog import Column
 from exclave.source.postgresql.connect import identifier, qualified
-from exclave.source.postgresql.errors import KeyNotUnique, StreamOutOfOrder
-from exclave.source.postgresql.sort import ExternalSorter
+from exclave.source.postgresql.errors import KeyNotUnique
+from exclave.source.postgresql.leafsort import LeafSorter
 
-__all__ = ["CopyPlan", "RowTreeBuilder", "plan_copy", "sortable_on_server"]
+__all__ = ["CopyPlan", "RowTreeBuilder", "begin_row_tree", "plan_copy"]
 
-_LEAF: Final = 32
-_BATCH: Final = 4096
-_VARCHAR: Final = re.compile(r"character varying(\([0-9]+\))?")
-_COLLATED: Final = frozenset({"text", "varchar"})
+_MODIFIER: Final = re.compile(r"\([0-9]+(,-?[0-9]+)?\)")
+# Their order is that of their values, in every server and whatever its collations (spec 6).
+_BY_VALUE: Final = frozenset(
+    {
+        "boolean",
+        "bytea",
+        "date",
+        "int2",
+        "int4",
+        "int8",
+        "numeric",
+        "oid",
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "uuid",
+    }
+)
+_TEXTS: Final = frozenset({"character", "character varying", "text"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +54,8 @@ class CopyPlan:
 
     label: str
     command: str
-    tree_order: RowOrder
-    key_types: tuple[str, ...]  # empty for a multiset
-    stream_in_order: bool  # the server sorts by canonical key
-
-
-def stream_type(name: str) -> str:
-    """A column type's name as `KEY_TYPES_IN_STREAM_ORDER` has it."""
-    return "varchar" if _VARCHAR.fullmatch(name) else name
-
-
-def sortable_on_server(types: tuple[str, ...], encoding: str) -> bool:
-    """Whether ORDER BY gives ascending canonical keys.
-
-    Collation "C" compares bytes of the database's encoding, canonical keys bytes of UTF-8.
-    """
-    kinds = {stream_type(name) for name in types}
-    if not types or not kinds <= KEY_TYPES_IN_STREAM_ORDER:
-        return False
-    return encoding == "UTF8" or not kinds & _COLLATED
+    order: RowOrder
+    n_key: int
 
 
 def plan_copy(
@@ -69,108 +67,119 @@ def plan_copy(
     by_key: bool,
     encoding: str,
 ) -> CopyPlan:
-    """Plan the copy of one table; `by_key`: let the server sort if it sorts like the bytes.
+    """Plan the copy of one table, in the order of its key if it has one and `by_key` says so.
 
-    `n_key` 0 plans a multiset.
+    `encoding` is the database's, in which it sorts.
     """
-    key = columns[:n_key]
-    types = tuple(column.type for column in key)
-    in_order = by_key and sortable_on_server(types, encoding)
-    select = ", ".join(identifier(column.name) for column in columns)
-    query = f"SELECT {select} FROM ONLY {qualified(schema, name)}"  # noqa: S608 (quoted)
-    if in_order:
-        query += f" ORDER BY {', '.join(map(_sort_term, key))}"
+    ordered = by_key and n_key > 0
+    listed = ", ".join(identifier(column.name) for column in columns)
+    table = qualified(schema, name)
+    if ordered:
+        terms = ", ".join(_sort_term(column, encoding) for column in columns[:n_key])
+        query = f"SELECT {listed} FROM ONLY {table} ORDER BY {terms}"  # noqa: S608 (quoted)
+        command = f"COPY ({query}) TO STDOUT"
+    else:
+        # Without columns the list must be left out: "()" is no column list.
+        command = f"COPY {table}{f' ({listed})' if listed else ''} TO STDOUT"
     return CopyPlan(
         label=f"{schema}.{name}",
-        command=f"COPY ({query}) TO STDOUT",
-        tree_order="key" if n_key else "multiset",
-        key_types=types,
-        stream_in_order=in_order,
+        command=command,
+        order="key" if ordered else "multiset",
+        n_key=n_key,
     )
 
 
-def _sort_term(column: Column) -> str:
-    collate = ' COLLATE "C"' if stream_type(column.type) in _COLLATED else ""
-    return identifier(column.name) + collate
+def _sort_term(column: Column, encoding: str) -> str:
+    kind = _MODIFIER.sub("", column.type)
+    name = identifier(column.name)
+    if kind in _BY_VALUE:
+        return name
+    if encoding != "UTF8":
+        # Collation "C" compares bytes of the database's encoding; the restored one's may differ.
+        return f"pg_catalog.convert_to({name}::pg_catalog.text, 'UTF8')"
+    # Text is not cast, so that an index in collation "C" serves.
+    return f'{name if kind in _TEXTS else f"{name}::pg_catalog.text"} COLLATE "C"'
 
 
-class RowTreeBuilder:
-    """Takes COPY text and gives the row tree; sorts on the side where it must."""
-
-    __slots__ = ("_emit", "_last", "_plan", "_rows", "_sorter", "_tree")
-
-    def __init__(
-        self,
-        plan: CopyPlan,
-        *,
-        scratch: Path,
-        memory: int,
-        emit: Callable[[bytes], None],
-    ) -> None:
-        self._plan = plan
-        self._tree = GroupedTree(emit)
-        self._last = b""
-        self._rows = 0
-        self._sorter = None if plan.stream_in_order else ExternalSorter(scratch, memory)
+class RowTreeBuilder(Protocol):
+    """Takes a table's COPY text and gives its row tree."""
 
     def take(self, block: bytes) -> int:
         """Take a block of whole lines; returns the number of rows in it."""
-        types = self._plan.key_types
-        keys, leaves = hash_lines(block, len(types), types)
-        self._rows += len(leaves)
-        if self._sorter is None:
-            self._check_order(keys)
-            self._tree.add_many(leaves)
-        elif keys:
-            # Canonical keys of one table are prefix-free: the bytes of key || leaf sort by key.
-            self._sorter.add_many(list(map(operator.add, keys, leaves)))
-        else:
-            self._sorter.add_many(leaves)
-        return len(leaves)
 
     def finish(self) -> RowTree:
         """The tree over all rows."""
+
+    def close(self) -> None:
+        """Give back what the builder holds; harmless after `finish`."""
+
+
+def begin_row_tree(
+    plan: CopyPlan, *, scratch: Path, memory: int, emit: Callable[[bytes], None]
+) -> RowTreeBuilder:
+    """A builder for the plan's order; `memory` bounds the sort of a multiset."""
+    if plan.order == "key":
+        return _KeyRows(plan, emit)
+    return _MultisetRows(scratch, memory, emit)
+
+
+class _KeyRows:
+    """Rows as they come, in key order; raises `KeyNotUnique` for two with one key."""
+
+    __slots__ = ("_last", "_plan", "_tree")
+
+    def __init__(self, plan: CopyPlan, emit: Callable[[bytes], None]) -> None:
+        self._plan = plan
+        self._tree = KeyTree(emit)
+        self._last: list[bytes] = []  # the key of the row before
+
+    def take(self, block: bytes) -> int:
+        ends = line_ends(block)
+        if len(ends):
+            n_key = self._plan.n_key
+            first = block[: ends[0]].split(b"\t", n_key)[:n_key]
+            if first == self._last or repeats_key(block, ends, n_key):
+                raise _not_unique(self._plan.label)
+            start = ends[-2] + 1 if len(ends) > 1 else 0
+            self._last = block[start : ends[-1]].split(b"\t", n_key)[:n_key]
+        self._tree.add(block, ends)
+        return len(ends)
+
+    def finish(self) -> RowTree:
+        return self._tree.finish()
+
+    def close(self) -> None:
+        pass
+
+
+class _MultisetRows:
+    """Rows in any order: their leaves are sorted on the side."""
+
+    __slots__ = ("_sorter", "_tree")
+
+    def __init__(self, scratch: Path, memory: int, emit: Callable[[bytes], None]) -> None:
+        self._tree = MultisetTree(emit)
+        self._sorter = LeafSorter(scratch, memory)
+
+    def take(self, block: bytes) -> int:
+        leaves = hash_lines(block)
+        self._sorter.add_many(leaves)
+        return len(leaves)
+
+    def finish(self) -> RowTree:
         try:
-            if self._sorter is not None:
-                self._add_sorted(self._sorter.sorted_records())
+            for leaves in self._sorter.sorted_leaves():
+                self._tree.add(leaves)
             return self._tree.finish()
         finally:
             self.close()
 
     def close(self) -> None:
-        """Give back what the sort holds; harmless after `finish`."""
-        if self._sorter is not None:
-            self._sorter.close()
-
-    def _check_order(self, keys: list[bytes]) -> None:
-        if not keys:
-            return
-        if self._last < keys[0] and all(map(operator.lt, keys, keys[1:])):
-            self._last = keys[-1]
-            return
-        every = [self._last, *keys]
-        if any(map(operator.eq, every, keys)):
-            raise _not_unique(self._plan.label)
-        raise StreamOutOfOrder(f"table {self._plan.label}: expected rows in ascending key order")
-
-    def _add_sorted(self, records: Iterator[bytes]) -> None:
-        batch: list[bytes] = []
-        last = b""
-        for record in records:
-            if self._plan.key_types:
-                key = record[:-_LEAF]
-                if key == last:
-                    raise _not_unique(self._plan.label)
-                last = key
-            batch.append(record[-_LEAF:])
-            if len(batch) == _BATCH:
-                self._tree.add_many(batch)
-                batch = []
-        self._tree.add_many(batch)
+        self._sorter.close()
 
 
 def _not_unique(label: str) -> KeyNotUnique:
     return KeyNotUnique(
         f"table {label}: expected distinct primary keys, got two rows with one",
-        hint='its index is corrupt: repair it, or capture with order "multiset" until then',
+        hint="its index is corrupt: repair it, or list the table under heap_order until then",
     )

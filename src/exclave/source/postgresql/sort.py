@@ -1,8 +1,7 @@
-"""External sort of short byte strings in bounded memory, for trees whose order is not the stream's.
+"""External sort of short byte strings in bounded memory, to name the rows that differ.
 
 Records are sorted as bytes. What does not fit into memory is written in sorted runs to one
-unlinked temporary file, encrypted with AES-256-GCM under a key that exists only in this
-object: keys of rows are content, and only encrypted content may touch the scratch folder.
+encrypted temporary file (`scratch.py`).
 
 Rules
 - Not thread-safe: one sorter belongs to one thread.
@@ -12,47 +11,30 @@ Rules
 from __future__ import annotations
 
 import heapq
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from exclave.source.postgresql.scratch import FRAME, Place, ScratchFile
 
-from exclave.errors import IntegrityError, StorageError
+__all__ = ["ExternalSorter"]
 
-__all__ = ["ExternalSorter", "ScratchChanged", "ScratchUnusable"]
-
-_FRAME: Final = 64 * 1024  # plaintext of one encrypted frame: the memory of one run in the merge
 # A bytes object costs its header besides its content, and a list eight bytes for the pointer.
 _OVERHEAD: Final = 33 + 8 + 8
-
-
-class ScratchUnusable(StorageError):
-    """The scratch folder takes no temporary file, or is full."""
-
-
-class ScratchChanged(IntegrityError):
-    """A temporary file does not hold what was written to it."""
 
 
 class ExternalSorter:
     """Collects records, then gives them back in ascending order of their bytes, once."""
 
-    __slots__ = ("_cipher", "_file", "_frames", "_held", "_limit", "_records", "_runs", "_scratch")
+    __slots__ = ("_file", "_held", "_limit", "_records", "_runs")
 
     def __init__(self, scratch: Path, memory: int) -> None:
-        self._scratch = scratch
         self._limit = memory
         self._records: list[bytes] = []
         self._held = 0
-        self._file: IO[bytes] | None = None
-        self._cipher = AESGCM(os.urandom(32))
-        self._frames = 0
-        self._runs: list[list[tuple[int, int, int]]] = []  # per run: frame number, offset, size
+        self._file = ScratchFile(scratch)
+        self._runs: list[list[Place]] = []
 
     @property
     def runs(self) -> int:
@@ -76,12 +58,10 @@ class ExternalSorter:
         yield from heapq.merge(*runs, self._records)
 
     def close(self) -> None:
-        """Forget everything; the file has no name and ends with its descriptor."""
+        """Forget everything."""
         self._records = []
         self._runs = []
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -96,63 +76,24 @@ class ExternalSorter:
 
     def _spill(self) -> None:
         self._records.sort()
-        run: list[tuple[int, int, int]] = []
+        run: list[Place] = []
         frame = bytearray()
         for record in self._records:
             frame += len(record).to_bytes(4, "big") + record
-            if len(frame) >= _FRAME:
-                run.append(self._write_frame(bytes(frame)))
+            if len(frame) >= FRAME:
+                run.append(self._file.write(bytes(frame)))
                 frame.clear()
         if frame:
-            run.append(self._write_frame(bytes(frame)))
-        self._flush()
+            run.append(self._file.write(bytes(frame)))
+        self._file.flush()
         self._runs.append(run)
         self._records = []
         self._held = 0
 
-    def _flush(self) -> None:
-        assert self._file is not None
-        try:
-            self._file.flush()  # runs are read by position, past the buffer
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: OSError) -> ScratchUnusable:
-        return ScratchUnusable(
-            f"scratch folder {self._scratch}: expected room for sorting, got: {error.strerror}"
-        )
-
-    def _write_frame(self, frame: bytes) -> tuple[int, int, int]:
-        number = self._frames
-        self._frames += 1
-        sealed = self._cipher.encrypt(_nonce(number), frame, None)
-        try:
-            if self._file is None:
-                # TemporaryFile has no name from the start (O_TMPFILE) or loses it at once.
-                self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115
-            offset = self._file.tell()
-            self._file.write(sealed)
-        except OSError as error:
-            raise self._unusable(error) from error
-        return number, offset, len(sealed)
-
-    def _read_run(self, run: list[tuple[int, int, int]]) -> Iterator[bytes]:
-        for number, offset, size in run:
-            assert self._file is not None
-            sealed = os.pread(self._file.fileno(), size, offset)
-            try:
-                frame = self._cipher.decrypt(_nonce(number), sealed, None)
-            except InvalidTag:
-                raise ScratchChanged(
-                    f"scratch folder {self._scratch}: a temporary file was changed meanwhile"
-                ) from None
+    def _read_run(self, run: list[Place]) -> Iterator[bytes]:
+        for frame in map(self._file.read, run):
             place = 0
             while place < len(frame):
                 length = int.from_bytes(frame[place : place + 4], "big")
                 yield frame[place + 4 : place + 4 + length]
                 place += 4 + length
-
-
-def _nonce(number: int) -> bytes:
-    """Frames are counted and a key lives in one object only, so no nonce comes twice."""
-    return number.to_bytes(12, "big")

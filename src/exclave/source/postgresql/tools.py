@@ -1,4 +1,4 @@
-"""The server's own dump programs, for definitions and roles (never for data).
+"""The server's own programs: pg_dump for definitions and roles, never for data; where psql is.
 
 A program older than the server's major is refused; of those found, the server's own major
 with the newest minor release wins, then the next newer major. pg_dump emits definitions as
@@ -20,7 +20,7 @@ from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.connect import conninfo, tool_environment
 from exclave.source.postgresql.errors import LockNotGranted, ToolFailed, ToolMissing
 
-__all__ = ["DumpTools", "find_tools"]
+__all__ = ["DumpTools", "find_psql", "find_tools"]
 
 RESTRICT_KEY: Final = "exclave"
 _DEBIAN: Final = Path("/usr/lib/postgresql")
@@ -37,6 +37,12 @@ class DumpTools:
     major: int
     minor: int
     version: str  # exactly as the program prints it
+
+    @property
+    def psql(self) -> Path | None:
+        """psql of the same folder, where it was installed."""
+        program = self.folder / "psql"
+        return program if program.is_file() else None
 
     def dump_section(
         self, config: PostgresConfig, database: str, section: str, snapshot: str
@@ -107,6 +113,14 @@ def find_tools(config: PostgresConfig, server_major: int) -> DumpTools:
             hint="install the server's own client programs or set bin_dir",
         )
     return min(fitting, key=lambda tools: (tools.major, -tools.minor))
+
+
+def find_psql(config: PostgresConfig) -> Path | None:
+    """A psql of any version: the rows of a table it reads alike from every server."""
+    for folder in _folders(config):
+        if (folder / "psql").is_file():
+            return folder / "psql"
+    return None
 
 
 def _candidates(config: PostgresConfig) -> Iterator[DumpTools]:
