@@ -37,6 +37,14 @@ __all__ = ["RowReader", "copy_blocks", "whole_lines"]
 BLOCK: Final = 256 * 1024
 _PIPE: Final = 1024 * 1024
 _END_WAIT: Final = 5.0  # seconds for a cancelled psql to end by itself
+_OPTIONS: Final = (
+    "--no-password",
+    "--no-psqlrc",
+    "--quiet",
+    "--set=ON_ERROR_STOP=1",
+    "--set=VERBOSITY=verbose",
+    "--file=-",
+)
 _NO_CONNECTION: Final = 2  # psql's exit status
 _ERROR: Final = re.compile(r"^(?:psql:\S* )?[^\s:]+:\s+([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 
@@ -133,24 +141,19 @@ class RowReader:
             os.close(said)
 
     def _start(self, program: Path, said: int) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [
-                str(program),
-                f"--dbname={conninfo(self._config, self._database)}",
-                "--no-password",
-                "--no-psqlrc",
-                "--quiet",
-                "--set=ON_ERROR_STOP=1",
-                "--set=VERBOSITY=verbose",
-                "--file=-",
-            ],
-            env={**tool_environment(), "PGCLIENTENCODING": "UTF8"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            bufsize=_PIPE,
-            start_new_session=True,  # the terminal's interrupt is ours to pass on
-        )
+        target = f"--dbname={conninfo(self._config, self._database)}"
+        try:
+            process = subprocess.Popen(
+                [str(program), target, *_OPTIONS],
+                env={**tool_environment(), "PGCLIENTENCODING": "UTF8"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                bufsize=_PIPE,
+                start_new_session=True,  # the terminal's interrupt is ours to pass on
+            )
+        except OSError as error:
+            raise _NotStarted from error
         with self._lock:
             self._running.add(process)
             if self._cancelled:
