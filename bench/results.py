@@ -46,7 +46,6 @@ _PACKAGES: Final = (
     "aiohttp", "apsw", "blake3", "cryptography", "numpy", "psycopg", "pyfastcdc", "uvloop",
     "zstandard",
 )  # fmt: skip
-_STEPS: Final = ("first", "second", "restore", "postgresql")
 _MIB: Final = 2**20
 
 
@@ -116,7 +115,7 @@ def table(runs: Sequence[Run]) -> list[str]:
         "| Step | Tool | Time, s (least to most) | CPU, s | Vaults' CPU, s | Peak | Stored |",
         "|---|---|---|---|---|---|---|",
     ]
-    for step in _STEPS:
+    for step in dict.fromkeys(run.step for run in runs):
         for contender in dict.fromkeys(run.contender for run in runs if run.step == step):
             chosen = [run for run in runs if (run.step, run.contender) == (step, contender)]
             lines.append(f"| {step} | {contender} | {_cells(chosen)} |")
