@@ -2,7 +2,7 @@
 
 psycopg hands over one object a row; psql, a program of the same folder as pg_dump and of the same
 libpq, copies rows into a pipe. For tables worth a process that takes about a fifth of the
-processor time (docs/adr/0017), so they are read through it, smaller ones through the session.
+processor time, so they are read through it, smaller ones through the session.
 
 Rules
 - psql reads under the session's snapshot, in a read-only transaction with the same settings. It
