@@ -2293,7 +2293,7 @@ def _object_rules(value: Json) -> bool:
     return bool(
         key == names[: len(key)]
         and len(set(names)) == len(names)
-        and (value["order"] == "key") == bool(key)
+        and (value["order"] != "key" or bool(key))
         and (value["rows"] == 0) == empty
         and (value["groups"]["length"] == 0) == (value["data"]["length"] == 0)
     )

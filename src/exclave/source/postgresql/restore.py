@@ -1,8 +1,9 @@
 """Restores PostgreSQL databases into an empty place of a server, and goes on after interruption.
 
-Order: roles, databases, pre-data, rows (parallel COPY), sequences, large objects, post-data,
-refreshed materialised views, statistics. Constraints, indexes and triggers come after the rows
-(post-data), so no trigger fires and no order of tables matters.
+Order: roles, databases, pre-data, rows, sequences, large objects, post-data, refreshed
+materialised views, statistics; rows, indexes and statistics of several tables at a time.
+Constraints, indexes and triggers come after the rows (post-data), so no trigger fires and no
+order of tables matters.
 
 With `only`, each named table's database gets all definitions (pre-data), the rows of the named
 tables, and of the post-data what belongs to these tables alone: keys, unique constraints and
@@ -11,8 +12,9 @@ indexes. Foreign keys, triggers, rules, policies, sequences and large objects ar
 Rules
 - A database that exists and holds anything is refused, unless its comment says that this same
   restore began it (`marker.py`).
-- Definitions and post-data are one transaction each, as is each table's COPY: a table is
-  either empty or complete, and a later call loads the empty ones.
+- Definitions are one transaction, as are each table's COPY, each table's indexes (`indexes.py`)
+  and the rest of post-data: a table is either empty or complete, and a later call loads the
+  empty ones.
 - Roles that exist stay as they are (`roles.py`); any other refused statement is an error.
 """
 
@@ -23,6 +25,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 import psycopg
 
@@ -42,6 +45,7 @@ from exclave.source.postgresql.errors import (
     TargetUnreachable,
     reason,
 )
+from exclave.source.postgresql.indexes import has_index, printed_names, split_post_data
 from exclave.source.postgresql.loading import load_large_objects, load_sequences, load_table
 from exclave.source.postgresql.marker import Marker, Step, read_marker, token_of
 from exclave.source.postgresql.parts import DatabaseParts, parts_of, refuse_unknown
@@ -50,6 +54,8 @@ from exclave.source.postgresql.script import plain_sql, statements
 from exclave.source.postgresql.settings import literal
 
 __all__ = ["PostgresTarget"]
+
+_Item = TypeVar("_Item")
 
 
 class PostgresTarget:
@@ -192,17 +198,17 @@ class _DatabaseRestore:
             _execute(maintenance, self._mark(Step.CREATED), f"database {name}: comment")
         if step in (None, Step.CREATED):
             with _connect(self._config, name) as session:
-                self._section(session, "pre-data", Step.DEFINED)
+                self._section(session, "pre-data", self._script("pre-data"), Step.DEFINED)
         self._rows()
         with _connect(self._config, name) as session:
             if not self._only:
                 load_sequences(session, self._parts.sequences)
                 load_large_objects(session, self._parts.large_objects, self._supply, self._progress)
-                self._section(session, "post-data", Step.COMPLETE)
+                self._post_data(session)
                 _refresh(session, name)
             else:
                 self._partial_post_data(session)
-            _execute(session, "ANALYZE", f"database {name}: statistics")
+            self._each_in_parallel(_analyzable(session), _analyze)
 
     def _mark(self, step: Step) -> str:
         return Marker(token=self._token, step=step).statement(self._parts.name)
@@ -212,53 +218,80 @@ class _DatabaseRestore:
         for statement in statements(sql):
             _execute(maintenance, statement, f"database {self._parts.name}: settings")
 
-    def _section(self, session: Connection, section: str, step: Step) -> None:
-        """All statements of a section and the marker, in one transaction."""
-        script = "\n".join(
+    def _script(self, section: str) -> str:
+        return "\n".join(
             plain_sql(_read(self._supply, schema.sql))
             for schema in self._parts.schemas
             if schema.section == section
         )
+
+    def _section(self, session: Connection, section: str, script: str, step: Step) -> None:
+        """All statements of a section and the marker, in one transaction."""
         subject = f"database {self._parts.name}: {section}"
         # libpq runs several statements of one string as one transaction.
         _execute(session, f"{script}\n;{self._mark(step)};", subject)
 
+    def _post_data(self, session: Connection) -> None:
+        """Indexes and keys of several tables at a time; then the rest with the marker."""
+        tables = sorted(self._parts.tables, key=lambda table: -table.data.length)
+        names = printed_names(session, tables)
+        parts = split_post_data(statements(self._script("post-data")), names)
+
+        def build(inside: Connection, name: str) -> None:
+            if not has_index(inside, name):
+                subject = f"database {self._parts.name}: indexes of {name}"
+                _execute(inside, ";\n".join(parts.by_table[name]), subject)
+
+        self._each_in_parallel(list(parts.by_table), build)
+        self._section(session, "post-data", ";\n".join(parts.rest), Step.COMPLETE)
+
     def _rows(self) -> None:
         tables = [table for table in self._parts.tables if _selected(table, self._only)]
-        waiting: SimpleQueue[PgTable] = SimpleQueue()
-        for table in sorted(tables, key=lambda table: -table.data.length):
-            waiting.put(table)
         stopped = threading.Event()
 
-        def load() -> None:
+        def load(session: Connection, table: PgTable) -> None:
+            load_table(session, table, self._supply, self._progress, stopped)
+
+        self._each_in_parallel(sorted(tables, key=lambda table: -table.data.length), load, stopped)
+
+    def _each_in_parallel(
+        self,
+        items: Sequence[_Item],
+        act: Callable[[Connection, _Item], None],
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """Act on each item with one of a few sessions, in order of the list as they get free."""
+        waiting: SimpleQueue[_Item] = SimpleQueue()
+        for item in items:
+            waiting.put(item)
+        ended = stopped or threading.Event()
+
+        def work() -> None:
             try:
                 with _connect(self._config, self._parts.name) as session:
-                    while not stopped.is_set():
-                        table = waiting.get_nowait()
-                        load_table(session, table, self._supply, self._progress, stopped)
+                    while not ended.is_set():
+                        act(session, waiting.get_nowait())
             except Empty:
                 return
             except BaseException:
-                stopped.set()
+                ended.set()
                 raise
 
-        _in_parallel(load, max(1, min(self._config.jobs, len(tables))), stopped)
+        _in_parallel(work, min(self._config.jobs, len(items)), ended)
 
     def _partial_post_data(self, session: Connection) -> None:
-        script = "\n".join(
-            plain_sql(_read(self._supply, schema.sql))
-            for schema in self._parts.schemas
-            if schema.section == "post-data"
-        )
         tables = [table for table in self._parts.tables if _selected(table, self._only)]
-        names = [name for table in tables for name in _printed(session, table)]
-        chosen = [each for each in statements(script) if _belongs(each, names)]
+        names = printed_names(session, tables)
+        script = statements(self._script("post-data"))
+        chosen = [each for each in script if _belongs(each, names)]
         chosen.append(self._mark(Step.COMPLETE))
         _execute(session, ";\n".join(chosen), f"database {self._parts.name}: post-data")
 
 
 def _in_parallel(run: Callable[[], None], count: int, stopped: threading.Event) -> None:
     """Run in a few threads and wait for all; raises the failure that caused the others."""
+    if not count:
+        return
     with ThreadPoolExecutor(count, thread_name_prefix="exclave-load") as pool:
         futures = [pool.submit(run) for _ in range(count)]
         try:
@@ -361,14 +394,18 @@ def _refresh(session: Connection, database: str) -> None:
             raise failures[0]
 
 
-def _printed(session: Connection, table: PgTable) -> list[str]:
-    """A table's name as pg_dump prints it."""
-    row = session.execute(
-        "SELECT pg_catalog.format('%%I.%%I', %s::pg_catalog.text, %s::pg_catalog.text)",
-        (table.schema, table.name),
-    ).fetchone()
-    assert row is not None
-    return [str(row[0])]
+def _analyzable(session: Connection) -> list[str]:
+    """What a bare ANALYZE would take, the largest first; partitions come with their parents."""
+    rows = session.execute(
+        b"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_class c"
+        b" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm')"
+        b" AND NOT c.relispartition AND c.relpersistence <> 't' ORDER BY c.relpages DESC, c.oid"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _analyze(session: Connection, name: str) -> None:
+    _execute(session, f"ANALYZE {name}", f"{name}: statistics")
 
 
 def _belongs(statement: str, names: list[str]) -> bool:
