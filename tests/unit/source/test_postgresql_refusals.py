@@ -186,7 +186,7 @@ def test_configurations_that_cannot_work() -> None:
 
 
 def test_two_rows_with_one_key_are_never_taken(tmp_path: Path) -> None:
-    plan = CopyPlan(label="public.t", command="", order="key", n_key=2)
+    plan = CopyPlan(label="public.t", command="", as_stored="", order="key", n_key=2)
     for blocks in (
         [b"a\t1\tx\na\t2\tx\na\t2\ty\n"],
         [b"a\t1\tx\n", b"a\t1\ty\n"],

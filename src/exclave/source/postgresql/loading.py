@@ -3,6 +3,8 @@
 Rules
 - A table's COPY is one transaction. A table that holds rows is complete: within a restore that
   is marked as ours nobody else writes, and the comparison reads every row anyway.
+- A table is emptied in the transaction that fills it. PostgreSQL then appends rows and fills no gap
+  with a later, shorter one: they lie in the order of their data, as the comparison wants them.
 - A large object is created and filled in one transaction; one that exists is complete.
 """
 
@@ -46,6 +48,7 @@ def load_table(
             progress(label, table.rows, 0)
             return
         with session.transaction(), session.cursor() as cursor:
+            cursor.execute(f"TRUNCATE ONLY {name}".encode())
             with cursor.copy(command.encode()) as copy:
                 for piece in supply.read_stream(table.data):
                     if stopped.is_set():

@@ -54,6 +54,7 @@ class CopyPlan:
 
     label: str
     command: str
+    as_stored: str  # the same rows as they lie in the table; the command itself for a multiset
     order: RowOrder
     n_key: int
 
@@ -74,16 +75,16 @@ def plan_copy(
     ordered = by_key and n_key > 0
     listed = ", ".join(identifier(column.name) for column in columns)
     table = qualified(schema, name)
+    # Without columns the list must be left out: "()" is no column list.
+    command = as_stored = f"COPY {table}{f' ({listed})' if listed else ''} TO STDOUT"
     if ordered:
         terms = ", ".join(_sort_term(column, encoding) for column in columns[:n_key])
         query = f"SELECT {listed} FROM ONLY {table} ORDER BY {terms}"  # noqa: S608 (quoted)
         command = f"COPY ({query}) TO STDOUT"
-    else:
-        # Without columns the list must be left out: "()" is no column list.
-        command = f"COPY {table}{f' ({listed})' if listed else ''} TO STDOUT"
     return CopyPlan(
         label=f"{schema}.{name}",
         command=command,
+        as_stored=as_stored,
         order="key" if ordered else "multiset",
         n_key=n_key,
     )
