@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -32,6 +33,8 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     assert measured == [(f"exclave {name}", s) for name in ("1-of-1", "2-of-3") for s in steps]
     assert all(run["seconds"] > 0 and run["peak"] > 0 for run in result["runs"])
     assert "| first | exclave 2-of-3 |" in document.read_text()
+    drawn = ElementTree.parse(tmp_path / "performance-files.svg")
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}rect")) == len(measured)
 
 
 def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path) -> None:
