@@ -15,6 +15,7 @@ from typing import Final
 
 from bench.measuring import Run
 from bench.plots import bars
+from bench.targets import target_table
 
 __all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "write_result"]
 
@@ -180,6 +181,12 @@ def _document(result: Result, name: str, document: Path) -> str:
         *(f"- Not installed, so not measured: {text}." for text in result.absent),
         "",
         *table(result.runs),
+        "",
+        "## Targets",
+        "",
+        "Ratios of medians in this run; above 1, Exclave is faster.",
+        "",
+        *target_table(result.runs),
         "",
         *(f"![{plot}]({_plot_file(document, plot)})" for plot in _plots(result.runs)),
         "",
