@@ -27,8 +27,9 @@ _ROWS: Final = 2_000_000
 KINDS: Final = {
     "integer": (
         (
-            "CREATE TABLE person AS SELECT i AS id, md5(i::text) AS code, 'Tamm ' || i % 977 AS name, "
-            "date '1950-01-01' + i % 20000 AS born, (i * 7 % 1000)::numeric / 10 AS share "
+            "CREATE TABLE person AS SELECT i AS id, md5(i::text) AS code, "
+            "'Tamm ' || i % 977 AS name, date '1950-01-01' + i % 20000 AS born, "
+            "(i * 7 % 1000)::numeric / 10 AS share "
             "FROM generate_series(1, {rows}) AS i"
         ),
         "ALTER TABLE person ADD PRIMARY KEY (id)",

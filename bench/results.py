@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.measuring import Run
+from bench.plots import bars
+from bench.targets import target_table
 
 __all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "write_result"]
 
@@ -100,8 +102,23 @@ def write_result(result: Result, *, folder: Path, document: Path) -> Path:
     path = next(folder / name for name in names if not (folder / name).exists())
     path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
     document.parent.mkdir(parents=True, exist_ok=True)
-    document.write_text(_document(result, path.name))
+    for name, steps in _plots(result.runs).items():
+        text = bars(f"{name}, seconds (median, least to most)", result.runs, steps)
+        (document.parent / _plot_file(document, name)).write_text(text)
+    document.write_text(_document(result, path.name, document))
     return path
+
+
+def _plots(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The steps that are drawn together."""
+    steps = list(dict.fromkeys(run.step for run in runs))
+    databases = [step for step in steps if "key" in step]
+    files = [step for step in steps if step not in databases]
+    return {name: group for name, group in (("files", files), ("tables", databases)) if group}
+
+
+def _plot_file(document: Path, name: str) -> str:
+    return f"{document.stem}-{name}.svg"
 
 
 def today() -> str:
@@ -139,7 +156,7 @@ def _cells(runs: Sequence[Run]) -> str:
     )
 
 
-def _document(result: Result, name: str) -> str:
+def _document(result: Result, name: str, document: Path) -> str:
     where, settings = result.machine, result.settings
     tools = ", ".join(f"{tool} {text}" for tool, text in sorted(result.versions.items()))
     lines = [
@@ -164,6 +181,14 @@ def _document(result: Result, name: str) -> str:
         *(f"- Not installed, so not measured: {text}." for text in result.absent),
         "",
         *table(result.runs),
+        "",
+        "## Targets",
+        "",
+        "Ratios of medians in this run; above 1, Exclave is faster.",
+        "",
+        *target_table(result.runs),
+        "",
+        *(f"![{plot}]({_plot_file(document, plot)})" for plot in _plots(result.runs)),
         "",
         "To install the other tools: `apt-get install restic borgbackup`; `--borg PROGRAM` takes",
         "another Borg. `make bench ARGS='--scale 1 --repeats 5'` is the full measurement.",
