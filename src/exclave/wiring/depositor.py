@@ -134,6 +134,7 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
                 clock=now,
                 identity=home.identity,
                 addresses=settings.addresses,
+                folders=settings.folders,
             )
         )
         yield Workplace(

@@ -54,6 +54,7 @@ __all__ = [
     "enrol_vault",
     "fsck_vault",
     "init_vault",
+    "mission_at_hand",
     "rebuild_vault",
     "seat_keys",
     "serve_vault",
@@ -196,6 +197,21 @@ def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
         report = check_objects(store, mission=mission, seat=seat, log_public=log.key.raw)
         found.append((mission, report))
     return found
+
+
+@contextmanager
+def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
+    """A mission of a vault's folder that nobody serves, opened for as long as the context lasts."""
+    folder = VaultFolder.open(path)
+    config = _config(folder)
+    with _opened(folder):
+        missions = _missions(folder, config)
+        try:
+            yield _only(missions, mission)
+        finally:
+            for opened in missions:
+                opened.watch()
+            _close(missions)
 
 
 def rebuild_vault(path: Path) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exclave.config import load_toml
 from exclave.ids import Seat
@@ -46,10 +46,18 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _SeatAddress(_Model):
+class _SeatPlace(_Model):
     seat: Annotated[int, Field(ge=1, le=255)]
-    data: Endpoint
-    public: Endpoint
+    data: Endpoint | None = None
+    public: Endpoint | None = None
+    folder: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        line = (self.data is not None, self.public is not None)
+        if line != (self.folder is None, self.folder is None):
+            raise ValueError("expected either data and public, or folder")
+        return self
 
 
 class _DepositFile(_Model):
@@ -60,7 +68,7 @@ class _DepositFile(_Model):
     spool: str
     spool_limit: Size
     scratch: str
-    seat: list[_SeatAddress] = []
+    seat: list[_SeatPlace] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,7 @@ class DepositSettings:
     spool_limit: int  # bytes
     scratch: Path
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
+    folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
 
 
 def load_deposit_settings(path: Path) -> DepositSettings:
@@ -91,7 +100,14 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         spool=folder / parsed.spool,
         spool_limit=parsed.spool_limit,
         scratch=folder / parsed.scratch,
-        addresses={Seat(item.seat): (item.data, item.public) for item in parsed.seat},
+        addresses={
+            Seat(item.seat): (item.data, item.public)
+            for item in parsed.seat
+            if item.data is not None and item.public is not None
+        },
+        folders={
+            Seat(item.seat): folder / item.folder for item in parsed.seat if item.folder is not None
+        },
     )
 
 
