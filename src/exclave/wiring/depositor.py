@@ -21,6 +21,7 @@ from exclave.deposit.capture import DepositProgress
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.rebuild import rebuild_journal
+from exclave.deposit.remembered import Remembering
 from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
 from exclave.deposit.spool import Spool
 from exclave.engine.durable import make_path
@@ -95,11 +96,15 @@ def open_home(config: Path) -> Home:
 
 
 def run_deposit(
-    home: Home, registers: tuple[str, ...], progress: DepositProgress
+    home: Home,
+    registers: tuple[str, ...],
+    progress: DepositProgress,
+    *,
+    read_everything: bool = False,
 ) -> DepositOutcome:
-    """Deposit the named registers, or all."""
+    """Deposit the named registers, or all; files that stand as they did are not read again."""
     tasks = [task_of(register) for register in home.plan.select(registers)]
-    with _workplace(home, progress) as place:
+    with _workplace(home, progress, read_everything=read_everything) as place:
         return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
 
 
@@ -110,7 +115,9 @@ def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
 
 
 @contextmanager
-def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
+def _workplace(
+    home: Home, progress: DepositProgress, *, read_everything: bool = False
+) -> Iterator[Workplace]:
     settings, party = home.settings, home.party
     with ExitStack() as stack:
         stack.enter_context(_lock(settings.journal))
@@ -147,6 +154,15 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
             clock=now,
             random=os.urandom,
             progress=progress,
+            remembering=Remembering(
+                Path(f"{settings.journal}.memory"),
+                mission=party.mission,
+                dedup_key=party.dedup_key,
+                clock=now,
+                random=os.urandom,
+                read_all_after=settings.read_all_after,
+                read_everything=read_everything,
+            ),
         )
 
 

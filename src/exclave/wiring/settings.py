@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from exclave.config import load_toml
 from exclave.ids import Seat
+from exclave.plan import Duration
 
 __all__ = [
     "DepositSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "parse_size",
 ]
 
+_WEEK = 7 * 86_400
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(r"([0-9]+) ?(KiB|MiB|GiB|TiB)")
 _ENDPOINT = r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$"
@@ -68,6 +70,7 @@ class _DepositFile(_Model):
     spool: str
     spool_limit: Size
     scratch: str
+    read_all_after: Duration = _WEEK
     seat: list[_SeatPlace] = []
 
 
@@ -83,6 +86,7 @@ class DepositSettings:
     spool: Path
     spool_limit: int  # bytes
     scratch: Path
+    read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
 
@@ -100,6 +104,7 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         spool=folder / parsed.spool,
         spool_limit=parsed.spool_limit,
         scratch=folder / parsed.scratch,
+        read_all_after=parsed.read_all_after,
         addresses={
             Seat(item.seat): (item.data, item.public)
             for item in parsed.seat
