@@ -135,10 +135,11 @@ def _gaps(plan: RegisterPlan) -> Sequence[str]:
 def _unread(unread: Unread | None) -> Sequence[str]:
     if unread is None or not unread.files:
         return ()
-    return (
+    text = (
         f"{unread.files} files of {unread.bytes} bytes were not read again: inode, size, times and "
-        "mode are those that they had when they were read for an earlier deposit",
+        "mode are those that they had when they were read for an earlier deposit"
     )
+    return (text,)
 
 
 def _summary(plan: RegisterPlan, captured: Captured) -> RegisterSummary:

@@ -7,10 +7,10 @@ their deposit is lodged; until then they stand aside under another name.
 Rules
 - Paths and content hashes say much, so both are encrypted and authenticated under a key that
   derives from the dedup key: whoever takes this folder alone reads nothing and forges nothing.
-- A memory that cannot be opened, that is of another mission or tree, or whose two files are not of
-  one deposit, is no memory: everything is read. Losing it costs one reading.
-- It cannot last: everything is read again after `read_all_after`, when it is asked for, and when the
-  clock stands before the capture that is remembered.
+- A memory that cannot be opened, that is of another mission or tree, or whose two files are not
+  of one deposit, is no memory: everything is read. Losing it costs one reading.
+- It cannot last: everything is read again after `read_all_after`, when it is asked for, and when
+  the clock stands before the capture that is remembered.
 - It names no pack: what may be referred to is the journal's to say, by chunk id.
 """
 

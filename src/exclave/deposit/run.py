@@ -242,3 +242,4 @@ class _Attempt:
     def _on_safe(self, pack: SealedPack, number: int) -> None:
         self._tables[pack.full.kind].set_root(pack.full.number, pack.root)
         self._packers[pack.full.kind].forget_in_flight(pack.full, number)
+        self._sealer.sent(pack)

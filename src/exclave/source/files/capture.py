@@ -6,7 +6,7 @@ attributes, anything on another file system mounted below, names that vanished w
 Rules
 - All traversal is relative to opened folders and follows no symbolic link.
 - A file that changes while it is read is read again; one that keeps changing is an error: mixed
-  content must never verify. Content is staged so that a repeated read leaves nothing behind.
+  content must never verify (`exclave.source.files.reading`).
 - A file that stands as it did at the last lodged deposit is not read again, unless all is to be
   (`exclave.source.files.recall`); what is captured is the same bytes either way.
 - Records and contents stand in ascending order of path bytes (spec/archive.md 8).
@@ -26,8 +26,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from blake3 import blake3
-
 from exclave.archive.filetree import (
     FileEntry,
     FileType,
@@ -40,8 +38,9 @@ from exclave.archive.objects import FilesTree
 from exclave.archive.reference import StreamRef
 from exclave.errors import ConfigurationError
 from exclave.merkle import RootBuilder
-from exclave.source.files.errors import FileChanging, TreeUnreadable, shown
-from exclave.source.files.folder import FOLDER_FLAGS, data_extents, hash_zeros, read_xattrs
+from exclave.source.files.errors import TreeUnreadable, shown
+from exclave.source.files.folder import FOLDER_FLAGS, read_xattrs
+from exclave.source.files.reading import FileReader
 from exclave.source.files.recall import (
     Known,
     KnownFiles,
@@ -64,11 +63,8 @@ from exclave.source.interface import (
 
 __all__ = ["FilesConfig", "FilesSource"]
 
-_PIECE: Final = 1024 * 1024
-_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_HELD: Final = 32 * 1024 * 1024  # larger files are read twice instead of held
-_WHOLE: Final = 1024 * 1024  # smaller files are not searched for holes when their blocks suffice
 _TOGETHER: Final = 512
+_OFTEN: Final = 16 * 1024 * 1024
 
 
 def _unwatched(step: str, path: bytes) -> None:
@@ -157,6 +153,7 @@ class _TreeCapture:
         self._sink = sink
         self._progress = progress
         self._watch = watch
+        self._reader = FileReader(attempts=config.attempts, watch=watch)
         self._first_names: dict[tuple[int, int], FileEntry] = {}
         self._offset = 0
         self.notes: list[str] = []
@@ -186,7 +183,9 @@ class _TreeCapture:
             watch=self._watch,
         )
         with closing(walk):
-            own = _describe(os.fstat(self._root), b"", FileType.FOLDER, descriptor=self._root)
+            own = _describe(
+                os.fstat(self._root), b"", FileType.FOLDER, xattrs=read_xattrs(self._root)
+            )
             for record, size in chain([(encode_entry(own), 0)], self._records(walk)):
                 entries.write(record)
                 builder.add(record_leaf(record))
@@ -256,7 +255,8 @@ class _TreeCapture:
         descriptor = os.open(name, FOLDER_FLAGS, dir_fd=parent)
         try:
             facts = os.fstat(descriptor)
-            return _describe(facts, path, FileType.FOLDER, descriptor=descriptor)
+            xattrs = read_xattrs(descriptor)
+            return _describe(facts, path, FileType.FOLDER, xattrs=xattrs)
         finally:
             os.close(descriptor)
 
@@ -319,69 +319,17 @@ class _TreeCapture:
             )
 
     def _regular(self, parent: int, name: bytes, path: bytes) -> tuple[FileEntry, os.stat_result]:
-        try:
-            descriptor = os.open(name, _READ_FLAGS, dir_fd=parent)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise TreeUnreadable(
-                f"{shown(path)}: expected to read the file, got: {error.strerror}"
-            ) from error
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FileChanging(f"{shown(path)}: became something else while it was opened")
-            return self._stable(descriptor, path)
-        finally:
-            os.close(descriptor)
-
-    def _stable(self, descriptor: int, path: bytes) -> tuple[FileEntry, os.stat_result]:
-        """Read until the file was the same before and after.
-
-        A small file is read once and held. A large one is read a second time to be sent, since
-        a stream takes nothing back: content goes out only after it was seen to be at rest.
-        """
-        for _ in range(self._config.attempts):
-            before = os.fstat(descriptor)
-            size = before.st_size
-            extents = _extents(descriptor, before)
-            held: list[bytes] | None = [] if size <= _HELD else None
-            digest = blake3()
-            for piece in _logical(descriptor, size, extents, digest):
-                if held is not None:
-                    held.append(piece)
-                self._watch("reading", path)
-            entry = _describe(
-                before,
-                path,
-                FileType.REGULAR,
-                descriptor=descriptor,
-                content=(size, self._offset, digest.digest(), extents),
-            )
-            if _state(os.fstat(descriptor)) != _state(before):
-                continue
-            if held is None:
-                self._send_again(descriptor, entry)
-            else:
-                for piece in held:
-                    self._content.write(piece)
-            self._offset += entry.stored_size
-            self.files += 1
-            return entry, before
-        raise FileChanging(
-            f"{shown(path)}: expected a file at rest, changed in {self._config.attempts} reads",
-            hint="stop its writer, or capture from a snapshot of the file system",
+        seen = self._reader.read(parent, name, path, self._content)
+        entry = _describe(
+            seen.facts,
+            path,
+            FileType.REGULAR,
+            xattrs=seen.xattrs,
+            content=(seen.facts.st_size, self._offset, seen.blake3, seen.extents),
         )
-
-    def _send_again(self, descriptor: int, entry: FileEntry) -> None:
-        """Read once more and write; what differs from what was hashed ends the capture."""
-        digest = blake3()
-        for piece in _logical(descriptor, entry.size, entry.extents, digest):
-            self._content.write(piece)
-        if digest.digest() != entry.blake3:
-            raise FileChanging(
-                f"{shown(entry.path)}: expected a file at rest, changed while it was stored",
-                hint="stop its writer, or capture from a snapshot of the file system",
-            )
+        self._offset += entry.stored_size
+        self.files += 1
+        return entry, seen.facts
 
 
 class _Records:
@@ -417,7 +365,7 @@ class _Told:
     def add(self, size: int) -> None:
         self._units += 1
         self._size += size
-        if self._units == _TOGETHER or self._size > _HELD:
+        if self._units == _TOGETHER or self._size > _OFTEN:
             self.end()
 
     def end(self) -> None:
@@ -426,50 +374,13 @@ class _Told:
         self._units = self._size = 0
 
 
-def _extents(descriptor: int, facts: os.stat_result) -> tuple[tuple[int, int], ...]:
-    size = facts.st_size
-    if size <= _WHOLE and facts.st_blocks * 512 >= size:
-        # As many blocks as it needs: no hole, or none that would be worth two calls a file.
-        return ((0, size),) if size else ()
-    return data_extents(descriptor, size)
-
-
-def _logical(
-    descriptor: int, size: int, extents: tuple[tuple[int, int], ...], digest: blake3
-) -> Iterator[bytes]:
-    """The data of the extents; `digest` takes the whole logical content, zeros included."""
-    place = 0
-    for offset, length in extents:
-        hash_zeros(digest, offset - place)
-        for piece in _pieces(descriptor, offset, length):
-            digest.update(piece)
-            yield piece
-        place = offset + length
-    hash_zeros(digest, size - place)
-
-
-def _pieces(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
-    end = offset + length
-    while offset < end:
-        piece = os.pread(descriptor, min(_PIECE, end - offset), offset)
-        if not piece:
-            return  # shorter than it was: seen by the state or the hash
-        yield piece
-        offset += len(piece)
-
-
-def _state(facts: os.stat_result) -> tuple[int, ...]:
-    # The change time cannot be set back by programs; it also moves when attributes change.
-    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-
-
 def _describe(
     facts: os.stat_result,
     path: bytes,
     kind: FileType,
     *,
     target: bytes = b"",
-    descriptor: int | None = None,
+    xattrs: tuple[tuple[bytes, bytes], ...] = (),
     content: tuple[int, int, bytes, tuple[tuple[int, int], ...]] = (0, 0, bytes(32), ()),
 ) -> FileEntry:
     """The entry; `content` are size, offset, hash and extents of a regular file."""
@@ -488,7 +399,7 @@ def _describe(
         group=_group(facts.st_gid),
         target=target,
         extents=extents,
-        xattrs=() if descriptor is None else read_xattrs(descriptor),
+        xattrs=xattrs,
     )
 
 
