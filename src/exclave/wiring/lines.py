@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
@@ -14,11 +15,12 @@ from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
 from exclave.vault.addresses import Address, parse_address
-from exclave.vault.at_hand import VaultAtHand
-from exclave.vault.client import HttpVault
 from exclave.vault.identity import Identity
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
-from exclave.wiring.host import mission_at_hand
+
+if TYPE_CHECKING:
+    from exclave.vault.at_hand import VaultAtHand
+    from exclave.vault.client import HttpVault
 
 __all__ = ["Lines", "SeatUnreachableByDesign"]
 
@@ -61,6 +63,8 @@ class Lines:
         def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
             if entry.seat in folders:
                 return _at_hand(entry.seat, folders[entry.seat], self._mission, identity)
+            from exclave.vault.client import HttpVault
+
             data, public = _place(entry, addresses)
             return HttpVault(
                 mission=self._mission,
@@ -104,6 +108,10 @@ class Lines:
 def _at_hand(
     seat: Seat, folder: Path, mission: MissionId, identity: Identity | None
 ) -> VaultAtHand:
+    # Each kind of line is imported only where there is one: start-up is what is felt most.
+    from exclave.vault.at_hand import VaultAtHand
+    from exclave.wiring.host import mission_at_hand
+
     return VaultAtHand(
         seat,
         lambda: mission_at_hand(folder, mission),
