@@ -21,6 +21,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -29,7 +30,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from exclave.clock import Clock
+from exclave.clock import Clock, format_time
 from exclave.engine.durable import make_path
 from exclave.ids import ChunkId, MissionId
 
@@ -42,7 +43,6 @@ _CHUNK: Final = struct.Struct(">32sI")
 _SALT: Final = 32
 _BLOCK: Final = 2**18
 _PARTS: Final = ("notes", "chunks")
-_DAY: Final = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ class Remembering:
         if now <= notes.head.began:
             return "the clock stands before the last capture", 0
         if now - notes.head.whole >= self._after:
-            days = (now - notes.head.whole) // _DAY
-            return f"everything was read last {days} days ago", 0
+            last = datetime.fromtimestamp(notes.head.whole // 10**9, UTC)
+            return f"the last time was {format_time(last)}", 0
         return None, notes.head.whole
 
 
