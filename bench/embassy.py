@@ -8,6 +8,7 @@ own process: streamed hashing, fsync, the log. It is served before the reconstru
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from exclave.authority.envelope import parse_envelope
 from exclave.demo.founding import READERS_ABROAD
 from exclave.engine.durable import replace_file
 from exclave.signer.interface import sign_envelope
+from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
 __all__ = ["exclave", "rebuild", "write_config"]
@@ -103,6 +105,7 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
             )
         )
 
+    _rest(data)
     out = place / "out"
     step("first", lambda: _program("deposit", "--config", str(config)))
     step("second", lambda: _program("deposit", "--config", str(config)))
@@ -112,6 +115,12 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     step("restore", lambda: rebuild(embassy, place, targets))
     compare_trees(data.folder, out / "bench")
     return runs
+
+
+def _rest(data: DataSet) -> None:
+    """Wait until no file's change is so fresh that the second deposit would read it again."""
+    newest = max(file.stat().st_ctime_ns for file in data.folder.rglob("*"))
+    time.sleep(max(0, newest + SETTLED - time.time_ns()) / 1e9 + 1)
 
 
 def _vaults_cpu(embassy: Embassy) -> float:
