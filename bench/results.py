@@ -30,9 +30,9 @@ CONDITIONS: Final = (
         "and journal."
     ),
     (
-        "Exclave 1-of-1 deposits files into a local folder (its vault's rules run in the depositor's "
-        "process) and tables over mutual TLS to one vault process; 2-of-3 goes to three vault "
-        "processes on the same cores."
+        "Exclave 1-of-1 deposits files into a local folder (its vault's rules run in the "
+        "depositor's process) and tables over mutual TLS to one vault process; 2-of-3 goes to "
+        "three vault processes on the same cores."
     ),
     (
         "The files had rested for a minute before Exclave's first deposit, outside the time: what "
