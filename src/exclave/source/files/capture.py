@@ -49,7 +49,6 @@ from exclave.source.files.recall import (
     known_bytes,
     owners,
     same,
-    stored_size,
 )
 from exclave.source.files.walk import Walk
 from exclave.source.interface import (
@@ -281,32 +280,34 @@ class _TreeCapture:
         if known is not None and self._stands(known, path, facts):
             self._compare(known, entry)
         record = encode_entry(entry)
-        self._note(facts, record)
+        self._note(facts, record, entry.stored_size)
         return record, entry.stored_size
 
     def _stands(self, known: Known, path: bytes, facts: os.stat_result) -> bool:
-        return same(known, facts, owners(path, _owner(facts.st_uid), _group(facts.st_gid)))
+        owned = owners(_owner(facts.st_uid), _group(facts.st_gid))
+        return same(known, path, facts, owned)
 
     def _recalled(self, known: Known, facts: os.stat_result) -> tuple[bytes, int]:
         """A file that stands as it did: its record, at its place in the stream of today."""
         assert self._run is not None
-        size = stored_size(known.record)
-        self._run.add(known, size)
-        record = moved_record(known.record, self._offset)
+        size, record = known.stored, known.record
+        self._run.add(known)
+        if known.offset != self._offset:
+            record = moved_record(record, self._offset)
         if facts.st_nlink > 1:
             self._first_names[facts.st_dev, facts.st_ino] = decode_entry(record)
         self._offset += size
         self.files += 1
         self._unread += 1
         self._unread_bytes += size
-        self._note(facts, record)
+        self._note(facts, record, size)
         return record, size
 
-    def _note(self, facts: os.stat_result, record: bytes) -> None:
+    def _note(self, facts: os.stat_result, record: bytes, stored: int) -> None:
         if self._memory is None:
             return
         if is_settled(facts, self._memory.began):
-            self._memory.note(known_bytes(facts, record))
+            self._memory.note(known_bytes(facts, record, stored))
         else:
             self._unsettled += 1
 

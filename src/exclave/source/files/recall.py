@@ -20,6 +20,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from exclave.archive.filetree import FileEntry, FileType, decode_entry
@@ -36,14 +37,13 @@ __all__ = [
     "known_bytes",
     "owners",
     "same",
-    "stored_size",
 ]
 
 SETTLED: Final = 60 * 10**9
 """Nanoseconds. Time stamps are as coarse as 2 s, and a page that was mapped and written moves them
 again only when the kernel has written it back, by default within some 35 s."""
 
-_KNOWN: Final = struct.Struct(">IQQq")  # length of the record, device, inode, change time
+_KNOWN: Final = struct.Struct(">IQQqQ")  # length of the record, device, inode, change time, stored
 _SEEN: Final = struct.Struct(">BIIIqQ")  # the first fields of a record: type to size
 _OFFSET: Final = slice(29, 37)
 _PATH: Final = 69  # where the record's path stands, after its length
@@ -60,6 +60,7 @@ class Known:
     device: int
     inode: int
     changed: int
+    stored: int  # bytes in the content stream
     record: bytes
 
     @property
@@ -79,9 +80,9 @@ class Known:
         return decode_entry(self.record)
 
 
-def known_bytes(facts: os.stat_result, record: bytes) -> bytes:
+def known_bytes(facts: os.stat_result, record: bytes, stored: int) -> bytes:
     """A file as it is noted for the next deposit."""
-    head = _KNOWN.pack(len(record), facts.st_dev, facts.st_ino, facts.st_ctime_ns)
+    head = _KNOWN.pack(len(record), facts.st_dev, facts.st_ino, facts.st_ctime_ns, stored)
     return head + record
 
 
@@ -90,14 +91,14 @@ def is_settled(facts: os.stat_result, began: int) -> bool:
     return max(facts.st_ctime_ns, facts.st_mtime_ns) < began - SETTLED
 
 
-def owners(path: bytes, owner: str, group: str) -> bytes:
-    """How path and owners stand in a record."""
-    texts = (path, owner.encode(), group.encode())
-    return b"".join(len(text).to_bytes(2, "big") + text for text in texts)
+@cache
+def owners(owner: str, group: str) -> bytes:
+    """How owners stand in a record, after the path."""
+    return b"".join(len(t).to_bytes(2, "big") + t for t in (owner.encode(), group.encode()))
 
 
-def same(known: Known, facts: os.stat_result, named: bytes) -> bool:
-    """Whether a file stands as it did; `named` is what `owners` gives for it now."""
+def same(known: Known, path: bytes, facts: os.stat_result, owned: bytes) -> bool:
+    """Whether a file stands as it did; `owned` is what `owners` gives for it now."""
     seen = _SEEN.pack(
         FileType.REGULAR,
         stat.S_IMODE(facts.st_mode),
@@ -111,18 +112,9 @@ def same(known: Known, facts: os.stat_result, named: bytes) -> bool:
         and known.changed == facts.st_ctime_ns
         and known.device == facts.st_dev
         and known.record.startswith(seen)
-        and known.record.startswith(named, _PATH)
+        and known.record.startswith(path + owned, _PATH + 2)
+        and known.record.startswith(len(path).to_bytes(2, "big"), _PATH)
     )
-
-
-def stored_size(record: bytes) -> int:
-    """Bytes of a regular file in the content stream, from its record."""
-    at = _PATH
-    for _ in range(4):  # path, owner, group, target
-        at += 2 + int.from_bytes(record[at : at + 2], "big")
-    count = int.from_bytes(record[at : at + 4], "big")
-    lengths = range(at + 12, at + 12 + 16 * count, 16)
-    return sum(int.from_bytes(record[place : place + 8], "big") for place in lengths)
 
 
 class KnownFiles:
@@ -147,11 +139,11 @@ def _read(pieces: Iterator[bytes]) -> Iterator[Known]:
         buffer += piece
         at, size = 0, len(buffer)
         while size - at >= _KNOWN.size:
-            length, device, inode, changed = _KNOWN.unpack_from(buffer, at)
+            length, device, inode, changed, stored = _KNOWN.unpack_from(buffer, at)
             end = at + _KNOWN.size + length
             if end > size:
                 break
-            yield Known(device, inode, changed, buffer[at + _KNOWN.size : end])
+            yield Known(device, inode, changed, stored, buffer[at + _KNOWN.size : end])
             at = end
         buffer = buffer[at:]
 
@@ -166,8 +158,8 @@ class Run:
         self._start = 0
         self._length = 0
 
-    def add(self, known: Known, length: int) -> None:
-        """The next file, with the bytes it has in the stream."""
+    def add(self, known: Known) -> None:
+        """The next file."""
         if self._files and (
             known.offset != self._start + self._length or len(self._files) == _LONGEST
         ):
@@ -175,7 +167,7 @@ class Run:
         if not self._files:
             self._start = known.offset
         self._files.append(known)
-        self._length += length
+        self._length += known.stored
 
     def end(self) -> None:
         """Hand the files on; others may follow."""
@@ -197,8 +189,8 @@ class _Reader:
         for known in self._files:
             if known.offset >= end:
                 return
-            entry = known.entry
-            if known.offset + entry.stored_size > offset:
+            if known.offset + known.stored > offset:
+                entry = known.entry
                 yield from self._part(known, entry, offset - known.offset, end - known.offset)
 
     def _part(self, known: Known, entry: FileEntry, start: int, end: int) -> Iterator[bytes]:
