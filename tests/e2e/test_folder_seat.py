@@ -88,7 +88,7 @@ def test_a_seat_has_one_place(embassy: Embassy) -> None:
     config.write_text(config.read_text() + 'data = "127.0.0.1:1"\n')
     done = run("deposit", "--config", str(config))
     assert done.returncode == 3
-    assert "expected either data and public, or folder" in done.stderr
+    assert "seat[0].data: expected no such key, got one" in done.stderr
 
 
 @pytest.fixture

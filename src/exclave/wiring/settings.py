@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from exclave.config import load_toml
 from exclave.ids import Seat
@@ -48,18 +48,25 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _SeatPlace(_Model):
+class _SeatAddress(_Model):
     seat: Annotated[int, Field(ge=1, le=255)]
-    data: Endpoint | None = None
-    public: Endpoint | None = None
-    folder: Annotated[str, Field(min_length=1)] | None = None
+    data: Endpoint
+    public: Endpoint
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        line = (self.data is not None, self.public is not None)
-        if line != (self.folder is None, self.folder is None):
-            raise ValueError("expected either data and public, or folder")
-        return self
+
+class _SeatFolder(_Model):
+    seat: Annotated[int, Field(ge=1, le=255)]
+    folder: Annotated[str, Field(min_length=1)]
+
+
+def _place_kind(value: object) -> str:
+    return "in-folder" if isinstance(value, dict) and "folder" in value else "on-line"
+
+
+_SeatPlace = Annotated[
+    Annotated[_SeatFolder, Tag("in-folder")] | Annotated[_SeatAddress, Tag("on-line")],
+    Discriminator(_place_kind),
+]
 
 
 class _DepositFile(_Model):
@@ -108,10 +115,12 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         addresses={
             Seat(item.seat): (item.data, item.public)
             for item in parsed.seat
-            if item.data is not None and item.public is not None
+            if isinstance(item, _SeatAddress)
         },
         folders={
-            Seat(item.seat): folder / item.folder for item in parsed.seat if item.folder is not None
+            Seat(item.seat): folder / item.folder
+            for item in parsed.seat
+            if isinstance(item, _SeatFolder)
         },
     )
 
