@@ -2,12 +2,13 @@
 
 The mission is founded and its vaults are started before the clock runs, the warrant is signed and
 released and the cards have answered before the reconstruction's clock runs: people and delays are
-not speed. There is no seat in a local folder yet, so k=n=1 goes to one vault process over
-mutual TLS on loopback, with everything that a vault does: streamed hashing, fsync, the log.
+not speed. Files at k=n=1 go to a seat in a local folder, whose vault's rules run in the depositor's
+own process: streamed hashing, fsync, the log. It is served before the reconstruction's clock runs.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from exclave.authority.envelope import parse_envelope
 from exclave.demo.founding import READERS_ABROAD
 from exclave.engine.durable import replace_file
 from exclave.signer.interface import sign_envelope
+from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
 __all__ = ["exclave", "rebuild", "write_config"]
@@ -80,6 +82,11 @@ def _program(*words: str) -> Cost:
 
 def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat: int) -> list[Run]:
     config = write_config(embassy, f'kind = "files"\npath = "{data.folder}"\n')
+    alone = len(embassy.vaults) == 1
+    if alone:
+        embassy.stop_vault(1)
+        with config.open("a") as stream:
+            stream.write(f'\n[[seat]]\nseat = 1\nfolder = "{embassy.vault_folder(1)}"\n')
     runs: list[Run] = []
 
     def step(name: str, act: Callable[[], Cost]) -> None:
@@ -98,13 +105,22 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
             )
         )
 
+    _rest(data)
     out = place / "out"
     step("first", lambda: _program("deposit", "--config", str(config)))
     step("second", lambda: _program("deposit", "--config", str(config)))
+    if alone:
+        embassy.start_vault(1)
     targets = f'[default.folder]\nkind = "folder"\npath = "{out}"\n'
     step("restore", lambda: rebuild(embassy, place, targets))
     compare_trees(data.folder, out / "bench")
     return runs
+
+
+def _rest(data: DataSet) -> None:
+    """Wait until no file's change is so fresh that the second deposit would read it again."""
+    newest = max(file.stat().st_ctime_ns for file in data.folder.rglob("*"))
+    time.sleep(max(0, newest + SETTLED - time.time_ns()) / 1e9 + 1)
 
 
 def _vaults_cpu(embassy: Embassy) -> float:

@@ -30,8 +30,13 @@ CONDITIONS: Final = (
         "and journal."
     ),
     (
-        "Exclave 1-of-1 sends to one vault process over mutual TLS on loopback, since there is no "
-        "seat in a local folder yet; 2-of-3 to three vault processes on the same cores."
+        "Exclave 1-of-1 deposits files into a local folder (its vault's rules run in the "
+        "depositor's process) and tables over mutual TLS to one vault process; 2-of-3 goes to "
+        "three vault processes on the same cores."
+    ),
+    (
+        "The files had rested for a minute before Exclave's first deposit, outside the time: what "
+        "was written in the minute before a deposit is read again by the next."
     ),
     (
         "Exclave opens each pack again before it is sent, and its restore reads all files back and "

@@ -18,6 +18,7 @@ from exclave.config import load_toml
 from exclave.errors import ConfigurationError
 
 __all__ = [
+    "Duration",
     "FilesSource",
     "Plan",
     "PlanInconsistent",

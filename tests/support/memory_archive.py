@@ -53,6 +53,9 @@ class MemoryArchive:
         del expected_size
         return MemoryStream(self, purpose)
 
+    def remembered(self, name: str) -> None:
+        del name
+
     def keep(self, purpose: StreamPurpose, data: bytes) -> StreamRef:
         """Store a whole stream."""
         if not data:

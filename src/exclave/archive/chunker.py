@@ -26,6 +26,8 @@ __all__ = [
 _KIB = 1024
 _MIB = 1024 * 1024
 
+_TOGETHER = 4
+
 MAX_ROW_CHUNK = 4 * _MIB
 """A row that ends later than this after its chunk's beginning is cut inside: PostgreSQL's rows
 can have a gigabyte, a chunk must fit in memory several times."""
@@ -91,7 +93,11 @@ def _grown(average: int, expected_size: int | None, *, most: int, limit: int) ->
 
 
 class Chunker:
-    """Cuts one stream. Holds at most `maximum` bytes (`MAX_ROW_CHUNK` for long rows) and a feed."""
+    """Cuts one stream. Holds at most a feed and `maximum` bytes (`MAX_ROW_CHUNK` for long rows), or
+    four times `maximum` where chunks are many.
+
+    Chunks of content are views of memory that is theirs: whoever keeps one keeps those cut with it.
+    """
 
     __slots__ = ("_buffer", "_cutter", "_params", "_scanned")
 
@@ -101,34 +107,54 @@ class Chunker:
         self._buffer = bytearray()
         self._scanned = 0  # bytes from the buffer's start known to hold no end of the row sought
 
-    def feed(self, data: bytes | bytearray | memoryview) -> list[bytes]:
-        """Append bytes; the chunks whose end is now certain."""
+    @property
+    def open_bytes(self) -> int:
+        """Bytes fed that are in no chunk yet."""
+        return len(self._buffer)
+
+    def feed(
+        self, data: bytes | bytearray | memoryview, *, at_once: bool = False
+    ) -> list[bytes | memoryview]:
+        """Append bytes; chunks whose end is certain, many together unless wanted `at_once`."""
         self._buffer += data
-        # A cut is certain once `maximum` bytes follow the chunk's beginning.
-        if len(self._buffer) < self._params.maximum:
+        # A cut is certain once `maximum` bytes follow the chunk's beginning. What follows the last
+        # cut is moved: so it is cut when that is little against what was cut.
+        least = self._params.maximum
+        if not (at_once or self._params.row_aligned):
+            least *= _TOGETHER
+        if len(self._buffer) < least:
             return []
         return self._cut(final=False)
 
-    def finish(self) -> list[bytes]:
+    def drop(self) -> None:
+        """Forget the bytes that are in no chunk yet: they are cut elsewhere."""
+        self._buffer = bytearray()
+        self._scanned = 0
+
+    def finish(self) -> list[bytes | memoryview]:
         """End the stream; the chunks that were still open."""
         return self._cut(final=True)
 
-    def _cut(self, *, final: bool) -> list[bytes]:
+    def _cut(self, *, final: bool) -> list[bytes | memoryview]:
+        if not self._params.row_aligned:
+            return self._cut_bytes(final)
         with memoryview(self._buffer) as view:
-            if self._params.row_aligned:
-                chunks = self._cut_rows(view, final)
-            else:
-                chunks = self._cut_bytes(view, final)
+            chunks = self._cut_rows(view, final)
         del self._buffer[: sum(map(len, chunks))]
-        return chunks
+        return [*chunks]
 
-    def _cut_bytes(self, view: memoryview, final: bool) -> list[bytes]:
-        chunks: list[bytes] = []
+    def _cut_bytes(self, final: bool) -> list[bytes | memoryview]:
+        view = memoryview(self._buffer).toreadonly()
+        chunks: list[bytes | memoryview] = []
         certain = len(view) - (0 if final else self._params.maximum)
+        end = 0
         for chunk in self._cutter.cut_buf(view):
             if chunk.offset > certain:
                 break
-            chunks.append(bytes(chunk.data))
+            end = chunk.offset + chunk.length
+            chunks.append(view[chunk.offset : end])
+        # A new buffer for what is left: the old one belongs to the chunks.
+        self._buffer = bytearray(view[end:])
         return chunks
 
     def _cut_rows(self, view: memoryview, final: bool) -> list[bytes]:

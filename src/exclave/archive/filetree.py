@@ -13,8 +13,9 @@ Rules
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 
@@ -37,6 +38,8 @@ __all__ = [
     "encode_entries",
     "encode_entry",
     "entry_leaf",
+    "moved_record",
+    "record_leaf",
     "tree_root",
 ]
 
@@ -44,6 +47,8 @@ MAX_RECORD = 16 * 1024 * 1024
 """Longest record: a million extents; keeps a forged length from filling memory."""
 
 _NO_HASH = bytes(32)
+_HEAD = struct.Struct(">BIIIqQQ32s")
+_OFFSET_AT = 29
 _U16, _U32, _U64 = 2**16, 2**32, 2**64
 
 
@@ -189,14 +194,16 @@ def _check_extents(extents: tuple[tuple[int, int], ...], size: int) -> None:
 def encode_entry(entry: FileEntry) -> bytes:
     """A record without its length."""
     parts = [
-        entry.type.to_bytes(1, "big"),
-        entry.mode.to_bytes(4, "big"),
-        entry.uid.to_bytes(4, "big"),
-        entry.gid.to_bytes(4, "big"),
-        entry.mtime.to_bytes(8, "big", signed=True),
-        entry.size.to_bytes(8, "big"),
-        entry.offset.to_bytes(8, "big"),
-        entry.blake3,
+        _HEAD.pack(
+            entry.type,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.mtime,
+            entry.size,
+            entry.offset,
+            entry.blake3,
+        )
     ]
     for text in (entry.path, _utf8(entry.owner), _utf8(entry.group), entry.target):
         parts += (len(text).to_bytes(2, "big"), text)
@@ -325,7 +332,17 @@ def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
 
 def entry_leaf(entry: FileEntry) -> bytes:
     """Leaf of an entry: its record without length, content offset set to zero."""
-    return leaf_hash(encode_entry(replace(entry, offset=0) if entry.offset else entry))
+    return record_leaf(encode_entry(entry))
+
+
+def record_leaf(record: bytes) -> bytes:
+    """Leaf of an entry from its record without length."""
+    return leaf_hash(moved_record(record, 0))
+
+
+def moved_record(record: bytes, offset: int) -> bytes:
+    """The record of the same entry with its data at another place of the content stream."""
+    return b"".join((record[:_OFFSET_AT], offset.to_bytes(8, "big"), record[_OFFSET_AT + 8 :]))
 
 
 def tree_root(entries: Iterable[FileEntry]) -> bytes:

@@ -14,11 +14,8 @@ Rules (spec/archive.md 4)
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from exclave.archive.reference import (
     EMPTY_STREAM,
@@ -86,12 +83,12 @@ def encode_node(node: Node) -> bytes:
         raise NodeInvalid(f"node: expected a span per reference above level 0, got {node.spans}")
     for reference in node.refs:
         check_reference(reference)
-    pack, offset, stored, plain, codec = zip(*node.refs, strict=True)
+    *columns, codec = zip(*node.refs, strict=True)
     parts = [_HEAD.pack(_MAGIC, node.level, bytes(3), count)]
-    parts += [np.array(c, dtype=">u4").tobytes() for c in (pack, offset, stored, plain)]
+    parts += [struct.pack(f">{count}I", *column) for column in columns]
     parts.append(bytes(codec))
     if node.level:
-        parts.append(np.array(node.spans, dtype=">u8").tobytes())
+        parts.append(struct.pack(f">{count}Q", *node.spans))
     data = b"".join(parts)
     decode_node(data)
     return data
@@ -114,32 +111,32 @@ def decode_node(data: bytes | bytearray | memoryview) -> Node:
     if len(data) != size:
         raise NodeInvalid(f"node: expected {size} bytes, got {len(data)}")
     start = _HEAD.size
-    columns = np.frombuffer(data, dtype=">u4", count=4 * count, offset=start).reshape(4, count)
-    codecs = np.frombuffer(data, dtype=np.uint8, count=count, offset=start + 16 * count)
+    numbers = struct.unpack_from(f">{4 * count}I", data, start)
+    columns = [numbers[i : i + count] for i in range(0, 4 * count, count)]
+    codecs = bytes(data[start + 16 * count : start + 17 * count])
     _check_columns(level, columns, codecs)
     spans: tuple[int, ...] = ()
     if level:
-        column = np.frombuffer(data, dtype=">u8", count=count, offset=start + 17 * count)
-        spans = tuple(column.tolist())
+        spans = struct.unpack_from(f">{count}Q", data, start + 17 * count)
         if not all(spans):
             raise NodeInvalid("node: expected spans of at least one byte, got an empty one")
-    rows = zip(*columns.tolist(), (_CODECS[c] for c in codecs.tolist()), strict=True)
+    rows = zip(*columns, map(_CODECS.__getitem__, codecs), strict=True)
     return Node(level=level, refs=tuple(map(Reference._make, rows)), spans=spans)
 
 
-def _check_columns(level: int, columns: NDArray[np.uint32], codecs: NDArray[np.uint8]) -> None:
+def _check_columns(level: int, columns: Sequence[Sequence[int]], codecs: bytes) -> None:
     """What `check_reference` checks, for all references of a node at once."""
     pack, _, stored, plain = columns
-    if (codecs > 1).any():
+    if max(codecs) > 1:
         raise NodeInvalid("node: expected codec 0 or 1")
-    if (plain < 1).any() or (plain > MAX_CHUNK).any():
+    if min(plain) < 1 or max(plain) > MAX_CHUNK:
         raise NodeInvalid(f"node: expected chunks of 1 to {MAX_CHUNK} bytes")
-    raw = codecs == 0
-    if (stored < 1).any() or (stored[raw] != plain[raw]).any():
+    raw = [(s, p) for s, p, codec in zip(stored, plain, codecs, strict=True) if not codec]
+    if min(stored) < 1 or any(s != p for s, p in raw):
         raise NodeInvalid("node: expected raw chunks to be stored in their plain length")
-    if (stored[~raw] >= plain[~raw]).any():
+    if sum(s >= p for s, p in zip(stored, plain, strict=True)) != sum(s >= p for s, p in raw):
         raise NodeInvalid("node: expected compressed chunks to be shorter than plain")
-    if level and not (pack & MANIFEST_PACK_BIT).all():
+    if level and min(pack) < MANIFEST_PACK_BIT:
         raise NodeInvalid("node: expected nodes to lie in manifest packs")
 
 

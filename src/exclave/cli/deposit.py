@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from exclave.plain_words import count, size
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
+    from exclave.source.interface import Unread
     from exclave.wiring.check_results import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
@@ -31,7 +33,11 @@ def register(app: App) -> None:
 
 
 def deposit(
-    *registers: str, config: DepositConfigFile, catch_up: Flag = False, terminal: Out
+    *registers: str,
+    config: DepositConfigFile,
+    catch_up: Flag = False,
+    read_everything: Flag = False,
+    terminal: Out,
 ) -> int:
     """Capture registers, seal them and lodge them in the vaults.
 
@@ -41,6 +47,8 @@ def deposit(
         Ids of the registers; all of the plan when none is named.
     catch_up
         Capture nothing; only send late seats what they lack.
+    read_everything
+        Read all files, also those that stand as they did at the last deposit.
     """
     from exclave.cli.progress import ShownDeposit
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
@@ -56,13 +64,15 @@ def deposit(
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
             lines = ["all seats are up to date" if not late else f"{len(late)} seats are late"]
         else:
-            outcome = run_deposit(home, registers, shown)
+            outcome = run_deposit(home, registers, shown, read_everything=read_everything)
             late = outcome.late
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
+                "unread": {name: asdict(item) for name, item in outcome.unread.items()},
             }
             lines = _entry_lines(outcome.entry)
+            lines += [_unread_line(name, item) for name, item in outcome.unread.items()]
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
@@ -203,6 +213,16 @@ def _entry_lines(entry: CatalogueEntry) -> list[str]:
         f"deposit {entry.deposit.hex()}  number {entry.sequence}  {entry.started}",
         f"  {registers}: {amounts}",
     ]
+
+
+def _unread_line(register: str, item: Unread) -> str:
+    if item.read_all is not None:
+        text = f"everything was read: {item.read_all}"
+    else:
+        text = f"{item.files} files of {size(item.bytes)} stood as they did and were not read again"
+    if item.unsettled:
+        text += f"; {item.unsettled} were written just now and will be read again"
+    return f"  {register}: {text}"
 
 
 def _overview_json(found: Overview) -> dict[str, object]:

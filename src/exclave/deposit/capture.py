@@ -16,7 +16,14 @@ from exclave.clock import Clock
 from exclave.deposit.catalogue import RegisterSummary
 from exclave.errors import ExclaveError, SourceError
 from exclave.plan import RegisterPlan
-from exclave.source.interface import ArchiveSink, Captured, Progress, Source, StreamPurpose
+from exclave.source.interface import (
+    ArchiveSink,
+    Captured,
+    Progress,
+    Source,
+    StreamPurpose,
+    Unread,
+)
 
 __all__ = ["CapturedRegister", "DepositProgress", "RegisterTask", "capture_register"]
 
@@ -53,6 +60,7 @@ class CapturedRegister:
 
     register: Register
     summary: RegisterSummary
+    unread: Unread | None
 
 
 def capture_register(
@@ -84,10 +92,11 @@ def capture_register(
             started=started.replace(microsecond=0),
             ended=clock().replace(microsecond=0),
             source=captured.facts,
-            notes=(*captured.notes, *_gaps(plan)),
+            notes=(*captured.notes, *_unread(captured.unread), *_gaps(plan)),
             objects=captured.objects,
         ),
         summary=_summary(plan, captured),
+        unread=captured.unread,
     )
 
 
@@ -121,6 +130,16 @@ def _gaps(plan: RegisterPlan) -> Sequence[str]:
     if not missing:
         return ()
     return (f"not reconstructible as a service: no {' and no '.join(missing)}",)
+
+
+def _unread(unread: Unread | None) -> Sequence[str]:
+    if unread is None or not unread.files:
+        return ()
+    text = (
+        f"{unread.files} files of {unread.bytes} bytes were not read again: inode, size, times and "
+        "mode are those that they had when they were read for an earlier deposit"
+    )
+    return (text,)
 
 
 def _summary(plan: RegisterPlan, captured: Captured) -> RegisterSummary:

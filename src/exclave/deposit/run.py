@@ -12,7 +12,7 @@ under a new deposit secret.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exclave import __version__
 from exclave.archive.manifest import Manifest, manifest_to_bytes
@@ -43,6 +43,7 @@ from exclave.deposit.workplace import Workplace
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
 from exclave.sealing.pack import PackKind
+from exclave.source.interface import Unread
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 
@@ -54,6 +55,7 @@ class DepositOutcome:
     entry: CatalogueEntry
     lodged: tuple[Seat, ...]
     late: Mapping[Seat, str]  # seats that do not hold it yet, with the reason
+    unread: Mapping[str, Unread] = field(default_factory=dict)  # by register: what was not read
 
     @property
     def partial(self) -> bool:
@@ -121,6 +123,7 @@ class _Attempt:
             manifest=self._packers[PackKind.MANIFEST],
             dedup_key=party.dedup_key,
             scratch=place.scratch,
+            remembering=place.remembering,
         )
 
     def run(self, tasks: Sequence[RegisterTask], plan_text: bytes) -> DepositOutcome:
@@ -129,7 +132,12 @@ class _Attempt:
         started = format_time(place.clock())
         place.progress.phase("capture")
         captured = [
-            capture_register(task, self._sink, clock=place.clock, progress=place.progress)
+            capture_register(
+                task,
+                self._sink.of_register(task.plan.id),
+                clock=place.clock,
+                progress=place.progress,
+            )
             for task in tasks
         ]
         place.progress.phase("manifest")
@@ -144,6 +152,8 @@ class _Attempt:
         self._stage.close()
         self._dispatcher.wait()
         self._sealer.wipe()
+        if self._place.remembering is not None:
+            self._place.remembering.discard()
 
     def _store_manifest(self, captured: Sequence[CapturedRegister], plan_text: bytes) -> Reference:
         plan = store_bytes(self._sink, plan_text)
@@ -196,7 +206,14 @@ class _Attempt:
         outcome: Lodged = place.loop.run(lodge(row, reachable, place.journal, place.spool))
         late = {**self._dispatcher.late, **outcome.reasons}
         require_lodged(outcome.receipts, party, late)
-        return DepositOutcome(entry=entry, lodged=tuple(sorted(outcome.receipts)), late=late)
+        if place.remembering is not None:
+            place.remembering.keep()
+        return DepositOutcome(
+            entry=entry,
+            lodged=tuple(sorted(outcome.receipts)),
+            late=late,
+            unread={c.register.id: c.unread for c in captured if c.unread is not None},
+        )
 
     def _entry(
         self,
@@ -225,3 +242,4 @@ class _Attempt:
     def _on_safe(self, pack: SealedPack, number: int) -> None:
         self._tables[pack.full.kind].set_root(pack.full.number, pack.root)
         self._packers[pack.full.kind].forget_in_flight(pack.full, number)
+        self._sealer.sent(pack)

@@ -10,14 +10,22 @@ from __future__ import annotations
 import hmac
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exclave.archive.pack import chunk_id, decode_chunk, make_decompressor, parse_directory
+from exclave.archive.reference import Codec
 from exclave.deposit.packing import FullPack
+from exclave.dispersal.code import body_length
 from exclave.dispersal.shard import Shard, make_shards
 from exclave.errors import IntegrityError
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
-from exclave.sealing.pack import PackHeader, generate_salt, open_pack, seal_pack
+from exclave.sealing.pack import (
+    PackHeader,
+    generate_salt,
+    open_pack,
+    seal_pack,
+    sealed_length,
+)
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.sealing.secret import DepositContext, seal_deposit_secret, secret_id
 
@@ -40,6 +48,7 @@ class SealedPack:
     deposit: DepositId
     sealed_secret: bytes
     shards: tuple[Shard, ...]
+    memory: bytearray = field(repr=False)  # of the sealer, lent until the pack is safe
 
 
 class PackSealer:
@@ -66,6 +75,7 @@ class PackSealer:
         self._dedup_key = dedup_key
         self._random = random
         self._reopening = _Reopening()
+        self._buffers = _Buffers()
         self._secret = bytearray(random(32))
         self.sealed_secret = seal_deposit_secret(
             recovery,
@@ -94,10 +104,18 @@ class PackSealer:
             salt=generate_salt(self._random),
         )
         secret = bytes(self._secret)
-        sealed = seal_pack(header, secret=secret, veil=veil, plaintext=full.builder.finish())
+        plaintext = full.builder.finish()
+        length = sealed_length(len(plaintext))
+        size = self._k * body_length(length, self._k)
+        memory = self._buffers.take(size)
+        padded = memoryview(memory)[:size]
+        sealed = seal_pack(header, secret=secret, veil=veil, plaintext=plaintext, out=padded)
+        padded[length:] = bytes(size - length)
+        del plaintext
         self._reopen(sealed, secret, veil, full)
         shards = make_shards(
             sealed,
+            padded=padded,
             mission=self._mission,
             veil=veil,
             k=self._k,
@@ -113,7 +131,12 @@ class PackSealer:
             deposit=self._deposit,
             sealed_secret=self.sealed_secret,
             shards=shards,
+            memory=memory,
         )
+
+    def sent(self, pack: SealedPack) -> None:
+        """A pack is safe: its memory may hold another. Nobody reads its shards any more."""
+        self._buffers.give_back(pack.memory)
 
     def _reopen(self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack) -> None:
         own = self._reopening
@@ -127,8 +150,9 @@ class PackSealer:
                 f"got {len(entries)}"
             )
         for entry in entries:
-            stored = plaintext[entry.offset : entry.offset + entry.stored]
-            plain = decode_chunk(entry, stored, own.decompressor)
+            plain: bytes | memoryview = plaintext[entry.offset : entry.offset + entry.stored]
+            if entry.codec is not Codec.RAW:  # of raw ones, parsing has compared both lengths
+                plain = decode_chunk(entry, plain, own.decompressor)
             if not hmac.compare_digest(chunk_id(self._dedup_key, plain), entry.chunk_id):
                 raise ReopenedDiffers(
                     f"pack {full.number}: a chunk at {entry.offset} reopens to other content",
@@ -142,3 +166,24 @@ class _Reopening(threading.local):
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.decompressor = make_decompressor()
+
+
+class _Buffers:
+    """Memory for sealed packs, used again: fresh pages cost several times the encryption."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bytearray:
+        """At least `size` bytes, of which nothing is known."""
+        with self._lock:
+            for index, buffer in enumerate(self._free):
+                if len(buffer) >= size:
+                    return self._free.pop(index)
+        return bytearray(size)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """May be taken again."""
+        with self._lock:
+            self._free.append(buffer)

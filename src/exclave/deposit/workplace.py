@@ -10,6 +10,7 @@ from exclave.clock import Clock
 from exclave.deposit.capture import DepositProgress
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.remembered import Remembering
 from exclave.deposit.spool import Spool
 from exclave.ids import Seat
 from exclave.journal.store import Journal
@@ -31,3 +32,4 @@ class Workplace:
     clock: Clock
     random: Callable[[int], bytes]
     progress: DepositProgress
+    remembering: Remembering | None = None  # of trees that were read; None: everything is read

@@ -52,12 +52,19 @@ def code_row(seat: Seat, k: int) -> list[int]:
     return [inverse((seat - 1) ^ column) for column in range(k)]
 
 
-def encode_bodies(ciphertext: Bytes, k: int, seats: Sequence[Seat]) -> dict[Seat, memoryview]:
-    """The body of each seat; those of data seats are views of `ciphertext` where it is full."""
+def encode_bodies(
+    ciphertext: Bytes, k: int, seats: Sequence[Seat], *, padded: Bytes | None = None
+) -> dict[Seat, memoryview]:
+    """The body of each seat; those of data seats are views of `ciphertext` where it is full.
+
+    `padded` is the ciphertext with zeros after it up to k bodies: all are views of it then.
+    """
     size = body_length(len(ciphertext), k)
+    if padded is not None and len(padded) != k * size:
+        raise BodySizeWrong(f"padded pack: expected {k * size} bytes, got {len(padded)}")
     if len(set(seats)) != len(seats):
         raise DuplicateSeat("dispersal: a seat was given twice")
-    rows = _cut(memoryview(ciphertext).toreadonly(), k, size)
+    rows = _cut(memoryview(ciphertext if padded is None else padded).toreadonly(), k, size)
     bodies: dict[Seat, memoryview] = {}
     for seat in seats:
         factors = code_row(seat, k)

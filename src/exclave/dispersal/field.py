@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["POLYNOMIAL", "Bytes", "SingularMatrix", "combine", "inverse", "invert", "multiply"]
 
@@ -88,6 +89,8 @@ def _add(left: bytes, right: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _products(factor: int) -> npt.NDArray[np.uint16]:
     """Products of `factor` with both bytes of every 16-bit word; 128 KiB."""
+    import numpy as np
+
     single = np.frombuffer(_multiples(factor), dtype=np.uint8).astype(np.uint16)
     pairs = single[:, None] << 8 | single[None, :]
     return pairs.astype(np.uint16).ravel()
@@ -95,6 +98,9 @@ def _products(factor: int) -> npt.NDArray[np.uint16]:
 
 def combine(factors: Sequence[int], rows: Sequence[Bytes], out: bytearray | memoryview) -> None:
     """Write the sum of factor times row into `out`; all have the same even length."""
+    # Imported here: where all seats hold plain rows nothing needs it, and it takes its time.
+    import numpy as np
+
     target = np.frombuffer(out, dtype=np.uint16)
     sources = [
         (factor, np.frombuffer(row, dtype=np.uint16))

@@ -205,10 +205,14 @@ def make_shards(
     k: int,
     seats: Sequence[Seat],
     random: Callable[[int], bytes],
+    padded: Bytes | None = None,
 ) -> tuple[Shard, ...]:
-    """One shard per seat, in the order of `seats`; bodies may be views of `sealed_pack`."""
+    """One shard per seat, in the order of `seats`; bodies may be views of `sealed_pack`.
+
+    `padded`: the same bytes, with zeros after them up to k bodies; then no row is copied.
+    """
     root = pack_root(sealed_pack)
-    bodies = encode_bodies(sealed_pack, k, seats)
+    bodies = encode_bodies(sealed_pack, k, seats, padded=padded)
     shards: list[Shard] = []
     for share in split_veil(veil, k, seats, random):
         header = ShardHeader(

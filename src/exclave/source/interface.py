@@ -34,11 +34,14 @@ __all__ = [
     "Compared",
     "Difference",
     "Progress",
+    "RecallingStream",
     "Source",
     "StreamPurpose",
     "StreamSink",
     "Target",
     "TargetOccupied",
+    "TreeMemory",
+    "Unread",
 ]
 
 
@@ -65,6 +68,41 @@ class StreamSink(Protocol):
         """End the stream; no write may follow."""
 
 
+class RecallingStream(StreamSink, Protocol):
+    """A stream of which parts stood in that of the last deposit, and need not be read again."""
+
+    def recall(self, start: int, length: int, read: Callable[[int, int], Iterator[bytes]]) -> None:
+        """Append the `length` bytes that stood at `start` of the last deposit's stream.
+
+        `read(offset, size)` gives any of them: at the edges, and where no pack holds them any more.
+        Starts ascend from call to call.
+        """
+
+
+class TreeMemory(Protocol):
+    """What a depositor remembers of one tree from its last lodged deposit, and of this one.
+
+    What is noted counts once this deposit is lodged. The notes are the source's own, in its form.
+    """
+
+    @property
+    def began(self) -> int:
+        """When this capture began, nanoseconds since 1970 by this machine's clock."""
+
+    @property
+    def read_all(self) -> str | None:
+        """Why everything is to be read, whatever is remembered; None: it need not be."""
+
+    def earlier(self) -> Iterator[bytes]:
+        """The notes of the last deposit in order, in pieces of any size."""
+
+    def note(self, data: bytes) -> None:
+        """Append to the notes of this deposit."""
+
+    def open_content(self) -> RecallingStream:
+        """Begin the content stream; once."""
+
+
 class ArchiveSink(Protocol):
     """Where a capture goes."""
 
@@ -76,6 +114,9 @@ class ArchiveSink(Protocol):
         self, purpose: StreamPurpose, *, expected_size: int | None = None
     ) -> StreamSink:
         """Begin a stream; the expected size (bytes) helps to choose chunk sizes."""
+
+    def remembered(self, name: str) -> TreeMemory | None:
+        """The memory of this register's tree of that name; None where nothing is remembered."""
 
 
 class ArchiveSupply(Protocol):
@@ -94,6 +135,16 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What a capture took from memory instead of reading it, and why it read what it read."""
+
+    files: int = 0  # not read again: unchanged by inode, size and times
+    bytes: int = 0  # of those
+    unsettled: int = 0  # touched too shortly before this capture: read again by the next
+    read_all: str | None = None  # why everything was read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
     """One register as captured."""
 
@@ -103,6 +154,7 @@ class Captured:
     rows: int  # rows captured (0 for files)
     files: int  # files captured (0 for databases)
     bytes_read: int
+    unread: Unread | None = None  # None where nothing is remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from aiohttp import web
 from exclave.dispersal.shard import ShardHasher
 from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot, StatementHash
-from exclave.vault.handlers_public import find_peer, read_hash
+from exclave.vault.answering import find_peer, is_named, missing_of
+from exclave.vault.handlers_public import read_hash
 from exclave.vault.hosting import JSON_TYPE, Hosting
 from exclave.vault.identity import identity_hash
 from exclave.vault.intake import Intake
@@ -63,7 +64,7 @@ class _Data:
         hosted, statement = self._hosting.hosted(request), StatementHash(read_hash(request))
         party = await self._hosting.run(find_peer, hosted.mission, self._hosting.identity(request))
         require_kind(party, PartyKind.DEPOSITOR)
-        roots = await self._hosting.run(_missing, hosted.mission, statement)
+        roots = await self._hosting.run(missing_of, hosted.mission, statement)
         return web.Response(body=write_missing(roots), content_type=JSON_TYPE)
 
     async def _put(self, request: web.Request, *, sealed: bool) -> web.Response:
@@ -101,7 +102,7 @@ class _Data:
             return False
         usage = await self._hosting.run(mission.reserve_room, length, identity)
         try:
-            named = await self._hosting.run(_is_named, mission, root)
+            named = await self._hosting.run(is_named, mission, root)
             limit = mission.staging_limit(identity)
             check_room(length, named=named, limit=limit, usage=usage)
             intake = await self._hosting.run(
@@ -189,18 +190,6 @@ def _piece(mission: Mission, key: str, wanted: range, check: ShardHasher | None)
 def _has_shard(mission: Mission, root: ShardRoot) -> bool:
     with mission.lock:
         return mission.index.has_shard(root)
-
-
-def _is_named(mission: Mission, root: ShardRoot) -> bool:
-    with mission.lock:
-        return mission.index.is_named(root)
-
-
-def _missing(mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
-    with mission.lock:
-        if mission.index.record(statement) is None:
-            raise refused("not-found", f"record {statement.hex()[:16]}: not here")
-        return mission.index.missing(statement)
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int, bool]:

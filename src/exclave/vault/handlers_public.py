@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import re
 from typing import Final
 
@@ -12,19 +10,15 @@ from aiohttp import web
 
 from exclave.encoding import canonical_json
 from exclave.ids import StatementHash
-from exclave.ledger.entry import EntryType
-from exclave.ledger.tiles import TILE_WIDTH, parse_tile_path
+from exclave.vault.answering import body_of, find_peer, receipt_of, tile_of
 from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
 from exclave.vault.interface import State, StatementState, VaultRefused
-from exclave.vault.log import LogBroken
-from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
-from exclave.vault.rules import Party, PartyKind, find_party
-from exclave.vault.storage import body_key, read_optional
+from exclave.vault.rules import PartyKind
 from exclave.vault.submission import state_of, submit
 from exclave.vault.wire import MAX_ANONYMOUS, MAX_BODY, write_statement_state, write_status
 
-__all__ = ["add_public_routes", "find_peer", "read_hash"]
+__all__ = ["add_public_routes", "read_hash"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TEXT: Final = "text/plain"
@@ -80,26 +74,18 @@ class _Public:
 
     async def tile(self, request: web.Request) -> web.Response:
         mission = self._hosting.hosted(request).mission
-        tile = parse_tile_path(request.match_info["tile"])
-        # Tiles beyond the checkpoint may be there after a crash: they are not in the log.
-        end = ((tile.index * TILE_WIDTH) + tile.width) << (8 * (tile.level or 0))
-        data = None
-        if end <= mission.log.size:
-            data = await self._hosting.run(read_optional, mission.store, f"log/{tile.path()}")
-        if data is None:
-            raise refused("not-found", f"{tile.path()}: not in this log")
+        data = await self._hosting.run(tile_of, mission, request.match_info["tile"])
         return web.Response(body=data, content_type=_BYTES)
 
     async def body(self, request: web.Request) -> web.Response:
         mission = self._hosting.hosted(request).mission
-        data = await self._hosting.run(_body, mission, read_hash(request))
-        if data is None:
-            raise refused("not-found", "body: not here")
+        data = await self._hosting.run(body_of, mission, read_hash(request))
         return web.Response(body=data, content_type=_BYTES)
 
     async def receipt(self, request: web.Request) -> web.Response:
         hosted, digest = self._hosting.hosted(request), read_hash(request)
-        text = await self._hosting.run(_receipt, hosted.mission, request.match_info["type"], digest)
+        kind = request.match_info["type"]
+        text = await self._hosting.run(receipt_of, hosted.mission, kind, digest)
         return web.Response(body=text, content_type=_TEXT, charset="utf-8")
 
     async def statement(self, request: web.Request) -> web.Response:
@@ -133,35 +119,8 @@ class _Public:
         return MAX_ANONYMOUS if party.kind is PartyKind.READER else MAX_BODY
 
 
-def find_peer(mission: Mission, identity: bytes) -> Party:
-    """Who an identity is to a mission now; refused with `identity` when nobody."""
-    with mission.lock:
-        readers = [(warrant.reader, name.hex()) for name, warrant in mission.released(identity)]
-        return find_party(identity, mission.charter(), readers)
-
-
-def _body(mission: Mission, digest: bytes) -> bytes | None:
-    data = read_optional(mission.store, body_key(digest))
-    if data is not None and not hmac.compare_digest(hashlib.sha256(data).digest(), digest):
-        raise LogBroken(f"body {digest.hex()}: its bytes are not what they were")
-    return data
-
-
 def _submit(hosted: Hosted, data: bytes) -> StatementState:
     return submit(hosted.mission, data)
-
-
-def _receipt(mission: Mission, kind: str, digest: bytes) -> bytes:
-    try:
-        entry_type = EntryType(kind)
-    except ValueError as error:
-        raise refused("malformed", "path: no such type of entry") from error
-    with mission.lock:
-        number = mission.index.entry_number(entry_type, digest)
-        if number is None:
-            raise refused("not-found", f"{kind} {digest.hex()[:16]}: not in this log")
-        head = mission.cosigned_head()
-        return mission.log.receipt(number, None if head is None else head.note)
 
 
 def _answer(state: StatementState) -> web.Response:

@@ -6,6 +6,8 @@ the bytes. Nothing becomes visible before the whole shard has its root and the r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from exclave.dispersal.sealed_shard import SEALED_PREFIX_SIZE
 from exclave.dispersal.shard import ShardCorrupt, ShardHasher, ShardHeader
 from exclave.errors import ExclaveError
@@ -38,7 +40,7 @@ class Intake:
         self._addressed = False
         self._writer = mission.store.create_writer(shard_key(root))
 
-    def feed(self, pieces: list[bytes]) -> None:
+    def feed(self, pieces: Sequence[bytes | memoryview]) -> None:
         """The next bytes; refuses a shard for another seat as soon as its header is here."""
         try:
             for piece in pieces:
@@ -60,7 +62,7 @@ class Intake:
         """Forget what is not committed."""
         self._writer.abort()
 
-    def _feed(self, piece: bytes) -> None:
+    def _feed(self, piece: bytes | memoryview) -> None:
         if self._seat_key is None:
             self._take(piece)
             return
@@ -82,7 +84,7 @@ class Intake:
         except ExclaveError as error:
             raise refused("hash-mismatch", "sealed shard: does not open for this seat") from error
 
-    def _take(self, piece: bytes | bytearray) -> None:
+    def _take(self, piece: bytes | bytearray | memoryview) -> None:
         self._hasher.feed(piece)
         header = self._hasher.header
         if header is not None and not self._addressed:

@@ -29,6 +29,7 @@ def asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]
             clock=now,
             identity=None,  # the public record is everybody's; new keys may not be known yet
             addresses=home.settings.addresses,
+            folders=home.settings.folders,
             policy=RetryPolicy(attempts=1),
             idle_seconds=_SECONDS,
         ) as lines:

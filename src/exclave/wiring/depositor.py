@@ -14,29 +14,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
-from exclave.deposit.capture import DepositProgress
-from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.rebuild import rebuild_journal
-from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
-from exclave.deposit.spool import Spool
 from exclave.engine.durable import make_path
 from exclave.errors import ConfigurationError, UsageError
 from exclave.ids import Seat
-from exclave.journal.store import Journal
-from exclave.lines import LoopThread
 from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import DEDUP_SECRET
 from exclave.vault.identity import Identity, load_identity
 from exclave.wiring.files import load_charter
-from exclave.wiring.lines import Lines
-from exclave.wiring.registers import task_of
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
+
+if TYPE_CHECKING:
+    from exclave.deposit.capture import DepositProgress
+    from exclave.deposit.catalogue import Catalogue
+    from exclave.deposit.remembered import Remembering
+    from exclave.deposit.run import DepositOutcome, Workplace
+    from exclave.journal.store import Journal
 
 __all__ = ["DepositBusy", "Home", "StateForeign", "open_home", "run_catch_up", "run_deposit"]
 
@@ -95,22 +94,42 @@ def open_home(config: Path) -> Home:
 
 
 def run_deposit(
-    home: Home, registers: tuple[str, ...], progress: DepositProgress
+    home: Home,
+    registers: tuple[str, ...],
+    progress: DepositProgress,
+    *,
+    read_everything: bool = False,
 ) -> DepositOutcome:
-    """Deposit the named registers, or all."""
+    """Deposit the named registers, or all; files that stand as they did are not read again."""
+    # Commands that only look at home are spared what deposits need: it is half of their time.
+    from exclave.deposit.run import deposit
+    from exclave.wiring.registers import task_of
+
     tasks = [task_of(register) for register in home.plan.select(registers)]
-    with _workplace(home, progress) as place:
+    with _workplace(home, progress, read_everything=read_everything) as place:
         return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
 
 
 def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
     """Only bring late seats up to date; returns reasons of those still late."""
+    from exclave.deposit.run import catch_up
+
     with _workplace(home, progress) as place:
         return catch_up(home.party, place)
 
 
 @contextmanager
-def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
+def _workplace(
+    home: Home, progress: DepositProgress, *, read_everything: bool = False
+) -> Iterator[Workplace]:
+    from exclave.deposit.catalogue import Catalogue
+    from exclave.deposit.rebuild import rebuild_journal
+    from exclave.deposit.spool import Spool
+    from exclave.deposit.workplace import Workplace
+    from exclave.journal.store import Journal
+    from exclave.lines import LoopThread
+    from exclave.wiring.lines import Lines
+
     settings, party = home.settings, home.party
     with ExitStack() as stack:
         stack.enter_context(_lock(settings.journal))
@@ -134,6 +153,7 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
                 clock=now,
                 identity=home.identity,
                 addresses=settings.addresses,
+                folders=settings.folders,
             )
         )
         yield Workplace(
@@ -146,7 +166,22 @@ def _workplace(home: Home, progress: DepositProgress) -> Iterator[Workplace]:
             clock=now,
             random=os.urandom,
             progress=progress,
+            remembering=_remembering(home, read_everything=read_everything),
         )
+
+
+def _remembering(home: Home, *, read_everything: bool) -> Remembering:
+    from exclave.deposit.remembered import Remembering
+
+    return Remembering(
+        Path(f"{home.settings.journal}.memory"),
+        mission=home.party.mission,
+        dedup_key=home.party.dedup_key,
+        clock=now,
+        random=os.urandom,
+        read_all_after=home.settings.read_all_after,
+        read_everything=read_everything,
+    )
 
 
 def _require_own(home: Home, catalogue: Catalogue, journal: Journal) -> None:

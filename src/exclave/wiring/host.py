@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address
@@ -34,18 +35,19 @@ from exclave.signer.file import load_key_file, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
 from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
-from exclave.vault.fsck import FsckReport, check_objects
 from exclave.vault.identity import new_identity
 from exclave.vault.install import VaultFolder, create_vault, find_kit, open_missions
 from exclave.vault.install import enrol as enrol_mission
 from exclave.vault.interface import MissionStatus, StatementState
 from exclave.vault.mission import Mission, SeatKeys
-from exclave.vault.server import VaultServer, serve
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
 from exclave.wiring.files import read_file
+
+if TYPE_CHECKING:
+    from exclave.vault.client import HttpVault
+    from exclave.vault.fsck import FsckReport
 
 __all__ = [
     "MissionUnexpected",
@@ -54,6 +56,7 @@ __all__ = [
     "enrol_vault",
     "fsck_vault",
     "init_vault",
+    "mission_at_hand",
     "rebuild_vault",
     "seat_keys",
     "serve_vault",
@@ -143,6 +146,9 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
 
 def serve_vault(path: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
+    # A vault at hand needs no server: what that imports takes as long as a small deposit.
+    from exclave.vault.server import VaultServer, serve
+
     folder = VaultFolder.open(path)
     config = _config(folder)
     with _opened(folder):
@@ -187,6 +193,8 @@ def submit_to_vault(path: Path, file: Path) -> StatementState:
 
 def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
     """Check every object of every mission; changes nothing, also beside a running server."""
+    from exclave.vault.fsck import check_objects
+
     folder = VaultFolder.open(path)
     log, _ = _log_and_seat(_keys(folder))
     found: list[tuple[MissionId, FsckReport]] = []
@@ -196,6 +204,21 @@ def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
         report = check_objects(store, mission=mission, seat=seat, log_public=log.key.raw)
         found.append((mission, report))
     return found
+
+
+@contextmanager
+def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
+    """A mission of a vault's folder that nobody serves, opened for as long as the context lasts."""
+    folder = VaultFolder.open(path)
+    config = _config(folder)
+    with _opened(folder):
+        missions = _missions(folder, config)
+        try:
+            yield _only(missions, mission)
+        finally:
+            for opened in missions:
+                opened.watch()
+            _close(missions)
 
 
 def rebuild_vault(path: Path) -> int:
@@ -296,6 +319,8 @@ def _opened(folder: VaultFolder) -> Iterator[None]:
 def _own_clients(
     folder: VaultFolder, config: VaultConfig, only: MissionId | None = None
 ) -> Iterator[tuple[LoopThread, list[HttpVault]]]:
+    from exclave.vault.client import HttpVault
+
     loop = LoopThread()
     clients = [
         HttpVault(

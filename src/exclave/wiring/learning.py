@@ -28,7 +28,6 @@ from exclave.vault.interface import PublicRecord
 from exclave.vault.survey import MissionNotFound, MissionView, survey
 from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
-from exclave.wiring.officials import store_charters
 
 __all__ = ["KeysReplaced", "learn_charter"]
 
@@ -85,6 +84,8 @@ def _seated(home: Home, charter: Charter) -> Home:
 
 def _keep(home: Home, envelopes: Sequence[Envelope], chosen: Charter) -> None:
     folder = home.settings.depositor
+    from exclave.wiring.officials import store_charters
+
     store_charters(folder, envelopes)
     envelope = next(item for item in envelopes if item.statement_hash == chosen.statement_hash)
     replace_file(folder / "charter.json", [envelope.to_bytes()], mode=0o600)

@@ -1,21 +1,26 @@
-"""Lines to the vaults of a charter: mutual TLS to pinned keys, with retries."""
+"""Lines to the vaults of a charter: mutual TLS to pinned keys, with retries; or folders at hand."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
 from exclave.clock import Clock
 from exclave.deposit.dispatch import SeatLine
 from exclave.errors import ConfigurationError
-from exclave.ids import Seat
+from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
 from exclave.vault.addresses import Address, parse_address
-from exclave.vault.client import HttpVault
 from exclave.vault.identity import Identity
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
+
+if TYPE_CHECKING:
+    from exclave.vault.at_hand import VaultAtHand
+    from exclave.vault.client import HttpVault
 
 __all__ = ["Lines", "SeatUnreachableByDesign"]
 
@@ -27,7 +32,8 @@ class SeatUnreachableByDesign(ConfigurationError):
 class Lines:
     """Clients to all active seats, or `only` to some; as a context, closes their connections.
 
-    Without an identity they reach the public record only.
+    Without an identity they reach the public record only. A seat in `folders` is not called: its
+    vault's rules run in this process.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Lines:
         clock: Clock,
         identity: Identity | None = None,
         addresses: Mapping[Seat, tuple[str, str]] | None = None,
+        folders: Mapping[Seat, Path] | None = None,
         only: Collection[Seat] | None = None,
         policy: RetryPolicy | None = None,
         idle_seconds: float = 60,
@@ -50,11 +57,18 @@ class Lines:
             for entry in charter.active_seats
             if only is None or entry.seat in only
         }
-        _check_known(self._entries, addresses or {})
-        self.clients: Mapping[Seat, HttpVault] = {
-            seat: HttpVault(
+        addresses, folders = addresses or {}, folders or {}
+        _check_known(self._entries, {*addresses, *folders})
+
+        def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
+            if entry.seat in folders:
+                return _at_hand(entry.seat, folders[entry.seat], self._mission, identity)
+            from exclave.vault.client import HttpVault
+
+            data, public = _place(entry, addresses)
+            return HttpVault(
                 mission=self._mission,
-                seat=seat,
+                seat=entry.seat,
                 anchor=entry.identity,
                 data=data,
                 public=public,
@@ -62,8 +76,9 @@ class Lines:
                 clock=clock,
                 idle_seconds=idle_seconds,
             )
-            for seat, entry in self._entries.items()
-            for data, public in [_place(entry, addresses or {})]
+
+        self.clients: Mapping[Seat, HttpVault | VaultAtHand] = {
+            seat: client(entry) for seat, entry in self._entries.items()
         }
 
     def __enter__(self) -> Lines:
@@ -90,21 +105,33 @@ class Lines:
         }
 
 
+def _at_hand(
+    seat: Seat, folder: Path, mission: MissionId, identity: Identity | None
+) -> VaultAtHand:
+    # Each kind of line is imported only where there is one: start-up is what is felt most.
+    from exclave.vault.at_hand import VaultAtHand
+    from exclave.wiring.host import mission_at_hand
+
+    return VaultAtHand(
+        seat,
+        lambda: mission_at_hand(folder, mission),
+        identity=b"" if identity is None else identity.certificate,
+    )
+
+
 def _place(entry: SeatEntry, addresses: Mapping[Seat, tuple[str, str]]) -> tuple[Address, Address]:
     known = [(item.data, item.public) for item in entry.addresses]
     pair = addresses.get(entry.seat) or (known[0] if known else None)
     if pair is None:
         raise SeatUnreachableByDesign(
             f"seat {entry.seat}: has no address",
-            hint="it is a safe, reached by carried media only; this version sends over lines",
+            hint="it is a safe, reached by carried media only: name its folder in deposit.toml",
         )
     return parse_address(pair[0]), parse_address(pair[1])
 
 
-def _check_known(
-    entries: Mapping[Seat, SeatEntry], addresses: Mapping[Seat, tuple[str, str]]
-) -> None:
-    unknown = sorted(set(addresses) - set(entries))
+def _check_known(entries: Mapping[Seat, SeatEntry], named: Collection[Seat]) -> None:
+    unknown = sorted(set(named) - set(entries))
     if unknown:
         raise ConfigurationError(
             f"deposit.toml: seat {unknown[0]}: the charter has no such seat in use",

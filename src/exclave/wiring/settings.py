@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from exclave.config import load_toml
 from exclave.ids import Seat
+from exclave.plan import Duration
 
 __all__ = [
     "DepositSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "parse_size",
 ]
 
+_WEEK = 7 * 86_400
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(r"([0-9]+) ?(KiB|MiB|GiB|TiB)")
 _ENDPOINT = r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$"
@@ -52,6 +54,21 @@ class _SeatAddress(_Model):
     public: Endpoint
 
 
+class _SeatFolder(_Model):
+    seat: Annotated[int, Field(ge=1, le=255)]
+    folder: Annotated[str, Field(min_length=1)]
+
+
+def _place_kind(value: object) -> str:
+    return "in-folder" if isinstance(value, dict) and "folder" in value else "on-line"
+
+
+_SeatPlace = Annotated[
+    Annotated[_SeatFolder, Tag("in-folder")] | Annotated[_SeatAddress, Tag("on-line")],
+    Discriminator(_place_kind),
+]
+
+
 class _DepositFile(_Model):
     depositor: str
     plan: str
@@ -60,7 +77,8 @@ class _DepositFile(_Model):
     spool: str
     spool_limit: Size
     scratch: str
-    seat: list[_SeatAddress] = []
+    read_all_after: Duration = _WEEK
+    seat: list[_SeatPlace] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +93,9 @@ class DepositSettings:
     spool: Path
     spool_limit: int  # bytes
     scratch: Path
+    read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
+    folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
 
 
 def load_deposit_settings(path: Path) -> DepositSettings:
@@ -91,7 +111,17 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         spool=folder / parsed.spool,
         spool_limit=parsed.spool_limit,
         scratch=folder / parsed.scratch,
-        addresses={Seat(item.seat): (item.data, item.public) for item in parsed.seat},
+        read_all_after=parsed.read_all_after,
+        addresses={
+            Seat(item.seat): (item.data, item.public)
+            for item in parsed.seat
+            if isinstance(item, _SeatAddress)
+        },
+        folders={
+            Seat(item.seat): folder / item.folder
+            for item in parsed.seat
+            if isinstance(item, _SeatFolder)
+        },
     )
 
 

@@ -6,7 +6,9 @@ attributes, anything on another file system mounted below, names that vanished w
 Rules
 - All traversal is relative to opened folders and follows no symbolic link.
 - A file that changes while it is read is read again; one that keeps changing is an error: mixed
-  content must never verify. Content is staged so that a repeated read leaves nothing behind.
+  content must never verify (`exclave.source.files.reading`).
+- A file that stands as it did at the last lodged deposit is not read again, unless all is to be
+  (`exclave.source.files.recall`); what is captured is the same bytes either way.
 - Records and contents stand in ascending order of path bytes (spec/archive.md 8).
 """
 
@@ -17,33 +19,51 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from blake3 import blake3
-
-from exclave.archive.filetree import FileEntry, FileType, encode_entry, entry_leaf
+from exclave.archive.filetree import (
+    FileEntry,
+    FileType,
+    decode_entry,
+    encode_entry,
+    moved_record,
+    record_leaf,
+)
 from exclave.archive.objects import FilesTree
+from exclave.archive.reference import StreamRef
 from exclave.errors import ConfigurationError
 from exclave.merkle import RootBuilder
-from exclave.source.files.errors import FileChanging, TreeUnreadable, shown
-from exclave.source.files.folder import (
-    FOLDER_FLAGS,
-    data_extents,
-    hash_zeros,
-    open_folder,
-    opened_parent,
-    read_xattrs,
+from exclave.source.files.errors import TreeUnreadable, shown
+from exclave.source.files.folder import FOLDER_FLAGS, read_xattrs
+from exclave.source.files.reading import FileReader
+from exclave.source.files.recall import (
+    Known,
+    KnownFiles,
+    Run,
+    is_settled,
+    known_bytes,
+    owners,
+    same,
 )
-from exclave.source.interface import ArchiveSink, Captured, Progress, StreamPurpose, StreamSink
+from exclave.source.files.walk import Walk
+from exclave.source.interface import (
+    ArchiveSink,
+    Captured,
+    Progress,
+    StreamPurpose,
+    StreamSink,
+    Unread,
+)
 
 __all__ = ["FilesConfig", "FilesSource"]
 
-_PIECE: Final = 1024 * 1024
-_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_HELD: Final = 32 * 1024 * 1024  # larger files are read twice instead of held
+_TOGETHER: Final = 512
+_OFTEN: Final = 16 * 1024 * 1024
 
 
 def _unwatched(step: str, path: bytes) -> None:
@@ -102,6 +122,7 @@ class FilesSource:
             rows=0,
             files=run.files,
             bytes_read=tree.content.length,
+            unread=run.unread,
         )
 
     def _open(self) -> int:
@@ -131,203 +152,227 @@ class _TreeCapture:
         self._sink = sink
         self._progress = progress
         self._watch = watch
-        self._device = os.fstat(root).st_dev
+        self._reader = FileReader(attempts=config.attempts, watch=watch)
         self._first_names: dict[tuple[int, int], FileEntry] = {}
         self._offset = 0
         self.notes: list[str] = []
         self.files = 0
+        self._memory = sink.remembered(config.name)
+        self._content: StreamSink
+        self._run: Run | None = None
+        self._known: KnownFiles | None = None
+        if self._memory is None:
+            self._content = sink.open_stream(StreamPurpose.CONTENT)
+        else:
+            content = self._memory.open_content()
+            self._content = content
+            self._run = Run(root, content)
+            self._known = KnownFiles(self._memory.earlier())
+        self._unread = self._unread_bytes = self._unsettled = 0
 
     def run(self) -> FilesTree:
         """Write all records and contents."""
-        entries = self._sink.open_stream(StreamPurpose.MANIFEST)
-        content = self._sink.open_stream(StreamPurpose.CONTENT)
+        entries = _Records(self._sink.open_stream(StreamPurpose.MANIFEST))
         builder = RootBuilder()
-        gone: list[bytes] = []
-        for path in self._paths():
-            # Below a folder that vanished after it was listed, everything is left out with it.
-            if any(path.startswith(lost + b"/") for lost in gone):
-                continue
-            try:
-                entry = self._entry(path, content)
-            except (FileNotFoundError, NotADirectoryError):
-                gone.append(path)
-                self.notes.append(f"{shown(path)}: vanished while the tree was read, left out")
-                continue
-            if entry is None:
-                gone.append(path)
-                continue
-            record = encode_entry(entry)
-            entries.write(len(record).to_bytes(4, "big") + record)
-            builder.add(entry_leaf(entry))
-            self._progress(self._config.name, 1, entry.stored_size)
+        told = _Told(self._config.name, self._progress)
+        walk = Walk(
+            self._root,
+            cross_mounts=self._config.cross_mounts,
+            note=self.notes.append,
+            watch=self._watch,
+        )
+        with closing(walk):
+            own = _describe(
+                os.fstat(self._root), b"", FileType.FOLDER, xattrs=read_xattrs(self._root)
+            )
+            for record, size in chain([(encode_entry(own), 0)], self._records(walk)):
+                entries.write(record)
+                builder.add(record_leaf(record))
+                told.add(size)
+        told.end()
+        if self._run is not None:
+            self._run.end()
         return FilesTree(
             name=self._config.name,
             count=builder.size,
             tree_root=builder.root(),
             entries=entries.finish(),
-            content=content.finish(),
+            content=self._content.finish(),
         )
 
-    def _paths(self) -> list[bytes]:
-        """Every path, ascending by bytes, beginning with the empty one."""
-        found = [b""]
-        waiting = [b""]
-        while waiting:
-            folder = waiting.pop()
-            for name, is_folder in self._list(folder):
-                path = folder + b"/" + name if folder else name
-                found.append(path)
-                if is_folder:
-                    waiting.append(path)
-        self._watch("listed", b"")
-        return sorted(found)
+    @property
+    def unread(self) -> Unread | None:
+        """What was not read again."""
+        if self._memory is None:
+            return None
+        return Unread(
+            files=self._unread,
+            bytes=self._unread_bytes,
+            unsettled=self._unsettled,
+            read_all=self._memory.read_all,
+        )
 
-    def _list(self, folder: bytes) -> Iterator[tuple[bytes, bool]]:
-        try:
-            descriptor = open_folder(self._root, folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return  # `run` finds it gone too, and notes it
-        except OSError as error:
-            raise TreeUnreadable(
-                f"{shown(folder)}: expected to list the folder, got: {error.strerror}"
-            ) from error
-        try:
-            if os.fstat(descriptor).st_dev != self._device and not self._config.cross_mounts:
-                self.notes.append(f"{shown(folder)}: another file system, its content left out")
-                return
-            with os.scandir(descriptor) as listing:
-                # Listing by descriptor gives text; fsencode is its exact inverse.
-                found = [(os.fsencode(e.name), e.is_dir(follow_symlinks=False)) for e in listing]
-        finally:
-            os.close(descriptor)
-        yield from found
+    def _records(self, walk: Walk) -> Iterator[tuple[bytes, int]]:
+        """The record of each entry in order, with its bytes in the content stream."""
+        for path, parent, name in walk:
+            try:
+                facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if stat.S_ISREG(facts.st_mode):
+                    yield self._file(parent, name, path, facts)
+                    continue
+                entry = self._other(parent, name, path, facts)
+            except (FileNotFoundError, NotADirectoryError):
+                self.notes.append(f"{shown(path)}: vanished while the tree was read, left out")
+                walk.leave_out(name)
+                continue
+            if entry is None:
+                walk.leave_out(name)
+                self.notes.append(f"{shown(path)}: a socket or device, left out")
+                continue
+            yield encode_entry(entry), 0
 
-    def _entry(self, path: bytes, content: StreamSink) -> FileEntry | None:
-        if not path:
-            return _describe(os.fstat(self._root), path, FileType.FOLDER, descriptor=self._root)
-        with opened_parent(self._root, path) as (parent, name):
-            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if stat.S_ISDIR(facts.st_mode):
-                return self._folder(parent, name, path)
-            if stat.S_ISLNK(facts.st_mode):
-                target = os.readlink(name, dir_fd=parent)
-                return _describe(facts, path, FileType.SYMLINK, target=target)
-            inode = (facts.st_dev, facts.st_ino)
-            if (first := self._first_names.get(inode)) is not None:
-                return _further_name(first, path)
-            entry: FileEntry | None = None
-            if stat.S_ISFIFO(facts.st_mode):
-                entry = _describe(facts, path, FileType.FIFO)
-            elif stat.S_ISREG(facts.st_mode):
-                entry = self._regular(parent, name, path, content)
-            if entry is not None:
-                if facts.st_nlink > 1:
-                    self._first_names[inode] = entry
-                return entry
-        self.notes.append(f"{shown(path)}: a socket or device, left out")
-        return None
+    def _other(
+        self, parent: int, name: bytes, path: bytes, facts: os.stat_result
+    ) -> FileEntry | None:
+        """A folder, link or FIFO."""
+        if stat.S_ISDIR(facts.st_mode):
+            return self._folder(parent, name, path)
+        if stat.S_ISLNK(facts.st_mode):
+            target = os.readlink(name, dir_fd=parent)
+            return _describe(facts, path, FileType.SYMLINK, target=target)
+        if not stat.S_ISFIFO(facts.st_mode):
+            return None
+        inode = (facts.st_dev, facts.st_ino)
+        if (first := self._first_names.get(inode)) is not None:
+            return _further_name(first, path)
+        entry = _describe(facts, path, FileType.FIFO)
+        if facts.st_nlink > 1:
+            self._first_names[inode] = entry
+        return entry
 
     def _folder(self, parent: int, name: bytes, path: bytes) -> FileEntry:
         descriptor = os.open(name, FOLDER_FLAGS, dir_fd=parent)
         try:
             facts = os.fstat(descriptor)
-            return _describe(facts, path, FileType.FOLDER, descriptor=descriptor)
+            xattrs = read_xattrs(descriptor)
+            return _describe(facts, path, FileType.FOLDER, xattrs=xattrs)
         finally:
             os.close(descriptor)
 
-    def _regular(self, parent: int, name: bytes, path: bytes, content: StreamSink) -> FileEntry:
-        try:
-            descriptor = os.open(name, _READ_FLAGS, dir_fd=parent)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise TreeUnreadable(
-                f"{shown(path)}: expected to read the file, got: {error.strerror}"
-            ) from error
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FileChanging(f"{shown(path)}: became something else while it was opened")
-            return self._stable(descriptor, path, content)
-        finally:
-            os.close(descriptor)
+    def _file(
+        self, parent: int, name: bytes, path: bytes, facts: os.stat_result
+    ) -> tuple[bytes, int]:
+        """A regular file: remembered, or read; or a further name of one."""
+        if facts.st_nlink > 1:
+            first = self._first_names.get((facts.st_dev, facts.st_ino))
+            if first is not None:
+                return encode_entry(_further_name(first, path)), 0
+        known = None if self._known is None else self._known.find(path)
+        if known is not None and not self._stands(known, path, facts):
+            known = None
+        if known is not None and self._memory is not None and self._memory.read_all is None:
+            return self._recalled(known, facts)
+        if self._run is not None:
+            self._run.end()
+        entry, facts = self._regular(parent, name, path)
+        if facts.st_nlink > 1:
+            self._first_names[facts.st_dev, facts.st_ino] = entry
+        if known is not None and self._stands(known, path, facts):
+            self._compare(known, entry)
+        record = encode_entry(entry)
+        self._note(facts, record, entry.stored_size)
+        return record, entry.stored_size
 
-    def _stable(self, descriptor: int, path: bytes, content: StreamSink) -> FileEntry:
-        """Read until the file was the same before and after.
+    def _stands(self, known: Known, path: bytes, facts: os.stat_result) -> bool:
+        owned = owners(_owner(facts.st_uid), _group(facts.st_gid))
+        return same(known, path, facts, owned)
 
-        A small file is read once and held. A large one is read a second time to be sent, since
-        a stream takes nothing back: content goes out only after it was seen to be at rest.
-        """
-        for _ in range(self._config.attempts):
-            before = os.fstat(descriptor)
-            size = before.st_size
-            extents = data_extents(descriptor, size)
-            held: list[bytes] | None = [] if size <= _HELD else None
-            digest = blake3()
-            for piece in _logical(descriptor, size, extents, digest):
-                if held is not None:
-                    held.append(piece)
-                self._watch("reading", path)
-            entry = replace(
-                _describe(before, path, FileType.REGULAR, descriptor=descriptor),
-                size=size,
-                offset=self._offset,
-                blake3=digest.digest(),
-                extents=extents,
+    def _recalled(self, known: Known, facts: os.stat_result) -> tuple[bytes, int]:
+        """A file that stands as it did: its record, at its place in the stream of today."""
+        assert self._run is not None
+        size, record = known.stored, known.record
+        self._run.add(known)
+        if known.offset != self._offset:
+            record = moved_record(record, self._offset)
+        if facts.st_nlink > 1:
+            self._first_names[facts.st_dev, facts.st_ino] = decode_entry(record)
+        self._offset += size
+        self.files += 1
+        self._unread += 1
+        self._unread_bytes += size
+        self._note(facts, record, size)
+        return record, size
+
+    def _note(self, facts: os.stat_result, record: bytes, stored: int) -> None:
+        if self._memory is None:
+            return
+        if is_settled(facts, self._memory.began):
+            self._memory.note(known_bytes(facts, record, stored))
+        else:
+            self._unsettled += 1
+
+    def _compare(self, known: Known, entry: FileEntry) -> None:
+        """A file that nothing says was changed must be what it was."""
+        if entry.blake3 != known.entry.blake3:
+            self.notes.append(
+                f"{shown(entry.path)}: other content than at the last deposit, although inode, "
+                "size and times are the same: a failing disk, or somebody set them back"
             )
-            if _state(os.fstat(descriptor)) != _state(before):
-                continue
-            if held is None:
-                self._send_again(descriptor, entry, content)
-            else:
-                for piece in held:
-                    content.write(piece)
-            self._offset += entry.stored_size
-            self.files += 1
-            return entry
-        raise FileChanging(
-            f"{shown(path)}: expected a file at rest, changed in {self._config.attempts} reads",
-            hint="stop its writer, or capture from a snapshot of the file system",
+
+    def _regular(self, parent: int, name: bytes, path: bytes) -> tuple[FileEntry, os.stat_result]:
+        seen = self._reader.read(parent, name, path, self._content)
+        entry = _describe(
+            seen.facts,
+            path,
+            FileType.REGULAR,
+            xattrs=seen.xattrs,
+            content=(seen.facts.st_size, self._offset, seen.blake3, seen.extents),
         )
-
-    def _send_again(self, descriptor: int, entry: FileEntry, content: StreamSink) -> None:
-        """Read once more and write; what differs from what was hashed ends the capture."""
-        digest = blake3()
-        for piece in _logical(descriptor, entry.size, entry.extents, digest):
-            content.write(piece)
-        if digest.digest() != entry.blake3:
-            raise FileChanging(
-                f"{shown(entry.path)}: expected a file at rest, changed while it was stored",
-                hint="stop its writer, or capture from a snapshot of the file system",
-            )
+        self._offset += entry.stored_size
+        self.files += 1
+        return entry, seen.facts
 
 
-def _logical(
-    descriptor: int, size: int, extents: tuple[tuple[int, int], ...], digest: blake3
-) -> Iterator[bytes]:
-    """The data of the extents; `digest` takes the whole logical content, zeros included."""
-    place = 0
-    for offset, length in extents:
-        hash_zeros(digest, offset - place)
-        for piece in _pieces(descriptor, offset, length):
-            digest.update(piece)
-            yield piece
-        place = offset + length
-    hash_zeros(digest, size - place)
+class _Records:
+    """Collects records for their stream: a call for each would cost more than its bytes."""
+
+    def __init__(self, stream: StreamSink) -> None:
+        self._stream = stream
+        self._parts: list[bytes] = []
+
+    def write(self, record: bytes) -> None:
+        self._parts += (len(record).to_bytes(4, "big"), record)
+        if len(self._parts) >= _TOGETHER:
+            self._flush()
+
+    def finish(self) -> StreamRef:
+        self._flush()
+        return self._stream.finish()
+
+    def _flush(self) -> None:
+        if self._parts:
+            self._stream.write(b"".join(self._parts))
+            self._parts.clear()
 
 
-def _pieces(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
-    end = offset + length
-    while offset < end:
-        piece = os.pread(descriptor, min(_PIECE, end - offset), offset)
-        if not piece:
-            return  # shorter than it was: seen by the state or the hash
-        yield piece
-        offset += len(piece)
+class _Told:
+    """Counts for whoever watches: not more often than somebody could see."""
 
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name = name
+        self._progress = progress
+        self._units = self._size = 0
 
-def _state(facts: os.stat_result) -> tuple[int, ...]:
-    # The change time cannot be set back by programs; it also moves when attributes change.
-    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    def add(self, size: int) -> None:
+        self._units += 1
+        self._size += size
+        if self._units == _TOGETHER or self._size > _OFTEN:
+            self.end()
+
+    def end(self) -> None:
+        if self._units:
+            self._progress(self._name, self._units, self._size)
+        self._units = self._size = 0
 
 
 def _describe(
@@ -336,8 +381,11 @@ def _describe(
     kind: FileType,
     *,
     target: bytes = b"",
-    descriptor: int | None = None,
+    xattrs: tuple[tuple[bytes, bytes], ...] = (),
+    content: tuple[int, int, bytes, tuple[tuple[int, int], ...]] = (0, 0, bytes(32), ()),
 ) -> FileEntry:
+    """The entry; `content` are size, offset, hash and extents of a regular file."""
+    size, offset, digest, extents = content
     return FileEntry(
         type=kind,
         path=path,
@@ -345,10 +393,14 @@ def _describe(
         uid=facts.st_uid,
         gid=facts.st_gid,
         mtime=facts.st_mtime_ns,
+        size=size,
+        offset=offset,
+        blake3=digest,
         owner=_owner(facts.st_uid),
         group=_group(facts.st_gid),
         target=target,
-        xattrs=() if descriptor is None else read_xattrs(descriptor),
+        extents=extents,
+        xattrs=xattrs,
     )
 
 

@@ -1,0 +1,155 @@
+"""Reads one file at rest: the same before and after, or not at all.
+
+Rules
+- A file that changes while it is read is read again; one that keeps changing is an error.
+- A small file is read once and held; a larger one is read a second time to be sent, since a stream
+  takes nothing back: content goes out only after it was seen to be at rest.
+- Memory is one buffer, used again for every file: fresh memory costs more than the copy into it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from blake3 import blake3
+
+from exclave.source.files.errors import FileChanging, TreeUnreadable, shown
+from exclave.source.files.folder import data_extents, hash_zeros, read_xattrs
+from exclave.source.interface import StreamSink
+
+__all__ = ["FileReader", "FileSeen"]
+
+Extents = tuple[tuple[int, int], ...]
+
+_PIECE: Final = 1024 * 1024
+_HELD: Final = 8 * 1024 * 1024
+"""Larger files are read twice instead of held."""
+_WHOLE: Final = 1024 * 1024
+"""Smaller files are not searched for holes when their blocks suffice for their size."""
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """A regular file as it was while it was read."""
+
+    facts: os.stat_result
+    blake3: bytes  # of the whole logical content
+    extents: Extents
+    xattrs: tuple[tuple[bytes, bytes], ...]
+
+
+class FileReader:
+    """Reads files one after the other; `watch` is told of each piece."""
+
+    def __init__(self, *, attempts: int, watch: Callable[[str, bytes], None]) -> None:
+        self._attempts = attempts
+        self._watch = watch
+        self._buffer = memoryview(bytearray(_PIECE))
+
+    def read(self, parent: int, name: bytes, path: bytes, content: StreamSink) -> FileSeen:
+        """Write a file's data to `content`; `FileNotFoundError` when it is gone."""
+        try:
+            descriptor = os.open(name, _FLAGS, dir_fd=parent)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise TreeUnreadable(
+                f"{shown(path)}: expected to read the file, got: {error.strerror}"
+            ) from error
+        try:
+            return self._at_rest(descriptor, path, content)
+        finally:
+            os.close(descriptor)
+
+    def _at_rest(self, descriptor: int, path: bytes, content: StreamSink) -> FileSeen:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise FileChanging(f"{shown(path)}: became something else while it was opened")
+        for _ in range(self._attempts):
+            extents = _extents(descriptor, before)
+            held = self._room(sum(length for _, length in extents))
+            digest, place = blake3(), 0
+            for piece in self._logical(descriptor, before.st_size, extents, digest, held):
+                place += len(piece)
+                self._watch("reading", path)
+            seen = FileSeen(before, digest.digest(), extents, read_xattrs(descriptor))
+            after = os.fstat(descriptor)
+            if _state(after) != _state(before):
+                before = after
+                continue
+            if held is None:
+                self._send_again(descriptor, path, seen, content)
+            elif place:
+                content.write(held[:place])
+            return seen
+        raise FileChanging(
+            f"{shown(path)}: expected a file at rest, changed in {self._attempts} reads",
+            hint="stop its writer, or capture from a snapshot of the file system",
+        )
+
+    def _room(self, size: int) -> memoryview | None:
+        """Memory for a whole file; None when it is not to be held."""
+        if size > _HELD:
+            return None
+        if size > len(self._buffer):
+            self._buffer = memoryview(bytearray(_HELD))
+        return self._buffer
+
+    def _send_again(
+        self, descriptor: int, path: bytes, seen: FileSeen, content: StreamSink
+    ) -> None:
+        """Read once more and write; what differs from what was hashed ends the capture."""
+        digest = blake3()
+        size = seen.facts.st_size
+        for piece in self._logical(descriptor, size, seen.extents, digest, None):
+            content.write(piece)
+        if digest.digest() != seen.blake3:
+            raise FileChanging(
+                f"{shown(path)}: expected a file at rest, changed while it was stored",
+                hint="stop its writer, or capture from a snapshot of the file system",
+            )
+
+    def _logical(
+        self,
+        descriptor: int,
+        size: int,
+        extents: Extents,
+        digest: blake3,
+        held: memoryview | None,
+    ) -> Iterator[memoryview]:
+        """The data of the extents, one after the other in `held`, or each in the same memory.
+
+        `digest` takes the whole logical content, zeros included.
+        """
+        place = at = 0
+        for offset, length in extents:
+            hash_zeros(digest, offset - place)
+            place, end = offset, offset + length
+            while place < end:
+                room = self._buffer[:_PIECE] if held is None else held[at : at + _PIECE]
+                count = os.preadv(descriptor, [room[: end - place]], place)
+                if not count:
+                    return  # shorter than it was: seen by the state or the hash
+                piece = room[:count]
+                digest.update(piece)
+                yield piece
+                place += count
+                at += count
+        hash_zeros(digest, size - place)
+
+
+def _extents(descriptor: int, facts: os.stat_result) -> Extents:
+    size = facts.st_size
+    if size <= _WHOLE and facts.st_blocks * 512 >= size:
+        return ((0, size),) if size else ()
+    return data_extents(descriptor, size)
+
+
+def _state(facts: os.stat_result) -> tuple[int, ...]:
+    # The change time cannot be set back by programs; it also moves when attributes change.
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
