@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import apsw
 
@@ -36,7 +36,8 @@ from exclave.ids import (
     ShardRoot,
     StatementHash,
 )
-from exclave.journal.database import LATER, Transaction, create, unusable
+from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
+from exclave.journal.index import ChunkIndex
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -58,27 +59,19 @@ __all__ = [
     "ShardRow",
 ]
 
-_ASKED: Final = 64
-"""Chunks asked for by one statement, always as many (none has the empty id): it is kept ready."""
-_MARKS: Final = ",".join("?" * _ASKED)
-_LOOKUP: Final = f"""
-SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec
-FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN ({_MARKS})
-"""  # noqa: S608 (question marks only)
-
-# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
-_LIVE, _SAFE, _DROPPED = 1, 2, 0
+# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
+# named by the record before, while a transaction tells which of these still are.
+_LIVE, _SAFE, _DROPPED, _NAMED = 1, 2, 0, -1
 
 
 class Journal:
     """Open with `Journal.open`; safe to use from several threads."""
 
-    def __init__(self, connection: apsw.Connection, reader: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, reader: apsw.Connection, index: Path) -> None:
         self._db = connection
         self._lock = threading.Lock()
         # Looking up goes on while a commit waits for the disk (write-ahead log).
-        self._reader = reader
-        self._reading = threading.Lock()
+        self._index = ChunkIndex(index, connection=connection, lock=self._lock, reader=reader)
 
     @classmethod
     def open(cls, path: Path, *, mission: MissionId, depositor: str, epoch: Epoch) -> Self:
@@ -93,7 +86,7 @@ class Journal:
             connection.pragma("synchronous", "full")
             if connection.pragma("user_version") == 0:
                 create(connection, mission, depositor, epoch)
-            connection.execute(LATER)
+            bring_up(connection)
             reader = apsw.Connection(str(path))
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
@@ -102,14 +95,13 @@ class Journal:
                 f"journal {path}: {type(error).__name__}",
                 hint="move it away: the next deposit rebuilds it from the catalogue",
             ) from error
-        journal = cls(connection, reader)
+        journal = cls(connection, reader, path.with_name(f"{path.name}.index"))
         journal._adopt_identity(mission, depositor, epoch)
         return journal
 
     def close(self) -> None:
         """Close the database."""
-        with self._reading:
-            self._reader.close()
+        self._index.close()
         with self._lock:
             self._db.close()
 
@@ -122,7 +114,8 @@ class Journal:
             )
         if meta.get("epoch") != epoch:
             with self._transaction():
-                self._db.execute("DELETE FROM chunks")
+                self._db.execute("DELETE FROM lists")
+                self._db.execute("DELETE FROM runs")
                 self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
 
@@ -135,21 +128,11 @@ class Journal:
 
     def lookup(self, ids: Sequence[ChunkId]) -> list[Location | None]:
         """Places of chunks that the next record may refer to, in the order asked."""
-        found: dict[bytes, Location] = {}
-        with self._reading:
-            try:
-                for start in range(0, len(ids), _ASKED):
-                    some: list[bytes] = [*ids[start : start + _ASKED]]
-                    some += [b""] * (_ASKED - len(some))
-                    for name, *row in self._reader.execute(_LOOKUP, some):
-                        found[name] = _location(tuple(row))
-            except apsw.Error as error:
-                raise unusable(error) from error
-        return [found.get(chunk_id) for chunk_id in ids]
+        return self._index.lookup(ids)
 
     def chunk_count(self) -> int:
         """Number of chunks in the index."""
-        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
+        return int(self._rows("SELECT coalesce(sum(chunks), 0) FROM lists")[0][0])
 
     # -- packs ---------------------------------------------------------------------------
 
@@ -158,32 +141,18 @@ class Journal:
 
         With `shared` false only its shards are remembered, for seats that still lack them.
         """
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
-                (pack.secret, pack.deposit, pack.sealed_secret),
-            )
-            self._db.execute(
-                "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
-                (
-                    pack.root,
-                    pack.length,
-                    pack.k,
-                    pack.kind,
-                    pack.secret,
-                    _SAFE if shared else _DROPPED,
-                ),
-            )
-            number = self._db.last_insert_rowid()
-            self._db.executemany(
-                "INSERT INTO shards VALUES (?, ?, ?, ?)",
-                [(number, s.seat, s.root, int(s.held)) for s in pack.shards],
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-                sorted((c[0], number, *c[1:]) for c in pack.chunks if shared),
-            )
+        [number] = self.add_safe_packs([pack], shared=shared)
         return number
+
+    def add_safe_packs(self, packs: Iterable[SafePack], *, shared: bool = True) -> list[int]:
+        """Enter several as one; returns their numbers."""
+        with self._index.entering() as enter:
+            with self._transaction():
+                added = [self._add(pack, shared=shared) for pack in packs]
+            for number, ids in added:
+                if ids:
+                    enter(number, ids)
+        return [number for number, _ in added]
 
     def packs(self, numbers: Iterable[int]) -> list[PackRow]:
         """The named packs, in the order asked."""
@@ -277,10 +246,11 @@ class Journal:
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
             self._db.execute("DELETE FROM meta WHERE key = 'full'")
-            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _LIVE))
+            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_NAMED, _LIVE))
             self._db.executemany(
-                "UPDATE packs SET live = 1 WHERE root = ?", [(root,) for root in live]
+                "UPDATE packs SET live = 1 WHERE root = ?", ((root,) for root in live)
             )
+            self._drop()
 
     def want_full(self) -> None:
         """The next record shall be full."""
@@ -388,10 +358,38 @@ class Journal:
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_SAFE, _LIVE))
         self._want_full()
 
+    def _add(self, pack: SafePack, *, shared: bool) -> tuple[int, bytes]:
+        self._db.execute(
+            "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
+            (pack.secret, pack.deposit, pack.sealed_secret),
+        )
+        live = _SAFE if shared else _DROPPED
+        self._db.execute(
+            "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
+            (pack.root, pack.length, pack.k, pack.kind, pack.secret, live),
+        )
+        number = self._db.last_insert_rowid()
+        self._db.executemany(
+            "INSERT INTO shards VALUES (?, ?, ?, ?)",
+            [(number, s.seat, s.root, int(s.held)) for s in pack.shards],
+        )
+        if not shared or not pack.chunks:
+            return number, b""
+        return number, insert_list(self._db, number, pack.chunks)
+
+    def _drop(self) -> None:
+        """Share no more what is still marked: a pack has a list as long as it is shared."""
+        self._db.execute(
+            "DELETE FROM lists WHERE pack IN (SELECT n FROM packs WHERE live = ?)", (_NAMED,)
+        )
+        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
+        self._index.forget()
+
     def _unshare(self, packs: Sequence[tuple[int]]) -> int:
         changes = self._db.total_changes()
-        self._db.executemany("UPDATE packs SET live = 0 WHERE n = ? AND live != 0", packs)
+        self._db.executemany("UPDATE packs SET live = -1 WHERE n = ? AND live != 0", packs)
         count = self._db.total_changes() - changes
+        self._drop()
         if count:
             self._want_full()
         return count
