@@ -10,7 +10,7 @@ Rules
   From `RECENT` on they become a run; runs are merged so that each is at least `RATIO` times as
   large as all newer ones: a look-up asks few, and an entry is written again a few times only.
 - Which runs count, and up to which pack they reach, is written in one transaction of the journal
-  after they are on the medium. Files that it does not name are removed.
+  after they are on the medium. Those that it does not name are removed.
 - Looking up goes on while runs are merged.
 """
 
@@ -62,7 +62,7 @@ class ChunkIndex:
         connection: apsw.Connection,
         lock: threading.Lock,
         reader: apsw.Connection,
-        recent: int = RECENT,
+        recent: int,
     ) -> None:
         """Nothing is read before it is needed. `lock` guards `connection`, `reader` is its own."""
         self._folder = folder
@@ -201,9 +201,9 @@ class ChunkIndex:
         return shared
 
     def _sweep(self) -> None:
-        """Remove files of runs that do not count."""
+        """Remove runs that do not count."""
         named = {run.row.name for run in self._runs}
-        for name in {file.stem for file in self._folder.iterdir()} - named:
+        for name in {path.name for path in self._folder.iterdir()} - named:
             remove_run(self._folder, name)
 
     def _rows(self, sql: str, bindings: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:

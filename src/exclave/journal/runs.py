@@ -1,6 +1,6 @@
 """Sorted runs: which packs may hold a chunk, in files that are written once and never changed.
 
-A run is four files of little-endian columns without a header, `<name>.<column>`:
+A run is a folder with four files, little-endian columns without a header:
 
     starts     u32 a bucket and one more: where the bucket begins. The bucket of a chunk is given by
                the first `bits` bits of its id; 8 to 16 entries share one
@@ -23,6 +23,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import shutil
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -189,10 +190,10 @@ class Run:
 
     def _read(self, column: str, first: int, end: int) -> NDArray[Any]:
         dtype = COLUMNS[column]
-        file = _file(self._folder, self.row.name, column)
+        file = self._folder / self.row.name / column
         part = np.fromfile(file, dtype, count=end - first, offset=first * dtype.itemsize)
         if len(part) != end - first:
-            raise RunDamaged(f"journal: {file.name} is shorter than it was written")
+            raise RunDamaged(f"journal: index: {column} is shorter than it was written")
         return part
 
 
@@ -215,9 +216,8 @@ def write_run(folder: Path, sources: Sequence[Source], shared: NDArray[np.bool_]
 
 
 def remove_run(folder: Path, name: str) -> None:
-    """Remove the files of a run that no journal names."""
-    for column in COLUMNS:
-        _file(folder, name, column).unlink(missing_ok=True)
+    """Remove a run that no journal names; what is left of it by an error goes another time."""
+    shutil.rmtree(folder / name, ignore_errors=True)
 
 
 class _Writer:
@@ -232,8 +232,9 @@ class _Writer:
         self._files: dict[str, int] = {}
 
     def __enter__(self) -> Self:
+        (self._folder / self._name).mkdir(mode=0o700)
         for column in COLUMNS:
-            self._files[column] = os.open(_file(self._folder, self._name, column), _NEW, 0o600)
+            self._files[column] = os.open(self._folder / self._name / column, _NEW, 0o600)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -257,6 +258,7 @@ class _Writer:
         self._write("starts", np.array([self._entries]))
         for descriptor in self._files.values():
             os.fsync(descriptor)
+        _sync_folder(self._folder / self._name)
         _sync_folder(self._folder)
         return RunRow(name=self._name, entries=self._entries, bits=self._bits)
 
@@ -271,18 +273,14 @@ def _bits(entries: int) -> int:
     return max(entries // _BUCKET, 1).bit_length() - 1
 
 
-def _file(folder: Path, name: str, column: str) -> Path:
-    return folder / f"{name}.{column}"
-
-
 def _check_size(folder: Path, row: RunRow, column: str) -> Path:
-    file = _file(folder, row.name, column)
+    file = folder / row.name / column
     try:
         size = file.stat().st_size
     except OSError as error:
-        raise RunDamaged(f"journal: {file.name}: {error.strerror}") from error
+        raise RunDamaged(f"journal: index: {column}: {error.strerror}") from error
     if size != row.size(column):
-        raise RunDamaged(f"journal: {file.name}: expected {row.size(column)} bytes, got {size}")
+        raise RunDamaged(f"journal: index: {column}: expected {row.size(column)} bytes, got {size}")
     return file
 
 

@@ -37,7 +37,7 @@ from exclave.ids import (
     StatementHash,
 )
 from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
-from exclave.journal.index import ChunkIndex
+from exclave.journal.index import RECENT, ChunkIndex
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -67,15 +67,30 @@ _LIVE, _SAFE, _DROPPED, _NAMED = 1, 2, 0, -1
 class Journal:
     """Open with `Journal.open`; safe to use from several threads."""
 
-    def __init__(self, connection: apsw.Connection, reader: apsw.Connection, index: Path) -> None:
+    def __init__(
+        self, connection: apsw.Connection, reader: apsw.Connection, index: Path, recent: int
+    ) -> None:
         self._db = connection
         self._lock = threading.Lock()
         # Looking up goes on while a commit waits for the disk (write-ahead log).
-        self._index = ChunkIndex(index, connection=connection, lock=self._lock, reader=reader)
+        self._index = ChunkIndex(
+            index, connection=connection, lock=self._lock, reader=reader, recent=recent
+        )
 
     @classmethod
-    def open(cls, path: Path, *, mission: MissionId, depositor: str, epoch: Epoch) -> Self:
-        """Open or create; refuses a journal of another mission or depositor."""
+    def open(
+        cls,
+        path: Path,
+        *,
+        mission: MissionId,
+        depositor: str,
+        epoch: Epoch,
+        recent: int = RECENT,
+    ) -> Self:
+        """Open or create; refuses a journal of another mission or depositor.
+
+        `recent`: entries of the dedup index that are kept in memory.
+        """
         try:
             fresh = not path.exists()
             if fresh:
@@ -95,7 +110,7 @@ class Journal:
                 f"journal {path}: {type(error).__name__}",
                 hint="move it away: the next deposit rebuilds it from the catalogue",
             ) from error
-        journal = cls(connection, reader, path.with_name(f"{path.name}.index"))
+        journal = cls(connection, reader, path.with_name(f"{path.name}.index"), recent)
         journal._adopt_identity(mission, depositor, epoch)
         return journal
 
