@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import index, peers, postgres
+from bench import index, memory, peers, postgres
 from bench.data import DataSet, write_mixed
 from bench.embassy import exclave
 from bench.measuring import Run
@@ -21,13 +21,15 @@ from exclave import __version__
 __all__ = ["main"]
 
 Contender: TypeAlias = Callable[[Path, DataSet, int], list[Run]]
+_ALONE: Mapping[str, Callable[[Sequence[str]], int]] = {"index": index.main, "memory": memory.main}
 _ROOT = Path(__file__).resolve().parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the results."""
-    if (words := list(sys.argv[1:] if arguments is None else arguments))[:1] == ["index"]:
-        return index.main(words[1:])
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in _ALONE:
+        return _ALONE[words[0]](words[1:])
     options = _options(arguments)
     found, absent = versions(
         {

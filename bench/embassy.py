@@ -19,7 +19,7 @@ from exclave.engine.durable import replace_file
 from exclave.signer.interface import sign_envelope
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["exclave", "write_config"]
+__all__ = ["exclave", "prepare_reading", "write_config"]
 
 _CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
 
@@ -44,7 +44,7 @@ def write_config(embassy: Embassy, source: str) -> Path:
     return config
 
 
-def _prepare_reading(embassy: Embassy, folder: Path) -> Path:
+def prepare_reading(embassy: Embassy, folder: Path) -> Path:
     """A released warrant and the cards' answer for the newest deposit; not measured."""
     cards = {
         place: embassy.folder / "cards" / f"card-{place[0]}-{place[1]}.txt" for place in _CARDS
@@ -89,7 +89,7 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     step("first", "deposit", "--config", str(config))
     step("second", "deposit", "--config", str(config))
     reading, out = place / "reading", place / "out"
-    answer = _prepare_reading(embassy, reading)
+    answer = prepare_reading(embassy, reading)
     targets = place / "targets.toml"
     targets.write_text(f'[default.folder]\nkind = "folder"\npath = "{out}"\n')
     step("restore", "reconstruct", str(reading), "--answer", str(answer), "--targets", str(targets))
