@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
+from bench.__main__ import SUITES, main
 from bench.data import compare_trees, write_mixed
 from bench.measuring import BenchFailed, run_program
 
@@ -48,3 +48,24 @@ def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path
 def test_a_program_that_fails_is_no_measurement() -> None:
     with pytest.raises(BenchFailed, match="ended with 3: no"):
         run_program(["sh", "-c", "echo no >&2; exit 3"])
+
+
+def test_every_suite_runs_to_its_end_on_tiny_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in SUITES)
+    assert main(["other"]) == 2
+    place = ("--place", str(tmp_path))
+    assert main(["stages", "--scale", "0.0005", *place]) == 0
+    assert "limit on two cores" in capsys.readouterr().out
+    words = ("--scale", "0.002", "--no-peers", "--only", "heap: update")
+    assert main(["changes", *words, *place]) == 0
+    lines = capsys.readouterr().out.splitlines()[3:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    kept = {(change, tool): float(size) for change, tool, size in rows}
+    table, file = "exclave, as a table", "exclave, as a file"
+    assert len(kept) == 2
+    assert all(0 < kept[change, table] < kept[change, file] for change, _ in kept)
+    assert list(tmp_path.iterdir()) == []
