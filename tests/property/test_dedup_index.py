@@ -88,7 +88,7 @@ class Indexed(RuleBasedStateMachine):
     @rule()
     def the_index_is_lost(self) -> None:
         self.journal.close()
-        shutil.rmtree(self.folder / "journal.db.index", ignore_errors=True)
+        shutil.rmtree(self.folder / "journal.index", ignore_errors=True)
         self.journal = self.opened()
 
     def live(self) -> list[int]:

@@ -20,9 +20,9 @@ Rules
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import apsw
 
@@ -58,6 +58,11 @@ __all__ = [
     "SafePack",
     "ShardRow",
 ]
+
+_SECRETS: Final = "SELECT secret FROM packs WHERE root = ?"
+_LODGINGS: Final = """
+SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
+"""
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
 # named by the record before, while a transaction tells which of these still are.
@@ -110,7 +115,7 @@ class Journal:
                 f"journal {path}: {type(error).__name__}",
                 hint="move it away: the next deposit rebuilds it from the catalogue",
             ) from error
-        journal = cls(connection, reader, path.with_name(f"{path.name}.index"), recent)
+        journal = cls(connection, reader, path.with_suffix(".index"), recent)
         journal._adopt_identity(mission, depositor, epoch)
         return journal
 
@@ -173,15 +178,13 @@ class Journal:
         """The named packs, in the order asked."""
         return [self._pack(n) for n in numbers]
 
-    def packs_by_root(self, roots: Iterable[PackRoot]) -> list[PackRow]:
-        """The packs of these roots; every one must be known."""
-        found = []
+    def packs_by_root(self, roots: Iterable[PackRoot]) -> Iterator[PackRow]:
+        """The packs of these roots, one after the other; every one must be known."""
         for root in roots:
             rows = self._rows("SELECT n FROM packs WHERE root = ?", (root,))
             if not rows:
                 raise JournalUnusable(f"journal: pack {root.hex()[:16]} is not known")
-            found.append(self._pack(rows[0][0]))
-        return found
+            yield self._pack(rows[0][0])
 
     def live_roots(self) -> frozenset[PackRoot]:
         """Roots of the packs that the newest record names."""
@@ -193,6 +196,23 @@ class Journal:
         """The packs that the newest record names."""
         numbers = [r[0] for r in self._rows("SELECT n FROM packs WHERE live = 1 ORDER BY n")]
         return self.packs(numbers)
+
+    def live_secrets(self) -> frozenset[bytes]:
+        """Ids of the secrets of the packs that the newest record names."""
+        rows = self._rows("SELECT DISTINCT secret FROM packs WHERE live = 1")
+        return frozenset(r[0] for r in rows)
+
+    def live_size(self) -> int:
+        """Bytes that each seat holds of the packs that the newest record names."""
+        rows = self._rows("SELECT sum((length + k - 1) / k) FROM packs WHERE live = 1")
+        return int(rows[0][0] or 0)
+
+    def secrets_of(self, roots: Iterable[PackRoot]) -> frozenset[bytes]:
+        """Ids of the secrets of the packs of these roots."""
+        found: set[bytes] = set()
+        for root in roots:
+            found.update(r[0] for r in self._rows(_SECRETS, (root,)))
+        return frozenset(found)
 
     def sealed_secret(self, secret: bytes) -> tuple[DepositId, bytes]:
         """The sealed form of a deposit secret by its id, and the deposit it was sealed for."""
@@ -329,29 +349,34 @@ class Journal:
 
     def newest_record(self) -> RecordRow | None:
         """The record with the highest sequence."""
-        rows = self.records(newest=1)
-        return rows[0] if rows else None
+        return next(iter(self.records()), None)
 
-    def records(self, *, newest: int | None = None) -> list[RecordRow]:
-        """Records, newest first."""
-        found = self._rows(
-            "SELECT sequence, statement, deposit, envelope FROM records "
-            "ORDER BY sequence DESC LIMIT ?",
-            (-1 if newest is None else newest,),
+    def records(self) -> Iterator[RecordRow]:
+        """Records, newest first, one after the other: each may have many MiB."""
+        return (self.record(sequence) for sequence in sorted(self.lodgings(), reverse=True))
+
+    def record(self, sequence: int) -> RecordRow:
+        """The record of a number, which must be there."""
+        [row] = self._rows(
+            "SELECT sequence, statement, deposit, envelope FROM records WHERE sequence = ?",
+            (sequence,),
         )
-        return [
-            RecordRow(
-                sequence=r[0],
-                statement=r[1],
-                deposit=DepositId(r[2]),
-                envelope=r[3],
-                lodged=frozenset(
-                    Seat(x[0])
-                    for x in self._rows("SELECT seat FROM lodgings WHERE sequence = ?", (r[0],))
-                ),
-            )
-            for r in found
-        ]
+        return RecordRow(
+            sequence=row[0],
+            statement=row[1],
+            deposit=DepositId(row[2]),
+            envelope=row[3],
+            lodged=self.lodgings()[sequence],
+        )
+
+    def lodgings(self) -> Mapping[int, frozenset[Seat]]:
+        """The number of each record, ascending, and the seats that lodged it."""
+        found: dict[int, set[Seat]] = {}
+        for sequence, seat in self._rows(_LODGINGS):
+            seats = found.setdefault(sequence, set())
+            if seat is not None:
+                seats.add(Seat(seat))
+        return {sequence: frozenset(seats) for sequence, seats in found.items()}
 
     def mark_lodged(self, sequence: int, seat: Seat, receipt: str) -> None:
         """A seat lodged a record and gave a receipt."""

@@ -60,7 +60,7 @@ def test_runs_grow_geometrically_and_only_those_named_are_kept(tmp_path: Path) -
     for age, row in enumerate(rows):
         assert row.entries >= RATIO * sum(newer.entries for newer in rows[:age])
     assert sum(row.entries for row in rows) > PACKS * CHUNKS - RECENT - CHUNKS
-    folder = tmp_path / "journal.db.index"
+    folder = tmp_path / "journal.index"
     assert {path.name for path in folder.iterdir()} == {row.name for row in rows}
     assert {path.stat().st_mode & 0o077 for path in folder.rglob("*")} == {0}
 
@@ -75,23 +75,23 @@ def test_reopening_reads_only_what_the_runs_do_not_reach(tmp_path: Path) -> None
 
 def test_opening_reads_and_makes_no_index(tmp_path: Path) -> None:
     open_journal(tmp_path).close()
-    assert not (tmp_path / "journal.db.index").exists()
+    assert not (tmp_path / "journal.index").exists()
 
 
 @pytest.mark.parametrize("column", ["starts", "tags", "packs", "prefixes"])
 def test_a_run_that_is_not_as_it_was_is_made_again(tmp_path: Path, column: str) -> None:
     filled(tmp_path).close()
-    file = tmp_path / "journal.db.index" / run_rows(tmp_path)[-1].name / column
+    file = tmp_path / "journal.index" / run_rows(tmp_path)[-1].name / column
     file.write_bytes(file.read_bytes()[:-2])
     with pytest.raises(RunDamaged, match=column):
-        Run(tmp_path / "journal.db.index", run_rows(tmp_path)[-1])
+        Run(tmp_path / "journal.index", run_rows(tmp_path)[-1])
     assert all(found(open_journal(tmp_path), range(1, PACKS + 1)))
 
 
 def test_a_lost_index_is_made_again_from_the_lists(tmp_path: Path) -> None:
     filled(tmp_path).close()
     for row in run_rows(tmp_path):
-        remove_run(tmp_path / "journal.db.index", row.name)
+        remove_run(tmp_path / "journal.index", row.name)
     journal = open_journal(tmp_path)
     assert all(found(journal, range(1, PACKS + 1)))
     assert run_rows(tmp_path)
@@ -100,7 +100,7 @@ def test_a_lost_index_is_made_again_from_the_lists(tmp_path: Path) -> None:
 def test_a_lying_index_costs_dedup_and_never_names_a_wrong_place(tmp_path: Path) -> None:
     filled(tmp_path).close()
     for row in run_rows(tmp_path):
-        file = tmp_path / "journal.db.index" / row.name / "packs"
+        file = tmp_path / "journal.index" / row.name / "packs"
         file.write_bytes((np.fromfile(file, "<u4")[::-1] + 1).astype("<u4").tobytes())
     journal = open_journal(tmp_path)
     for number in range(1, PACKS + 1):
@@ -247,7 +247,7 @@ def test_a_full_disk_under_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         journal.add_safe_pack(made_pack(3))
         with pytest.raises(JournalUnusable, match="expected room, got a full disk"):
             journal.add_safe_pack(made_pack(4))
-    assert list((tmp_path / "journal.db.index").iterdir()) == [], "nothing is left half written"
+    assert list((tmp_path / "journal.index").iterdir()) == [], "nothing is left half written"
     assert journal.lookup([made_pack(4).chunks[0][0]]) != [None], "the pack itself is safe"
     journal.add_safe_pack(made_pack(20))
     assert run_rows(tmp_path)
