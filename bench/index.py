@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -98,8 +99,7 @@ class _Rows:
 
 class _Lmdb:
     def __init__(self, folder: Path) -> None:
-        import lmdb
-
+        lmdb: Any = import_module("lmdb")
         self._env = lmdb.open(str(folder / "lmdb"), map_size=1 << 38)
 
     def add(self, pack: int, chunks: Chunks) -> None:
@@ -115,8 +115,7 @@ class _Lmdb:
 
 class _RocksDb:
     def __init__(self, folder: Path) -> None:
-        import rocksdict
-
+        rocksdict: Any = import_module("rocksdict")
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
         blocks = rocksdict.BlockBasedOptions()

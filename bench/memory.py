@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 import numpy as np
 from blake3 import blake3
@@ -182,9 +183,11 @@ def _tree(register: Register) -> FilesTree:
 
 def _program(size: int, words: Sequence[str]) -> int:
     """The program itself, with the made register in place of a folder."""
-    registers.source_of = lambda _: MadeSource(size)  # type: ignore[assignment]
-    reader.target_of = lambda *_: TakingTarget()  # type: ignore[assignment]
-    return exclave([*words]) or 0
+    with (
+        patch.object(registers, "source_of", lambda _: MadeSource(size)),
+        patch.object(reader, "target_of", lambda *_: TakingTarget()),
+    ):
+        return exclave([*words]) or 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -152,6 +152,7 @@ class ChunkIndex:
         if self._loaded:
             return
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._recent = Recent.empty()
         try:
             rows = [RunRow(name=n, entries=e, bits=b) for n, e, b in self._rows(_RUNS)]
             self._runs = tuple(Run(self._folder, row) for row in rows)

@@ -6,8 +6,10 @@ lacks what, and the records made so far. It never holds a deposit secret, a veil
 key in the clear: whoever steals it can open nothing (promise P2).
 
 Rules
-- A pack and its chunks enter in one durable transaction, and only once the pack is safe:
-  so everything in the index can be adopted by the next attempt after a crash.
+- A pack and its chunks enter in one durable transaction, and only once the pack is safe: so
+  everything in the index can be adopted by the next attempt after a crash. Finding them again is
+  `exclave.journal.index`'s business, which may be lost.
+- Nothing here holds a row for each chunk, nor all packs or records in memory unless asked for them.
 - A record is stored before it is sent, so that a crash can never make two records with
   the same sequence.
 - Dedup never crosses recovery epochs: opening with another epoch starts an empty index.
