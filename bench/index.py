@@ -124,12 +124,12 @@ class _RocksDb:
         blocks.set_block_cache(rocksdict.Cache(256 << 20))
         options.set_block_based_table_factory(blocks)
         self._db = rocksdict.Rdict(str(folder / "rocksdb"), options)
-        self._batch = lambda: rocksdict.WriteBatch(raw_mode=True)
+        self._new_batch: Any = rocksdict.WriteBatch
         self._durable = rocksdict.WriteOptions()
         self._durable.sync = True
 
     def add(self, pack: int, chunks: Chunks) -> None:
-        batch = self._batch()
+        batch = self._new_batch(raw_mode=True)
         for chunk in chunks:
             batch.put(chunk[0], _value(pack, chunk))
         self._db.write(batch, self._durable)
