@@ -21,8 +21,8 @@ from unittest.mock import patch
 import numpy as np
 from blake3 import blake3
 
-from bench.embassy import prepare_reading, write_config
-from bench.measuring import BenchFailed, Cost, run_program
+from bench.embassy import rebuild, write_config
+from bench.measuring import Cost, run_program
 from exclave.archive.filetree import FileEntry, FileType, decode_entries, encode_entries, tree_root
 from exclave.archive.manifest import Register
 from exclave.archive.objects import FilesTree
@@ -149,11 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = Path(tempfile.mkdtemp(prefix="exclave-memory-", dir=options.place))
     peaks: list[int] = []
 
-    def step(name: str, *words: str) -> None:
-        cost: Cost = run_program([sys.executable, "-m", "bench.memory", str(size), *words])
+    program = (sys.executable, "-m", "bench.memory", str(size))
+
+    def say(step: str, cost: Cost) -> None:
         peaks.append(cost.peak >> 20)
         print(
-            f"{name:8} {options.gigabytes} GB  peak {peaks[-1]} MiB  "
+            f"{step:8} {options.gigabytes} GB  peak {peaks[-1]} MiB  "
             f"processor {cost.cpu:.1f} s  wall {cost.seconds:.1f} s",
             flush=True,
         )
@@ -161,15 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with found_embassy(place / "embassy", n=3, k=2, processes=True) as embassy:
             config = write_config(embassy, f'kind = "files"\npath = "{place}"\n')
-            step("first", "deposit", "--config", str(config))
-            step("second", "deposit", "--config", str(config))
-            reading, targets = place / "reading", place / "targets.toml"
-            answer = prepare_reading(embassy, reading)
-            targets.write_text(f'[default.folder]\nkind = "folder"\npath = "{place / "out"}"\n')
-            words = ("--answer", str(answer), "--targets", str(targets))
-            step("restore", "reconstruct", str(reading), *words)
-            if "PROVEN" not in (reading / "report.txt").read_text():
-                raise BenchFailed("memory: the reconstruction is not proven")
+            deposit = (*program, "deposit", "--config", str(config))
+            say("first", run_program(deposit))
+            say("second", run_program(deposit))
+            targets = f'[default.folder]\nkind = "folder"\npath = "{place / "out"}"\n'
+            say("restore", rebuild(embassy, place, targets, program=program))
     finally:
         shutil.rmtree(place)
     return int(max(peaks) > options.limit)
