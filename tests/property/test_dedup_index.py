@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from exclave.journal.store import Journal
 from tests.support.indexing import chunk_of, made_pack, made_record, open_journal
@@ -111,8 +116,7 @@ class Indexed(RuleBasedStateMachine):
         shutil.rmtree(self.place)
 
 
-TestIndexed = Indexed.TestCase
-TestIndexed.settings = settings(
-    parent=settings.default, stateful_step_count=30, max_examples=min(settings().max_examples, 200)
-)
-TestIndexed.pytestmark = [pytest.mark.timeout(300)]  # type: ignore[attr-defined]
+@pytest.mark.timeout(300)
+def test_it_answers_like_a_dictionary_whatever_happens() -> None:
+    few = settings(stateful_step_count=30, max_examples=min(settings().max_examples, 200))
+    run_state_machine_as_test(Indexed, settings=few)  # type: ignore[no-untyped-call]
