@@ -12,6 +12,8 @@ __all__ = ["SUITES", "main"]
 SUITES: Final = {
     "compare": "Exclave, restic, Borg, pg_dump on the same data; writes docs/performance.md",
     "changes": "what a second deposit stores after known changes, beside restic and Borg",
+    "index": "the dedup index beside SQLite rows, LMDB and RocksDB, by number of chunks",
+    "memory": "peak memory of a deposit and a reconstruction of any size",
     "stages": "processor time of each stage of a deposit, and the limit that follows",
 }
 """Modules of this package with a `main(arguments) -> int`, and what they measure."""

@@ -9,7 +9,7 @@ own process: streamed hashing, fsync, the log. It is served before the reconstru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.data import DataSet, compare_trees
@@ -46,13 +46,16 @@ def write_config(embassy: Embassy, source: str) -> Path:
     return config
 
 
-def rebuild(embassy: Embassy, place: Path, targets: str) -> Cost:
+def rebuild(
+    embassy: Embassy, place: Path, targets: str, *, program: Sequence[str] = PROGRAM
+) -> Cost:
     """Reconstruct the newest deposit into the targets (TOML); raises unless all is proven."""
     reading = place / "reading"
     answer = _prepare_reading(embassy, reading)
     file = place / "targets.toml"
     file.write_text(targets)
-    cost = _program("reconstruct", str(reading), "--answer", str(answer), "--targets", str(file))
+    words = ("reconstruct", str(reading), "--answer", str(answer), "--targets", str(file))
+    cost = run_program([*program, *words])
     if "PROVEN" not in (reading / "report.txt").read_text():
         raise BenchFailed("exclave: the reconstruction is not proven")
     return cost

@@ -220,20 +220,21 @@ class PackBuilder:
     is larger than that: the first chunk always fits.
     """
 
-    __slots__ = ("_body", "_capacity", "_entries", "_finished")
+    __slots__ = ("_body", "_capacity", "_count", "_directory", "_finished")
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         if not LADDER[0] <= capacity <= MAX_PACK:
             raise ValueError(f"pack: expected a capacity of {LADDER[0]} to {MAX_PACK} bytes")
         self._capacity = capacity
         self._body = bytearray()
-        self._entries: list[bytes] = []
+        self._directory = bytearray()
+        self._count = 0
         self._finished = False
 
     @property
     def count(self) -> int:
         """Chunks so far."""
-        return len(self._entries)
+        return self._count
 
     @property
     def stored_size(self) -> int:
@@ -242,8 +243,8 @@ class PackBuilder:
 
     def fits(self, stored_length: int) -> bool:
         """Whether a chunk of this stored length still goes into this pack."""
-        needed = _size_with(len(self._body) + stored_length, len(self._entries) + 1)
-        return needed <= (self._capacity if self._entries else MAX_PACK)
+        needed = _size_with(len(self._body) + stored_length, self._count + 1)
+        return needed <= (self._capacity if self._count else MAX_PACK)
 
     def add(
         self,
@@ -261,23 +262,25 @@ class PackBuilder:
         offset = len(self._body)
         check_reference(Reference(0, offset, len(stored), plain_length, codec))
         self._body += stored
-        self._entries.append(
-            _ENTRY.pack(chunk, offset, len(stored), plain_length, codec, Role(role), 0)
+        self._directory += _ENTRY.pack(
+            chunk, offset, len(stored), plain_length, codec, Role(role), 0
         )
+        self._count += 1
         return offset
 
     def finish(self) -> bytearray:
         """The pack's plaintext, padded to its rung. Nothing may be added afterwards."""
-        if self._finished or not self._entries:
+        if self._finished or not self._count:
             raise ValueError("pack: finished or without chunks")
         self._finished = True
         # Whoever keeps the builder for its count does not keep the plaintext in memory.
         body, self._body = self._body, bytearray()
-        start, count = len(body), len(self._entries)
-        body += b"".join(self._entries)
-        total = ladder_size(_size_with(start, count))
+        start, directory = len(body), self._directory
+        self._directory = bytearray()
+        body += directory
+        total = ladder_size(_size_with(start, self._count))
         body += bytes(total - len(body) - _TRAILER.size)
-        body += _TRAILER.pack(start, count, _MAGIC)
+        body += _TRAILER.pack(start, self._count, _MAGIC)
         return body
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from exclave.authority.envelope import Envelope, envelope_for
+from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.record import (
     FULL_EVERY,
     DepositRecord,
@@ -29,7 +29,6 @@ from exclave.authority.record_chain import set_root
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import SeatLine, TooFewSeats
 from exclave.deposit.spool import Spool
-from exclave.encoding import parse_canonical_json
 from exclave.errors import ExclaveError, IntegrityError, VaultError
 from exclave.ids import DepositId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import Journal, PackRow, RecordRow
@@ -75,21 +74,20 @@ def build_record(
     journal: Journal,
     *,
     deposit: DepositId,
-    live: Sequence[PackRow],
+    live: Set[PackRoot],
     manifest_packs: Sequence[PackRoot],
     now: datetime,
 ) -> DepositRecord:
     """The next record of this depositor: the change of the live set since the last one."""
     before = journal.newest_record()
     sequence = 1 if before is None else before.sequence + 1
-    old = journal.live_packs()
+    old = journal.live_roots()
     # Nothing live: a new epoch, or a chain that goes on with a new journal.
     full = sequence % FULL_EVERY == 1 or not old or journal.full_wanted
-    old = [] if full else old
-    old_roots = {pack.root for pack in old}
-    roots = {pack.root for pack in live}
-    added = sorted((p for p in live if p.root not in old_roots), key=lambda p: p.root)
-    secrets, old_secrets = {p.secret for p in live}, {p.secret for p in old}
+    old_secrets = journal.live_secrets()
+    if full:
+        old, old_secrets = frozenset(), frozenset()
+    secrets = journal.secrets_of(live)
     return DepositRecord(
         mission=party.mission,
         charter=party.charter.statement_hash,
@@ -104,9 +102,9 @@ def build_record(
             for made_for, sealed in map(journal.sealed_secret, sorted(secrets - old_secrets))
         ),
         secrets_dropped=tuple(sorted(old_secrets - secrets)),
-        packs_added=tuple(_record_pack(pack) for pack in added),
-        packs_dropped=tuple(sorted(old_roots - roots)),
-        set_root=set_root(roots),
+        packs_added=tuple(map(_record_pack, journal.packs_by_root(sorted(live - old)))),
+        packs_dropped=tuple(sorted(old - live)),
+        set_root=set_root(live),
         manifest_packs=tuple(manifest_packs),
         claimed_time=now.replace(microsecond=0),
     )
@@ -114,9 +112,7 @@ def build_record(
 
 def sign_record(record: DepositRecord, party: DepositorParty) -> Envelope:
     """The record's envelope, signed by both keys of the depositor."""
-    payload = parse_canonical_json(record_payload(record))
-    assert isinstance(payload, dict)
-    return sign_envelope(envelope_for(payload), party.signers)
+    return sign_envelope(Envelope(payload=record_payload(record), kind=Kind.RECORD), party.signers)
 
 
 async def lodge(
@@ -160,9 +156,10 @@ async def catch_up_seat(line: SeatLine, journal: Journal, spool: Spool) -> Caugh
         reason = await _deliver_spooled(line, journal, spool)
         result = CaughtUp(reason=reason)
         unshared = 0
-        for row in reversed(await asyncio.to_thread(journal.records)):
+        for sequence, lodged in (await asyncio.to_thread(journal.lodgings)).items():
             result = CaughtUp(reason=None, unshared=unshared)
-            if line.seat not in row.lodged:
+            if line.seat not in lodged:
+                row = await asyncio.to_thread(journal.record, sequence)
                 answer = await _lodge_at(row, line, journal, spool)
                 unshared += answer.unshared
                 result = CaughtUp(

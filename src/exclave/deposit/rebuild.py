@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Mapping
 from dataclasses import replace
+from typing import Final
 
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
@@ -30,6 +31,9 @@ from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
 from exclave.vault.survey import MissionNotFound, MissionView, survey
 
 __all__ = ["adopt_chain", "is_behind", "rebuild_journal"]
+
+_TOGETHER: Final = 64
+"""Packs entered in one transaction: each waits for the disk."""
 
 
 def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int:
@@ -48,8 +52,10 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
     live = live_set(newest, known)
     # Nothing of another epoch is shared: its packs are remembered for seats that lack them.
     shared = newest.epoch == journal.epoch
-    for root in live.roots:
-        journal.add_safe_pack(_with_late_shards(catalogue.pack(root), spool), shared=shared)
+    roots = live.roots
+    for start in range(0, len(roots), _TOGETHER):
+        packs = map(catalogue.pack, roots[start : start + _TOGETHER])
+        journal.add_safe_packs((_with_late_shards(p, spool) for p in packs), shared=shared)
     _bring_back_spooled(catalogue, journal, spool, live.packs.keys())
     for entry in entries:
         row = RecordRow(

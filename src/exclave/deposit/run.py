@@ -185,20 +185,21 @@ class _Attempt:
             party,
             place.journal,
             deposit=self._deposit,
-            live=place.journal.packs_by_root(roots),
+            live=roots,
             manifest_packs=manifest_packs,
             now=place.clock(),
         )
-        envelope = sign_record(record, party).to_bytes()
+        signed = sign_record(record, party)
         row = RecordRow(
             sequence=record.sequence,
-            statement=record.statement_hash,
+            statement=signed.statement_hash,
             deposit=self._deposit,
-            envelope=envelope,
+            envelope=signed.to_bytes(),
             lodged=frozenset(),
         )
+        del record, signed
         entry = self._entry(captured, row, root, manifest_packs, started)
-        place.catalogue.add(entry, envelope)
+        place.catalogue.add(entry, row.envelope)
         place.journal.store_record(row, roots)
         reachable = [
             line for seat, line in place.lines.items() if seat not in self._dispatcher.late

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import apsw
 
-from exclave.ids import Epoch, MissionId
+from exclave.ids import ChunkId, Epoch, MissionId
+from exclave.journal.lists import ID_SIZE, encode_list
 from exclave.journal.rows import JournalUnusable
 
-__all__ = ["LATER", "Transaction", "create", "unusable"]
+__all__ = ["Transaction", "bring_up", "create", "full_disk", "insert_list", "unusable"]
 
 SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -23,9 +27,6 @@ CREATE TABLE shards (
 CREATE INDEX shards_late ON shards (seat, pack) WHERE held = 0;
 CREATE TABLE secrets (
   id BLOB PRIMARY KEY, deposit BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE chunks (
-  id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
-  stored INTEGER NOT NULL, plain INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE records (
   sequence INTEGER PRIMARY KEY, statement BLOB NOT NULL, deposit BLOB NOT NULL,
   envelope BLOB NOT NULL);
@@ -34,13 +35,19 @@ CREATE TABLE lodgings (
   PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
 """
 LATER: Final = """
+CREATE TABLE IF NOT EXISTS lists (
+  pack INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, ids BLOB NOT NULL, places BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+  age INTEGER PRIMARY KEY, name TEXT NOT NULL, entries INTEGER NOT NULL, bits INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS asked (
   sequence INTEGER NOT NULL, seat INTEGER NOT NULL, PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS withdrawn (
   statement BLOB PRIMARY KEY, sequence INTEGER NOT NULL, deposit BLOB NOT NULL,
   envelope BLOB NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
 """
-FORMAT: Final = 1
+FORMAT: Final = 2
+_ROWS: Final = 1
+"""The format before: a row for each chunk in place of lists."""
 
 
 class Transaction:
@@ -84,7 +91,40 @@ def create(connection: apsw.Connection, mission: MissionId, depositor: str, epoc
         connection.pragma("user_version", FORMAT)
 
 
+def bring_up(connection: apsw.Connection) -> None:
+    """Make what later versions added; a journal that has a row for each chunk gets lists."""
+    connection.execute(LATER)
+    if connection.pragma("user_version") != _ROWS:
+        return
+    with connection:
+        rows = connection.execute(
+            "SELECT c.pack, c.id, c.offset, c.stored, c.plain, c.codec "
+            "FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 ORDER BY c.pack"
+        )
+        for pack, chunks in groupby(rows, key=itemgetter(0)):
+            insert_list(connection, pack, (chunk[1:] for chunk in chunks))
+        connection.execute("DROP TABLE chunks")
+        connection.pragma("user_version", FORMAT)
+
+
+def insert_list(
+    connection: apsw.Connection, pack: int, chunks: Iterable[tuple[ChunkId, int, int, int, int]]
+) -> bytes:
+    """Enter the chunks of a pack, given as in `SafePack`; returns their ids in the list's order."""
+    ids, places = encode_list(chunks)
+    connection.execute(
+        "INSERT INTO lists VALUES (?, ?, ?, ?)", (pack, len(ids) // ID_SIZE, ids, places)
+    )
+    return ids
+
+
 def unusable(error: apsw.Error) -> JournalUnusable:
+    """An error of the database as ours."""
     if isinstance(error, apsw.FullError):
-        return JournalUnusable("journal: expected room, got a full disk", hint="free some space")
+        return full_disk()
     return JournalUnusable(f"journal: {type(error).__name__}")
+
+
+def full_disk() -> JournalUnusable:
+    """What to say when there is no room."""
+    return JournalUnusable("journal: expected room, got a full disk", hint="free some space")

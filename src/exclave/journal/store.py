@@ -6,8 +6,10 @@ lacks what, and the records made so far. It never holds a deposit secret, a veil
 key in the clear: whoever steals it can open nothing (promise P2).
 
 Rules
-- A pack and its chunks enter in one durable transaction, and only once the pack is safe:
-  so everything in the index can be adopted by the next attempt after a crash.
+- A pack and its chunks enter in one durable transaction, and only once the pack is safe: so
+  everything in the index can be adopted by the next attempt after a crash. Finding them again is
+  `exclave.journal.index`'s business, which may be lost.
+- Nothing here holds a row for each chunk, nor all packs or records in memory unless asked for them.
 - A record is stored before it is sent, so that a crash can never make two records with
   the same sequence.
 - Dedup never crosses recovery epochs: opening with another epoch starts an empty index.
@@ -20,7 +22,7 @@ Rules
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -36,7 +38,8 @@ from exclave.ids import (
     ShardRoot,
     StatementHash,
 )
-from exclave.journal.database import LATER, Transaction, create, unusable
+from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
+from exclave.journal.index import RECENT, ChunkIndex
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -58,31 +61,43 @@ __all__ = [
     "ShardRow",
 ]
 
-_ASKED: Final = 64
-"""Chunks asked for by one statement, always as many (none has the empty id): it is kept ready."""
-_MARKS: Final = ",".join("?" * _ASKED)
-_LOOKUP: Final = f"""
-SELECT c.id, c.pack, c.offset, c.stored, c.plain, c.codec
-FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 AND c.id IN ({_MARKS})
-"""  # noqa: S608 (question marks only)
+_SECRETS: Final = "SELECT secret FROM packs WHERE root = ?"
+_LODGINGS: Final = """
+SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
+"""
 
-# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named.
-_LIVE, _SAFE, _DROPPED = 1, 2, 0
+# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
+# named by the record before, while a transaction tells which of these still are.
+_LIVE, _SAFE, _DROPPED, _NAMED = 1, 2, 0, -1
 
 
 class Journal:
     """Open with `Journal.open`; safe to use from several threads."""
 
-    def __init__(self, connection: apsw.Connection, reader: apsw.Connection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, reader: apsw.Connection, index: Path, recent: int
+    ) -> None:
         self._db = connection
         self._lock = threading.Lock()
         # Looking up goes on while a commit waits for the disk (write-ahead log).
-        self._reader = reader
-        self._reading = threading.Lock()
+        self._index = ChunkIndex(
+            index, connection=connection, lock=self._lock, reader=reader, recent=recent
+        )
 
     @classmethod
-    def open(cls, path: Path, *, mission: MissionId, depositor: str, epoch: Epoch) -> Self:
-        """Open or create; refuses a journal of another mission or depositor."""
+    def open(
+        cls,
+        path: Path,
+        *,
+        mission: MissionId,
+        depositor: str,
+        epoch: Epoch,
+        recent: int = RECENT,
+    ) -> Self:
+        """Open or create; refuses a journal of another mission or depositor.
+
+        `recent`: entries of the dedup index that are kept in memory.
+        """
         try:
             fresh = not path.exists()
             if fresh:
@@ -93,7 +108,7 @@ class Journal:
             connection.pragma("synchronous", "full")
             if connection.pragma("user_version") == 0:
                 create(connection, mission, depositor, epoch)
-            connection.execute(LATER)
+            bring_up(connection)
             reader = apsw.Connection(str(path))
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
@@ -102,14 +117,13 @@ class Journal:
                 f"journal {path}: {type(error).__name__}",
                 hint="move it away: the next deposit rebuilds it from the catalogue",
             ) from error
-        journal = cls(connection, reader)
+        journal = cls(connection, reader, path.with_suffix(".index"), recent)
         journal._adopt_identity(mission, depositor, epoch)
         return journal
 
     def close(self) -> None:
         """Close the database."""
-        with self._reading:
-            self._reader.close()
+        self._index.close()
         with self._lock:
             self._db.close()
 
@@ -122,7 +136,8 @@ class Journal:
             )
         if meta.get("epoch") != epoch:
             with self._transaction():
-                self._db.execute("DELETE FROM chunks")
+                self._db.execute("DELETE FROM lists")
+                self._db.execute("DELETE FROM runs")
                 self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
 
@@ -135,21 +150,11 @@ class Journal:
 
     def lookup(self, ids: Sequence[ChunkId]) -> list[Location | None]:
         """Places of chunks that the next record may refer to, in the order asked."""
-        found: dict[bytes, Location] = {}
-        with self._reading:
-            try:
-                for start in range(0, len(ids), _ASKED):
-                    some: list[bytes] = [*ids[start : start + _ASKED]]
-                    some += [b""] * (_ASKED - len(some))
-                    for name, *row in self._reader.execute(_LOOKUP, some):
-                        found[name] = _location(tuple(row))
-            except apsw.Error as error:
-                raise unusable(error) from error
-        return [found.get(chunk_id) for chunk_id in ids]
+        return self._index.lookup(ids)
 
     def chunk_count(self) -> int:
         """Number of chunks in the index."""
-        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
+        return int(self._rows("SELECT coalesce(sum(chunks), 0) FROM lists")[0][0])
 
     # -- packs ---------------------------------------------------------------------------
 
@@ -158,46 +163,30 @@ class Journal:
 
         With `shared` false only its shards are remembered, for seats that still lack them.
         """
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
-                (pack.secret, pack.deposit, pack.sealed_secret),
-            )
-            self._db.execute(
-                "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
-                (
-                    pack.root,
-                    pack.length,
-                    pack.k,
-                    pack.kind,
-                    pack.secret,
-                    _SAFE if shared else _DROPPED,
-                ),
-            )
-            number = self._db.last_insert_rowid()
-            self._db.executemany(
-                "INSERT INTO shards VALUES (?, ?, ?, ?)",
-                [(number, s.seat, s.root, int(s.held)) for s in pack.shards],
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-                sorted((c[0], number, *c[1:]) for c in pack.chunks if shared),
-            )
+        [number] = self.add_safe_packs([pack], shared=shared)
         return number
+
+    def add_safe_packs(self, packs: Iterable[SafePack], *, shared: bool = True) -> list[int]:
+        """Enter several as one; returns their numbers."""
+        with self._index.entering() as enter:
+            with self._transaction():
+                added = [self._add(pack, shared=shared) for pack in packs]
+            for number, ids in added:
+                if ids:
+                    enter(number, ids)
+        return [number for number, _ in added]
 
     def packs(self, numbers: Iterable[int]) -> list[PackRow]:
         """The named packs, in the order asked."""
         return [self._pack(n) for n in numbers]
 
-    def packs_by_root(self, roots: Iterable[PackRoot]) -> list[PackRow]:
-        """The packs of these roots; every one must be known."""
-        found = []
+    def packs_by_root(self, roots: Iterable[PackRoot]) -> Iterator[PackRow]:
+        """The packs of these roots, one after the other; every one must be known."""
         for root in roots:
             rows = self._rows("SELECT n FROM packs WHERE root = ?", (root,))
             if not rows:
                 raise JournalUnusable(f"journal: pack {root.hex()[:16]} is not known")
-            found.append(self._pack(rows[0][0]))
-        return found
+            yield self._pack(rows[0][0])
 
     def live_roots(self) -> frozenset[PackRoot]:
         """Roots of the packs that the newest record names."""
@@ -209,6 +198,23 @@ class Journal:
         """The packs that the newest record names."""
         numbers = [r[0] for r in self._rows("SELECT n FROM packs WHERE live = 1 ORDER BY n")]
         return self.packs(numbers)
+
+    def live_secrets(self) -> frozenset[bytes]:
+        """Ids of the secrets of the packs that the newest record names."""
+        rows = self._rows("SELECT DISTINCT secret FROM packs WHERE live = 1")
+        return frozenset(r[0] for r in rows)
+
+    def live_size(self) -> int:
+        """Bytes that each seat holds of the packs that the newest record names."""
+        rows = self._rows("SELECT sum((length + k - 1) / k) FROM packs WHERE live = 1")
+        return int(rows[0][0] or 0)
+
+    def secrets_of(self, roots: Iterable[PackRoot]) -> frozenset[bytes]:
+        """Ids of the secrets of the packs of these roots."""
+        found: set[bytes] = set()
+        for root in roots:
+            found.update(r[0] for r in self._rows(_SECRETS, (root,)))
+        return frozenset(found)
 
     def sealed_secret(self, secret: bytes) -> tuple[DepositId, bytes]:
         """The sealed form of a deposit secret by its id, and the deposit it was sealed for."""
@@ -277,10 +283,11 @@ class Journal:
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
             self._db.execute("DELETE FROM meta WHERE key = 'full'")
-            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _LIVE))
+            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_NAMED, _LIVE))
             self._db.executemany(
-                "UPDATE packs SET live = 1 WHERE root = ?", [(root,) for root in live]
+                "UPDATE packs SET live = 1 WHERE root = ?", ((root,) for root in live)
             )
+            self._drop()
 
     def want_full(self) -> None:
         """The next record shall be full."""
@@ -344,29 +351,34 @@ class Journal:
 
     def newest_record(self) -> RecordRow | None:
         """The record with the highest sequence."""
-        rows = self.records(newest=1)
-        return rows[0] if rows else None
+        return next(iter(self.records()), None)
 
-    def records(self, *, newest: int | None = None) -> list[RecordRow]:
-        """Records, newest first."""
-        found = self._rows(
-            "SELECT sequence, statement, deposit, envelope FROM records "
-            "ORDER BY sequence DESC LIMIT ?",
-            (-1 if newest is None else newest,),
+    def records(self) -> Iterator[RecordRow]:
+        """Records, newest first, one after the other: each may have many MiB."""
+        return (self.record(sequence) for sequence in sorted(self.lodgings(), reverse=True))
+
+    def record(self, sequence: int) -> RecordRow:
+        """The record of a number, which must be there."""
+        [row] = self._rows(
+            "SELECT sequence, statement, deposit, envelope FROM records WHERE sequence = ?",
+            (sequence,),
         )
-        return [
-            RecordRow(
-                sequence=r[0],
-                statement=r[1],
-                deposit=DepositId(r[2]),
-                envelope=r[3],
-                lodged=frozenset(
-                    Seat(x[0])
-                    for x in self._rows("SELECT seat FROM lodgings WHERE sequence = ?", (r[0],))
-                ),
-            )
-            for r in found
-        ]
+        return RecordRow(
+            sequence=row[0],
+            statement=row[1],
+            deposit=DepositId(row[2]),
+            envelope=row[3],
+            lodged=self.lodgings()[sequence],
+        )
+
+    def lodgings(self) -> Mapping[int, frozenset[Seat]]:
+        """The number of each record, ascending, and the seats that lodged it."""
+        found: dict[int, set[Seat]] = {}
+        for sequence, seat in self._rows(_LODGINGS):
+            seats = found.setdefault(sequence, set())
+            if seat is not None:
+                seats.add(Seat(seat))
+        return {sequence: frozenset(seats) for sequence, seats in found.items()}
 
     def mark_lodged(self, sequence: int, seat: Seat, receipt: str) -> None:
         """A seat lodged a record and gave a receipt."""
@@ -388,10 +400,38 @@ class Journal:
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_SAFE, _LIVE))
         self._want_full()
 
+    def _add(self, pack: SafePack, *, shared: bool) -> tuple[int, bytes]:
+        self._db.execute(
+            "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
+            (pack.secret, pack.deposit, pack.sealed_secret),
+        )
+        live = _SAFE if shared else _DROPPED
+        self._db.execute(
+            "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
+            (pack.root, pack.length, pack.k, pack.kind, pack.secret, live),
+        )
+        number = self._db.last_insert_rowid()
+        self._db.executemany(
+            "INSERT INTO shards VALUES (?, ?, ?, ?)",
+            [(number, s.seat, s.root, int(s.held)) for s in pack.shards],
+        )
+        if not shared or not pack.chunks:
+            return number, b""
+        return number, insert_list(self._db, number, pack.chunks)
+
+    def _drop(self) -> None:
+        """Share no more what is still marked: a pack has a list as long as it is shared."""
+        self._db.execute(
+            "DELETE FROM lists WHERE pack IN (SELECT n FROM packs WHERE live = ?)", (_NAMED,)
+        )
+        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
+        self._index.forget()
+
     def _unshare(self, packs: Sequence[tuple[int]]) -> int:
         changes = self._db.total_changes()
-        self._db.executemany("UPDATE packs SET live = 0 WHERE n = ? AND live != 0", packs)
+        self._db.executemany("UPDATE packs SET live = -1 WHERE n = ? AND live != 0", packs)
         count = self._db.total_changes() - changes
+        self._drop()
         if count:
             self._want_full()
         return count

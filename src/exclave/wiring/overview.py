@@ -160,8 +160,8 @@ def _read_journal(home: Home) -> _Memory | None:
     try:
         return _Memory(
             late={seat: len(journal.late_shards(seat)) for seat in party.seats},
-            lodged={row.sequence: row.lodged for row in journal.records()},
-            live_bytes=sum(-(-pack.length // pack.k) for pack in journal.live_packs()),
+            lodged=journal.lodgings(),
+            live_bytes=journal.live_size(),
         )
     finally:
         journal.close()
