@@ -31,7 +31,7 @@ class InclusionInvalid(IntegrityError):
     """An inclusion proof does not lead from the leaf to the root."""
 
 
-def leaf_hash(data: bytes | memoryview) -> bytes:
+def leaf_hash(data: bytes | bytearray | memoryview) -> bytes:
     """Hash of a leaf's data, 32 bytes."""
     digest = _sha256(b"\x00")
     digest.update(data)
