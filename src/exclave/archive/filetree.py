@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -53,6 +54,7 @@ _U16, _U32, _U64 = 2**16, 2**32, 2**64
 _FIXED: Final = struct.Struct(">BIIIqQQ32sH")  # up to the path's length
 _LENGTH16: Final = struct.Struct(">H")
 _LENGTH32: Final = struct.Struct(">I")
+_EXTENT: Final = struct.Struct(">QQ")
 _OFFSET: Final = slice(29, 37)  # of the offset in `content`
 _ESCAPES: Final = re.compile(rb"\x00|(?:^|/)\.{0,2}(?:/|\Z)").search
 
@@ -148,8 +150,9 @@ class FileEntry:
             raise self._refused(f"expected a hash of 32 bytes, got {len(self.blake3)}")
         if len(self.target) >= _U16 or len(self.xattrs) >= _U16:
             raise self._refused("target or attributes too long")
-        if len(_utf8(self.owner)) >= _U16 or len(_utf8(self.group)) >= _U16:
-            raise self._refused("name of owner or group too long")
+        for name in (self.owner, self.group):
+            if len(name) >= _U16 or (not name.isascii() and len(_utf8(name)) >= _U16):
+                raise self._refused("name of owner or group too long")
 
     def _check_attributes(self) -> None:
         names = [name for name, _ in self.xattrs]
@@ -229,12 +232,20 @@ def encode_entry(entry: FileEntry) -> bytes:
 
 def decode_entry(record: bytes) -> FileEntry:
     """Read a record without its length; strict."""
+    # A slice beyond the end is short without a word: what follows it then lies beyond as well.
     try:
         kind, mode, uid, gid, mtime, size, offset, digest, length = _FIXED.unpack_from(record)
-        path, at = _taken(record, _FIXED.size, length)
-        owner, at = _prefixed(record, at)
-        group, at = _prefixed(record, at)
-        target, at = _prefixed(record, at)
+        at = _FIXED.size + length
+        path = record[_FIXED.size : at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        owner = record[start:at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        group = record[start:at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        target = record[start:at]
         extents, at = _extents(record, at)
         xattrs, at = _attributes(record, at)
     except struct.error as error:
@@ -253,33 +264,24 @@ def decode_entry(record: bytes) -> FileEntry:
         size=size,
         offset=offset,
         blake3=digest,
-        owner=_text(owner),
-        group=_text(group),
+        owner=_name(owner),
+        group=_name(group),
         target=target,
         extents=extents,
         xattrs=xattrs,
     )
 
 
-def _taken(record: bytes, at: int, length: int) -> tuple[bytes, int]:
-    """A field and where it ends. One that is cut off ends beyond the record, which is refused."""
-    end = at + length
-    return record[at:end], end
-
-
-def _prefixed(record: bytes, at: int) -> tuple[bytes, int]:
-    (length,) = _LENGTH16.unpack_from(record, at)
-    return _taken(record, at + 2, length)
-
-
 def _extents(record: bytes, at: int) -> tuple[tuple[tuple[int, int], ...], int]:
     (count,) = _LENGTH32.unpack_from(record, at)
+    if count == 1:
+        return (_EXTENT.unpack_from(record, at + 4),), at + 20
     # Count against the bytes that are there, before anything is made of it.
-    table, end = _taken(record, at + 4, 16 * count)
-    if not count or len(table) != 16 * count:
-        return (), end
-    numbers = struct.unpack(f">{2 * count}Q", table)
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True)), end
+    table = record[at + 4 : at + 4 + 16 * count]
+    if len(table) == 16 * count:
+        numbers = struct.unpack(f">{2 * count}Q", table)
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True)), at + 4 + 16 * count
+    return (), at + 4 + 16 * count
 
 
 def _attributes(record: bytes, at: int) -> tuple[tuple[tuple[bytes, bytes], ...], int]:
@@ -287,14 +289,17 @@ def _attributes(record: bytes, at: int) -> tuple[tuple[tuple[bytes, bytes], ...]
     at += 2
     found: list[tuple[bytes, bytes]] = []
     for _ in range(count):
-        name, at = _prefixed(record, at)
-        (length,) = _LENGTH32.unpack_from(record, at)
-        value, at = _taken(record, at + 4, length)
-        found.append((name, value))
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        name = record[start:at]
+        start = at + 4
+        at = start + _LENGTH32.unpack_from(record, at)[0]
+        found.append((name, record[start:at]))
     return tuple(found), at
 
 
-def _text(data: bytes) -> str:
+@lru_cache(maxsize=256)
+def _name(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
