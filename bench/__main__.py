@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import peers, postgres
+from bench import peers, postgres, vault
 from bench.data import DataSet, write_mixed
 from bench.embassy import exclave
 from bench.measuring import Run
@@ -26,6 +26,8 @@ _ROOT = Path(__file__).resolve().parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the results."""
+    if (sys.argv[1:] if arguments is None else list(arguments)) == ["vault"]:
+        return vault.main()
     options = _options(arguments)
     found, absent = versions(
         {
