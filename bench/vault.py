@@ -2,9 +2,9 @@
 
 Transfers go over mutual TLS on loopback to a vault process with an fsynced file engine, from 1, 3
 and 30 depositors and to as many readers at once; a shard here has 8 MiB. What the log costs is
-measured in this process, on the same engine: an append, a cosignature of another log, a lodged deposit with
-1,000 packs. Start-up and status are those of a mission whose index holds a million shards, and
-of one that has to be indexed again from its objects (fewer, made for it).
+measured in this process, on the same engine: an append, a cosignature of another log, a lodged
+deposit with 1,000 packs. Start-up and status are those of a mission whose index holds a million
+shards, and of one that has to be indexed again from its objects (fewer, made for it).
 
 Processor time is read from /proc in ticks of 10 ms; wall-clock times are not shown, since
 clients and vault share the machine.

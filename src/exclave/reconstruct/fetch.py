@@ -24,7 +24,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from exclave.dispersal.code import body_length
 from exclave.dispersal.room import PackRoom
@@ -89,7 +89,7 @@ class SeatFault:
 
 
 class PackFetcher:
-    """Opened packs by root; thread-safe."""
+    """Opened packs by root; thread-safe. As a context, gives up what is on its way at the end."""
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class PackFetcher:
         self._stores = stores
         self._secrets = secrets
         self._cache: OrderedDict[PackRoot, Future[memoryview]] = OrderedDict()
+        self._coming: set[Future[memoryview]] = set()
         self._lock = threading.Lock()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="open")
@@ -112,6 +113,15 @@ class PackFetcher:
         self.faults: list[SeatFault] = []
         self.bytes_fetched: dict[Seat, int] = dict.fromkeys(stores, 0)
         self.packs_fetched = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            coming = tuple(self._coming)
+        for future in coming:
+            future.cancel()
 
     def plaintext(self, root: PackRoot) -> memoryview:
         """The opened pack; concurrent callers of the same pack share one fetch."""
@@ -124,10 +134,11 @@ class PackFetcher:
             begun = future is None
             if future is None:
                 future = self._cache[root] = self._loop.submit(self._fetch(root))
+                self._coming.add(future)
                 self._drop_oldest()
             self._cache.move_to_end(root)
         if begun:
-            future.add_done_callback(lambda done: self._forget_failed(root, done))
+            future.add_done_callback(lambda done: self._came(root, done))
         return future
 
     def _drop_oldest(self) -> None:
@@ -141,11 +152,12 @@ class PackFetcher:
         plan = self._plans.get(root)
         return 0 if plan is None else plan.length
 
-    def _forget_failed(self, root: PackRoot, done: Future[memoryview]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            with self._lock:
-                if self._cache.get(root) is done:
-                    del self._cache[root]
+    def _came(self, root: PackRoot, done: Future[memoryview]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        with self._lock:
+            self._coming.discard(done)
+            if failed and self._cache.get(root) is done:
+                del self._cache[root]
 
     async def _fetch(self, root: PackRoot) -> memoryview:
         plan, secret = self._known(root)

@@ -92,34 +92,35 @@ def reconstruct(
     below `service`. `findings` of the survey go into the report.
     """
     started, begun = clock(), time.monotonic()
-    manifest = read_manifest(
-        fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
-    )
-    registers = scope.select(manifest)
-    supply = ReconstructSupply(
-        fetcher=fetcher,
-        packs=manifest.packs,
-        manifest_packs=record.manifest_packs,
-        scratch=state,
-    )
-    done = _Done(state / "restored.json", record.deposit.hex(), scope)
-    targets = [target_for(register) for register in registers]
-    for register, target in zip(registers, targets, strict=True):
-        # All targets are looked at before the first is written to.
-        if not done.has(register.id) and not done.began(register.id):
-            target.check_empty(register)
-    outcomes = [
-        _one(
-            register,
-            target,
-            supply=supply,
-            scope=scope,
-            done=done,
-            service=service,
-            progress=progress,
+    with fetcher:
+        manifest = read_manifest(
+            fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
         )
-        for register, target in zip(registers, targets, strict=True)
-    ]
+        registers = scope.select(manifest)
+        supply = ReconstructSupply(
+            fetcher=fetcher,
+            packs=manifest.packs,
+            manifest_packs=record.manifest_packs,
+            scratch=state,
+        )
+        done = _Done(state / "restored.json", record.deposit.hex(), scope)
+        targets = [target_for(register) for register in registers]
+        for register, target in zip(registers, targets, strict=True):
+            # All targets are looked at before the first is written to.
+            if not done.has(register.id) and not done.began(register.id):
+                target.check_empty(register)
+        outcomes = [
+            _one(
+                register,
+                target,
+                supply=supply,
+                scope=scope,
+                done=done,
+                service=service,
+                progress=progress,
+            )
+            for register, target in zip(registers, targets, strict=True)
+        ]
     return ReconstructionReport(
         mission=record.mission,
         deposit=record.deposit,

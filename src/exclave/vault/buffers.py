@@ -1,6 +1,7 @@
 """Where a shard is read to whose bytes nobody checks on the way: two buffers, filled in order.
 
-What comes of it is for the reader to check: the pack's root and its seal (`exclave.dispersal.room`).
+What comes of it is for the reader to check, by the pack's root and its seal
+(`exclave.dispersal.room`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Reads files back soon after they were written, so that comparing need not read them once more.
 
 What a `Proof` says of a file: it was opened by its name again and read whole through the file
-system; size, BLAKE3 and extended attributes were those of its entry; and this was its inode, and this
-its change time, when that reading began. A program cannot set a change time; every write, every
-new attribute and every new name moves it. So a file that still has both is as it was read. What
-a proof does not say: that the medium keeps it. Reading comes from the system's cache, as any
+system; size, BLAKE3 and extended attributes were those of its entry; and this was its inode, and
+this its change time, when that reading began. A program cannot set a change time; every write,
+every new attribute and every new name moves it. So a file that still has both is as it was read.
+What a proof does not say: that the medium keeps it. Reading comes from the system's cache, as any
 reading soon after writing does.
 
 Rules
@@ -12,8 +12,8 @@ Rules
   or a change in the same tick would not show.
 - Where a file system does not keep change times so (`probe` tries it), nothing is proven here, and
   whoever compares reads everything.
-- A file that cannot be read, or that is not as it should be, is just not proven: to say what is wrong
-  with it is the comparison's business.
+- A file that cannot be read, or that is not as it should be, is just not proven: to say what is
+  wrong with it is the comparison's business.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class ReadBack:
         self._behind: deque[tuple[int, FileEntry]] = deque()
         self._bytes = 0  # of the files in `_behind`
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")
-        self._running: deque[Future[None]] = deque()
+        self._running: deque[tuple[Future[None], int]] = deque()  # with the opened file
 
     def written(self, entry: FileEntry) -> None:
         """A file is complete, attributes included."""
@@ -128,12 +128,15 @@ class ReadBack:
         while self._behind:
             self._next()
         while self._running:
-            self._running.popleft().result()
+            self._running.popleft()[0].result()
         return self._proof
 
     def close(self) -> None:
         """Let go of everything; what was begun ends by itself."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for running, descriptor in self._running:
+            if running.cancel():
+                os.close(descriptor)
+        self._pool.shutdown()
         self._folders.__exit__()
 
     def _next(self) -> None:
@@ -147,9 +150,10 @@ class ReadBack:
         if entry.size <= _SMALL:
             self._check(descriptor, place, entry)
             return
-        self._running.append(self._pool.submit(self._check, descriptor, place, entry))
+        running = self._pool.submit(self._check, descriptor, place, entry)
+        self._running.append((running, descriptor))
         while len(self._running) > 2 * _AT_ONCE:
-            self._running.popleft().result()
+            self._running.popleft()[0].result()
 
     def _check(self, descriptor: int, place: int, entry: FileEntry) -> None:
         try:

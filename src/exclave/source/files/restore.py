@@ -20,7 +20,7 @@ from pathlib import Path
 from exclave.archive.filetree import FileEntry, decode_entries
 from exclave.archive.manifest import Register
 from exclave.archive.objects import FilesTree
-from exclave.errors import TargetError, UsageError
+from exclave.errors import UsageError
 from exclave.source.files.choice import proof_key, wanted
 from exclave.source.files.compare import compare_tree
 from exclave.source.files.errors import FolderNotEmpty, TreeUnwritable, shown
@@ -30,6 +30,7 @@ from exclave.source.files.writing import TreeWriter
 from exclave.source.interface import ArchiveSupply, Compared, Progress
 
 __all__ = ["FilesTarget", "PathUnknown"]
+
 
 class PathUnknown(UsageError):
     """A named path is not in the tree."""

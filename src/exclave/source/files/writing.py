@@ -110,7 +110,9 @@ class TreeWriter:
         try:
             facts = os.stat(first, dir_fd=folder, follow_symlinks=False)
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISFIFO(facts.st_mode)):
-                raise TreeUnwritable(f"{shown(entry.path)}: expected a hard link to a file, got none")
+                raise TreeUnwritable(
+                    f"{shown(entry.path)}: expected a hard link to a file, got none"
+                )
             parent, name = self._folders.holder(entry.path)
             os.link(first, name, src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False)
         finally:
