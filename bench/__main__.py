@@ -1,130 +1,37 @@
-"""`python -m bench`: all contenders in turn on the same data; see the package."""
+"""`python -m bench [SUITE] [options]`: one of the measurements; without a name, `compare`."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
 
-from bench import peers, postgres, vault
-from bench.data import DataSet, write_mixed
-from bench.embassy import exclave
-from bench.measuring import Run
-from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
-from exclave import __version__
+__all__ = ["SUITES", "main"]
 
-__all__ = ["main"]
-
-Contender: TypeAlias = Callable[[Path, DataSet, int], list[Run]]
-_ROOT = Path(__file__).resolve().parent
+SUITES: Final = {
+    "compare": "Exclave, restic, Borg, pg_dump on the same data; writes docs/performance.md",
+    "changes": "what a second deposit stores after known changes, beside restic and Borg",
+    "vault": "what a vault costs: transfers, log, lodging, starting with a million shards",
+    "stages": "processor time of each stage of a deposit, and the limit that follows",
+}
+"""Modules of this package with a `main(arguments) -> int`, and what they measure."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, write the results."""
-    if (sys.argv[1:] if arguments is None else list(arguments)) == ["vault"]:
-        return vault.main()
-    options = _options(arguments)
-    found, absent = versions(
-        {
-            "exclave": __version__,
-            "restic": peers.restic_version() if options.peers else None,
-            "borg": peers.borg_version(options.borg) if options.peers else None,
-        }
-    )
-    place = Path(tempfile.mkdtemp(prefix="exclave-bench-", dir=options.place))
-    try:
-        result = _measure(options, place, found, absent)
-    finally:
-        shutil.rmtree(place)
-    path = write_result(result, folder=options.results, document=options.document)
-    print("\n".join(table(result.runs)))
-    print(f"written: {path}, {options.document}")
-    return 0
-
-
-def _measure(
-    options: argparse.Namespace, place: Path, found: Mapping[str, str], absent: list[str]
-) -> Result:
-    before = machine()
-    print("making data")
-    data = write_mixed(place / "data", scale=options.scale)
-    runs: list[Run] = []
-    for repeat in range(1, options.repeats + 1):
-        for name, contender in _contenders(options, found).items():
-            runs += _shown(contender(_folder(place / f"{name}-{repeat}"), data, repeat))
-            shutil.rmtree(place / f"{name}-{repeat}")
-    if options.postgres:
-        runs += _postgres(options, place, absent)
-    return Result(
-        date=today(),
-        machine={**before, "load_after": round(os.getloadavg()[0], 2)},
-        versions=found,
-        settings={
-            "scale": options.scale,
-            "repeats": options.repeats,
-            "bytes": data.size,
-            "files": data.files,
-        },
-        absent=absent,
-        conditions=(*CONDITIONS, *options.note),
-        runs=runs,
-    )
-
-
-def _contenders(options: argparse.Namespace, found: Mapping[str, str]) -> dict[str, Contender]:
-    wanted: dict[str, Contender] = {"one": exclave(n=1, k=1), "three": exclave(n=3, k=2)}
-    if "restic" in found:
-        wanted["restic"] = peers.restic
-    if "borg" in found:
-        wanted["borg"] = peers.borg(options.borg)
-    return wanted
-
-
-def _postgres(options: argparse.Namespace, place: Path, absent: list[str]) -> list[Run]:
-    runs: list[Run] = []
-    with postgres.served(place, scale=options.scale) as server:
-        if server is None:
-            absent.append(f"PostgreSQL {postgres.MAJOR}")
-            return runs
-        for repeat in range(1, options.repeats + 1):
-            folder = _folder(place / f"pg-{repeat}")
-            runs += _shown(postgres.measure(server, folder, repeat))
-            shutil.rmtree(folder)
-    return runs
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path
-
-
-def _shown(runs: list[Run]) -> list[Run]:
-    for run in runs:
-        print(f"{run.repeat}  {run.contender:15} {run.step:10} {run.seconds:8.2f} s", flush=True)
-    return runs
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--scale", type=float, default=0.1, help="1 is the whole 1.66 GB")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one repeat")
-    parser.add_argument("--borg", default="borg", help="the Borg program to measure")
-    parser.add_argument("--no-peers", dest="peers", action="store_false")
-    parser.add_argument("--no-postgres", dest="postgres", action="store_false")
-    parser.add_argument("--note", action="append", default=[], help="to be published with it")
-    parser.add_argument("--place", type=Path, help="folder on the disk to measure on")
-    parser.add_argument("--results", type=Path, default=_ROOT / "results")
-    parser.add_argument("--document", type=Path, default=_ROOT.parent / "docs" / "performance.md")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.repeats = 1
-    return options
+    """Run the suite that is named first."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in {"-h", "--help"}:
+        print(__doc__)
+        for name, what in SUITES.items():
+            print(f"  {name:10} {what}")
+        return 0
+    suite = words.pop(0) if words and not words[0].startswith("-") else "compare"
+    if suite not in SUITES:
+        print(f"bench: expected one of {', '.join(SUITES)}, got {suite!r}", file=sys.stderr)
+        return 2
+    module = import_module(f"bench.{suite}")
+    return int(module.main(words))
 
 
 if __name__ == "__main__":

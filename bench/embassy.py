@@ -19,7 +19,7 @@ from exclave.engine.durable import replace_file
 from exclave.signer.interface import sign_envelope
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["exclave", "write_config"]
+__all__ = ["exclave", "rebuild", "write_config"]
 
 _CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
 
@@ -42,6 +42,18 @@ def write_config(embassy: Embassy, source: str) -> Path:
         'classification = "none"\nrpo = "1 d"\nrto = "1 d"\n[register.source]\n' + source
     )
     return config
+
+
+def rebuild(embassy: Embassy, place: Path, targets: str) -> Cost:
+    """Reconstruct the newest deposit into the targets (TOML); raises unless all is proven."""
+    reading = place / "reading"
+    answer = _prepare_reading(embassy, reading)
+    file = place / "targets.toml"
+    file.write_text(targets)
+    cost = _program("reconstruct", str(reading), "--answer", str(answer), "--targets", str(file))
+    if "PROVEN" not in (reading / "report.txt").read_text():
+        raise BenchFailed("exclave: the reconstruction is not proven")
+    return cost
 
 
 def _prepare_reading(embassy: Embassy, folder: Path) -> Path:
@@ -70,9 +82,9 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     config = write_config(embassy, f'kind = "files"\npath = "{data.folder}"\n')
     runs: list[Run] = []
 
-    def step(name: str, *words: str) -> None:
+    def step(name: str, act: Callable[[], Cost]) -> None:
         before = _vaults_cpu(embassy)
-        cost = _program(*words)
+        cost = act()
         runs.append(
             Run(
                 contender=contender,
@@ -86,15 +98,11 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
             )
         )
 
-    step("first", "deposit", "--config", str(config))
-    step("second", "deposit", "--config", str(config))
-    reading, out = place / "reading", place / "out"
-    answer = _prepare_reading(embassy, reading)
-    targets = place / "targets.toml"
-    targets.write_text(f'[default.folder]\nkind = "folder"\npath = "{out}"\n')
-    step("restore", "reconstruct", str(reading), "--answer", str(answer), "--targets", str(targets))
-    if "PROVEN" not in (reading / "report.txt").read_text():
-        raise BenchFailed(f"{contender}: the reconstruction is not proven")
+    out = place / "out"
+    step("first", lambda: _program("deposit", "--config", str(config)))
+    step("second", lambda: _program("deposit", "--config", str(config)))
+    targets = f'[default.folder]\nkind = "folder"\npath = "{out}"\n'
+    step("restore", lambda: rebuild(embassy, place, targets))
     compare_trees(data.folder, out / "bench")
     return runs
 

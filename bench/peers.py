@@ -1,6 +1,6 @@
 """The other tools: restic and Borg, each into a repository on the local disk.
 
-A tool that is not installed is left out and named in the results. Both encrypt, as they are
+A tool that is not installed is left out and named in the results. All encrypt, as they are
 used by default; passwords are made up and worth nothing.
 """
 
@@ -10,11 +10,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from bench.data import DataSet, compare_trees
 from bench.measuring import Cost, Run, run_program, tree_size
 
-__all__ = ["borg", "borg_version", "restic", "restic_version"]
+__all__ = ["Borg", "Repository", "Restic", "borg_version", "restic_version", "three_steps"]
 
 
 def restic_version() -> str | None:
@@ -27,83 +28,116 @@ def borg_version(program: str = "borg") -> str | None:
     return _version([program, "--version"])
 
 
-def restic(place: Path, data: DataSet, repeat: int) -> list[Run]:
-    """First and second backup, restore, compared afterwards (not timed)."""
-    repository, out = place / "repository", place / "out"
-    environment = {
-        "RESTIC_REPOSITORY": str(repository),
-        "RESTIC_PASSWORD": "bench",
-        "RESTIC_CACHE_DIR": str(place / "cache"),
-    }
+class Repository(Protocol):
+    """Where one tool keeps what it backs up."""
 
-    def step(*words: str) -> Cost:
-        return run_program(["restic", *words], environment=environment, folder=data.folder)
+    def backup(self) -> Cost:
+        """Back the folder up once more."""
 
-    step("init")
-    return _three(
-        "restic",
-        repeat,
-        backup=lambda: step("--quiet", "backup", "."),
-        restore=lambda: step("--quiet", "restore", "latest", "--target", str(out)),
-        stored=lambda: tree_size(repository),
-        compare=lambda: compare_trees(data.folder, out),
-    )
+    def restore(self, out: Path) -> Cost:
+        """Restore the newest backup into an empty folder."""
+
+    def kept(self) -> int:
+        """Bytes of the repository."""
 
 
-def borg(program: str) -> Callable[[Path, DataSet, int], list[Run]]:
-    """The same with Borg: encrypted, its default compression (lz4)."""
+class Restic:
+    """A restic repository below `place`, for one folder."""
 
-    def run(place: Path, data: DataSet, repeat: int) -> list[Run]:
-        repository, out = place / "repository", place / "out"
-        out.mkdir()
-        names = iter(("first", "second"))
-        environment = {
-            "BORG_REPO": str(repository),
+    def __init__(self, place: Path, folder: Path) -> None:
+        self._folder, self._repository = folder, place / "repository"
+        self._environment = {
+            "RESTIC_REPOSITORY": str(self._repository),
+            "RESTIC_PASSWORD": "bench",
+            "RESTIC_CACHE_DIR": str(place / "cache"),
+        }
+        self._run("init")
+
+    def backup(self) -> Cost:
+        """`restic backup`."""
+        return self._run("--quiet", "backup", ".")
+
+    def restore(self, out: Path) -> Cost:
+        """`restic restore`, without --verify."""
+        return self._run("--quiet", "restore", "latest", "--target", str(out))
+
+    def kept(self) -> int:
+        """Bytes of the repository."""
+        return tree_size(self._repository)
+
+    def _run(self, *words: str) -> Cost:
+        return run_program(["restic", *words], environment=self._environment, folder=self._folder)
+
+
+class Borg:
+    """A repository of a Borg, 1.x or 2: encrypted, its default compression (lz4)."""
+
+    def __init__(self, place: Path, folder: Path, *, program: str, version: str) -> None:
+        self._program, self._folder, self._repository = program, folder, place / "repository"
+        self._environment = {
+            "BORG_REPO": str(self._repository),
             "BORG_PASSPHRASE": "bench",
             "BORG_BASE_DIR": str(place / "base"),
         }
+        self._backups = 0
+        second = version.removeprefix("borg ").startswith("2")
+        self._named = "{}" if second else "::{}"
+        if second:
+            self._run(folder, "repo-create", "--encryption", "repokey-aes-ocb")
+        else:
+            self._run(folder, "init", "--encryption", "repokey-blake2")
 
-        def step(folder: Path, *words: str) -> Cost:
-            return run_program([program, *words], environment=environment, folder=folder)
+    def backup(self) -> Cost:
+        """`borg create`."""
+        self._backups += 1
+        return self._run(self._folder, "create", self._archive(), ".")
 
-        step(data.folder, "init", "--encryption", "repokey-blake2")
-        return _three(
-            "borg",
-            repeat,
-            backup=lambda: step(data.folder, "create", f"::{next(names)}", "."),
-            restore=lambda: step(out, "extract", "::second"),
-            stored=lambda: tree_size(repository),
-            compare=lambda: compare_trees(data.folder, out),
+    def restore(self, out: Path) -> Cost:
+        """`borg extract`."""
+        out.mkdir()
+        return self._run(out, "extract", self._archive())
+
+    def kept(self) -> int:
+        """Bytes of the repository."""
+        return tree_size(self._repository)
+
+    def _archive(self) -> str:
+        return self._named.format(f"backup-{self._backups}")
+
+    def _run(self, folder: Path, *words: str) -> Cost:
+        return run_program([self._program, *words], environment=self._environment, folder=folder)
+
+
+def three_steps(
+    name: str, make: Callable[[Path, Path], Repository]
+) -> Callable[[Path, DataSet, int], list[Run]]:
+    """First and second backup, restore, compared afterwards (not timed)."""
+
+    def run(place: Path, data: DataSet, repeat: int) -> list[Run]:
+        repository, out = make(place, data.folder), place / "out"
+        steps: Sequence[tuple[str, Callable[[], Cost]]] = (
+            ("first", repository.backup),
+            ("second", repository.backup),
+            ("restore", lambda: repository.restore(out)),
         )
+        runs: list[Run] = []
+        for step, act in steps:
+            cost = act()
+            runs.append(
+                Run(
+                    contender=name,
+                    step=step,
+                    repeat=repeat,
+                    seconds=cost.seconds,
+                    cpu=cost.cpu,
+                    peak=cost.peak,
+                    stored=repository.kept(),
+                )
+            )
+        compare_trees(data.folder, out)
+        return runs
 
     return run
-
-
-def _three(
-    contender: str,
-    repeat: int,
-    *,
-    backup: Callable[[], Cost],
-    restore: Callable[[], Cost],
-    stored: Callable[[], int],
-    compare: Callable[[], None],
-) -> list[Run]:
-    runs: list[Run] = []
-    for name, act in (("first", backup), ("second", backup), ("restore", restore)):
-        cost = act()
-        runs.append(
-            Run(
-                contender=contender,
-                step=name,
-                repeat=repeat,
-                seconds=cost.seconds,
-                cpu=cost.cpu,
-                peak=cost.peak,
-                stored=stored(),
-            )
-        )
-    compare()
-    return runs
 
 
 def _version(command: Sequence[str]) -> str | None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.measuring import Run
+from bench.plots import bars
+from bench.targets import target_table
 
 __all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "write_result"]
 
@@ -46,7 +48,6 @@ _PACKAGES: Final = (
     "aiohttp", "apsw", "blake3", "cryptography", "numpy", "psycopg", "pyfastcdc", "uvloop",
     "zstandard",
 )  # fmt: skip
-_STEPS: Final = ("first", "second", "restore", "postgresql")
 _MIB: Final = 2**20
 
 
@@ -101,8 +102,23 @@ def write_result(result: Result, *, folder: Path, document: Path) -> Path:
     path = next(folder / name for name in names if not (folder / name).exists())
     path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
     document.parent.mkdir(parents=True, exist_ok=True)
-    document.write_text(_document(result, path.name))
+    for name, steps in _plots(result.runs).items():
+        text = bars(f"{name}, seconds (median, least to most)", result.runs, steps)
+        (document.parent / _plot_file(document, name)).write_text(text)
+    document.write_text(_document(result, path.name, document))
     return path
+
+
+def _plots(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The steps that are drawn together."""
+    steps = list(dict.fromkeys(run.step for run in runs))
+    databases = [step for step in steps if "key" in step]
+    files = [step for step in steps if step not in databases]
+    return {name: group for name, group in (("files", files), ("tables", databases)) if group}
+
+
+def _plot_file(document: Path, name: str) -> str:
+    return f"{document.stem}-{name}.svg"
 
 
 def today() -> str:
@@ -116,7 +132,7 @@ def table(runs: Sequence[Run]) -> list[str]:
         "| Step | Tool | Time, s (least to most) | CPU, s | Vaults' CPU, s | Peak | Stored |",
         "|---|---|---|---|---|---|---|",
     ]
-    for step in _STEPS:
+    for step in dict.fromkeys(run.step for run in runs):
         for contender in dict.fromkeys(run.contender for run in runs if run.step == step):
             chosen = [run for run in runs if (run.step, run.contender) == (step, contender)]
             lines.append(f"| {step} | {contender} | {_cells(chosen)} |")
@@ -140,7 +156,7 @@ def _cells(runs: Sequence[Run]) -> str:
     )
 
 
-def _document(result: Result, name: str) -> str:
+def _document(result: Result, name: str, document: Path) -> str:
     where, settings = result.machine, result.settings
     tools = ", ".join(f"{tool} {text}" for tool, text in sorted(result.versions.items()))
     lines = [
@@ -165,6 +181,14 @@ def _document(result: Result, name: str) -> str:
         *(f"- Not installed, so not measured: {text}." for text in result.absent),
         "",
         *table(result.runs),
+        "",
+        "## Targets",
+        "",
+        "Ratios of medians in this run; above 1, Exclave is faster.",
+        "",
+        *target_table(result.runs),
+        "",
+        *(f"![{plot}]({_plot_file(document, plot)})" for plot in _plots(result.runs)),
         "",
         "To install the other tools: `apt-get install restic borgbackup`; `--borg PROGRAM` takes",
         "another Borg. `make bench ARGS='--scale 1 --repeats 5'` is the full measurement.",

@@ -68,8 +68,10 @@ class Figure:
     unit: str
 
 
-def main() -> int:
-    """Measure and print."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Measure and print; takes no arguments."""
+    if arguments:
+        raise SystemExit(f"vault: expected no arguments, got {arguments[0]!r}")
     place = Path(tempfile.mkdtemp(prefix="exclave-bench-vault-"))
     try:
         for figure in _measure(place):

@@ -109,7 +109,10 @@ def run_tests(tests: tuple[str, ...], mutation: Mutation | None) -> tuple[int, s
         python = copy_tree(tree)
         if mutation:
             apply(mutation, tree)
-        command = [str(python), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        command = [
+            *(str(python), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
+            *("-m", "not soak", *tests),
+        ]
         done = subprocess.run(
             command,
             cwd=tree,

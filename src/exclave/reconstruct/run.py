@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -104,11 +104,7 @@ def reconstruct(
             scratch=state,
         )
         done = _Done(state / "restored.json", record.deposit.hex(), scope)
-        targets = [target_for(register) for register in registers]
-        for register, target in zip(registers, targets, strict=True):
-            # All targets are looked at before the first is written to.
-            if not done.has(register.id) and not done.began(register.id):
-                target.check_empty(register)
+        targets = _empty_targets(registers, target_for, done)
         outcomes = [
             _one(
                 register,
@@ -138,6 +134,17 @@ def reconstruct(
         faults=tuple((fault.seat, fault.what) for fault in fetcher.faults),
         findings=findings or Findings(),
     )
+
+
+def _empty_targets(
+    registers: Sequence[Register], target_for: Callable[[Register], Target], done: _Done
+) -> list[Target]:
+    """Where each goes; all are looked at before the first is written to."""
+    targets = [target_for(register) for register in registers]
+    for register, target in zip(registers, targets, strict=True):
+        if not done.has(register.id) and not done.began(register.id):
+            target.check_empty(register)
+    return targets
 
 
 def _one(

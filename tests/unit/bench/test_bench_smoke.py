@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from bench.__main__ import main
+from bench.__main__ import SUITES, main
 from bench.data import compare_trees, write_mixed
-from bench.measuring import BenchFailed, run_program
+from bench.measuring import BenchFailed, Run, run_program
+from bench.targets import target_table
 
 
 def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path) -> None:
@@ -32,6 +34,8 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     assert measured == [(f"exclave {name}", s) for name in ("1-of-1", "2-of-3") for s in steps]
     assert all(run["seconds"] > 0 and run["peak"] > 0 for run in result["runs"])
     assert "| first | exclave 2-of-3 |" in document.read_text()
+    drawn = ElementTree.parse(tmp_path / "performance-files.svg")
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}rect")) == len(measured)
 
 
 def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path) -> None:
@@ -48,3 +52,44 @@ def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path
 def test_a_program_that_fails_is_no_measurement() -> None:
     with pytest.raises(BenchFailed, match="ended with 3: no"):
         run_program(["sh", "-c", "echo no >&2; exit 3"])
+
+
+def test_every_suite_runs_to_its_end_on_tiny_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in SUITES)
+    assert main(["other"]) == 2
+    place = ("--place", str(tmp_path))
+    assert main(["stages", "--scale", "0.0005", *place]) == 0
+    assert "limit on two cores" in capsys.readouterr().out
+    words = ("--scale", "0.002", "--no-peers", "--only", "heap: update")
+    assert main(["changes", *words, *place]) == 0
+    lines = capsys.readouterr().out.splitlines()[3:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    kept = {(change, tool): float(size) for change, tool, size in rows}
+    table, file = "exclave, as a table", "exclave, as a file"
+    assert len(kept) == 2
+    assert all(0 < kept[change, table] < kept[change, file] for change, _ in kept)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_are_judged_by_medians_of_both_sides() -> None:
+    def runs(contender: str, *seconds: float, peak: int | None = None) -> list[Run]:
+        return [
+            Run(contender=contender, step="first", repeat=n, seconds=s, cpu=None, peak=peak)
+            for n, s in enumerate(seconds)
+        ]
+
+    measured = [
+        *runs("exclave 1-of-1", 1, 9, 2, peak=300 * 2**20),
+        *runs("restic", 5, 5, 4),
+        *runs("borg", 3.9),
+    ]
+    rows = list(target_table(measured))[2:]
+    assert rows == [
+        "| first, 1-of-1, against restic | 2.50 x | 2.5 x | 4 x | must reached, short of aim |",
+        "| first, 1-of-1, against Borg | 1.95 x | 2 x | 3 x | **short of must** |",
+        "| peak memory | 300 MiB | 400 MiB | 250 MiB | must reached, short of aim |",
+    ]
