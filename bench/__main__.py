@@ -14,6 +14,7 @@ SUITES: Final = {
     "changes": "what a second deposit stores after known changes, beside restic and Borg",
     "index": "the dedup index beside SQLite rows, LMDB and RocksDB, by number of chunks",
     "memory": "peak memory of a deposit and a reconstruction of any size",
+    "vault": "what a vault costs: transfers, log, lodging, starting with a million shards",
     "stages": "processor time of each stage of a deposit, and the limit that follows",
 }
 """Modules of this package with a `main(arguments) -> int`, and what they measure."""

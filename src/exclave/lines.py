@@ -34,7 +34,15 @@ class LoopThread:
         return self.submit(work).result()
 
     def close(self) -> None:
-        """Stop the loop and its thread."""
+        """Stop the loop and its thread; what still runs on it is cancelled, so nobody waits on."""
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -31,7 +31,7 @@ class InclusionInvalid(IntegrityError):
     """An inclusion proof does not lead from the leaf to the root."""
 
 
-def leaf_hash(data: bytes | memoryview) -> bytes:
+def leaf_hash(data: bytes | bytearray | memoryview) -> bytes:
     """Hash of a leaf's data, 32 bytes."""
     digest = _sha256(b"\x00")
     digest.update(data)
@@ -84,6 +84,18 @@ class RootBuilder:
             size >>= 1
         self._stack.append(leaf)
         self._size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Append leaf hashes in order; cheaper than one call each."""
+        stack, size, sha256 = self._stack, self._size, _sha256
+        for leaf in leaves:
+            node, odd = leaf, size
+            while odd & 1:
+                node = sha256(b"\x01" + stack.pop() + node).digest()
+                odd >>= 1
+            stack.append(node)
+            size += 1
+        self._size = size
 
     def root(self) -> bytes:
         """Root of the leaves so far; more may follow."""

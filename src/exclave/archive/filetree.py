@@ -13,19 +13,22 @@ Rules
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
-from exclave.archive._bytes import ByteReader
 from exclave.errors import MalformedData, NonCanonicalData
 from exclave.merkle import RootBuilder, leaf_hash
 
 __all__ = [
     "MAX_RECORD",
     "EntryOrder",
+    "EntryReader",
     "ExtentsInvalid",
     "FileEntry",
     "FileRecordInvalid",
@@ -47,9 +50,16 @@ MAX_RECORD = 16 * 1024 * 1024
 """Longest record: a million extents; keeps a forged length from filling memory."""
 
 _NO_HASH = bytes(32)
-_HEAD = struct.Struct(">BIIIqQQ32s")
-_OFFSET_AT = 29
 _U16, _U32, _U64 = 2**16, 2**32, 2**64
+
+# A tree of a million files is a million records: each is decoded by few calls.
+_HEAD: Final = struct.Struct(">BIIIqQQ32s")  # up to the path's length
+_FIXED: Final = struct.Struct(">BIIIqQQ32sH")  # with it
+_LENGTH16: Final = struct.Struct(">H")
+_LENGTH32: Final = struct.Struct(">I")
+_EXTENT: Final = struct.Struct(">QQ")
+_OFFSET: Final = slice(29, 37)  # of the offset in `content`
+_ESCAPES: Final = re.compile(rb"\x00|(?:^|/)\.{0,2}(?:/|\Z)").search
 
 
 class FileRecordInvalid(MalformedData):
@@ -83,6 +93,7 @@ class FileType(IntEnum):
 
 
 _TYPES = {int(kind): kind for kind in FileType}
+_LINKS: Final = (FileType.SYMLINK, FileType.HARDLINK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +125,7 @@ class FileEntry:
             _check_extents(self.extents, self.size)
         elif self.size or self.offset or self.extents or self.blake3 != _NO_HASH:
             raise self._refused("expected size, offset, hash and extents of regular files only")
-        linked = self.type in (FileType.SYMLINK, FileType.HARDLINK)
+        linked = self.type in _LINKS
         if linked != bool(self.target) or b"\x00" in self.target:
             raise self._refused("expected a target for links, and for links only")
         if self.type is FileType.HARDLINK:
@@ -123,7 +134,8 @@ class FileEntry:
                 raise self._refused("expected a hard link to name an earlier path")
         if not self.path and self.type is not FileType.FOLDER:
             raise self._refused("expected the tree's own entry to be a folder")
-        self._check_attributes()
+        if self.xattrs:
+            self._check_attributes()
 
     def _refused(self, message: str) -> FileRecordInvalid:
         return FileRecordInvalid(f"file record {self.path[:80]!r}: {message}")
@@ -142,7 +154,7 @@ class FileEntry:
         if len(self.target) >= _U16 or len(self.xattrs) >= _U16:
             raise self._refused("target or attributes too long")
         for name in (self.owner, self.group):
-            if len(_utf8(name)) >= _U16:
+            if len(name) >= _U16 or (not name.isascii() and len(_utf8(name)) >= _U16):
                 raise self._refused("name of owner or group too long")
 
     def _check_attributes(self) -> None:
@@ -157,7 +169,10 @@ class FileEntry:
     @property
     def stored_size(self) -> int:
         """Bytes of this file in the content stream."""
-        return sum(length for _, length in self.extents)
+        extents = self.extents
+        if len(extents) == 1:
+            return extents[0][1]
+        return sum(length for _, length in extents)
 
 
 def _utf8(text: str) -> bytes:
@@ -172,7 +187,7 @@ def _check_path(path: bytes) -> None:
         return
     if len(path) >= _U16:
         raise FileRecordInvalid(f"path: expected at most 65535 bytes, got {len(path)}")
-    if b"\x00" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
+    if _ESCAPES(path):
         raise PathEscapes(
             f"path: expected a relative path without empty, '.' and '..' parts, got {path[:80]!r}",
             hint="nothing was written outside the target folder",
@@ -222,23 +237,28 @@ def encode_entry(entry: FileEntry) -> bytes:
 
 def decode_entry(record: bytes) -> FileEntry:
     """Read a record without its length; strict."""
-    reader = ByteReader(record, "file record", FileRecordInvalid)
-    kind = reader.integer(1)
+    # A slice beyond the end is short without a word: what follows it then lies beyond as well.
+    try:
+        kind, mode, uid, gid, mtime, size, offset, digest, length = _FIXED.unpack_from(record)
+        at = _FIXED.size + length
+        path = record[_FIXED.size : at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        owner = record[start:at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        group = record[start:at]
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        target = record[start:at]
+        extents, at = _extents(record, at)
+        xattrs, at = _attributes(record, at)
+    except struct.error as error:
+        raise FileRecordInvalid(f"file record: ends after {len(record)} bytes") from error
+    if at != len(record):
+        raise FileRecordInvalid(f"file record: expected {at} bytes, got {len(record)}")
     if kind not in _TYPES:
         raise FileRecordInvalid(f"file record: expected type 1 to 5, got {kind}")
-    mode, uid, gid = reader.integer(4), reader.integer(4), reader.integer(4)
-    mtime, size, offset = reader.signed(8), reader.integer(8), reader.integer(8)
-    digest, path = reader.take(32), reader.prefixed(2)
-    owner, group, target = reader.text(2), reader.text(2), reader.prefixed(2)
-    # Count against the bytes that are there, before anything is made of it.
-    count = reader.integer(4)
-    table = reader.take(16 * count)
-    extents = tuple(
-        (int.from_bytes(table[i : i + 8], "big"), int.from_bytes(table[i + 8 : i + 16], "big"))
-        for i in range(0, len(table), 16)
-    )
-    xattrs = tuple((reader.prefixed(2), reader.prefixed(4)) for _ in range(reader.integer(2)))
-    reader.end()
     return FileEntry(
         type=_TYPES[kind],
         path=path,
@@ -249,12 +269,46 @@ def decode_entry(record: bytes) -> FileEntry:
         size=size,
         offset=offset,
         blake3=digest,
-        owner=owner,
-        group=group,
+        owner=_name(owner),
+        group=_name(group),
         target=target,
         extents=extents,
         xattrs=xattrs,
     )
+
+
+def _extents(record: bytes, at: int) -> tuple[tuple[tuple[int, int], ...], int]:
+    (count,) = _LENGTH32.unpack_from(record, at)
+    if count == 1:
+        return (_EXTENT.unpack_from(record, at + 4),), at + 20
+    # Count against the bytes that are there, before anything is made of it.
+    table = record[at + 4 : at + 4 + 16 * count]
+    if len(table) == 16 * count:
+        numbers = struct.unpack(f">{2 * count}Q", table)
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True)), at + 4 + 16 * count
+    return (), at + 4 + 16 * count
+
+
+def _attributes(record: bytes, at: int) -> tuple[tuple[tuple[bytes, bytes], ...], int]:
+    (count,) = _LENGTH16.unpack_from(record, at)
+    at += 2
+    found: list[tuple[bytes, bytes]] = []
+    for _ in range(count):
+        start = at + 2
+        at = start + _LENGTH16.unpack_from(record, at)[0]
+        name = record[start:at]
+        start = at + 4
+        at = start + _LENGTH32.unpack_from(record, at)[0]
+        found.append((name, record[start:at]))
+    return tuple(found), at
+
+
+@lru_cache(maxsize=256)
+def _name(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileRecordInvalid("file record: expected text in UTF-8") from error
 
 
 def check_sequence(entries: Iterable[FileEntry]) -> Iterator[FileEntry]:
@@ -306,16 +360,44 @@ def encode_entries(entries: Iterable[FileEntry]) -> Iterator[bytes]:
 
 def decode_entries(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
     """Entries from the `entries` stream, given in pieces of any size; checks order and parents."""
-    return check_sequence(_records(pieces))
+    return check_sequence(map(decode_entry, _records(pieces)))
 
 
-def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
+class EntryReader:
+    """Entries as `decode_entries` gives them, and the root over what has been read so far.
+
+    An accepted record is the one encoding of its entry, so its leaf is made of the bytes at hand.
+    """
+
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._builder = RootBuilder()
+
+    def __iter__(self) -> Iterator[FileEntry]:
+        return check_sequence(self._decoded())
+
+    @property
+    def root(self) -> bytes:
+        """Root over the entries so far: of the whole tree when all have been taken."""
+        return self._builder.root()
+
+    def _decoded(self) -> Iterator[FileEntry]:
+        add, at_zero = self._builder.add, bytes(8)
+        for record in _records(self._pieces):
+            entry = decode_entry(record)
+            leaf = bytearray(record)
+            leaf[_OFFSET] = at_zero
+            add(leaf_hash(leaf))
+            yield entry
+
+
+def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     buffer = bytearray()
     for piece in pieces:
         buffer += piece
         position = 0
         while len(buffer) - position >= 4:
-            length = int.from_bytes(buffer[position : position + 4], "big")
+            (length,) = _LENGTH32.unpack_from(buffer, position)
             if length > MAX_RECORD:
                 raise FileRecordInvalid(
                     f"file records: expected at most {MAX_RECORD} bytes, got {length}"
@@ -323,7 +405,7 @@ def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[FileEntry]:
             end = position + 4 + length
             if end > len(buffer):
                 break
-            yield decode_entry(bytes(buffer[position + 4 : end]))
+            yield bytes(buffer[position + 4 : end])
             position = end
         del buffer[:position]
     if buffer:
@@ -342,7 +424,7 @@ def record_leaf(record: bytes) -> bytes:
 
 def moved_record(record: bytes, offset: int) -> bytes:
     """The record of the same entry with its data at another place of the content stream."""
-    return b"".join((record[:_OFFSET_AT], offset.to_bytes(8, "big"), record[_OFFSET_AT + 8 :]))
+    return b"".join((record[: _OFFSET.start], offset.to_bytes(8, "big"), record[_OFFSET.stop :]))
 
 
 def tree_root(entries: Iterable[FileEntry]) -> bytes:

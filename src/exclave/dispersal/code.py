@@ -19,6 +19,7 @@ __all__ = [
     "PaddingNotZero",
     "body_length",
     "code_row",
+    "complete_rows",
     "decode_bodies",
     "encode_bodies",
 ]
@@ -110,14 +111,32 @@ def _cut(pack: memoryview, k: int, size: int) -> list[memoryview]:
 def _fill(result: memoryview, bodies: Sequence[Bytes], seats: Sequence[Seat], k: int) -> None:
     """Write all rows: those that were given as they are, the others by the inverse matrix."""
     size = len(result) // k
-    given = (
-        {0: bodies[0]} if k == 1 else dict(zip((seat - 1 for seat in seats), bodies, strict=True))
-    )
+    for seat, body in zip(seats, bodies, strict=True):
+        row = _row_of(seat, k)
+        if row is not None:
+            result[row * size : (row + 1) * size] = body
+    complete_rows(result, dict(zip(seats, bodies, strict=True)), k)
+
+
+def complete_rows(result: memoryview, bodies: Mapping[Seat, Bytes], k: int) -> None:
+    """Write the rows that no data seat among exactly k bodies gave; the others stand there.
+
+    Bodies of data seats may be views of their own rows.
+    """
+    seats = sorted(bodies)
+    given = {_row_of(seat, k) for seat in seats}
     missing = [row for row in range(k) if row not in given]
-    matrix = invert([code_row(seat, k) for seat in seats]) if missing else []
-    for row in range(k):
+    if not missing:
+        return
+    size = len(result) // k
+    matrix = invert([code_row(seat, k) for seat in seats])
+    for row in missing:
         target = result[row * size : (row + 1) * size]
-        if row in given:
-            target[:] = given[row]
-        else:
-            combine(matrix[row], bodies, target)
+        combine(matrix[row], [bodies[seat] for seat in seats], target)
+
+
+def _row_of(seat: Seat, k: int) -> int | None:
+    """The row that a seat holds as it is; None for a seat of parity."""
+    if k == 1:
+        return 0
+    return seat - 1 if seat <= k else None

@@ -5,7 +5,7 @@ can show any other leaf without a warrant. Reading checks everything that the sh
 show; whether shards belong together shows when a pack is rebuilt.
 
 Rules: a shard is accepted under its expected root or not at all; `ShardHasher` never holds more
-than one leaf; bodies are views, not copies.
+than one leaf, and the hashes of what it was just fed; bodies are views, not copies.
 """
 
 from __future__ import annotations
@@ -181,14 +181,18 @@ class Shard:
 
 def leaf_hashes(veil_share: bytes, header: bytes, body: Bytes) -> list[bytes]:
     """Hashes of all leaves in order, for the root and for inclusion proofs."""
-    leaves = [leaf_hash(veil_share), leaf_hash(header)]
-    view = memoryview(body)
-    # The loop of every deposited byte: copying a started digest beats joining 0x00 and the leaf.
-    start_leaf, append = hashlib.sha256(b"\x00").copy, leaves.append
+    return [leaf_hash(veil_share), leaf_hash(header), *_block_hashes(memoryview(body))]
+
+
+def _block_hashes(view: memoryview) -> list[bytes]:
+    """Leaf hashes of whole blocks."""
+    # The loop of every stored byte: copying a started digest beats joining 0x00 and the leaf.
+    start_leaf = hashlib.sha256(b"\x00").copy
+    leaves: list[bytes] = []
     for start in range(0, len(view), BLOCK_SIZE):
         digest = start_leaf()
         digest.update(view[start : start + BLOCK_SIZE])
-        append(digest.digest())
+        leaves.append(digest.digest())
     return leaves
 
 
@@ -287,7 +291,7 @@ class ShardHasher:
     follows it is read. After an error the hasher is of no further use.
     """
 
-    __slots__ = ("_buffer", "_expected", "_header", "_leaves", "_seen", "_start_leaf")
+    __slots__ = ("_buffer", "_expected", "_header", "_leaves", "_seen")
 
     def __init__(self, expected: ShardRoot | None = None) -> None:
         self._expected = expected
@@ -295,7 +299,6 @@ class ShardHasher:
         self._buffer = bytearray()
         self._leaves = RootBuilder()
         self._seen = 0
-        self._start_leaf = hashlib.sha256(b"\x00").copy
 
     @property
     def header(self) -> ShardHeader | None:
@@ -352,11 +355,7 @@ class ShardHasher:
             self._leaves.add(leaf_hash(bytes(self._buffer)))
             self._buffer.clear()
         whole = at + (len(view) - at) // BLOCK_SIZE * BLOCK_SIZE
-        start_leaf, add = self._start_leaf, self._leaves.add
-        for start in range(at, whole, BLOCK_SIZE):
-            digest = start_leaf()
-            digest.update(view[start : start + BLOCK_SIZE])
-            add(digest.digest())
+        self._leaves.extend(_block_hashes(view[at:whole]))
         self._buffer += view[whole:]
 
 

@@ -4,11 +4,15 @@ Rules
 - Any k shards do. Seats are asked in an order that prefers rows of data (no arithmetic) and
   seats that have not failed; a shard that is corrupt, missing or late is named once and the
   next seat is asked.
+- The quick way first: k shards straight into one buffer, nothing of which is used before the
+  pack's root and the key commitment hold (`exclave.dispersal.room`). Where anything fails, the
+  sure way: shards that were each checked against their own root, so that the wrong one is named.
 - A shard must have the size that the record's length and k make, and a header that says the same;
   an opened pack's header must be what the record says of it, or the record lies (`PackForeign`).
 - When shards are whole but decode to another pack, other combinations are tried and the
   disagreement is named: the depositor dispersed inconsistently, or a record was forged.
-- Opened packs are kept in a small cache in memory; plaintext never touches a disk here.
+- Few packs are fetched at once and few opened ones kept, in bytes and in memory only: plaintext
+  never touches a disk here. Whoever asks again for what was dropped has it fetched again.
 """
 
 from __future__ import annotations
@@ -18,11 +22,12 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from exclave.dispersal.code import body_length
+from exclave.dispersal.room import PackRoom
 from exclave.dispersal.shard import (
     PREFIX_SIZE,
     Shard,
@@ -35,12 +40,16 @@ from exclave.errors import IntegrityError, VaultError
 from exclave.ids import Epoch, MissionId, PackRoot, Seat, ShardRoot
 from exclave.lines import LoopThread
 from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import ShardStore
 
-__all__ = ["CACHE_PACKS", "PackFetcher", "PackForeign", "PackPlan", "PackUnavailable", "SeatFault"]
+__all__ = ["CACHE_BYTES", "PackFetcher", "PackForeign", "PackPlan", "PackUnavailable", "SeatFault"]
 
-CACHE_PACKS: Final = 6
-"""Opened packs kept: one for each stream that a parallel restore reads, and the manifest's."""
+CACHE_BYTES: Final = 48 * 2**20
+"""Opened packs kept, at least the newest one; readers hold what they are reading besides."""
+
+_AT_ONCE: Final = 2
+"""Packs on their way: one comes in over the line while another is opened."""
 
 
 class PackUnavailable(IntegrityError):
@@ -80,7 +89,7 @@ class SeatFault:
 
 
 class PackFetcher:
-    """Opened packs by root; thread-safe."""
+    """Opened packs by root; thread-safe. As a context, gives up what is on its way at the end."""
 
     def __init__(
         self,
@@ -96,32 +105,71 @@ class PackFetcher:
         self._stores = stores
         self._secrets = secrets
         self._cache: OrderedDict[PackRoot, Future[memoryview]] = OrderedDict()
+        self._coming: set[Future[memoryview]] = set()
         self._lock = threading.Lock()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="open")
         self._faulty: dict[Seat, int] = dict.fromkeys(stores, 0)
         self.faults: list[SeatFault] = []
         self.bytes_fetched: dict[Seat, int] = dict.fromkeys(stores, 0)
         self.packs_fetched = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            coming = tuple(self._coming)
+        for future in coming:
+            future.cancel()
+
     def plaintext(self, root: PackRoot) -> memoryview:
         """The opened pack; concurrent callers of the same pack share one fetch."""
+        return self.prefetch(root).result()
+
+    def prefetch(self, root: PackRoot) -> Future[memoryview]:
+        """Begin to fetch a pack that will be needed, unless it is here or on its way."""
         with self._lock:
             future = self._cache.get(root)
-            mine = future is None
+            begun = future is None
             if future is None:
-                future = self._cache[root] = Future()
-                while len(self._cache) > CACHE_PACKS:
-                    self._cache.popitem(last=False)
+                future = self._cache[root] = self._loop.submit(self._fetch(root))
+                self._coming.add(future)
+                self._drop_oldest()
             self._cache.move_to_end(root)
-        if mine:
-            try:
-                future.set_result(self._open(root))
-            except BaseException as error:
-                with self._lock:
-                    self._cache.pop(root, None)
-                future.set_exception(error)
-        return future.result()
+        if begun:
+            future.add_done_callback(lambda done: self._came(root, done))
+        return future
 
-    def _open(self, root: PackRoot) -> memoryview:
+    def _drop_oldest(self) -> None:
+        sizes = {root: self._size(root) for root in self._cache}
+        total = sum(sizes.values())
+        while total > CACHE_BYTES and len(self._cache) > 1:
+            root, _ = self._cache.popitem(last=False)
+            total -= sizes[root]
+
+    def _size(self, root: PackRoot) -> int:
+        plan = self._plans.get(root)
+        return 0 if plan is None else plan.length
+
+    def _came(self, root: PackRoot, done: Future[memoryview]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        with self._lock:
+            self._coming.discard(done)
+            if failed and self._cache.get(root) is done:
+                del self._cache[root]
+
+    async def _fetch(self, root: PackRoot) -> memoryview:
+        plan, secret = self._known(root)
+        async with self._turns:
+            plaintext = await self._quickly(plan, secret)
+            if plaintext is None:
+                run = asyncio.get_running_loop().run_in_executor
+                plaintext = await run(self._pool, self._first_good, plan, secret)
+        self.packs_fetched += 1
+        return plaintext
+
+    def _known(self, root: PackRoot) -> tuple[PackPlan, bytes]:
         plan = self._plans.get(root)
         if plan is None:
             raise PackUnavailable(f"pack {root.hex()[:16]}: no record of this deposit names it")
@@ -131,9 +179,40 @@ class PackFetcher:
                 f"pack {root.hex()[:16]}: its secret {plan.secret.hex()[:16]} was not given out",
                 hint="make the unseal request for this deposit and unseal again",
             )
-        plaintext = self._first_good(plan, secret)
-        self.packs_fetched += 1
+        return plan, secret
+
+    async def _quickly(self, plan: PackPlan, secret: bytes) -> memoryview | None:
+        """The pack from the first k seats, or None when they do not give it at once."""
+        chosen = self._order(plan)[: plan.k]
+        if len(chosen) < plan.k:
+            return None
+        room = PackRoom(
+            [seat for seat, _ in chosen],
+            mission=plan.mission,
+            root=plan.root,
+            length=plan.length,
+            k=plan.k,
+        )
+        if not all(await asyncio.gather(*(self._read(plan, room, *one) for one in chosen))):
+            return None
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            header, plaintext = await run(self._pool, _open, room, secret)
+        except (ShardsDisagree, CommitmentMismatch):
+            return None  # which of them is wrong, the sure way finds out
+        _require_planned(plan, header)
+        for seat, _ in chosen:
+            self.bytes_fetched[seat] += plan.shard_size
         return plaintext
+
+    async def _read(self, plan: PackPlan, room: PackRoom, seat: Seat, root: ShardRoot) -> bool:
+        try:
+            into = ShardBuffers(room.prefix(seat), room.body(seat))
+            await self._stores[seat].read_unchecked(root, into)
+        except (IntegrityError, VaultError) as error:
+            self._fault(seat, plan.root, error.message)
+            return False
+        return True
 
     def _first_good(self, plan: PackPlan, secret: bytes) -> memoryview:
         good: list[Shard] = []
@@ -200,6 +279,11 @@ class PackFetcher:
             fault = SeatFault(seat=seat, pack=pack, what=what)
             if fault not in self.faults:
                 self.faults.append(fault)
+
+
+def _open(room: PackRoom, secret: bytes) -> tuple[PackHeader, memoryview]:
+    sealed, veil = room.rebuild()
+    return open_pack(sealed, secret=secret, veil=veil)
 
 
 def _require_header(plan: PackPlan, seat: Seat, header: ShardHeader) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -92,34 +92,31 @@ def reconstruct(
     below `service`. `findings` of the survey go into the report.
     """
     started, begun = clock(), time.monotonic()
-    manifest = read_manifest(
-        fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
-    )
-    registers = scope.select(manifest)
-    supply = ReconstructSupply(
-        fetcher=fetcher,
-        packs=manifest.packs,
-        manifest_packs=record.manifest_packs,
-        scratch=state,
-    )
-    done = _Done(state / "restored.json", record.deposit.hex(), scope)
-    targets = [target_for(register) for register in registers]
-    for register, target in zip(registers, targets, strict=True):
-        # All targets are looked at before the first is written to.
-        if not done.has(register.id) and not done.began(register.id):
-            target.check_empty(register)
-    outcomes = [
-        _one(
-            register,
-            target,
-            supply=supply,
-            scope=scope,
-            done=done,
-            service=service,
-            progress=progress,
+    with fetcher:
+        manifest = read_manifest(
+            fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
         )
-        for register, target in zip(registers, targets, strict=True)
-    ]
+        registers = scope.select(manifest)
+        supply = ReconstructSupply(
+            fetcher=fetcher,
+            packs=manifest.packs,
+            manifest_packs=record.manifest_packs,
+            scratch=state,
+        )
+        done = _Done(state / "restored.json", record.deposit.hex(), scope)
+        targets = _empty_targets(registers, target_for, done)
+        outcomes = [
+            _one(
+                register,
+                target,
+                supply=supply,
+                scope=scope,
+                done=done,
+                service=service,
+                progress=progress,
+            )
+            for register, target in zip(registers, targets, strict=True)
+        ]
     return ReconstructionReport(
         mission=record.mission,
         deposit=record.deposit,
@@ -137,6 +134,17 @@ def reconstruct(
         faults=tuple((fault.seat, fault.what) for fault in fetcher.faults),
         findings=findings or Findings(),
     )
+
+
+def _empty_targets(
+    registers: Sequence[Register], target_for: Callable[[Register], Target], done: _Done
+) -> list[Target]:
+    """Where each goes; all are looked at before the first is written to."""
+    targets = [target_for(register) for register in registers]
+    for register, target in zip(registers, targets, strict=True):
+        if not done.has(register.id) and not done.began(register.id):
+            target.check_empty(register)
+    return targets
 
 
 def _one(

@@ -1,14 +1,16 @@
 """The archive supply that targets read from: streams become bytes again.
 
 References are resolved to packs by the manifest's tables; nodes and chunks are decoded from
-opened packs. Several threads may read different streams at once.
+opened packs, ahead of the reader (`ahead.py`). Several threads may read different streams at once.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from exclave.archive.manifest import Manifest, parse_manifest
 from exclave.archive.pack import Role, make_decompressor, parse_directory, read_chunk
@@ -16,10 +18,13 @@ from exclave.archive.reference import MANIFEST_PACK_BIT, Reference, StreamRef
 from exclave.archive.stream import iter_references
 from exclave.errors import IntegrityError
 from exclave.ids import DepositId, MissionId, PackRoot
+from exclave.reconstruct.ahead import read_ahead
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.sealing.pack import PackKind
 
 __all__ = ["ManifestForeign", "ReconstructSupply", "read_manifest"]
+
+_DECODERS: Final = 2
 
 
 class ManifestForeign(IntegrityError):
@@ -64,6 +69,7 @@ class ReconstructSupply:
         self._manifest_packs = manifest_packs
         self._scratch = scratch
         self._own = _Own()
+        self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
 
     @property
     def scratch(self) -> Path:
@@ -72,12 +78,20 @@ class ReconstructSupply:
 
     def read_stream(self, stream: StreamRef) -> Iterator[bytes]:
         """The stream's bytes in order, a chunk at a time."""
-        for reference in iter_references(stream, self._chunk):
-            yield self._chunk(reference)
+        return read_ahead(
+            iter_references(stream, self._chunk),
+            fetch=lambda reference: self._fetcher.prefetch(self._root(reference)),
+            decode=self._decode,
+            pool=self._pool,
+        )
+
+    def _decode(self, plaintext: memoryview, references: tuple[Reference, ...]) -> list[bytes]:
+        decompressor = self._own.decompressor
+        return [read_chunk(plaintext, reference, decompressor) for reference in references]
 
     def _chunk(self, reference: Reference) -> bytes:
-        plaintext = self._fetcher.plaintext(self._root(reference))
-        return read_chunk(plaintext, reference, self._own.decompressor)
+        (chunk,) = self._decode(self._fetcher.plaintext(self._root(reference)), (reference,))
+        return chunk
 
     def _root(self, reference: Reference) -> PackRoot:
         number = reference.pack & ~MANIFEST_PACK_BIT

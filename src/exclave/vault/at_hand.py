@@ -26,6 +26,7 @@ from exclave.ids import Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.cosignature import WitnessQuorumMissing
 from exclave.vault.answering import body_of, find_peer, is_named, missing_of, receipt_of, tile_of
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.cosigning import newest_cosigned, witness_now
 from exclave.vault.intake import Intake
 from exclave.vault.interface import MissionStatus, StatementState
@@ -114,6 +115,14 @@ class VaultAtHand:
     async def get_shard(self, root: ShardRoot) -> bytes:
         return await self._ask(lambda mission: self._get(mission, root))
 
+    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
+        def read(mission: Mission) -> None:
+            data = self._released(mission, root)
+            into.require(len(data))
+            into.put(0, data)
+
+        await self._ask(read)
+
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         return await self._ask(lambda mission: self._missing(mission, statement))
 
@@ -158,6 +167,12 @@ class VaultAtHand:
             mission.release_room(length, self._identity)
 
     def _get(self, mission: Mission, root: ShardRoot) -> bytes:
+        data = self._released(mission, root)
+        parse_shard(data, root)
+        return data
+
+    def _released(self, mission: Mission, root: ShardRoot) -> bytes:
+        """A shard's bytes, unchecked, for a reader with a released warrant."""
         require_kind(find_peer(mission, self._identity), PartyKind.READER)
         assert self._reading is not None
         self._reading.check(self._identity, root)
@@ -165,9 +180,7 @@ class VaultAtHand:
             there = mission.index.has_shard(root)
         if not there:
             raise refused("not-found", f"shard {root.hex()[:16]}: not here")
-        data = mission.store.get(shard_key(root))
-        parse_shard(data, root)
-        return data
+        return mission.store.get(shard_key(root))
 
     def _missing(self, mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)

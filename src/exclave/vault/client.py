@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
@@ -25,6 +26,7 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.note import MAX_COSIGNED_NOTE
 from exclave.ledger.receipt import MAX_RECEIPT_SIZE
 from exclave.vault.addresses import Address
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.identity import Identity, issue_leaf
 from exclave.vault.interface import MissionStatus, StatementState, WitnessReply
 from exclave.vault.problems import read_problem, refused
@@ -43,6 +45,7 @@ from exclave.vault.wire import (
 __all__ = ["BodyCorrupt", "HttpVault"]
 
 _PIECE: Final = 2**20
+_OK: Final = 200
 _RENEW: Final = timedelta(days=1)
 """A leaf that expires sooner than this is replaced."""
 
@@ -151,6 +154,16 @@ class HttpVault:
         await asyncio.to_thread(parse_shard, data, root)
         return data
 
+    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
+        async with self._answer("GET", f"{self._line()}/shards/{root.hex()}") as answer:
+            if answer.status != _OK:
+                raise read_problem(await self._read(answer, MAX_SMALL), answer.status)
+            taken = 0
+            async for piece in answer.content.iter_any():
+                into.put(taken, piece)
+                taken += len(piece)
+            into.require(taken)
+
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         return read_missing(await self._get(f"{self._line()}/missing/{statement.hex()}", MAX_BODY))
 
@@ -182,6 +195,13 @@ class HttpVault:
     async def _exchange(
         self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
     ) -> tuple[int, bytes]:
+        async with self._answer(method, url, parts) as answer:
+            return answer.status, await self._read(answer, limit)
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, parts: Sequence[bytes | memoryview] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {} if parts is None else {"Content-Length": str(sum(len(p) for p in parts))}
         try:
             async with self._open().request(
@@ -192,7 +212,7 @@ class HttpVault:
                 ssl=self._context,
                 allow_redirects=False,
             ) as answer:
-                return answer.status, await self._read(answer, limit)
+                yield answer
         except aiohttp.ClientConnectorCertificateError as error:
             raise VaultUnreachable(
                 f"seat {self._seat}: expected the pinned identity, got another certificate",

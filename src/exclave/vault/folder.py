@@ -13,8 +13,8 @@ import hmac
 import os
 import re
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ from exclave.ledger.entry import EntryType, parse_entry
 from exclave.ledger.note import MAX_COSIGNED_LINES, parse_note
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import TileReader, parse_tile_path
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import MissionStatus, StatementState
 from exclave.vault.problems import refused
 from exclave.vault.storage import CHECKPOINT, COSIGNED, body_key, shard_key
@@ -116,6 +117,9 @@ class FolderVault:
     async def get_shard(self, root: ShardRoot) -> bytes:
         return await asyncio.to_thread(self._shard, root)
 
+    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
+        await asyncio.to_thread(self._read_into, shard_key(root), into)
+
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         raise refused("unavailable", "a folder answers no questions: survey its log")
 
@@ -149,14 +153,34 @@ class FolderVault:
             return None
 
     def _read(self, key: str) -> bytes:
+        with self._opened(key) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(_LARGEST)
+
+    def _read_into(self, key: str, into: ShardBuffers) -> None:
+        with self._opened(key) as descriptor:
+            into.require(os.fstat(descriptor).st_size)
+            done = os.readv(descriptor, [into.prefix, into.body])
+            while done < into.size:
+                # One call reads at most 2 GiB less a page, and less at the end of a shrunken file.
+                piece = os.read(descriptor, into.size - done)
+                if not piece:
+                    into.require(done)
+                into.put(done, piece)
+                done += len(piece)
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[int]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(self._folder / key, flags), "rb") as stream:
+            descriptor = os.open(self._folder / key, flags)
+            try:
                 # Who prepared a disk may have put a pipe, a device or a file without end there.
-                state = os.fstat(stream.fileno())
+                state = os.fstat(descriptor)
                 if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
                     raise ObjectUnreadable(f"{key}: expected a file of at most {_LARGEST} bytes")
-                return stream.read(_LARGEST)
+                yield descriptor
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise ObjectUnreadable(f"{key}: {error.strerror or 'cannot be read'}") from error
 

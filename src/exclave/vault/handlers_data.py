@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -156,11 +157,10 @@ class _Data:
         answer.content_length = stop - start
         if partial:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        parts = [range(at, stop)[:_BATCH] for at in range(start, stop, _BATCH)]
+        pieces = self._pieces(mission, key, parts, check)
         try:
-            for at in range(start, stop, _BATCH):
-                piece = await self._hosting.run(
-                    _piece, mission, key, range(at, stop)[:_BATCH], check
-                )
+            async for piece in pieces:
                 if not answer.prepared:
                     await answer.prepare(request)
                 async with asyncio.timeout(self._hosting.limits.idle_seconds):
@@ -173,16 +173,43 @@ class _Data:
             if request.transport is not None:
                 request.transport.abort()
             return answer
+        finally:
+            await pieces.aclose()
         await answer.write_eof()
         return answer
 
+    async def _pieces(
+        self, mission: Mission, key: str, parts: Sequence[range], check: ShardHasher | None
+    ) -> AsyncGenerator[bytes, None]:
+        """The next piece is read and hashed while the one before is sent; never two at once."""
 
-def _piece(mission: Mission, key: str, wanted: range, check: ShardHasher | None) -> bytes:
-    """Bytes of a shard; with `check` those at its end only when the whole has its root."""
+        def begin(number: int) -> asyncio.Future[bytes] | None:
+            if number == len(parts):
+                return None
+            last = number + 1 == len(parts)
+            work = self._hosting.run(_piece, mission, key, parts[number], check, last)
+            return asyncio.ensure_future(work)
+
+        ahead = begin(0)
+        try:
+            for following in range(1, len(parts) + 1):
+                assert ahead is not None
+                piece = await ahead
+                ahead = begin(following)
+                yield piece
+        finally:
+            if ahead is not None:
+                await asyncio.gather(ahead, return_exceptions=True)
+
+
+def _piece(
+    mission: Mission, key: str, wanted: range, check: ShardHasher | None, last: bool
+) -> bytes:
+    """Bytes of a shard; with `check` the last ones only when the whole has its root."""
     piece = mission.store.get(key, wanted.start, len(wanted))
     if check is not None:
         check.feed(piece)
-        if check.seen == mission.store.size(key):
+        if last:
             check.finish()
     return piece
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
+from exclave.vault.buffers import ShardBuffers
 
 __all__ = [
     "AlarmState",
@@ -220,6 +221,12 @@ class ShardStore(Protocol):
 
     async def get_shard(self, root: ShardRoot) -> bytes:
         """A shard's bytes, checked against its root."""
+
+    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
+        """Fill the buffers with a shard, *unchecked*: for who checks what comes of it.
+
+        Raises `IntegrityError` when it has another length; after any error they hold anything.
+        """
 
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         """Which shards of a record this seat still lacks."""

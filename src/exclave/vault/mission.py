@@ -390,7 +390,9 @@ class Mission:
 
     def shards_named(self) -> None:
         """A record has named shards that were staged, or some were swept."""
-        self.staging.settle(self.index.staged_shards(), self.expiry.now())
+        # Only what was staged can have become named: a vault with millions of shards looks at few.
+        staged = self.index.staged_among(self.staging.roots)
+        self.staging.settle(staged, self.expiry.now())
 
     def status(self) -> MissionStatus:
         """The mission's status."""
@@ -432,7 +434,7 @@ class Mission:
             raise
 
     def _count_again(self) -> None:
-        self.shards_named()
+        self.staging.settle(self.index.staged_shards(), self.expiry.now())
         self._lodging.count_again()
 
     def _fold_shards(self, fold: Fold) -> None:

@@ -27,7 +27,7 @@ def mission_status(mission: Mission) -> MissionStatus:
     """All of spec/vault-http.md 4."""
     standing = mission.standing()
     charter = standing.charter
-    count, total, staged = mission.index.shard_totals()
+    count, total = mission.index.shard_totals()
     records = mission.index.records()
     return MissionStatus(
         mission=mission.mission,
@@ -40,7 +40,7 @@ def mission_status(mission: Mission) -> MissionStatus:
         log_size=mission.log.size,
         shards=count,
         shard_bytes=total,
-        staged_bytes=staged,
+        staged_bytes=mission.staging.total,
         quota_bytes=sum(item.total_bytes for item in charter.depositors),
         free_bytes=mission.store.free_bytes(),
         records=tuple(replace(row.listed(), reason=mission.pending_reason(row)) for row in records),

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat, ShardRoot, StatementHash
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import (
     MissionStatus,
     PublicRecord,
@@ -112,6 +113,9 @@ class RetryingStore:
 
     async def get_shard(self, root: ShardRoot) -> bytes:
         return await self._run(lambda: self._inner.get_shard(root))
+
+    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
+        await self._run(lambda: self._inner.read_unchecked(root, into))
 
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         return await self._run(lambda: self._inner.missing(statement))

@@ -52,6 +52,7 @@ class Staging:
         self._store = store
         self._puts: dict[ShardRoot, _Put] = {}
         self._bytes: Counter[bytes] = Counter()
+        self._total = 0
         self._kept = True
         text = (read_optional(store, _KEY) or b"").decode("ascii", "replace")
         for line in text.splitlines():
@@ -64,6 +65,7 @@ class Staging:
         uploader = identity_hash(identity)
         self._puts[root] = _Put(uploader=uploader, time=now)
         self._bytes[uploader] += size
+        self._total += size
         self._kept = False
 
     def renew(self, root: ShardRoot, now: datetime) -> None:
@@ -72,6 +74,16 @@ class Staging:
         if put is not None and put.time != now:
             self._puts[root] = replace(put, time=now)
             self._kept = False
+
+    @property
+    def roots(self) -> tuple[ShardRoot, ...]:
+        """All staged shards, those whose uploader is not known too."""
+        return tuple(self._puts)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all staged shards."""
+        return self._total
 
     def of(self, identity: bytes) -> int:
         """Bytes that an identity has staged."""
@@ -94,6 +106,7 @@ class Staging:
         self._kept = self._kept and left == self._puts
         self._puts = left
         self._bytes = Counter()
+        self._total = sum(sizes.values())
         for root, put in left.items():
             if put.uploader is not None:
                 self._bytes[put.uploader] += sizes[root]

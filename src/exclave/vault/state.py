@@ -59,6 +59,10 @@ _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS named_record ON named (record)",
     "CREATE INDEX IF NOT EXISTS shards_pack ON shards (pack)",
 )
+_STAGED: Final = (
+    "NOT EXISTS (SELECT 1 FROM named WHERE named.root = shards.root AND named.pack = shards.pack "
+    "AND named.length = shards.length AND named.k = shards.k)"
+)
 
 
 class IndexFailed(StorageError):
@@ -124,6 +128,7 @@ class Index:
 
     def __init__(self, path: str) -> None:
         """`path` may be `:memory:`."""
+        self._totals: tuple[int, int] | None = None  # of stored shards, when counted
         with _index_errors():
             self._db = apsw.Connection(path)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -147,11 +152,16 @@ class Index:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; within another one, all or nothing of this part."""
-        with _index_errors(), self._db:
-            yield
+        try:
+            with _index_errors(), self._db:
+                yield
+        except BaseException:
+            self._totals = None  # what was rolled back may be in them
+            raise
 
     def clear(self) -> None:
         """Empty every table."""
+        self._totals = None
         for name in _TABLES:
             self._db.execute(f"DELETE FROM {name}")  # noqa: S608
 
@@ -306,6 +316,8 @@ class Index:
             "INSERT OR IGNORE INTO shards VALUES (?, ?, ?, ?, ?)",
             (shard.root, shard.size, shard.pack, shard.length, shard.k),
         )
+        if self._totals is not None and self._db.changes():
+            self._totals = (self._totals[0] + 1, self._totals[1] + shard.size)
 
     def has_shard(self, root: ShardRoot) -> bool:
         """Whether it is stored."""
@@ -364,20 +376,26 @@ class Index:
             is not None
         )
 
-    def shard_totals(self) -> tuple[int, int, int]:
-        """Number and bytes of all shards, bytes of staged ones."""
-        count = self._number("SELECT COUNT(*) FROM shards")
-        total = self._number("SELECT SUM(size) FROM shards")
-        return count, total, sum(size for _, size in self.staged_shards())
+    def shard_totals(self) -> tuple[int, int]:
+        """Number and bytes of all shards; counted once, since whoever asks for a status asks."""
+        if self._totals is None:
+            count = self._number("SELECT COUNT(*) FROM shards")
+            self._totals = count, self._number("SELECT SUM(size) FROM shards")
+        return self._totals
 
     def staged_shards(self) -> list[tuple[ShardRoot, int]]:
         """Roots and bytes of stored shards that no record names just so."""
-        rows = self._rows(
-            "SELECT root, size FROM shards WHERE NOT EXISTS (SELECT 1 FROM named "
-            "WHERE named.root = shards.root AND named.pack = shards.pack "
-            "AND named.length = shards.length AND named.k = shards.k)"
-        )
+        rows = self._rows(f"SELECT root, size FROM shards WHERE {_STAGED}")  # noqa: S608
         return [(ShardRoot(_blob(root)), int(str(size))) for root, size in rows]
+
+    def staged_among(self, roots: Iterable[ShardRoot]) -> list[tuple[ShardRoot, int]]:
+        """Those of the given shards that are staged, with their bytes."""
+        sql = f"SELECT root, size FROM shards WHERE root = ? AND {_STAGED}"  # noqa: S608
+        return [
+            (ShardRoot(_blob(found)), int(str(size)))
+            for root in roots
+            for found, size in self._rows(sql, root)
+        ]
 
     def retain_until(self, pack: PackRoot) -> int | None:
         """Epoch seconds; None for a pack of no lodged record."""
@@ -392,6 +410,7 @@ class Index:
 
     def drop_shard(self, root: ShardRoot) -> None:
         """A shard that has been swept."""
+        self._totals = None
         self._db.execute("DELETE FROM shards WHERE root = ?", (root,))
 
     def shards_of(self, pack: PackRoot) -> tuple[ShardRoot, ...]:

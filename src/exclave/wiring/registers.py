@@ -1,16 +1,22 @@
-"""Adapters of registers: from a plan to sources, from `targets.toml` to targets."""
+"""Adapters of registers: from a plan to sources, from `targets.toml` to targets.
+
+What only a deposit needs is imported when one is made: a restoring program starts without it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.archive.manifest import Register
-from exclave.deposit.capture import RegisterTask
 from exclave.errors import ConfigurationError
-from exclave.plan import FilesSource, PostgresqlSource, RegisterPlan, SqliteSource
 from exclave.source.interface import Source, Target
 from exclave.wiring.files import read_file
 from exclave.wiring.settings import FolderTarget, ServerTarget, TargetSettings
+
+if TYPE_CHECKING:
+    from exclave.deposit.capture import RegisterTask
+    from exclave.plan import FilesSource, PostgresqlSource, RegisterPlan, SqliteSource
 
 __all__ = ["TargetMissing", "source_of", "target_of", "task_of"]
 
@@ -21,6 +27,7 @@ class TargetMissing(ConfigurationError):
 
 def task_of(plan: RegisterPlan) -> RegisterTask:
     """A register with the adapters that read it."""
+    from exclave.deposit.capture import RegisterTask
     from exclave.source.files import FilesConfig
     from exclave.source.files import FilesSource as FilesAdapter
 
@@ -37,6 +44,8 @@ def task_of(plan: RegisterPlan) -> RegisterTask:
 
 def source_of(source: PostgresqlSource | SqliteSource | FilesSource) -> Source:
     """The adapter for one source of a plan; imported only when it is needed."""
+    from exclave.plan import PostgresqlSource, SqliteSource
+
     if isinstance(source, PostgresqlSource):
         return _postgresql(source)
     if isinstance(source, SqliteSource):

@@ -1,6 +1,8 @@
 """Compares a restored folder with its tree: every byte and attribute, nothing more, nothing less.
 
-Expected values come from the manifest's entries, whose root is checked first. Numeric owners are
+Expected values come from the manifest's entries; entries that do not have the fingerprinted root
+are a difference themselves. A file that was read back when it was restored, and that has not been
+changed since (`proof.py`), is not read once more; every other one is. Numeric owners are
 compared as root only, since nobody else can set them. Access and change times are not kept.
 """
 
@@ -8,24 +10,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from blake3 import blake3
-
-from exclave.archive.filetree import FileEntry, FileType, decode_entries, tree_root
+from exclave.archive.filetree import EntryReader, FileEntry, FileType, decode_entries
 from exclave.archive.manifest import Register
 from exclave.archive.objects import FilesTree
 from exclave.errors import MalformedData
+from exclave.source.files.choice import chosen, proof_key
 from exclave.source.files.errors import TreeUnwritable, shown
-from exclave.source.files.folder import FOLDER_FLAGS, open_folder, opened_parent, read_xattrs
+from exclave.source.files.folder import FOLDER_FLAGS, OpenFolders, open_folder, read_xattrs
+from exclave.source.files.proof import READ_FLAGS, Proof, hash_file
 from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
 
 __all__ = ["compare_tree"]
 
-_PIECE: Final = 1024 * 1024
-_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _MODES: Final = {
     FileType.REGULAR: stat.S_IFREG,
     FileType.FOLDER: stat.S_IFDIR,
@@ -39,27 +40,34 @@ def compare_tree(
     register: Register,
     supply: ArchiveSupply,
     progress: Progress,
-    only: tuple[bytes, ...],
+    *,
+    only: tuple[bytes, ...] = (),
+    proofs: Mapping[bytes, Proof] = MappingProxyType({}),
 ) -> Compared:
-    """Compare all trees of a register, or only the named paths and what lies below them."""
+    """Compare all trees of a register, or only the named paths and what lies below them.
+
+    `proofs`: what was read back when the trees were restored, by `proof_key`.
+    """
     try:
         root = os.open(folder, FOLDER_FLAGS)
     except OSError as error:
         raise TreeUnwritable(
             f"{folder}: expected a restored folder, got: {error.strerror}"
         ) from error
-    left_out = ["access and change times"]
+    left_out = ["access and change times", "what the disk keeps: files were read through its cache"]
     if os.geteuid() != 0:
         left_out.append("owners and groups: only root can restore them")
     if only:
         left_out.append("everything but the named paths")
-    try:
-        run = _TreeComparison(root, register.id, only)
-        for tree in register.objects:
-            if isinstance(tree, FilesTree):
-                run.compare(tree, supply, progress)
-    finally:
-        os.close(root)
+    with OpenFolders(root) as folders:
+        try:
+            run = _TreeComparison(root, folders, register.id, only)
+            for tree in register.objects:
+                if isinstance(tree, FilesTree):
+                    proof = proofs.get(proof_key(tree, only), Proof())
+                    run.compare(tree, supply, progress, proof)
+        finally:
+            os.close(root)
     return Compared(
         rows=0,
         files=run.files,
@@ -72,42 +80,49 @@ def compare_tree(
 class _TreeComparison:
     """One comparison; collects what differs."""
 
-    def __init__(self, root: int, register: str, only: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, root: int, folders: OpenFolders, register: str, only: tuple[bytes, ...]
+    ) -> None:
         self._root = root
+        self._folders = folders
         self._register = register
         self._only = only
+        self._as_root = os.geteuid() == 0
+        self._proof = Proof()
         self.differences: list[Difference] = []
         self.files = 0
         self.objects = 0
+        self._place = 0  # of the next regular file, among those that were to be restored
+        self._present = 0  # entries that stand there, as what they should be or otherwise
         self._links: dict[tuple[int, int], bytes] = {}  # files with several names, by inode
 
-    def compare(self, tree: FilesTree, supply: ArchiveSupply, progress: Progress) -> None:
+    def compare(
+        self, tree: FilesTree, supply: ArchiveSupply, progress: Progress, proof: Proof
+    ) -> None:
         """Compare one tree with what stands in the folder."""
-
-        def entries() -> Iterator[FileEntry]:
-            return decode_entries(supply.read_stream(tree.entries))
-
+        self._proof, self._place, self._present = proof, 0, 0
+        entries = EntryReader(supply.read_stream(tree.entries))
         try:
-            if tree_root(entries()) != tree.tree_root:
-                self._differs(b"", "stored entries are not those that were fingerprinted")
+            for entry in entries:
+                if chosen(entry.path, self._only):
+                    self._entry(entry)
+                    self.objects += 1
+                    progress(tree.name, 1, entry.size)
         except MalformedData as error:
             self._differs(b"", error.message)
             return
-        expected = set()
-        for entry in entries():
-            if self._chosen(entry.path):
-                expected.add(entry.path)
-                self._entry(entry)
-                self.objects += 1
-                progress(tree.name, 1, entry.size)
-        for path in self._standing(b""):
-            if path not in expected and self._chosen(path):
-                self._differs(path, "added")
+        if entries.root != tree.tree_root:
+            self._differs(b"", "stored entries are not those that were fingerprinted")
+        self._nothing_added(tree, supply)
 
-    def _chosen(self, path: bytes) -> bool:
-        if not self._only:
-            return True
-        return any(path == name or path.startswith(name + b"/") for name in self._only)
+    def _nothing_added(self, tree: FilesTree, supply: ArchiveSupply) -> None:
+        # Every entry that is present is one of those that stand there: equal numbers, equal sets.
+        if sum(1 for path in self._standing() if chosen(path, self._only)) == self._present:
+            return
+        expected = {entry.path for entry in decode_entries(supply.read_stream(tree.entries))}
+        for path in self._standing():
+            if path not in expected and chosen(path, self._only):
+                self._differs(path, "added")
 
     def _differs(self, path: bytes, what: str, expected: object = "", got: object = "") -> None:
         self.differences.append(
@@ -121,25 +136,31 @@ class _TreeComparison:
         )
 
     def _entry(self, entry: FileEntry) -> None:
+        place = self._place
+        self._place += entry.type is FileType.REGULAR
         try:
             if not entry.path:
                 self._attributes(entry, os.fstat(self._root), self._root)
                 return
-            with opened_parent(self._root, entry.path) as (parent, name):
-                self._at(parent, name, entry)
+            parent, name = self._folders.holder(entry.path)
+            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            self._present += 1
+            if entry.type is FileType.HARDLINK:
+                self._hard_link(entry, facts)
+            elif stat.S_IFMT(facts.st_mode) != _MODES[entry.type]:
+                self._differs(entry.path, "another type of file", entry.type.name.lower())
+            elif entry.type is FileType.REGULAR and self._proof.holds(place, facts):
+                self.files += 1
+                self._alone(entry, facts)
+                self._attributes(entry, facts, None)
+            else:
+                self._look(parent, name, entry, facts)
         except (FileNotFoundError, NotADirectoryError):
             self._differs(entry.path, "missing")
         except OSError as error:
             self._differs(entry.path, "unreadable", got=error.strerror)
 
-    def _at(self, parent: int, name: bytes, entry: FileEntry) -> None:
-        facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if entry.type is FileType.HARDLINK:
-            self._hard_link(entry, facts)
-            return
-        if stat.S_IFMT(facts.st_mode) != _MODES[entry.type]:
-            self._differs(entry.path, "another type of file", entry.type.name.lower())
-            return
+    def _look(self, parent: int, name: bytes, entry: FileEntry, facts: os.stat_result) -> None:
         if entry.type is FileType.SYMLINK:
             target = os.readlink(name, dir_fd=parent)
             if target != entry.target:
@@ -148,7 +169,7 @@ class _TreeComparison:
         elif entry.type is FileType.FIFO:
             self._attributes(entry, facts, None)
         else:
-            descriptor = os.open(name, _READ_FLAGS, dir_fd=parent)
+            descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
             try:
                 if entry.type is FileType.REGULAR:
                     self._alone(entry, facts)
@@ -158,8 +179,8 @@ class _TreeComparison:
                 os.close(descriptor)
 
     def _hard_link(self, entry: FileEntry, facts: os.stat_result) -> None:
-        with opened_parent(self._root, entry.target) as (folder, first):
-            origin = os.stat(first, dir_fd=folder, follow_symlinks=False)
+        folder, first = self._folders.holder(entry.target)
+        origin = os.stat(first, dir_fd=folder, follow_symlinks=False)
         if (origin.st_dev, origin.st_ino) != (facts.st_dev, facts.st_ino):
             self._differs(entry.path, "not the same file as", shown(entry.target))
 
@@ -171,16 +192,12 @@ class _TreeComparison:
                 self._differs(entry.path, "the same file as", got=shown(first))
 
     def _content(self, entry: FileEntry, descriptor: int) -> None:
-        digest = blake3()
-        size = 0
-        while piece := os.pread(descriptor, _PIECE, size):
-            digest.update(piece)
-            size += len(piece)
+        size, digest = hash_file(descriptor, entry.size)
         self.files += 1
         if size != entry.size:
             self._differs(entry.path, "size differs", entry.size, size)
-        elif digest.digest() != entry.blake3:
-            self._differs(entry.path, "content differs", entry.blake3.hex(), digest.hexdigest())
+        elif digest != entry.blake3:
+            self._differs(entry.path, "content differs", entry.blake3.hex(), digest.hex())
 
     def _attributes(self, entry: FileEntry, facts: os.stat_result, descriptor: int | None) -> None:
         mode = stat.S_IMODE(facts.st_mode)
@@ -190,14 +207,14 @@ class _TreeComparison:
         if facts.st_mtime_ns != entry.mtime:
             self._differs(entry.path, "time differs", entry.mtime, facts.st_mtime_ns)
         owners = (facts.st_uid, facts.st_gid)
-        if os.geteuid() == 0 and owners != (entry.uid, entry.gid):
+        if self._as_root and owners != (entry.uid, entry.gid):
             self._differs(entry.path, "owner differs", (entry.uid, entry.gid), owners)
         if descriptor is not None and read_xattrs(descriptor) != entry.xattrs:
             names = b" ".join(name for name, _ in entry.xattrs)
             self._differs(entry.path, "extended attributes differ", shown(names))
 
-    def _standing(self, folder: bytes) -> Iterator[bytes]:
-        waiting = [folder]
+    def _standing(self) -> Iterator[bytes]:
+        waiting = [b""]
         while waiting:
             place = waiting.pop()
             try:

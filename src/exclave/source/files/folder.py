@@ -7,14 +7,16 @@ of a folder makes the step fail instead of leading out of the tree. All names ar
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from blake3 import blake3
 
 __all__ = [
     "FOLDER_FLAGS",
+    "OpenFolders",
     "data_extents",
     "hash_zeros",
     "open_folder",
@@ -25,6 +27,7 @@ __all__ = [
 
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZEROS: Final = 1024 * 1024
+_KEPT_OPEN: Final = 64
 # Attributes that belong to the file's user; the system's are of this machine.
 _KEPT: Final = b"user."
 
@@ -58,10 +61,63 @@ def opened_parent(root: int, path: bytes) -> Iterator[tuple[int, bytes]]:
         os.close(descriptor)
 
 
+class OpenFolders:
+    """Folders below an opened root that stay open, since neighbours in a tree are used together.
+
+    At most `_KEPT_OPEN` at once; what was used last goes last.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._open: OrderedDict[bytes, int] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def holder(self, path: bytes) -> tuple[int, bytes]:
+        """The opened folder that holds `path`, and the last part of its name; `OSError`."""
+        folder, _, name = path.rpartition(b"/")
+        return self.at(folder), name
+
+    def at(self, folder: bytes) -> int:
+        """A descriptor of a folder, to be used before the next call; raises `OSError`."""
+        if not folder:
+            return self._root
+        found = self._open.get(folder)
+        if found is not None:
+            self._open.move_to_end(folder)
+            return found
+        above, name = split(folder)
+        opened = open_folder(self._root, above) if above not in self._open else -1
+        try:
+            holder = self._open[above] if opened < 0 else opened
+            descriptor = os.open(name, FOLDER_FLAGS, dir_fd=holder)
+        finally:
+            if opened >= 0:
+                os.close(opened)
+        self._open[folder] = descriptor
+        if len(self._open) > _KEPT_OPEN:
+            os.close(self._open.popitem(last=False)[1])
+        return descriptor
+
+    def forget(self, folder: bytes) -> None:
+        """Close a folder that will not be needed soon."""
+        descriptor = self._open.pop(folder, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def read_xattrs(descriptor: int) -> tuple[tuple[bytes, bytes], ...]:
     """The user's extended attributes, sorted; none where the file system has none."""
     try:
-        names = sorted(map(os.fsencode, os.listxattr(descriptor)))
+        listed = os.listxattr(descriptor)
+        if not listed:
+            return ()
+        names = sorted(map(os.fsencode, listed))
         return tuple(
             (name, os.getxattr(descriptor, name)) for name in names if name.startswith(_KEPT)
         )
