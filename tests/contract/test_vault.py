@@ -15,12 +15,14 @@ import pytest
 
 from exclave.authority.charter_settings import Quotas
 from exclave.dispersal.sealed_shard import seal_shard
+from exclave.dispersal.shard import Shard
 from exclave.engine.file import FileEngine
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import IntegrityError, VaultUnreachable
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.receipt import parse_receipt, verify_receipt
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.client import HttpVault
 from exclave.vault.config import Limits
 from exclave.vault.folder import FolderVault, ObjectCorrupt
@@ -73,6 +75,19 @@ async def refusal(cause: str) -> AsyncIterator[None]:
     with pytest.raises(VaultRefused) as caught:
         yield
     assert caught.value.cause == cause, caught.value.message
+
+
+def buffers(size: int) -> ShardBuffers:
+    return ShardBuffers(memoryview(bytearray(128)), memoryview(bytearray(size - 128)))
+
+
+async def reads_unchecked(store: HttpVault | FolderVault, shard: Shard) -> None:
+    into = buffers(shard.size)
+    await store.read_unchecked(shard.root, into)
+    assert bytes(into.prefix) + bytes(into.body) == shard.encode()
+    for wrong in (shard.size - 1, shard.size + 1):
+        with pytest.raises(IntegrityError, match=f"expected {wrong} bytes"):
+            await store.read_unchecked(shard.root, buffers(wrong))
 
 
 def test_a_deposit_is_lodged_when_its_shards_are_there(world: World, store: ObjectStore) -> None:
@@ -150,8 +165,11 @@ def test_only_a_released_warrants_reader_reads_only_what_it_names(
             await vault.submit(world.warrant(other, [DepositId(bytes(16))]))
             line = served.client(reader)
             assert await line.get_shard(root) == packs[0].shards[SEAT].encode()
+            await reads_unchecked(line, packs[0].shards[SEAT])
             async with refusal("not-released"):
                 await line.get_shard(staged.shards[SEAT].root)
+            async with refusal("not-released"):
+                await line.read_unchecked(staged.shards[SEAT].root, buffers(1000))
             async with refusal("not-released"):
                 await served.client(other).get_shard(root)
             async with refusal("identity"):
@@ -420,6 +438,7 @@ def test_a_carried_away_folder_says_the_same(world: World, tmp_path: Path) -> No
         assert (view.deposits, view.chain) == (over_line.deposits, over_line.chain)
         root = packs[0].shards[SEAT].root
         assert await folder.get_shard(root) == packs[0].shards[SEAT].encode()
+        await reads_unchecked(folder, packs[0].shards[SEAT])
         digest = hashlib.sha256(view.deposits[0].envelope.to_bytes()).digest()
         assert (
             "lodged"

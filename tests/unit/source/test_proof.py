@@ -85,7 +85,7 @@ def test_what_was_written_wrong_is_found(
     def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
         return write(descriptor, bytes(len(data)) if next(spoilt, False) else data, offset)
 
-    monkeypatch.setattr(writing.os, "pwrite", pwrite)
+    monkeypatch.setattr("exclave.source.files.writing.os.pwrite", pwrite)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     (found,) = target.compare(register, archive, silent).differences
@@ -122,7 +122,7 @@ def test_a_clock_that_was_set_back_proves_nothing(
         calls.append(which)
         return 0 if len(calls) > 20 else 2**62
 
-    monkeypatch.setattr(proof.time, "clock_gettime_ns", clock)
+    monkeypatch.setattr("exclave.source.files.proof.time.clock_gettime_ns", clock)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     assert target.compare(register, archive, silent).differences == ()
