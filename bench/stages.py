@@ -61,7 +61,7 @@ class _Line:
     def run(self, folder: Path, size: int) -> None:
         """Everything below the folder as one content stream."""
         chunker = Chunker(content_params(size))
-        held: list[bytes] = []
+        held: list[bytes | memoryview] = []
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             with file.open("rb", buffering=0) as source:
                 while block := self._block(source):
@@ -80,7 +80,7 @@ class _Line:
         with self._timed("read"):
             return source.read(_BLOCK)  # type: ignore[attr-defined, no-any-return]
 
-    def _store(self, chunks: list[bytes]) -> None:
+    def _store(self, chunks: list[bytes | memoryview]) -> None:
         with self._timed("hash"):
             ids = [chunk_id(_KEY, chunk) for chunk in chunks]
         with self._timed("compress"):
