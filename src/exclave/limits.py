@@ -136,6 +136,12 @@ def _depositor(charter: Charter) -> Iterator[Limit]:
         text="Whoever steals a depositor's dedup key together with its index can confirm guesses "
         "about chunks of past deposits; it opens none.",
     )
+    yield Limit(
+        name="files-remembered",
+        text="So that unchanged files are not read again, a depositor remembers names, times and "
+        "content hashes of the file trees that it deposited last. Whoever steals the dedup key "
+        "together with that reads them, also of files that have been removed since; no content.",
+    )
 
 
 def _memory() -> Iterator[Limit]:

@@ -1,6 +1,7 @@
 """`exclave deposit` as a process that gives a seat up at once: `python THIS deposit.toml`.
 
-Only the pauses between attempts are left out: a test that stops a vault need not wait for it.
+Only the pauses between attempts are left out: a test that stops a vault need not wait for it. What
+a deposit imports on its way stands here, too: a fork that is traced has it then.
 """
 
 from __future__ import annotations
@@ -8,14 +9,23 @@ from __future__ import annotations
 import functools
 import sys
 
-from exclave.cli import main as exclave
+import numpy  # noqa: F401
+
+import exclave.deposit.remembered
+import exclave.deposit.run
+import exclave.source.files
+import exclave.source.sqlite
+import exclave.vault.client
+import exclave.wiring.learning
+import exclave.wiring.registers  # noqa: F401
+from exclave.cli import main as command
 from exclave.vault.retrying import RetryPolicy
 from exclave.wiring import lines
 
 
 def main(arguments: list[str]) -> None:
     lines.RetryPolicy = functools.partial(RetryPolicy, attempts=1)  # type: ignore[assignment, misc]
-    code = exclave(["--json", "deposit", "--config", arguments[0]])
+    code = command(["--json", "deposit", "--config", arguments[0]])
     sys.stdout.flush()
     if code:
         sys.exit(code)

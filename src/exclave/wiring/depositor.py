@@ -174,7 +174,7 @@ def _remembering(home: Home, *, read_everything: bool) -> Remembering:
     from exclave.deposit.remembered import Remembering
 
     return Remembering(
-        Path(f"{home.settings.journal}.memory"),
+        home.settings.journal.with_name(f"remembered-{home.settings.journal.name}"),
         mission=home.party.mission,
         dedup_key=home.party.dedup_key,
         clock=now,

@@ -25,6 +25,7 @@ ALWAYS = [
     "warrant-delay",
     "garbage",
     "guess-confirmation",
+    "files-remembered",
     "swap",
     "old-shares",
     "old-deposits",
