@@ -33,6 +33,13 @@ STEPS = (
     Step(name="types", shows="mypy --strict", command=("mypy", *TYPED, "hatch_build.py")),
     Step(name="layers", shows="import-linter", command=("tools.layers",)),
     Step(name="commands", shows="documented commands", command=("tools.commands",)),
+    # Tests start hundreds of processes; where Python is told to write no bytecode, each would
+    # compile everything anew.
+    Step(
+        name="bytecode",
+        shows="every module compiles",
+        command=("compileall", "-q", "src", "tests"),
+    ),
     Step(
         name="tests",
         shows="pytest",

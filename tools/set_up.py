@@ -132,7 +132,8 @@ def install(uv: str, name: str) -> None:
     locked = ["--require-hashes", "-r", f"requirements/{name}.txt"]
     itself = ["--no-deps", "--no-build-isolation", "--editable", "."]
     if uv:
-        front = [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
+        # pip compiles what it installs; a program that starts often needs that from uv, too.
+        front = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)]
         try:
             run([*front, *locked])
             run([*front, *itself])
