@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from bench import peers, postgres
 from bench.data import DataSet, write_mixed
-from bench.embassy import exclave
+from bench.embassy import exclave, rest
 from bench.measuring import Run
 from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
 from exclave import __version__
@@ -54,6 +54,8 @@ def _measure(
     before = machine()
     print("making data")
     data = write_mixed(place / "data", scale=options.scale)
+    if options.rest:
+        rest(data)
     runs: list[Run] = []
     for repeat in range(1, options.repeats + 1):
         for name, contender in _contenders(options, found).items():
@@ -125,6 +127,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one repeat")
     parser.add_argument(
         "--borg", action="append", help="a Borg program to measure; may be repeated (1.x and 2)"
+    )
+    parser.add_argument(
+        "--no-rest",
+        dest="rest",
+        action="store_false",
+        help="measure at once, though files that were just written are read again",
     )
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--no-postgres", dest="postgres", action="store_false")

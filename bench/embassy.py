@@ -21,7 +21,7 @@ from exclave.signer.interface import sign_envelope
 from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["exclave", "rebuild", "write_config"]
+__all__ = ["exclave", "rebuild", "rest", "write_config"]
 
 _CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
 
@@ -108,7 +108,6 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
             )
         )
 
-    _rest(data)
     out = place / "out"
     step("first", lambda: _program("deposit", "--config", str(config)))
     step("second", lambda: _program("deposit", "--config", str(config)))
@@ -120,7 +119,7 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     return runs
 
 
-def _rest(data: DataSet) -> None:
+def rest(data: DataSet) -> None:
     """Wait until no file's change is so fresh that the second deposit would read it again."""
     newest = max(file.stat().st_ctime_ns for file in data.folder.rglob("*"))
     time.sleep(max(0, newest + SETTLED - time.time_ns()) / 1e9 + 1)

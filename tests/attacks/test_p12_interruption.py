@@ -270,9 +270,17 @@ def test_the_depositors_writes_are_all_seen(home: DepositTrace) -> None:
 
 
 def interrupt_deposit(
-    home: DepositTrace, warm: Warm, folder: Path, kills: Sequence[tuple[Kill, str]]
+    home: DepositTrace,
+    warm: Warm,
+    folder: Path,
+    kills: Sequence[tuple[Kill, str]],
+    *,
+    rebuilt: int = 1,
 ) -> None:
-    """Kill at each point, then cut the power or not; the next run must make everything good."""
+    """Kill at each point, then cut the power or not; the next run must make everything good.
+
+    Each `rebuilt`th time everything is reconstructed as well.
+    """
     stage = home.stage
     for number, (kill, power) in enumerate(kills):
         stage.reset()
@@ -285,7 +293,7 @@ def interrupt_deposit(
             stage.lose_power(lambda at, d=disk, p=power: d.leave(at, names=p == "leaves names"))
         try:
             stage.check(lodged=lodged)
-            stage.complete(folder / f"{number}-out")
+            stage.complete(folder / f"{number}-out", rebuilt=number % rebuilt == 0)
         except (AssertionError, ExclaveError) as error:
             raise AssertionError(f"{kill}, power {power}: {error!r}") from error
 
@@ -294,13 +302,14 @@ def interrupt_deposit(
 def test_a_killed_deposit_is_made_good(
     home: DepositTrace, warm_deposit: Warm, tmp_path: Path, part: int
 ) -> None:
-    kills = chosen(home.points, part, every=False, step=80)  # each takes three seconds
+    kills = chosen(home.points, part, every=False, step=160)  # each takes seconds
     if "second" in _name(home):  # the kinds are those of a first one: spread evenly instead
-        kills = [Kill(point, "after") for point in home.points[::9]]
+        kills = [Kill(point, "after") for point in home.points[::12]]
         kills += [Kill(p, "after") for p in home.points if p.kind.startswith("spool/*/")]
         kills = kills[part::PARTS]
     powers = itertools.cycle(["goes", "stays", "leaves names", "stays"])
-    interrupt_deposit(home, warm_deposit, tmp_path, list(zip(kills, powers, strict=False)))
+    chances = list(zip(kills, powers, strict=False))
+    interrupt_deposit(home, warm_deposit, tmp_path, chances, rebuilt=5)
     print(f"{_name(home)}: killed at {len(kills)} of {len(home.points)} points")
 
 

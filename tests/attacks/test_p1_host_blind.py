@@ -313,12 +313,13 @@ def _no_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs keep their header and layout, but their body is the plaintext."""
 
     def seal_pack(
-        header: PackHeader, *, secret: bytes, veil: bytes, plaintext: bytearray
+        header: PackHeader, *, secret: bytes, veil: bytes, plaintext: bytearray, out: memoryview
     ) -> memoryview:
         del secret, veil
         total = sealed_length(len(plaintext))
         body = bytes(plaintext) + bytes(total - HEADER_SIZE - len(plaintext))
-        return memoryview(header.encode() + body)
+        out[:total] = header.encode() + body
+        return out[:total]
 
     def open_pack(
         sealed: memoryview, *, secret: bytes, veil: bytes, out: object = None

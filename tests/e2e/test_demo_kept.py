@@ -76,6 +76,23 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     found.remove()
 
 
+def test_every_register_comes_back_proven(kept: Kept) -> None:
+    value = kept.value
+    assert value["proven"]
+    assert len(value["registers"]) == 11
+    assert all(item["proven"] and item["rows"] + item["files"] for item in value["registers"])
+    assert sum(item["rows"] for item in value["registers"]) > 20_000
+    first, second = value["deposits"]
+    assert second["stored"] < first["stored"]
+    assert second["new"] < second["read"]
+    assert [item["seat"] for item in value["receipts"]] == [1, 2, 3]
+    assert all(len(item["witnesses"]) >= item["quorum"] == 2 for item in value["receipts"])
+    assert value["refused"]["answers"] == {"DELETE": 405, "PUT": 200}
+    assert value["refused"]["unchanged"]
+    assert value["refused"]["files"] >= 4
+    assert value["locked"] == [2, 3]
+
+
 def test_the_restored_server_answers(kept: Kept) -> None:
     with psycopg.connect(
         host=kept.place["host"],

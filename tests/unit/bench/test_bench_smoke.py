@@ -20,7 +20,7 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     place.mkdir()
     code = main(
         [
-            *("--quick", "--no-peers", "--no-postgres", "--scale", "0.0005"),
+            *("--quick", "--no-peers", "--no-postgres", "--no-rest", "--scale", "0.0005"),
             *("--place", str(place), "--results", str(results), "--document", str(document)),
         ]
     )

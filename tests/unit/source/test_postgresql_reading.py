@@ -63,10 +63,11 @@ def test_the_same_capture(
 
 
 def test_the_same_bytes(session: Connection, reader: RowReader) -> None:
-    blocks = list(reader.read(session, TABLE, NUMBERS, size=1))
-    assert len(blocks) > 50
+    numbers = NUMBERS.replace("3000000", "200000")
+    blocks = list(reader.read(session, TABLE, numbers, size=1))
+    assert len(blocks) > 3
     assert all(block.endswith(b"\n") for block in blocks)
-    assert b"".join(blocks) == b"".join(copy_blocks(session, NUMBERS))
+    assert b"".join(blocks) == b"".join(copy_blocks(session, numbers))
 
 
 def test_a_loaded_table_lies_in_the_order_of_its_data(
