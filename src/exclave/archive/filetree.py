@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -42,7 +42,11 @@ __all__ = [
     "encode_entry",
     "entry_leaf",
     "moved_record",
+    "owner_fields",
     "record_leaf",
+    "record_offset",
+    "record_path",
+    "record_says",
     "tree_root",
 ]
 
@@ -55,6 +59,7 @@ _U16, _U32, _U64 = 2**16, 2**32, 2**64
 # A tree of a million files is a million records: each is decoded by few calls.
 _HEAD: Final = struct.Struct(">BIIIqQQ32s")  # up to the path's length
 _FIXED: Final = struct.Struct(">BIIIqQQ32sH")  # with it
+_SEEN: Final = struct.Struct(">BIIIqQ")  # type to size
 _LENGTH16: Final = struct.Struct(">H")
 _LENGTH32: Final = struct.Struct(">I")
 _EXTENT: Final = struct.Struct(">QQ")
@@ -382,12 +387,9 @@ class EntryReader:
         return self._builder.root()
 
     def _decoded(self) -> Iterator[FileEntry]:
-        add, at_zero = self._builder.add, bytes(8)
         for record in _records(self._pieces):
             entry = decode_entry(record)
-            leaf = bytearray(record)
-            leaf[_OFFSET] = at_zero
-            add(leaf_hash(leaf))
+            self._builder.add(record_leaf(record))
             yield entry
 
 
@@ -425,6 +427,36 @@ def record_leaf(record: bytes) -> bytes:
 def moved_record(record: bytes, offset: int) -> bytes:
     """The record of the same entry with its data at another place of the content stream."""
     return b"".join((record[: _OFFSET.start], offset.to_bytes(8, "big"), record[_OFFSET.stop :]))
+
+
+def record_path(record: bytes) -> bytes:
+    """The path that a record names."""
+    start = _FIXED.size
+    return record[start : start + _LENGTH16.unpack_from(record, _HEAD.size)[0]]
+
+
+def record_offset(record: bytes) -> int:
+    """Where the data stands in the content stream."""
+    return int.from_bytes(record[_OFFSET], "big")
+
+
+@cache
+def owner_fields(owner: str, group: str) -> bytes:
+    """How the owners' names stand in a record, after the path."""
+    return b"".join(_LENGTH16.pack(len(t)) + t for t in (owner.encode(), group.encode()))
+
+
+def record_says(
+    record: bytes, facts: tuple[int, int, int, int, int], path: bytes, owners: bytes
+) -> bool:
+    """Whether it is the record of a regular file with these facts, path and `owner_fields`.
+
+    `facts` are mode, uid, gid, modification time (ns) and size.
+    """
+    named = _LENGTH16.pack(len(path)) + path + owners
+    return record.startswith(_SEEN.pack(FileType.REGULAR, *facts)) and record.startswith(
+        named, _HEAD.size
+    )
 
 
 def tree_root(entries: Iterable[FileEntry]) -> bytes:

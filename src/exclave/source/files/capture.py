@@ -32,6 +32,7 @@ from exclave.archive.filetree import (
     decode_entry,
     encode_entry,
     moved_record,
+    owner_fields,
     record_leaf,
 )
 from exclave.archive.objects import FilesTree
@@ -47,7 +48,6 @@ from exclave.source.files.recall import (
     Run,
     is_settled,
     known_bytes,
-    owners,
     same,
 )
 from exclave.source.files.walk import Walk
@@ -284,8 +284,8 @@ class _TreeCapture:
         return record, entry.stored_size
 
     def _stands(self, known: Known, path: bytes, facts: os.stat_result) -> bool:
-        owned = owners(_owner(facts.st_uid), _group(facts.st_gid))
-        return same(known, path, facts, owned)
+        owners = owner_fields(_owner(facts.st_uid), _group(facts.st_gid))
+        return same(known, path, facts, owners)
 
     def _recalled(self, known: Known, facts: os.stat_result) -> tuple[bytes, int]:
         """A file that stands as it did: its record, at its place in the stream of today."""

@@ -21,8 +21,14 @@ from exclave.archive.objects import FilesTree
 from exclave.errors import MalformedData
 from exclave.source.files.choice import chosen, proof_key
 from exclave.source.files.errors import TreeUnwritable, shown
-from exclave.source.files.folder import FOLDER_FLAGS, OpenFolders, open_folder, read_xattrs
-from exclave.source.files.proof import READ_FLAGS, Proof, hash_file
+from exclave.source.files.folder import (
+    FILE_FLAGS,
+    FOLDER_FLAGS,
+    OpenFolders,
+    open_folder,
+    read_xattrs,
+)
+from exclave.source.files.proof import Proof, hash_file
 from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
 
 __all__ = ["compare_tree"]
@@ -169,7 +175,7 @@ class _TreeComparison:
         elif entry.type is FileType.FIFO:
             self._attributes(entry, facts, None)
         else:
-            descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
+            descriptor = os.open(name, FILE_FLAGS, dir_fd=parent)
             try:
                 if entry.type is FileType.REGULAR:
                     self._alone(entry, facts)

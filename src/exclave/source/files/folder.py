@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Self
 
 from blake3 import blake3
 
 __all__ = [
+    "FILE_FLAGS",
     "FOLDER_FLAGS",
     "OpenFolders",
     "data_extents",
     "hash_zeros",
     "open_folder",
-    "opened_parent",
     "read_xattrs",
     "split",
 ]
 
+FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""For reading: a FIFO that took a file's place is opened without waiting, and found out."""
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZEROS: Final = 1024 * 1024
 _KEPT_OPEN: Final = 64
@@ -50,17 +50,6 @@ def open_folder(root: int, path: bytes) -> int:
     return current
 
 
-@contextmanager
-def opened_parent(root: int, path: bytes) -> Iterator[tuple[int, bytes]]:
-    """The opened folder that holds `path`, and the last part of its name."""
-    folder, name = split(path)
-    descriptor = open_folder(root, folder)
-    try:
-        yield descriptor, name
-    finally:
-        os.close(descriptor)
-
-
 class OpenFolders:
     """Folders below an opened root that stay open, since neighbours in a tree are used together.
 
@@ -75,12 +64,16 @@ class OpenFolders:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close them all."""
         while self._open:
             os.close(self._open.popitem()[1])
 
     def holder(self, path: bytes) -> tuple[int, bytes]:
         """The opened folder that holds `path`, and the last part of its name; `OSError`."""
-        folder, _, name = path.rpartition(b"/")
+        folder, name = split(path)
         return self.at(folder), name
 
     def at(self, folder: bytes) -> int:

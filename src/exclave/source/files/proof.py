@@ -30,11 +30,9 @@ from typing import Final
 from blake3 import blake3
 
 from exclave.archive.filetree import FileEntry
-from exclave.source.files.folder import OpenFolders, read_xattrs
+from exclave.source.files.folder import FILE_FLAGS, OpenFolders, read_xattrs
 
-__all__ = ["READ_FLAGS", "Probed", "Proof", "ReadBack", "hash_file", "probe"]
-
-READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+__all__ = ["Probed", "Proof", "ReadBack", "hash_file", "probe"]
 
 _PIECE: Final = 2**20
 _SMALL: Final = 2**18
@@ -137,14 +135,14 @@ class ReadBack:
             if running.cancel():
                 os.close(descriptor)
         self._pool.shutdown()
-        self._folders.__exit__()
+        self._folders.close()
 
     def _next(self) -> None:
         place, entry = self._behind.popleft()
         self._bytes -= entry.size
         try:
             parent, name = self._folders.holder(entry.path)
-            descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
+            descriptor = os.open(name, FILE_FLAGS, dir_fd=parent)
         except OSError:
             return
         if entry.size <= _SMALL:

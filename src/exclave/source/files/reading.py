@@ -18,7 +18,7 @@ from typing import Final
 from blake3 import blake3
 
 from exclave.source.files.errors import FileChanging, TreeUnreadable, shown
-from exclave.source.files.folder import data_extents, hash_zeros, read_xattrs
+from exclave.source.files.folder import FILE_FLAGS, data_extents, hash_zeros, read_xattrs
 from exclave.source.interface import StreamSink
 
 __all__ = ["FileReader", "FileSeen"]
@@ -30,7 +30,6 @@ _HELD: Final = 8 * 1024 * 1024
 """Larger files are read twice instead of held."""
 _WHOLE: Final = 1024 * 1024
 """Smaller files are not searched for holes when their blocks suffice for their size."""
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class FileReader:
     def read(self, parent: int, name: bytes, path: bytes, content: StreamSink) -> FileSeen:
         """Write a file's data to `content`; `FileNotFoundError` when it is gone."""
         try:
-            descriptor = os.open(name, _FLAGS, dir_fd=parent)
+            descriptor = os.open(name, FILE_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             raise
         except OSError as error:

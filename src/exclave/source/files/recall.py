@@ -20,12 +20,17 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
-from exclave.archive.filetree import FileEntry, FileType, decode_entry
+from exclave.archive.filetree import (
+    FileEntry,
+    decode_entry,
+    record_offset,
+    record_path,
+    record_says,
+)
 from exclave.source.files.errors import FileChanging, shown
-from exclave.source.files.folder import open_folder, split
+from exclave.source.files.folder import FILE_FLAGS, open_folder, split
 from exclave.source.interface import RecallingStream
 
 __all__ = [
@@ -35,7 +40,6 @@ __all__ = [
     "Run",
     "is_settled",
     "known_bytes",
-    "owners",
     "same",
 ]
 
@@ -44,12 +48,8 @@ SETTLED: Final = 60 * 10**9
 again only when the kernel has written it back, by default within some 35 s."""
 
 _KNOWN: Final = struct.Struct(">IQQqQ")  # length of the record, device, inode, change time, stored
-_SEEN: Final = struct.Struct(">BIIIqQ")  # the first fields of a record: type to size
-_OFFSET: Final = slice(29, 37)
-_PATH: Final = 69  # where the record's path stands, after its length
 _LONGEST: Final = 4096
 """Files of one run: they are kept until the stream has taken them."""
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _PIECE: Final = 2**20
 
 
@@ -66,13 +66,12 @@ class Known:
     @property
     def path(self) -> bytes:
         """Its path."""
-        length = int.from_bytes(self.record[_PATH : _PATH + 2], "big")
-        return self.record[_PATH + 2 : _PATH + 2 + length]
+        return record_path(self.record)
 
     @property
     def offset(self) -> int:
         """Where its data stood in the last deposit's content stream."""
-        return int.from_bytes(self.record[_OFFSET], "big")
+        return record_offset(self.record)
 
     @property
     def entry(self) -> FileEntry:
@@ -91,16 +90,9 @@ def is_settled(facts: os.stat_result, began: int) -> bool:
     return max(facts.st_ctime_ns, facts.st_mtime_ns) < began - SETTLED
 
 
-@cache
-def owners(owner: str, group: str) -> bytes:
-    """How owners stand in a record, after the path."""
-    return b"".join(len(t).to_bytes(2, "big") + t for t in (owner.encode(), group.encode()))
-
-
-def same(known: Known, path: bytes, facts: os.stat_result, owned: bytes) -> bool:
-    """Whether a file stands as it did; `owned` is what `owners` gives for it now."""
-    seen = _SEEN.pack(
-        FileType.REGULAR,
+def same(known: Known, path: bytes, facts: os.stat_result, owners: bytes) -> bool:
+    """Whether a file stands as it did; `owners` is what `owner_fields` gives for it now."""
+    now = (
         stat.S_IMODE(facts.st_mode),
         facts.st_uid,
         facts.st_gid,
@@ -111,9 +103,7 @@ def same(known: Known, path: bytes, facts: os.stat_result, owned: bytes) -> bool
         known.inode == facts.st_ino
         and known.changed == facts.st_ctime_ns
         and known.device == facts.st_dev
-        and known.record.startswith(seen)
-        and known.record.startswith(path + owned, _PATH + 2)
-        and known.record.startswith(len(path).to_bytes(2, "big"), _PATH)
+        and record_says(known.record, now, path, owners)
     )
 
 
@@ -197,7 +187,7 @@ class _Reader:
         folder, name = split(entry.path)
         parent = open_folder(self._root, folder)
         try:
-            descriptor = os.open(name, _FLAGS, dir_fd=parent)
+            descriptor = os.open(name, FILE_FLAGS, dir_fd=parent)
         finally:
             os.close(parent)
         try:

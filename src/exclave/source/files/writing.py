@@ -46,7 +46,7 @@ class TreeWriter:
 
     def __exit__(self, *_: object) -> None:
         self._read_back.close()
-        self._folders.__exit__()
+        self._folders.close()
 
     def write(self, entry: FileEntry) -> None:
         """Write the next entry that is wanted."""
