@@ -83,25 +83,24 @@ class Rival:
 
     def yields(self, standing: Standing, value: Charter, signers: Signers) -> bool:
         """Whether the first exile roster signed the newcomer, and only the second this one."""
-        theirs = {run.way.roster for run in self.item.runs}
-        ours = {way.roster for way in ways(standing, value, signers)}
-        return (
-            self.item.side is Side.EXILE
-            and RoleName.EXILE_1 not in theirs
-            and RoleName.EXILE_1 in ours
-        )
+        return self._first is False and RoleName.EXILE_1 in _rosters(standing, value, signers)
 
     def stands(self, standing: Standing, heard: Heard) -> bool:
         """Whether the first exile roster signed this one, and only the second the newcomer."""
         assert isinstance(heard.value, Charter)
-        theirs = {run.way.roster for run in self.item.runs}
-        ours = {way.roster for way in ways(standing, heard.value, heard.signers)}
-        return (
-            self.item.side is Side.EXILE
-            and RoleName.EXILE_1 in theirs
-            and bool(ours)
-            and RoleName.EXILE_1 not in ours
-        )
+        ours = _rosters(standing, heard.value, heard.signers)
+        return self._first is True and bool(ours) and RoleName.EXILE_1 not in ours
+
+    @property
+    def _first(self) -> bool | None:
+        """Whether the first exile roster signed it; None of a charter of home."""
+        if self.item.side is not Side.EXILE:
+            return None
+        return any(run.way.roster is RoleName.EXILE_1 for run in self.item.runs)
+
+
+def _rosters(standing: Standing, charter: Charter, signers: Signers) -> set[RoleName]:
+    return {way.roster for way in ways(standing, charter, signers)}
 
 
 def rival(standing: Standing, charter: Charter) -> Rival | None:
@@ -241,12 +240,12 @@ def _charter(
     name = f"charter {charter.era}.{charter.version}"
     if charter.mission_id != mission or charter.previous is None:
         raise MissionMismatch(f"{name}: expected a later charter of mission {mission.hex()[:16]}")
-    before = _predecessor(standing, charter.previous, opens=charter.version == 1)
+    opens = charter.version == 1
+    before = _predecessor(standing, charter.previous, opens=opens)
     if before is None:
         raise CharterUnknown(
             f"{name}: the charter that it follows is not here", hint="hand in that one first"
         )
-    opens = charter.version == 1
     _check_place(standing, charter, before, name)
     # One who contests an era that is open needs no lockdown: else vaults that differ stayed so.
     if (standing.opener(charter.era) is None) if opens else standing.locked:
@@ -295,12 +294,9 @@ def _previous(charter: Charter) -> StatementHash:
 def _check_place(standing: Standing, charter: Charter, before: Charter, name: str) -> None:
     if charter.version > 1 and standing.items[_previous(charter)].dead:
         raise StatementOutdated(f"{name}: the charter that it follows never came into force")
-    opens = charter.version == 1
+    opens, following = charter.version == 1, (before.era, before.version + 1)
     # An era may be left out: what some vaults never logged, no later charter has to build on.
-    if not (opens and charter.era > before.era) and charter.order != (
-        before.era,
-        before.version + 1,
-    ):
+    if not (charter.era > before.era if opens else charter.order == following):
         expected = "a later era" if opens else f"{before.era}.{before.version + 1}"
         raise CharterUnknown(
             f"{name}: expected {expected} after {before.era}.{before.version}, which it names"
