@@ -259,7 +259,7 @@ def test_the_depositors_journal_and_catalogue(v1: Path) -> None:
         assert journal.chunk_count() == 1  # of the packs that are still shared
         assert [row.sequence for row in journal.records()] == [3, 2, 1]
         late = {root.hex() for _, root in journal.late_shards(Seat(3))}
-        live = {pack.root for pack in journal.live_packs()}
+        live = journal.live_roots()
     finally:
         journal.close()
     catalogue = Catalogue(state / "catalogue")

@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 _SECRETS: Final = "SELECT secret FROM packs WHERE root = ?"
+_LODGED_AT: Final = "SELECT seat FROM lodgings WHERE sequence = ?"
 _LODGINGS: Final = """
 SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
 """
@@ -193,11 +194,6 @@ class Journal:
         return frozenset(
             PackRoot(r[0]) for r in self._rows("SELECT root FROM packs WHERE live = 1")
         )
-
-    def live_packs(self) -> list[PackRow]:
-        """The packs that the newest record names."""
-        numbers = [r[0] for r in self._rows("SELECT n FROM packs WHERE live = 1 ORDER BY n")]
-        return self.packs(numbers)
 
     def live_secrets(self) -> frozenset[bytes]:
         """Ids of the secrets of the packs that the newest record names."""
@@ -355,7 +351,8 @@ class Journal:
 
     def records(self) -> Iterator[RecordRow]:
         """Records, newest first, one after the other: each may have many MiB."""
-        return (self.record(sequence) for sequence in sorted(self.lodgings(), reverse=True))
+        rows = self._rows("SELECT sequence FROM records ORDER BY sequence DESC")
+        return (self.record(sequence) for (sequence,) in rows)
 
     def record(self, sequence: int) -> RecordRow:
         """The record of a number, which must be there."""
@@ -368,7 +365,7 @@ class Journal:
             statement=row[1],
             deposit=DepositId(row[2]),
             envelope=row[3],
-            lodged=self.lodgings()[sequence],
+            lodged=frozenset(Seat(r[0]) for r in self._rows(_LODGED_AT, (sequence,))),
         )
 
     def lodgings(self) -> Mapping[int, frozenset[Seat]]:
@@ -429,7 +426,9 @@ class Journal:
 
     def _unshare(self, packs: Sequence[tuple[int]]) -> int:
         changes = self._db.total_changes()
-        self._db.executemany("UPDATE packs SET live = -1 WHERE n = ? AND live != 0", packs)
+        self._db.executemany(
+            "UPDATE packs SET live = ? WHERE n = ? AND live != 0", ((_NAMED, *n) for n in packs)
+        )
         count = self._db.total_changes() - changes
         self._drop()
         if count:
@@ -466,8 +465,3 @@ class Journal:
 
     def _transaction(self) -> Transaction:
         return Transaction(self._db, self._lock)
-
-
-def _location(row: tuple[Any, ...]) -> Location:
-    pack, offset, stored, plain, codec = row
-    return Location(pack=pack, offset=offset, stored=stored, plain=plain, codec=codec)
