@@ -78,12 +78,7 @@ class RootBuilder:
 
     def add(self, leaf: bytes) -> None:
         """Append one leaf hash."""
-        size = self._size
-        while size & 1:
-            leaf = _sha256(b"\x01" + self._stack.pop() + leaf).digest()
-            size >>= 1
-        self._stack.append(leaf)
-        self._size += 1
+        self.extend((leaf,))
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """Append leaf hashes in order; cheaper than one call each."""

@@ -75,21 +75,24 @@ class RowTree:
 
 def line_ends(block: bytes) -> npt.NDArray[np.intp]:
     """Where the LFs of a block of whole lines stand; raises `LinesIncomplete`."""
-    if block and not block.endswith(b"\n"):
-        raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
+    _require_whole(block)
     return np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == 0x0A)
 
 
 def hash_lines(block: bytes) -> list[bytes]:
     """Leaves of a block of whole COPY lines; raises `LinesIncomplete`."""
+    _require_whole(block)
     if not block:
         return []
-    if not block.endswith(b"\n"):
-        raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
     # One replacement puts the leaf's prefix before every line, cheaper than one concatenation each.
     lines = (b"\x00" + block[:-1].replace(b"\n", b"\n\x00")).split(b"\n")
     sha256 = hashlib.sha256
     return [sha256(line).digest() for line in lines]
+
+
+def _require_whole(block: bytes) -> None:
+    if block and not block.endswith(b"\n"):
+        raise LinesIncomplete("copy text: expected whole lines, got a part of one at the end")
 
 
 class _Groups:

@@ -130,9 +130,7 @@ class DepositSink:
         """Name, look up and compress chunks; large batches in the pool."""
         if sum(map(len, chunks)) > _SMALL:
             return self._pool.submit(self._prepared, purpose, chunks)
-        done: Future[list[_Cut]] = Future()
-        done.set_result(self._prepared(purpose, chunks))
-        return done
+        return _ready(self._prepared(purpose, chunks))
 
     def find(self, chunks: Sequence[OldChunk]) -> Future[list[_Cut]]:
         """Look up remembered chunks; those that no pack holds any more are read again."""
@@ -141,9 +139,7 @@ class DepositSink:
             _Cut(chunk.id, chunk.plain, known, None if known is not None else self._again(chunk))
             for chunk, known in zip(chunks, found, strict=True)
         ]
-        done: Future[list[_Cut]] = Future()
-        done.set_result(cuts)
-        return done
+        return _ready(cuts)
 
     def store(self, purpose: StreamPurpose, cuts: Sequence[_Cut]) -> Iterator[Reference]:
         """References for prepared chunks in order, storing those that are new."""
@@ -341,6 +337,12 @@ class _RecallingSink:
     def finish(self) -> StreamRef:
         self._recall.finish()
         return self._stream.finish()
+
+
+def _ready(cuts: list[_Cut]) -> Future[list[_Cut]]:
+    done: Future[list[_Cut]] = Future()
+    done.set_result(cuts)
+    return done
 
 
 def _params(purpose: StreamPurpose, expected_size: int | None) -> ChunkerParams:

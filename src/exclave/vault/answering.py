@@ -17,7 +17,15 @@ from exclave.vault.problems import refused
 from exclave.vault.rules import Party, find_party
 from exclave.vault.storage import body_key, read_optional
 
-__all__ = ["body_of", "find_peer", "is_named", "missing_of", "receipt_of", "tile_of"]
+__all__ = [
+    "body_of",
+    "find_peer",
+    "is_named",
+    "missing_of",
+    "receipt_of",
+    "require_shard",
+    "tile_of",
+]
 
 
 def find_peer(mission: Mission, identity: bytes) -> Party:
@@ -70,6 +78,13 @@ def missing_of(mission: Mission, statement: StatementHash) -> tuple[ShardRoot, .
         if mission.index.record(statement) is None:
             raise refused("not-found", f"record {statement.hex()[:16]}: not here")
         return mission.index.missing(statement)
+
+
+def require_shard(mission: Mission, root: ShardRoot) -> None:
+    """Refuse a shard that is not stored here."""
+    with mission.lock:
+        if not mission.index.has_shard(root):
+            raise refused("not-found", f"shard {root.hex()[:16]}: not here")
 
 
 def is_named(mission: Mission, root: ShardRoot) -> bool:

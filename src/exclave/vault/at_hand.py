@@ -25,7 +25,15 @@ from exclave.errors import ConfigurationError, VaultUnreachable
 from exclave.ids import Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.cosignature import WitnessQuorumMissing
-from exclave.vault.answering import body_of, find_peer, is_named, missing_of, receipt_of, tile_of
+from exclave.vault.answering import (
+    body_of,
+    find_peer,
+    is_named,
+    missing_of,
+    receipt_of,
+    require_shard,
+    tile_of,
+)
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.cosigning import newest_cosigned, witness_now
 from exclave.vault.intake import Intake
@@ -176,10 +184,7 @@ class VaultAtHand:
         require_kind(find_peer(mission, self._identity), PartyKind.READER)
         assert self._reading is not None
         self._reading.check(self._identity, root)
-        with mission.lock:
-            there = mission.index.has_shard(root)
-        if not there:
-            raise refused("not-found", f"shard {root.hex()[:16]}: not here")
+        require_shard(mission, root)
         return mission.store.get(shard_key(root))
 
     def _missing(self, mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:

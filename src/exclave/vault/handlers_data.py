@@ -16,7 +16,7 @@ from aiohttp import web
 from exclave.dispersal.shard import ShardHasher
 from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot, StatementHash
-from exclave.vault.answering import find_peer, is_named, missing_of
+from exclave.vault.answering import find_peer, is_named, missing_of, require_shard
 from exclave.vault.handlers_public import read_hash
 from exclave.vault.hosting import JSON_TYPE, Hosting
 from exclave.vault.identity import identity_hash
@@ -147,8 +147,7 @@ class _Data:
         self, request: web.Request, mission: Mission, root: ShardRoot
     ) -> web.StreamResponse:
         key = shard_key(root)
-        if not await self._hosting.run(_has_shard, mission, root):
-            raise refused("not-found", f"shard {root.hex()[:16]}: not here")
+        await self._hosting.run(require_shard, mission, root)
         size = await self._hosting.run(mission.store.size, key)
         start, stop, partial = _range(request, size)
         check = None if partial else ShardHasher(root)
@@ -212,11 +211,6 @@ def _piece(
         if last:
             check.finish()
     return piece
-
-
-def _has_shard(mission: Mission, root: ShardRoot) -> bool:
-    with mission.lock:
-        return mission.index.has_shard(root)
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int, bool]:

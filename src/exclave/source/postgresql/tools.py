@@ -41,8 +41,7 @@ class DumpTools:
     @property
     def psql(self) -> Path | None:
         """psql of the same folder, where it was installed."""
-        program = self.folder / "psql"
-        return program if program.is_file() else None
+        return _psql_in(self.folder)
 
     def dump_section(
         self, config: PostgresConfig, database: str, section: str, snapshot: str
@@ -117,10 +116,12 @@ def find_tools(config: PostgresConfig, server_major: int) -> DumpTools:
 
 def find_psql(config: PostgresConfig) -> Path | None:
     """A psql of any version: the rows of a table it reads alike from every server."""
-    for folder in _folders(config):
-        if (folder / "psql").is_file():
-            return folder / "psql"
-    return None
+    return next(filter(None, map(_psql_in, _folders(config))), None)
+
+
+def _psql_in(folder: Path) -> Path | None:
+    program = folder / "psql"
+    return program if program.is_file() else None
 
 
 def _candidates(config: PostgresConfig) -> Iterator[DumpTools]:
