@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Final, TypeAlias
 from bench import peers
 from bench.data import copy_rows
 from bench.embassy import write_config
-from bench.measuring import run_program, tree_size
+from bench.measuring import run_program, temporary_place, tree_size
 from exclave.archive.chunker import (
     Chunker,
     ChunkerParams,
@@ -194,11 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--place", type=Path, help="folder on the disk to measure on")
     options = parser.parse_args(arguments)
-    place = Path(tempfile.mkdtemp(prefix="exclave-bench-", dir=options.place))
     size = int(_BYTES * options.scale)
     print(f"{size / 1e6:.0f} MB of text before the change; bytes kept more after it")
     print("| Change | Tool | MB |\n|---|---|---|")
-    try:
+    with temporary_place(options.place) as place:
         growths = measure(
             place,
             size=size,
@@ -208,6 +206,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         for growth in growths:
             print(f"| {growth.change} | {growth.tool} | {growth.kept / 1e6:.3f} |", flush=True)
-    finally:
-        shutil.rmtree(place)
     return 0

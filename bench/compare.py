@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TypeAlias
 from bench import peers, postgres
 from bench.data import DataSet, write_mixed
 from bench.embassy import exclave, rest
-from bench.measuring import Run
+from bench.measuring import Run, temporary_place
 from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
 from exclave import __version__
 
@@ -37,11 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             },
         }
     )
-    place = Path(tempfile.mkdtemp(prefix="exclave-bench-", dir=options.place))
-    try:
+    with temporary_place(options.place) as place:
         result = _measure(options, place, found, absent)
-    finally:
-        shutil.rmtree(place)
     path = write_result(result, folder=options.results, document=options.document)
     print("\n".join(table(result.runs)))
     print(f"written: {path}, {options.document}")

@@ -21,7 +21,7 @@ from exclave.signer.interface import sign_envelope
 from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["exclave", "rebuild", "rest", "write_config"]
+__all__ = ["exclave", "prepare_reading", "rebuild", "rest", "write_config"]
 
 _CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
 
@@ -46,13 +46,9 @@ def write_config(embassy: Embassy, source: str) -> Path:
     return config
 
 
-def rebuild(
-    embassy: Embassy, place: Path, targets: str, *, program: Sequence[str] = PROGRAM
-) -> Cost:
-    """Reconstruct the newest deposit into the targets (TOML); raises unless all is proven."""
-    reading = place / "reading"
-    answer = _prepare_reading(embassy, reading)
-    file = place / "targets.toml"
+def rebuild(answer: Path, place: Path, targets: str, *, program: Sequence[str] = PROGRAM) -> Cost:
+    """Reconstruct what was prepared into the targets (TOML); raises unless all is proven."""
+    reading, file = answer.parent, place / "targets.toml"
     file.write_text(targets)
     words = ("reconstruct", str(reading), "--answer", str(answer), "--targets", str(file))
     cost = run_program([*program, *words])
@@ -61,8 +57,9 @@ def rebuild(
     return cost
 
 
-def _prepare_reading(embassy: Embassy, folder: Path) -> Path:
-    """A released warrant and the cards' answer for the newest deposit; not measured."""
+def prepare_reading(embassy: Embassy, place: Path) -> Path:
+    """A released warrant and the cards' answer for the newest deposit; not to be measured."""
+    folder = place / "reading"
     cards = {
         place: embassy.folder / "cards" / f"card-{place[0]}-{place[1]}.txt" for place in _CARDS
     }
@@ -95,18 +92,9 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     def step(name: str, act: Callable[[], Cost]) -> None:
         before = _vaults_cpu(embassy)
         cost = act()
-        runs.append(
-            Run(
-                contender=contender,
-                step=name,
-                repeat=repeat,
-                seconds=cost.seconds,
-                cpu=cost.cpu,
-                peak=cost.peak,
-                stored=tree_size(embassy.folder / "vaults"),
-                other_cpu=_vaults_cpu(embassy) - before,
-            )
-        )
+        spent = _vaults_cpu(embassy) - before
+        stored = tree_size(embassy.folder / "vaults")
+        runs.append(cost.as_run(contender, name, repeat, stored=stored, other_cpu=spent))
 
     out = place / "out"
     step("first", lambda: _program("deposit", "--config", str(config)))
@@ -114,7 +102,8 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     if alone:
         embassy.start_vault(1)
     targets = f'[default.folder]\nkind = "folder"\npath = "{out}"\n'
-    step("restore", lambda: rebuild(embassy, place, targets))
+    answer = prepare_reading(embassy, place)
+    step("restore", lambda: rebuild(answer, place, targets))
     compare_trees(data.folder, out / "bench")
     return runs
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -27,6 +25,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import apsw
 import numpy as np
 
+from bench.measuring import temporary_place
 from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
 from exclave.journal.store import Journal, SafePack, ShardRow
 
@@ -151,12 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each contender in a process of its own and print a table."""
     options = _options(arguments)
     if options.alone:
-        place = Path(tempfile.mkdtemp(prefix="exclave-index-", dir=options.place))
-        try:
+        with temporary_place(options.place) as place:
             for figures in _measure(options.contender[0], options.entries, options.chunks, place):
                 print(json.dumps(figures), flush=True)
-        finally:
-            shutil.rmtree(place)
         return 0
     for name in options.contender or _CONTENDERS:
         if name in _NEEDED and subprocess.call([sys.executable, "-c", f"import {_NEEDED[name]}"]):

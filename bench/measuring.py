@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BenchFailed", "Cost", "Run", "cpu_seconds", "run_program", "tree_size"]
+__all__ = [
+    "BenchFailed",
+    "Cost",
+    "Run",
+    "cpu_seconds",
+    "run_program",
+    "temporary_place",
+    "tree_size",
+]
 
 _LOOK: Final = 0.02
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -34,6 +44,21 @@ class Cost:
     cpu: float  # user and system, of the program and its children
     peak: int  # bytes of resident memory, of the program alone
     output: bytes = b""
+
+    def as_run(
+        self, contender: str, step: str, repeat: int, *, stored: int, other_cpu: float | None = None
+    ) -> Run:
+        """What it measured: a contender's step."""
+        return Run(
+            contender=contender,
+            step=step,
+            repeat=repeat,
+            seconds=self.seconds,
+            cpu=self.cpu,
+            peak=self.peak,
+            stored=stored,
+            other_cpu=other_cpu,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +103,13 @@ def run_program(
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system
     return Cost(seconds=seconds, cpu=cpu, peak=peak.bytes, output=out)
+
+
+@contextmanager
+def temporary_place(parent: Path | None = None) -> Iterator[Path]:
+    """A new folder to measure in, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="exclave-bench-", dir=parent) as name:
+        yield Path(name)
 
 
 def cpu_seconds(process: int) -> float:

@@ -10,9 +10,7 @@ process; it ends with an error when one is above the limit.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,8 +19,8 @@ from unittest.mock import patch
 import numpy as np
 from blake3 import blake3
 
-from bench.embassy import rebuild, write_config
-from bench.measuring import Cost, run_program
+from bench.embassy import prepare_reading, rebuild, write_config
+from bench.measuring import Cost, run_program, temporary_place
 from exclave.archive.filetree import FileEntry, FileType, decode_entries, encode_entries, tree_root
 from exclave.archive.manifest import Register
 from exclave.archive.objects import FilesTree
@@ -146,9 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Deposit, deposit again, reconstruct; says the peak of each."""
     options = _options(arguments)
     size = int(options.gigabytes * 10**9)
-    place = Path(tempfile.mkdtemp(prefix="exclave-memory-", dir=options.place))
     peaks: list[int] = []
-
     program = (sys.executable, "-m", "bench.memory", str(size))
 
     def say(step: str, cost: Cost) -> None:
@@ -159,16 +155,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
 
-    try:
-        with found_embassy(place / "embassy", n=3, k=2, processes=True) as embassy:
-            config = write_config(embassy, f'kind = "files"\npath = "{place}"\n')
-            deposit = (*program, "deposit", "--config", str(config))
-            say("first", run_program(deposit))
-            say("second", run_program(deposit))
-            targets = f'[default.folder]\nkind = "folder"\npath = "{place / "out"}"\n'
-            say("restore", rebuild(embassy, place, targets, program=program))
-    finally:
-        shutil.rmtree(place)
+    with (
+        temporary_place(options.place) as place,
+        found_embassy(place / "embassy", n=3, k=2, processes=True) as embassy,
+    ):
+        config = write_config(embassy, f'kind = "files"\npath = "{place}"\n')
+        deposit = (*program, "deposit", "--config", str(config))
+        say("first", run_program(deposit))
+        say("second", run_program(deposit))
+        targets = f'[default.folder]\nkind = "folder"\npath = "{place / "out"}"\n'
+        answer = prepare_reading(embassy, place)
+        say("restore", rebuild(answer, place, targets, program=program))
     return int(max(peaks) > options.limit)
 
 

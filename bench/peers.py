@@ -120,20 +120,7 @@ def three_steps(
             ("second", repository.backup),
             ("restore", lambda: repository.restore(out)),
         )
-        runs: list[Run] = []
-        for step, act in steps:
-            cost = act()
-            runs.append(
-                Run(
-                    contender=name,
-                    step=step,
-                    repeat=repeat,
-                    seconds=cost.seconds,
-                    cpu=cost.cpu,
-                    peak=cost.peak,
-                    stored=repository.kept(),
-                )
-            )
+        runs = [act().as_run(name, step, repeat, stored=repository.kept()) for step, act in steps]
         compare_trees(data.folder, out)
         return runs
 

@@ -12,18 +12,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench.embassy import rebuild, write_config
+from bench.embassy import prepare_reading, rebuild, write_config
 from bench.measuring import Cost, Run, run_program, tree_size
 from exclave.demo.postgres import PostgresServer, available_majors, start_server
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["KINDS", "MAJOR", "measure", "served"]
+__all__ = ["KINDS", "MAJOR", "PEER", "measure", "served"]
 
 MAJOR: Final = 16
 _ROWS: Final = 2_000_000
+PEER: Final = "pg_dump, pg_restore"
 KINDS: Final = {
     "integer": (
         (
@@ -107,10 +109,10 @@ def _exclave(server: PostgresServer, place: Path, kind: str, repeat: int) -> lis
         stored = _kept(embassy)
         with _away(server, kind):
             target = f'[default.postgresql]\nkind = "postgresql"\n{where}'
-            rebuilt = rebuild(embassy, place, target)
+            rebuilt = rebuild(prepare_reading(embassy, place), place, target)
         return [
-            _run("exclave 1-of-1", f"dump, key {kind}", repeat, deposited, stored, peak=True),
-            _run("exclave 1-of-1", f"load, key {kind}", repeat, rebuilt, stored, peak=True),
+            cost.as_run("exclave 1-of-1", f"{step}, key {kind}", repeat, stored=stored)
+            for step, cost in (("dump", deposited), ("load", rebuilt))
         ]
 
 
@@ -127,8 +129,8 @@ def _pg_dump(server: PostgresServer, place: Path, kind: str, repeat: int) -> lis
     stored = tree_size(out)
     # They work in children, and the server does the reading: no peak of theirs says anything.
     return [
-        _run("pg_dump, pg_restore", f"dump, key {kind}", repeat, dumped, stored, peak=False),
-        _run("pg_dump, pg_restore", f"load, key {kind}", repeat, restored, stored, peak=False),
+        replace(cost.as_run(PEER, f"{step}, key {kind}", repeat, stored=stored), peak=None)
+        for step, cost in (("dump", dumped), ("load", restored))
     ]
 
 
@@ -148,15 +150,3 @@ def _away(server: PostgresServer, kind: str) -> Iterator[None]:
 
 def _kept(embassy: Embassy) -> int:
     return tree_size(embassy.folder / "vaults")
-
-
-def _run(contender: str, step: str, repeat: int, cost: Cost, stored: int, *, peak: bool) -> Run:
-    return Run(
-        contender=contender,
-        step=step,
-        repeat=repeat,
-        seconds=cost.seconds,
-        cpu=cost.cpu,
-        peak=cost.peak if peak else None,
-        stored=stored,
-    )

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.data import write_mixed
+from bench.measuring import temporary_place
 from exclave.archive.chunker import Chunker, content_params
 from exclave.archive.pack import (
     PackBuilder,
@@ -137,14 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=0.1, help="1 is the whole 1.66 GB")
     parser.add_argument("--place", type=Path, help="folder on the disk to measure on")
     options = parser.parse_args(arguments)
-    place = Path(tempfile.mkdtemp(prefix="exclave-bench-", dir=options.place))
-    try:
+    with temporary_place(options.place) as place:
         data = write_mixed(place / "data", scale=options.scale)
         for k, n in ((1, 1), (2, 3)):
             spent, read, stored = measure(data.folder, data.size, k=k, n=n)
             print("\n".join(_lines(spent, read, stored, f"{k}-of-{n}")))
-    finally:
-        shutil.rmtree(place)
     return 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.measuring import Run
+from bench.postgres import PEER
 
 __all__ = ["PEAK", "TARGETS", "Target", "target_table"]
 
@@ -27,7 +28,7 @@ class Target:
     aim: float
 
 
-_ONE, _THREE, _DUMP = "exclave 1-of-1", "exclave 2-of-3", "pg_dump, pg_restore"
+_ONE, _THREE = "exclave 1-of-1", "exclave 2-of-3"
 TARGETS: Final = (
     Target(what="first, 1-of-1, against restic", ours=(_ONE, "first"), theirs=("restic", "first"),
            must=2.5, aim=4),
@@ -41,12 +42,12 @@ TARGETS: Final = (
            theirs=("restic", "first"), must=1, aim=2),
     *(
         Target(what=f"dump, key {kind}, against pg_dump", ours=(_ONE, f"dump, key {kind}"),
-               theirs=(_DUMP, f"dump, key {kind}"), must=must, aim=1)
+               theirs=(PEER, f"dump, key {kind}"), must=must, aim=1)
         for kind, must in (("integer", 1.0), ("uuid", 0.5), ("text", 0.5), ("none", 0.5))
     ),
     *(
         Target(what=f"load, key {kind}, against pg_restore", ours=(_ONE, f"load, key {kind}"),
-               theirs=(_DUMP, f"load, key {kind}"), must=0.8, aim=1)
+               theirs=(PEER, f"load, key {kind}"), must=0.8, aim=1)
         for kind in ("integer", "uuid", "text", "none")
     ),
 )  # fmt: skip

@@ -15,8 +15,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +24,7 @@ from typing import Final, TypeVar
 
 import apsw
 
-from bench.measuring import cpu_seconds
+from bench.measuring import cpu_seconds, temporary_place
 from exclave.authority.record import PackKindName
 from exclave.authority.witnesses import log_verifiers
 from exclave.dispersal.shard import Shard, make_shards
@@ -72,12 +70,9 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Measure and print; takes no arguments."""
     if arguments:
         raise SystemExit(f"vault: expected no arguments, got {arguments[0]!r}")
-    place = Path(tempfile.mkdtemp(prefix="exclave-bench-vault-"))
-    try:
+    with temporary_place() as place:
         for figure in _measure(place):
             print(f"{figure.what:58} {figure.value:12,.2f} {figure.unit}", flush=True)
-    finally:
-        shutil.rmtree(place)
     return 0
 
 
