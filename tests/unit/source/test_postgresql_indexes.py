@@ -9,6 +9,7 @@ import pytest
 from exclave.demo.postgres import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, restore
 from exclave.source.postgresql.indexes import split_post_data
+from tests.pgfixtures import FreshDatabase
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import register_of, silent
 from tests.unit.source.conftest import ConfigFor
@@ -42,13 +43,12 @@ def test_what_builds_indexes_is_set_apart() -> None:
 def test_indexes_that_stand_already_are_left(
     pg16: PostgresServer,
     pg18: PostgresServer,
+    fresh_database: FreshDatabase,
     config_for: ConfigFor,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name = "with_indexes"
-    with pg16.connect() as owner:
-        owner.execute(f"CREATE DATABASE {name}".encode())
+    name = fresh_database(pg16)
     with pg16.connect(name) as owner:
         owner.execute(
             "CREATE TABLE a (id int PRIMARY KEY, b int UNIQUE); CREATE INDEX ON a ((id + b));"
@@ -85,6 +85,5 @@ def test_indexes_that_stand_already_are_left(
             assert (row[0], row[1]) == (5, 1)
             assert int(str(row[2])) >= 2
     finally:
-        for server in (pg16, pg18):
-            with server.connect() as session:
-                session.execute(f"DROP DATABASE IF EXISTS {name}".encode())
+        with pg18.connect() as session:
+            session.execute(f"DROP DATABASE IF EXISTS {name}".encode())

@@ -71,12 +71,14 @@ def test_the_same_bytes(session: Connection, reader: RowReader) -> None:
 
 
 def test_a_loaded_table_lies_in_the_order_of_its_data(
-    pg16: PostgresServer, pg18: PostgresServer, config_for: ConfigFor, scratch: Path
+    pg16: PostgresServer,
+    pg18: PostgresServer,
+    fresh_database: FreshDatabase,
+    config_for: ConfigFor,
+    scratch: Path,
 ) -> None:
     """Long rows leave gaps that later, short ones would fit into; the comparison needs no sort."""
-    name = "gaps"
-    with pg16.connect() as owner:
-        owner.execute(f"CREATE DATABASE {name}".encode())
+    name = fresh_database(pg16)
     with pg16.connect(name) as owner:
         owner.execute(
             "CREATE TABLE one (id text PRIMARY KEY, filling text STORAGE PLAIN);"
@@ -89,9 +91,8 @@ def test_a_loaded_table_lies_in_the_order_of_its_data(
     [table] = [item for item in captured.objects if isinstance(item, PgTable)]
     with connect(config_for(pg18), name) as session:
         lying = b"".join(copy_blocks(session, "COPY public.one TO STDOUT"))
-    for server in (pg16, pg18):
-        with server.connect() as session:
-            session.execute(f"DROP DATABASE {name}".encode())
+    with pg18.connect() as session:
+        session.execute(f"DROP DATABASE {name}".encode())
     assert lying == archive.bytes_of(table.data)
 
 
