@@ -41,6 +41,7 @@ def test_what_builds_indexes_is_set_apart() -> None:
 
 @pytest.mark.postgres
 def test_indexes_that_stand_already_are_left(
+    *,
     pg16: PostgresServer,
     pg18: PostgresServer,
     fresh_database: FreshDatabase,
