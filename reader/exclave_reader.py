@@ -646,9 +646,12 @@ CODE_FIELD = Field(0x11D, 2)  # dispersal.md 1
 WORD_FIELD = Field(0x11B, 3)  # SLIP-39: the field of AES
 
 
-def pack_root(pack: bytes | memoryview) -> bytes:
-    """Tree root over 64 KiB pieces, dispersal.md 2."""
-    return tree_root(pieces(pack, 65536))
+def pack_root(k: int, pack: bytes | memoryview) -> bytes:
+    """Tree root over the length and the leaves of k padded rows, dispersal.md 2."""
+    size = body_length(len(pack), k)
+    rows = pieces(bytes(pack).ljust(k * size, b"\0"), size)
+    leaves = itertools.chain.from_iterable(pieces(row, 65536) for row in rows)
+    return tree_root(itertools.chain([len(pack).to_bytes(8, "big")], leaves))
 
 
 def body_length(length: int, k: int) -> int:
@@ -743,8 +746,8 @@ class Shard:
 
 
 def shard_root(data: bytes) -> bytes:
-    """Root over leaf 0 (32), leaf 1 (96) and body leaves of 4 KiB."""
-    body = pieces(memoryview(data)[128:], 4096)
+    """Root over leaf 0 (32), leaf 1 (96) and body leaves of 64 KiB."""
+    body = pieces(memoryview(data)[128:], 65536)
     return tree_root(itertools.chain((data[:32], data[32:128]), body))
 
 
@@ -796,7 +799,7 @@ def rebuild_pack(shards: Sequence[Shard]) -> tuple[bytes, list[str]]:
     for attempt, chosen in enumerate(itertools.combinations(ordered, first.k)):
         with suppress(ShardsDisagree):
             pack = decode_bodies(first.k, first.length, {s.seat: s.body for s in chosen})
-            if pack_root(pack) == first.pack_root:
+            if pack_root(first.k, pack) == first.pack_root:
                 return pack, disagreeing(pack, ordered) if attempt else []
         if attempt >= 5000:
             break
@@ -4114,7 +4117,7 @@ OPERATIONS: dict[str, Operation] = {
     "unseal-veil-share": _run_unseal_veil,
     "unseal-annex": _run_annex,
     "open-pack": _run_open_pack,
-    "pack-root": lambda i: {"root": pack_root(_bytes(i["pack"])).hex()},
+    "pack-root": lambda i: {"root": pack_root(i["k"], _bytes(i["pack"])).hex()},
     "code-row": lambda i: {"row": code_row(i["k"], i["seat"])},
     "decode-bodies": _run_decode,
     "join-veil": lambda i: {

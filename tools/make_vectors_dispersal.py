@@ -31,21 +31,27 @@ def shard(
 
 def rooted(data: bytes) -> tuple[bytes, bytes]:
     """Any bytes of a shard's form under the root that they have."""
-    return data, oracle.tree_root([data[:32], data[32:128], *oracle.cut(data[128:], 4096)])
+    return data, oracle.tree_root([data[:32], data[32:128], *oracle.cut(data[128:], 65536)])
 
 
 def pack_roots() -> Iterator[Case]:
-    """Pack roots at the ends of pieces."""
-    for size in (1, 65536, 65537, 200_000):
+    """Pack roots at the ends of leaves and rows."""
+    for k, size in (
+        (1, 1), (1, 65536), (1, 65537), (1, 200_000), (2, 8192), (2, 131_072), (2, 131_073),
+        (3, 400_000),
+    ):  # fmt: skip
         seed = f"root {size}".encode()
         data = drawn(seed.decode(), size)
         yield Case(
             spec="dispersal.md 2",
-            case=f"pack-root-{size}",
+            case=f"pack-root-{k}-{size}",
             operation="pack-root",
-            what=f"the root of {size} bytes",
-            given={"pack": {"shake256": (b"exclave vectors " + seed).hex(), "length": size}},
-            expect={"root": oracle.tree_root(oracle.cut(data, 65536)).hex()},
+            what=f"the root of {size} bytes in rows of k {k}",
+            given={
+                "k": k,
+                "pack": {"shake256": (b"exclave vectors " + seed).hex(), "length": size},
+            },
+            expect={"root": oracle.pack_root(data, k).hex()},
         )
 
 
@@ -170,7 +176,7 @@ def fields(seat: int) -> JsonObject:
         "k": 2,
         "seat": seat,
         "mission": MISSION.hex(),
-        "pack_root": oracle.tree_root([PACK]).hex(),
+        "pack_root": oracle.pack_root(PACK, 2).hex(),
         "length": len(PACK),
         "veil_share": share(seat, 2).hex(),
     }
@@ -191,7 +197,7 @@ def parse_case(name: str, data: bytes, root: bytes, expect: JsonObject) -> Case:
 def sealed_shards() -> Iterator[Case]:
     """Sealed shards."""
     data, root = shard(3)
-    info = b"exclave/1/veil-share\0" + MISSION + oracle.tree_root([PACK]) + b"\3"
+    info = b"exclave/1/veil-share\0" + MISSION + oracle.pack_root(PACK, 2) + b"\3"
     public = sealing_oracle.xwing_public(SEAT_SEED)
     enc = drawn("sealed shard enc", 64)
     sealed = sealing_oracle.hpke_seal(public, data[:32], info, enc) + data[32:]

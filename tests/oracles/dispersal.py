@@ -57,6 +57,13 @@ def body(pack: bytes, k: int, seat: int) -> bytes:
     return result
 
 
+def pack_root(pack: bytes, k: int) -> bytes:
+    """The root of a pack (section 2)."""
+    size = 4096 * -(-len(pack) // (4096 * k))
+    rows = cut(pack.ljust(k * size, b"\0"), size)
+    return tree_root([len(pack).to_bytes(8), *(leaf for row in rows for leaf in cut(row, 65536))])
+
+
 def share(veil: bytes, higher: Sequence[bytes], seat: int) -> bytes:
     """A seat's share of a veil; `higher` are the coefficients of degree 1, 2, ..."""
     values = []
@@ -89,8 +96,8 @@ def shard(
 ) -> tuple[bytes, bytes]:
     """A seat's shard and its root (section 4)."""
     part = body(pack, k, seat)
-    root = tree_root(cut(pack, 65536))
+    root = pack_root(pack, k)
     header = b"EXCLAVES" + bytes([0, 1, k, seat, 0, 0, 0, 0]) + mission + root
     header += len(pack).to_bytes(8) + len(part).to_bytes(8)
     data = veil_share + header + part
-    return data, tree_root([veil_share, header, *cut(part, 4096)])
+    return data, tree_root([veil_share, header, *cut(part, 65536)])

@@ -76,9 +76,9 @@ def test_code_is_isa_ls(k: int, m: int, seed: bytes) -> None:
     assert decode_bodies(last, k, len(pack)) == pack
 
 
-@given(packs)
-def test_pack_root_is_the_trees(pack: bytes) -> None:
-    assert pack_root(pack) == oracle.tree_root(oracle.cut(pack, 65536))
+@given(packs, st.integers(1, 40))
+def test_pack_root_is_the_trees(pack: bytes, k: int) -> None:
+    assert pack_root(pack, k) == oracle.pack_root(pack, k)
 
 
 headers = st.builds(

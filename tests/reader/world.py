@@ -374,7 +374,7 @@ class World:
             nonce = (base ^ n).to_bytes(12, "big")
             body += AESGCM(aead).encrypt(nonce, plain[16384 * n : 16384 * (n + 1)], None)
         sealed = header + body
-        root, size = reader.pack_root(sealed), reader.body_length(len(sealed), K)
+        root, size = reader.pack_root(K, sealed), reader.body_length(len(sealed), K)
         rows = list(reader.pieces(sealed.ljust(K * size, b"\0"), size))
         roots = []
         for seat in SEATS:

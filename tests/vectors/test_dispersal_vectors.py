@@ -22,7 +22,7 @@ from tools.vector_cases import ROOT
 def root_of_pack(case: Loaded) -> dict[str, Any]:
     source = case.given["pack"]
     data = hashlib.shake_256(bytes.fromhex(source["shake256"])).digest(source["length"])
-    return {"root": pack_root(data).hex()}
+    return {"root": pack_root(data, case.given["k"]).hex()}
 
 
 def row(case: Loaded) -> dict[str, Any]:

@@ -22,9 +22,11 @@ __all__ = [
     "complete_rows",
     "decode_bodies",
     "encode_bodies",
+    "row_of",
 ]
 
 BLOCK_SIZE = 4096
+"""Bodies are whole blocks, as disks store them."""
 
 
 class BodySizeWrong(IntegrityError):
@@ -112,7 +114,7 @@ def _fill(result: memoryview, bodies: Sequence[Bytes], seats: Sequence[Seat], k:
     """Write all rows: those that were given as they are, the others by the inverse matrix."""
     size = len(result) // k
     for seat, body in zip(seats, bodies, strict=True):
-        row = _row_of(seat, k)
+        row = row_of(seat, k)
         if row is not None:
             result[row * size : (row + 1) * size] = body
     complete_rows(result, dict(zip(seats, bodies, strict=True)), k)
@@ -124,7 +126,7 @@ def complete_rows(result: memoryview, bodies: Mapping[Seat, Bytes], k: int) -> N
     Bodies of data seats may be views of their own rows.
     """
     seats = sorted(bodies)
-    given = {_row_of(seat, k) for seat in seats}
+    given = {row_of(seat, k) for seat in seats}
     missing = [row for row in range(k) if row not in given]
     if not missing:
         return
@@ -135,7 +137,7 @@ def complete_rows(result: memoryview, bodies: Mapping[Seat, Bytes], k: int) -> N
         combine(matrix[row], [bodies[seat] for seat in seats], target)
 
 
-def _row_of(seat: Seat, k: int) -> int | None:
+def row_of(seat: Seat, k: int) -> int | None:
     """The row that a seat holds as it is; None for a seat of parity."""
     if k == 1:
         return 0

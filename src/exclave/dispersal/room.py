@@ -63,7 +63,7 @@ class PackRoom:
         pack, padding = self._rows[: self._length], self._rows[self._length :]
         if bytes(padding).count(0) != len(padding):
             raise ShardsDisagree("pack: expected zeros after its end", seats=seats)
-        root = pack_root(pack)
+        root = pack_root(pack, self._k)
         if not hmac.compare_digest(root, self._root):
             raise ShardsDisagree(
                 f"pack: expected root {self._root.hex()}, got {root.hex()}", seats=seats

@@ -4,27 +4,26 @@ A shard is named by the root of its tree; its first leaf is the veil share alone
 can show any other leaf without a warrant. Reading checks everything that the shard itself can
 show; whether shards belong together shows when a pack is rebuilt.
 
-Rules: a shard is accepted under its expected root or not at all; `ShardHasher` never holds more
-than one leaf, and the hashes of what it was just fed; bodies are views, not copies.
+Rules: a shard is accepted under its expected root or not at all; `ShardHasher` holds no bytes of
+a body, and the leaf hashes of what it was just fed only; bodies are views, not copies.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from exclave.dispersal.code import (
-    BLOCK_SIZE,
     PaddingNotZero,
     body_length,
     decode_bodies,
     encode_bodies,
+    row_of,
 )
 from exclave.dispersal.field import Bytes
-from exclave.dispersal.packroot import pack_root
+from exclave.dispersal.packroot import LEAF_SIZE, body_leaves, pack_root, root_over, row_leaves
 from exclave.dispersal.veil import (
     VEIL_SIZE,
     DuplicateSeat,
@@ -35,7 +34,7 @@ from exclave.dispersal.veil import (
 )
 from exclave.errors import IntegrityError
 from exclave.ids import MissionId, PackRoot, Seat, ShardRoot
-from exclave.merkle import RootBuilder, leaf_hash, tree_root
+from exclave.merkle import RootBuilder, leaf_hash, start_leaf, tree_root
 
 __all__ = [
     "MAGIC",
@@ -181,19 +180,7 @@ class Shard:
 
 def leaf_hashes(veil_share: bytes, header: bytes, body: Bytes) -> list[bytes]:
     """Hashes of all leaves in order, for the root and for inclusion proofs."""
-    return [leaf_hash(veil_share), leaf_hash(header), *_block_hashes(memoryview(body))]
-
-
-def _block_hashes(view: memoryview) -> list[bytes]:
-    """Leaf hashes of whole blocks."""
-    # The loop of every stored byte: copying a started digest beats joining 0x00 and the leaf.
-    start_leaf = hashlib.sha256(b"\x00").copy
-    leaves: list[bytes] = []
-    for start in range(0, len(view), BLOCK_SIZE):
-        digest = start_leaf()
-        digest.update(view[start : start + BLOCK_SIZE])
-        leaves.append(digest.digest())
-    return leaves
+    return [leaf_hash(veil_share), leaf_hash(header), *body_leaves(body)]
 
 
 def shard_root(veil_share: bytes, header: ShardHeader, body: Bytes) -> ShardRoot:
@@ -215,15 +202,17 @@ def make_shards(
 
     `padded`: the same bytes, with zeros after them up to k bodies; then no row is copied.
     """
-    root = pack_root(sealed_pack)
+    rows = row_leaves(sealed_pack, k)
+    root = root_over(len(sealed_pack), rows)
     bodies = encode_bodies(sealed_pack, k, seats, padded=padded)
     shards: list[Shard] = []
     for share in split_veil(veil, k, seats, random):
         header = ShardHeader(
             k=k, seat=share.seat, mission=mission, pack_root=root, length=len(sealed_pack)
         )
-        body = bodies[share.seat]
-        name = shard_root(share.value, header, body)
+        body, row = bodies[share.seat], row_of(share.seat, k)
+        leaves = body_leaves(body) if row is None else rows[row]
+        name = ShardRoot(tree_root([leaf_hash(share.value), leaf_hash(header.encode()), *leaves]))
         shards.append(Shard(root=name, header=header, veil_share=share.value, body=body))
     return tuple(shards)
 
@@ -260,7 +249,7 @@ def rebuild_pack(shards: Sequence[Shard], k: int) -> tuple[bytearray, bytes]:
         pack = decode_bodies({shard.header.seat: shard.body for shard in shards}, k, first.length)
     except PaddingNotZero as error:
         raise ShardsDisagree(error.message, seats=seats) from error
-    root = pack_root(pack)
+    root = pack_root(pack, k)
     if not hmac.compare_digest(root, first.pack_root):
         raise ShardsDisagree(
             f"pack: expected root {first.pack_root.hex()}, got {root.hex()} "
@@ -285,19 +274,20 @@ def _require_same(shard: Shard, first: Shard, k: int) -> None:
 
 
 class ShardHasher:
-    """Root and header of a shard that arrives in pieces of any size, holding at most one leaf.
+    """Root and header of a shard that arrives in pieces of any size, holding none of its body.
 
     Feed all bytes in order, then call `finish`. A refused header raises at once; nothing that
     follows it is read. After an error the hasher is of no further use.
     """
 
-    __slots__ = ("_buffer", "_expected", "_header", "_leaves", "_seen")
+    __slots__ = ("_expected", "_filled", "_header", "_leaf", "_leaves", "_prefix", "_seen")
 
     def __init__(self, expected: ShardRoot | None = None) -> None:
         self._expected = expected
         self._header: ShardHeader | None = None
-        self._buffer = bytearray()
+        self._prefix = bytearray()
         self._leaves = RootBuilder()
+        self._leaf, self._filled = start_leaf(), 0  # the body's leaf that is not whole yet
         self._seen = 0
 
     @property
@@ -329,34 +319,36 @@ class ShardHasher:
             raise ShardCorrupt(
                 f"shard: expected {self._header.shard_length} bytes, got {self._seen}"
             )
+        if self._filled:  # the last leaf may be shorter
+            self._leaves.add(self._leaf.digest())
         root = ShardRoot(self._leaves.root())
         if self._expected is not None:
             _require_root(root, self._expected)
         return root, self._header
 
     def _feed_prefix(self, view: memoryview) -> memoryview:
-        need = PREFIX_SIZE - len(self._buffer)
-        self._buffer += view[:need]
-        if len(self._buffer) == PREFIX_SIZE:
-            share, encoded = bytes(self._buffer[:VEIL_SIZE]), bytes(self._buffer[VEIL_SIZE:])
+        need = PREFIX_SIZE - len(self._prefix)
+        self._prefix += view[:need]
+        if len(self._prefix) == PREFIX_SIZE:
+            share, encoded = bytes(self._prefix[:VEIL_SIZE]), bytes(self._prefix[VEIL_SIZE:])
             self._header = ShardHeader.decode(encoded)
             self._leaves.add(leaf_hash(share))
             self._leaves.add(leaf_hash(encoded))
-            self._buffer.clear()
         return view[need:]
 
     def _feed_body(self, view: memoryview) -> None:
         at = 0
-        if self._buffer:
-            at = min(BLOCK_SIZE - len(self._buffer), len(view))
-            self._buffer += view[:at]
-            if len(self._buffer) < BLOCK_SIZE:
+        if self._filled:
+            at = min(LEAF_SIZE - self._filled, len(view))
+            self._leaf.update(view[:at])
+            self._filled += at
+            if self._filled < LEAF_SIZE:
                 return
-            self._leaves.add(leaf_hash(bytes(self._buffer)))
-            self._buffer.clear()
-        whole = at + (len(view) - at) // BLOCK_SIZE * BLOCK_SIZE
-        self._leaves.extend(_block_hashes(view[at:whole]))
-        self._buffer += view[whole:]
+            self._leaves.add(self._leaf.digest())
+        whole = at + (len(view) - at) // LEAF_SIZE * LEAF_SIZE
+        self._leaves.extend(body_leaves(view[at:whole]))
+        self._leaf, self._filled = start_leaf(), len(view) - whole
+        self._leaf.update(view[whole:])
 
 
 def _require_root(root: ShardRoot, expected: ShardRoot) -> None:

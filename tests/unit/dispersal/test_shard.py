@@ -61,10 +61,16 @@ def test_bytes_and_roots_are_the_oracles(k: int) -> None:
         assert shard.size == len(data)
 
 
-@pytest.mark.parametrize("size", [1, 65535, 65536, 65537, 200_000])
-def test_pack_root_is_the_oracles(size: int) -> None:
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 65535, 65536, 65537, 131_072, 131_073, 200_000])
+def test_pack_root_is_the_oracles(size: int, k: int) -> None:
     data = hashlib.shake_256(b"root").digest(size)
-    assert pack_root(data) == oracle.tree_root(oracle.cut(data, 65536))
+    assert pack_root(data, k) == oracle.pack_root(data, k)
+
+
+def test_pack_root_covers_the_length() -> None:
+    assert pack_root(bytes(100), 1) != pack_root(bytes(101), 1)
+    assert shards(bytes(100))[0].body == shards(bytes(101))[0].body
 
 
 def test_header_layout() -> None:
@@ -72,7 +78,7 @@ def test_header_layout() -> None:
     data = header.encode()
     assert len(data) == 96
     assert data[:16] == b"EXCLAVES\x00\x01\x02\x02\x00\x00\x00\x00"
-    assert data[16:80] == MISSION + pack_root(PACK)
+    assert data[16:80] == MISSION + pack_root(PACK, 2)
     assert data[80:] == (70_000).to_bytes(8) + (36_864).to_bytes(8)
     assert ShardHeader.decode(data) == header
 
@@ -128,9 +134,10 @@ def test_parse_refuses_other_roots_and_sizes() -> None:
             parse_shard(broken, shard.root)
 
 
-@pytest.mark.parametrize("step", [1, 31, 32, 33, 95, 128, 4095, 4096, 4097, 10**6])
-def test_hasher_takes_any_pieces(step: int) -> None:
-    shard = shards()[2]
+@pytest.mark.parametrize("step", [31, 32, 33, 95, 128, 65535, 65536, 65537, 65664, 10**6])
+@pytest.mark.parametrize("size", [70_000, 393_216, 400_000])
+def test_hasher_takes_any_pieces(size: int, step: int) -> None:
+    shard = shards(hashlib.shake_256(b"long").digest(size))[2]
     data = shard.encode()
     hasher = ShardHasher(shard.root)
     assert hasher.header is None
@@ -140,14 +147,21 @@ def test_hasher_takes_any_pieces(step: int) -> None:
     assert hasher.seen == len(data)
 
 
-def test_hasher_knows_the_header_early_and_holds_one_leaf() -> None:
+def test_hasher_takes_single_bytes() -> None:
+    shard = shards(b"p" * 5000)[2]
+    hasher = ShardHasher(shard.root)
+    for byte in shard.encode():
+        hasher.feed(bytes([byte]))
+    assert hasher.finish() == (shard.root, shard.header)
+
+
+def test_hasher_knows_the_header_early() -> None:
     shard = shards()[0]
     data = shard.encode()
     hasher = ShardHasher()
     hasher.feed(data[:128])
     assert hasher.header == shard.header
     hasher.feed(data[128:-1])
-    assert len(hasher._buffer) < 4096
     hasher.feed(data[-1:])
     assert hasher.finish()[0] == shard.root
 
