@@ -196,6 +196,44 @@ def test_a_file_that_keeps_changing_is_an_error(tree: Path, tmp_path: Path) -> N
         FilesSource(FilesConfig(folder=tree), watch=watch).capture(MemoryArchive(tmp_path), silent)
 
 
+def test_a_large_file_is_read_once(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 9 * 1024 * 1024
+    (tree / "large").write_bytes(b"large" * (size // 5))
+    read = 0
+    preadv = os.preadv
+
+    def counting(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        nonlocal read
+        count = preadv(descriptor, buffers, offset)
+        read += count
+        return count
+
+    monkeypatch.setattr(os, "preadv", counting)
+    archive = MemoryArchive(tmp_path)
+    captured = capture(tree, archive)
+    assert read == captured.bytes_read > size - 5
+    register = register_of(captured, "files")
+    target = FilesTarget(tmp_path / "restored")
+    target.restore(register, archive, silent)
+    assert target.compare(register, archive, silent).differences == ()
+
+
+def test_a_large_file_that_changes_while_it_is_stored_is_an_error(
+    tree: Path, tmp_path: Path
+) -> None:
+    (tree / "large").write_bytes(bytes(9 * 1024 * 1024))
+
+    def watch(step: str, path: bytes) -> None:
+        if step == "reading" and path == b"large":
+            with (tree / "large").open("r+b") as file:
+                file.write(b"changed")
+
+    with pytest.raises(FileChanging, match="large: expected a file at rest, changed while it was"):
+        FilesSource(FilesConfig(folder=tree), watch=watch).capture(MemoryArchive(tmp_path), silent)
+
+
 def test_what_vanishes_is_noted_and_left_out(tree: Path, tmp_path: Path) -> None:
     def watch(step: str, path: bytes) -> None:
         if step == "listed" and path == b"":

@@ -1,9 +1,10 @@
 """Reads one file at rest: the same before and after, or not at all.
 
 Rules
-- A file that changes while it is read is read again; one that keeps changing is an error.
-- A small file is read once and held; a larger one is read a second time to be sent, since a stream
-  takes nothing back: content goes out only after it was seen to be at rest.
+- A small file is held until it was seen to be at rest; one that changes while it is read is read
+  again, one that keeps changing is an error.
+- A larger file is sent while it is read, once. A stream takes nothing back, so a change in the
+  middle ends the capture: reading it twice would shorten that time by nothing.
 - Memory is one buffer, used again for every file: fresh memory costs more than the copy into it.
 """
 
@@ -27,7 +28,7 @@ Extents = tuple[tuple[int, int], ...]
 
 _PIECE: Final = 1024 * 1024
 _HELD: Final = 8 * 1024 * 1024
-"""Larger files are read twice instead of held."""
+"""Larger files are not held."""
 _WHOLE: Final = 1024 * 1024
 """Smaller files are not searched for holes when their blocks suffice for their size."""
 
@@ -75,17 +76,21 @@ class FileReader:
             digest, place = blake3(), 0
             for piece in self._logical(descriptor, before.st_size, extents, digest, held):
                 place += len(piece)
+                if held is None:
+                    content.write(piece)
                 self._watch("reading", path)
             seen = FileSeen(before, digest.digest(), extents, read_xattrs(descriptor))
             after = os.fstat(descriptor)
-            if _state(after) != _state(before):
-                before = after
-                continue
-            if held is None:
-                self._send_again(descriptor, path, seen, content)
-            elif place:
-                content.write(held[:place])
-            return seen
+            if _state(after) == _state(before):
+                if held is not None and place:
+                    content.write(held[:place])
+                return seen
+            if held is None and place:
+                raise FileChanging(
+                    f"{shown(path)}: expected a file at rest, changed while it was stored",
+                    hint="stop its writer, or capture from a snapshot of the file system",
+                )
+            before = after
         raise FileChanging(
             f"{shown(path)}: expected a file at rest, changed in {self._attempts} reads",
             hint="stop its writer, or capture from a snapshot of the file system",
@@ -98,20 +103,6 @@ class FileReader:
         if size > len(self._buffer):
             self._buffer = memoryview(bytearray(_HELD))
         return self._buffer
-
-    def _send_again(
-        self, descriptor: int, path: bytes, seen: FileSeen, content: StreamSink
-    ) -> None:
-        """Read once more and write; what differs from what was hashed ends the capture."""
-        digest = blake3()
-        size = seen.facts.st_size
-        for piece in self._logical(descriptor, size, seen.extents, digest, None):
-            content.write(piece)
-        if digest.digest() != seen.blake3:
-            raise FileChanging(
-                f"{shown(path)}: expected a file at rest, changed while it was stored",
-                hint="stop its writer, or capture from a snapshot of the file system",
-            )
 
     def _logical(
         self,
