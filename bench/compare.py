@@ -6,12 +6,13 @@ import argparse
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from bench import peers, postgres
-from bench.data import DataSet, write_mixed
+from bench.data import SETS, DataSet
 from bench.embassy import exclave, rest
 from bench.measuring import Run, temporary_place
 from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
@@ -48,15 +49,11 @@ def _measure(
     options: argparse.Namespace, place: Path, found: Mapping[str, str], absent: list[str]
 ) -> Result:
     before = machine()
-    print("making data")
-    data = write_mixed(place / "data", scale=options.scale)
-    if options.rest:
-        rest(data)
     runs: list[Run] = []
-    for repeat in range(1, options.repeats + 1):
-        for name, contender in _contenders(options, found).items():
-            runs += _shown(contender(_folder(place / f"{name}-{repeat}"), data, repeat))
-            shutil.rmtree(place / f"{name}-{repeat}")
+    sizes: dict[str, str] = {}
+    for name in options.set or SETS:
+        measured, sizes[name] = _measure_set(options, place, found, name)
+        runs += measured
     if options.postgres:
         runs += _postgres(options, place, absent)
     return Result(
@@ -66,13 +63,34 @@ def _measure(
         settings={
             "scale": options.scale,
             "repeats": options.repeats,
-            "bytes": data.size,
-            "files": data.files,
+            "sets": sizes,
         },
         absent=absent,
         conditions=(*CONDITIONS, *options.note),
         runs=runs,
     )
+
+
+def _measure_set(
+    options: argparse.Namespace, place: Path, found: Mapping[str, str], name: str
+) -> tuple[list[Run], str]:
+    """All contenders in turn on one set of files, and how large it is."""
+    print(f"making data: {name}")
+    data = SETS[name](place / "data", scale=options.scale)
+    if options.rest:
+        rest(data)
+    runs: list[Run] = []
+    for repeat in range(1, options.repeats + 1):
+        for label, contender in _contenders(options, found).items():
+            folder = _folder(place / f"{label}-{repeat}")
+            made = contender(folder, data, repeat)
+            # The mixed set is the one that targets speak of.
+            runs += _shown(
+                made if name == "mixed" else [replace(r, step=f"{r.step}, {name}") for r in made]
+            )
+            shutil.rmtree(folder)
+    shutil.rmtree(data.folder)
+    return runs, f"{data.files} files, {data.size / 1e6:.0f} MB"
 
 
 def _contenders(options: argparse.Namespace, found: Mapping[str, str]) -> dict[str, Contender]:
@@ -129,6 +147,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         dest="rest",
         action="store_false",
         help="measure at once, though files that were just written are read again",
+    )
+    parser.add_argument(
+        "--set", action="append", choices=SETS, help="only these files; may be repeated"
     )
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--no-postgres", dest="postgres", action="store_false")

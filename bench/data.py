@@ -1,18 +1,19 @@
 """Data to measure with, the same for the same seed: texts of tables, scans, small files.
 
-Scale 1 is 1 GiB of COPY text, 512 MiB that does not compress and 20,000 small files.
+Scale 1 of the mixed set is 1 GiB of COPY text, 512 MiB that does not compress and 20,000 small
+files; of the others, 200,000 tiny files, and one file of 2 GiB that does not compress.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DataSet", "compare_trees", "copy_rows", "write_mixed"]
+__all__ = ["SETS", "DataSet", "compare_trees", "copy_rows", "write_mixed"]
 
 _GIVEN: Final = (
     "Aino",
@@ -79,6 +80,8 @@ _COPY_FILES: Final = 8
 _SCANS: Final = 2**29
 _SCAN: Final = 2**20
 _SMALL: Final = 20_000
+_TINY: Final = 200_000
+_LARGE: Final = 2**31
 _BATCH: Final = 10_000
 
 
@@ -112,6 +115,41 @@ def write_mixed(folder: Path, *, scale: float, seed: int = 1) -> DataSet:
     _write_tables(folder / "tables", int(_COPY * scale), seed)
     _write_scans(folder / "scans", int(_SCANS * scale), seed)
     _write_small(folder / "small", max(1, int(_SMALL * scale)), seed)
+    return _measured(folder)
+
+
+def _write_tiny(folder: Path, *, scale: float, seed: int = 1) -> DataSet:
+    """Files of 16 to 400 bytes, 1,000 in a folder."""
+    source = random.Random(seed * 7 + 5)
+    for number in range(max(1, int(_TINY * scale))):
+        place = folder / f"{number // 1000:03}"
+        if number % 1000 == 0:
+            place.mkdir(parents=True)
+        (place / f"{number:06}").write_bytes(source.randbytes(source.randint(16, 400)))
+    return _measured(folder)
+
+
+def _write_large(folder: Path, *, scale: float, seed: int = 1) -> DataSet:
+    """One file that does not compress."""
+    folder.mkdir(parents=True)
+    source, left = random.Random(seed * 7 + 6), int(_LARGE * scale)
+    with (folder / "image.bin").open("wb") as file:
+        while left:
+            piece = source.randbytes(min(left, _SCAN))
+            file.write(piece)
+            left -= len(piece)
+    return _measured(folder)
+
+
+SETS: Final[Mapping[str, Callable[..., DataSet]]] = {
+    "mixed": write_mixed,
+    "tiny files": _write_tiny,
+    "one large file": _write_large,
+}
+"""What is measured, by name: each is given an empty folder, `scale` and, if wanted, `seed`."""
+
+
+def _measured(folder: Path) -> DataSet:
     files = [file for file in folder.rglob("*") if file.is_file()]
     return DataSet(folder=folder, size=sum(file.stat().st_size for file in files), files=len(files))
 

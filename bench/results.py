@@ -144,6 +144,12 @@ def table(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
+def _sets(settings: Mapping[str, object]) -> str:
+    sizes = settings["sets"]
+    assert isinstance(sizes, Mapping)
+    return "; ".join(f"{name}: {size}" for name, size in sizes.items())
+
+
 def _cells(runs: Sequence[Run]) -> str:
     times = [run.seconds for run in runs]
     cpu = [run.cpu for run in runs if run.cpu is not None]
@@ -177,10 +183,7 @@ def _document(result: Result, name: str, document: Path) -> str:
             f"Python {where['python']}; load {where['load_before']} before the run, "
             f"{where['load_after']} after."
         ),
-        (
-            f"- Data: scale {settings['scale']} of the mixed set: {settings['files']} files, "
-            f"{int(str(settings['bytes'])) / 1e6:.0f} MB."
-        ),
+        f"- Data: scale {settings['scale']}; {_sets(settings)}.",
         f"- Versions: {tools}.",
         *(f"- {text}" for text in result.conditions),
         *(f"- Not installed, so not measured: {text}." for text in result.absent),

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.__main__ import SUITES, main
-from bench.data import compare_trees, write_mixed
+from bench.data import SETS, compare_trees
 from bench.measuring import BenchFailed, Run, run_program
 from bench.targets import target_table
 
@@ -21,6 +21,7 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     code = main(
         [
             *("--quick", "--no-peers", "--no-postgres", "--no-rest", "--scale", "0.0005"),
+            *("--set", "tiny files"),
             *("--place", str(place), "--results", str(results), "--document", str(document)),
         ]
     )
@@ -31,19 +32,28 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     assert set(result["absent"]) == {"restic", "borg"}
     measured = [(run["contender"], run["step"]) for run in result["runs"]]
     steps = ("first", "second", "restore")
-    assert measured == [(f"exclave {name}", s) for name in ("1-of-1", "2-of-3") for s in steps]
+    assert measured == [
+        (f"exclave {name}", f"{step}, tiny files")
+        for name in ("1-of-1", "2-of-3")
+        for step in steps
+    ]
     assert all(run["seconds"] > 0 and run["peak"] > 0 for run in result["runs"])
-    assert "| first | exclave 2-of-3 |" in document.read_text()
+    assert "| first, tiny files | exclave 2-of-3 |" in document.read_text()
     drawn = ElementTree.parse(tmp_path / "performance-files.svg")
     assert len(drawn.findall("{http://www.w3.org/2000/svg}rect")) == len(measured)
 
 
-def test_the_same_seed_gives_the_same_data_and_another_other_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "files"), [("mixed", 19), ("tiny files", 100), ("one large file", 1)]
+)
+def test_the_same_seed_gives_the_same_data_and_another_other_data(
+    tmp_path: Path, name: str, files: int
+) -> None:
     made = [
-        write_mixed(tmp_path / name, scale=0.0005, seed=seed)
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        SETS[name](tmp_path / place, scale=0.0005, seed=seed)
+        for place, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
-    assert made[0].files == made[1].files > 10
+    assert made[0].files == made[1].files == files
     compare_trees(made[0].folder, made[1].folder)
     with pytest.raises(AssertionError):
         compare_trees(made[0].folder, made[2].folder)
