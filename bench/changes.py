@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -174,14 +173,19 @@ def _cut(before: Rows, after: Rows, params: ChunkerParams) -> int:
     kept = 0
     compressor = make_compressor()
     for text, counted in ((b"".join(before), False), (b"".join(after), True)):
-        chunker = Chunker(params)
-        blocks = (text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
-        for chunk in chain(chain.from_iterable(map(chunker.feed, blocks)), chunker.finish()):
+        for chunk in _chunks(text, params):
             name = chunk_id(_KEY, chunk)
             if name not in known:
                 known.add(name)
                 kept += len(choose_stored(chunk, compressor)[1]) if counted else 0
     return kept
+
+
+def _chunks(text: bytes, params: ChunkerParams) -> Iterator[bytes | memoryview]:
+    chunker = Chunker(params)
+    for at in range(0, len(text), _BLOCK):
+        yield from chunker.feed(text[at : at + _BLOCK])
+    yield from chunker.finish()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

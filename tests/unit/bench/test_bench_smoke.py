@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.__main__ import SUITES, main
+from bench.changes import _chunks
 from bench.data import SETS, compare_trees
 from bench.measuring import BenchFailed, Run, run_program
 from bench.targets import target_table
+from exclave.archive.chunker import content_params, heap_table_params, ordered_table_params
 
 
 def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path) -> None:
@@ -103,3 +105,9 @@ def test_targets_are_judged_by_medians_of_both_sides() -> None:
         "| first, 1-of-1, against Borg | 1.95 x | 2 x | 3 x | **short of must** |",
         "| peak memory | 300 MiB | 400 MiB | 250 MiB | must reached, short of aim |",
     ]
+
+
+def test_what_is_cut_is_the_whole_text() -> None:
+    text = b"".join(b"%d\trow\n" % number for number in range(50_000))
+    for params in (ordered_table_params(), heap_table_params(), content_params()):
+        assert b"".join(_chunks(text, params)) == text
