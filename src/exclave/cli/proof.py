@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out
 from exclave.errors import UsageError
@@ -13,20 +13,11 @@ from exclave.errors import UsageError
 if TYPE_CHECKING:
     from exclave.wiring.receipts import SeatReceipt
 
-__all__ = ["DrillUnclear", "register"]
+__all__ = ["DrillUnclear", "demo", "drill", "limits", "verify_receipt", "verify_report"]
 
 
 class DrillUnclear(UsageError):
     """Neither of the two scripts was named, or both."""
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(limits)
-    app.command(verify_receipt)
-    app.command(verify_report)
-    app.command(demo)
-    app.command(drill)
 
 
 def limits(
