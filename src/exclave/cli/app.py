@@ -28,8 +28,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "sign": (
         "official:sign",
         (
-            "Show what a charter, warrant or order says, ask, and add an official's signature to its "
-            "file."
+            "Show what a charter, warrant or order says, ask, and add an official's signature to "
+            "its file."
         ),
     ),
     "signatures": ("signatures:signatures", "Signatures that were made elsewhere."),
@@ -107,15 +107,15 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify-receipt": (
         "proof:verify_receipt",
         (
-            "Check a receipt offline: which entry a vault put into its log, and which witnesses saw "
-            "it."
+            "Check a receipt offline: which entry a vault put into its log, and which witnesses "
+            "saw it."
         ),
     ),
     "verify-report": (
         "proof:verify_report",
         (
-            "Check a report offline: officials allowed the reading, and the reader they named signed "
-            "it."
+            "Check a report offline: officials allowed the reading, and the reader they named "
+            "signed it."
         ),
     ),
     "demo": (

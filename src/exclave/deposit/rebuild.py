@@ -23,7 +23,7 @@ from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import author_of, live_set
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot, Seat, StatementHash
