@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from bench import peers, postgres
 from bench.data import DataSet, write_mixed
-from bench.embassy import exclave, rest
+from bench.embassy import exclave, rest, start_up
 from bench.measuring import Run, temporary_place
 from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
 from exclave import __version__
@@ -21,6 +21,8 @@ __all__ = ["main"]
 
 Contender: TypeAlias = Callable[[Path, DataSet, int], list[Run]]
 _ROOT = Path(__file__).resolve().parent
+_STARTS = 10
+"""Start-up is short, so it is measured more often than the rest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def _measure(
     data = write_mixed(place / "data", scale=options.scale)
     if options.rest:
         rest(data)
-    runs: list[Run] = []
+    runs = _shown(start_up(_folder(place / "start-up"), options.starts))
     for repeat in range(1, options.repeats + 1):
         for name, contender in _contenders(options, found).items():
             runs += _shown(contender(_folder(place / f"{name}-{repeat}"), data, repeat))
@@ -137,6 +139,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=_ROOT / "results")
     parser.add_argument("--document", type=Path, default=_ROOT.parent / "docs" / "performance.md")
     options = parser.parse_args(arguments)
+    options.starts = 1 if options.quick else _STARTS
     if options.quick:
         options.repeats = 1
     return options
