@@ -4,7 +4,7 @@ One rule keeps every start quick: a command's module is imported when that comma
 itself, never for another one. So a command is named here, by where it lies and by the line that
 the list of commands shows, which is the first of its own help. Command modules in turn import
 workflows inside their commands, and those import what only some of their ways need inside
-functions (`exclave.wiring`). `tests/structure/test_start_up.py` says what no command may load.
+functions (`exclave.wiring`). `tests/scripts/test_start_up.py` says what no command may load.
 """
 
 from __future__ import annotations

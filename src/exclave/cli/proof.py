@@ -11,6 +11,7 @@ from exclave.cli.options import Flag, Out
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
+    from exclave.authority.charter import Charter
     from exclave.wiring.receipts import SeatReceipt
 
 __all__ = ["DrillUnclear", "demo", "drill", "limits", "verify_receipt", "verify_report"]
@@ -37,16 +38,21 @@ def limits(
     """
     from exclave.limits import departures
     from exclave.limits import limits as limits_of
-    from exclave.wiring.charters import load_charter_pair
     from exclave.wiring.files import load_charter
 
     law = load_charter(charter)
-    earlier = [load_charter_pair(charter, file)[2] for file in before or []]
+    earlier = [_earlier(charter, file) for file in before or []]
     found = (*limits_of(law), *departures(law, [item for item in earlier if item is not None]))
     terminal.result(
         {"limits": [{"name": item.name, "text": item.text} for item in found]},
         [f"- {item.text}" for item in found],
     )
+
+
+def _earlier(charter: Path, file: Path) -> Charter | None:
+    from exclave.wiring.charters import load_charter_pair
+
+    return load_charter_pair(charter, file)[2]
 
 
 def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
