@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from bench import peers, postgres
 from bench.data import SETS, DataSet
-from bench.embassy import exclave, rest
+from bench.embassy import exclave, rest, start_up
 from bench.measuring import Run, temporary_place
 from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
 from exclave import __version__
@@ -22,6 +22,8 @@ __all__ = ["main"]
 
 Contender: TypeAlias = Callable[[Path, DataSet, int], list[Run]]
 _ROOT = Path(__file__).resolve().parent
+_STARTS = 10
+"""Start-up is short, so it is measured more often than the rest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +51,7 @@ def _measure(
     options: argparse.Namespace, place: Path, found: Mapping[str, str], absent: list[str]
 ) -> Result:
     before = machine()
-    runs: list[Run] = []
+    runs = _shown(start_up(_folder(place / "start-up"), options.starts))
     sizes: dict[str, str] = {}
     for name in options.set or SETS:
         measured, sizes[name] = _measure_set(options, place, found, name)
@@ -158,6 +160,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=_ROOT / "results")
     parser.add_argument("--document", type=Path, default=_ROOT.parent / "docs" / "performance.md")
     options = parser.parse_args(arguments)
+    options.starts = 1 if options.quick else _STARTS
     if options.quick:
         options.repeats = 1
     return options

@@ -4,6 +4,7 @@ The mission is founded and its vaults are started before the clock runs, the war
 released and the cards have answered before the reconstruction's clock runs: people and delays are
 not speed. Files at k=n=1 go to a seat in a local folder, whose vault's rules run in the depositor's
 own process: streamed hashing, fsync, the log. It is served before the reconstruction's clock runs.
+Start-up is what commands take that do next to nothing; `status` asks such a seat.
 """
 
 from __future__ import annotations
@@ -21,8 +22,21 @@ from exclave.signer.interface import sign_envelope
 from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
-__all__ = ["exclave", "prepare_reading", "rebuild", "rest", "write_config"]
+__all__ = [
+    "PROGRAM_ALONE",
+    "STARTS",
+    "exclave",
+    "prepare_reading",
+    "rebuild",
+    "rest",
+    "start_up",
+    "write_config",
+]
 
+PROGRAM_ALONE = "exclave"
+"""The contender of measurements in which no vault takes part, or one at hand that is only asked."""
+STARTS = ("start-up, --help", "start-up, status")
+"""Steps of `start_up`."""
 _CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
 
 
@@ -34,6 +48,23 @@ def exclave(*, n: int, k: int) -> Callable[[Path, DataSet, int], list[Run]]:
             return _three(embassy, place, data, f"exclave {k}-of-{n}", repeat)
 
     return run
+
+
+def start_up(place: Path, times: int) -> list[Run]:
+    """How long it takes until commands answer that have nothing to do: `STARTS`."""
+    folder = place / "register"
+    folder.mkdir()
+    with found_embassy(place / "embassy", n=1, k=1, processes=True) as embassy:
+        config = write_config(embassy, f'kind = "files"\npath = "{folder}"\n')
+        _put_at_hand(embassy, config)
+        _program("deposit", "--config", str(config))
+        help_, status = STARTS
+        commands = {help_: ("--help",), status: ("status", "--config", str(config))}
+        return [
+            _program(*words).as_run(PROGRAM_ALONE, step, repeat)
+            for repeat in range(1, times + 1)
+            for step, words in commands.items()
+        ]
 
 
 def write_config(embassy: Embassy, source: str) -> Path:
@@ -84,9 +115,7 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
     config = write_config(embassy, f'kind = "files"\npath = "{data.folder}"\n')
     alone = len(embassy.vaults) == 1
     if alone:
-        embassy.stop_vault(1)
-        with config.open("a") as stream:
-            stream.write(f'\n[[seat]]\nseat = 1\nfolder = "{embassy.vault_folder(1)}"\n')
+        _put_at_hand(embassy, config)
     runs: list[Run] = []
 
     def step(name: str, act: Callable[[], Cost]) -> None:
@@ -112,6 +141,13 @@ def rest(data: DataSet) -> None:
     """Wait until no file's change is so fresh that the second deposit would read it again."""
     newest = max(file.stat().st_ctime_ns for file in data.folder.rglob("*"))
     time.sleep(max(0, newest + SETTLED - time.time_ns()) / 1e9 + 1)
+
+
+def _put_at_hand(embassy: Embassy, config: Path) -> None:
+    """Seat 1 in a local folder, in place of its server."""
+    embassy.stop_vault(1)
+    with config.open("a") as stream:
+        stream.write(f'\n[[seat]]\nseat = 1\nfolder = "{embassy.vault_folder(1)}"\n')
 
 
 def _vaults_cpu(embassy: Embassy) -> float:

@@ -46,7 +46,13 @@ class Cost:
     output: bytes = b""
 
     def as_run(
-        self, contender: str, step: str, repeat: int, *, stored: int, other_cpu: float | None = None
+        self,
+        contender: str,
+        step: str,
+        repeat: int,
+        *,
+        stored: int | None = None,
+        other_cpu: float | None = None,
     ) -> Run:
         """What it measured: a contender's step."""
         return Run(

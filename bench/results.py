@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from bench.embassy import STARTS
 from bench.measuring import Run
 from bench.plots import bars
 from bench.targets import target_table
@@ -118,7 +119,7 @@ def _plots(runs: Sequence[Run]) -> dict[str, list[str]]:
     """The steps that are drawn together."""
     steps = list(dict.fromkeys(run.step for run in runs))
     databases = [step for step in steps if "key" in step]
-    files = [step for step in steps if step not in databases]
+    files = [step for step in steps if step not in (*databases, *STARTS)]
     return {name: group for name, group in (("files", files), ("tables", databases)) if group}
 
 

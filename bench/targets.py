@@ -1,7 +1,7 @@
 """What was to be reached and what was: ratios of medians of one run (docs/performance.md).
 
 *Must* and *aim* are the project's own targets. A ratio is the other tool's median time divided by
-Exclave's: above 1, Exclave is faster.
+Exclave's: above 1, Exclave is faster. Peak memory and start-up have no other side.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bench.embassy import PROGRAM_ALONE, STARTS
 from bench.measuring import Run
 from bench.postgres import PEER
 
-__all__ = ["PEAK", "TARGETS", "Target", "target_table"]
+__all__ = ["PEAK", "START_UP", "TARGETS", "Target", "target_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ TARGETS: Final = (
 )  # fmt: skip
 PEAK: Final = (400, 250)
 """Peak memory of Exclave's own process, MiB: must and aim."""
+START_UP: Final = (0.3, 0.15)
+"""Start-up of each, s: must and aim."""
 
 
 def target_table(runs: Sequence[Run]) -> Iterator[str]:
@@ -71,6 +74,11 @@ def target_table(runs: Sequence[Run]) -> Iterator[str]:
         peak, (must, aim) = max(peaks) / 2**20, PEAK
         verdict = _verdict(peak <= must, peak <= aim)
         yield f"| peak memory | {peak:.0f} MiB | {must} MiB | {aim} MiB | {verdict} |"
+    for step in STARTS:
+        seconds = _median(runs, PROGRAM_ALONE, step)
+        if seconds is not None:
+            verdict = _verdict(seconds <= START_UP[0], seconds <= START_UP[1])
+            yield f"| {step} | {seconds:.2f} s | {START_UP[0]} s | {START_UP[1]} s | {verdict} |"
 
 
 def _verdict(must: bool, aim: bool) -> str:

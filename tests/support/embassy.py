@@ -66,9 +66,9 @@ from exclave.demo.founding import (
 from exclave.deposit.capture import RegisterTask
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.rebuild import rebuild_journal
 from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.encoding import parse_canonical_json
 from exclave.engine.durable import replace_file

@@ -1,83 +1,183 @@
 """The tree of commands, and what all of them take: `--json`, `--quiet`, `--version`, `--help`.
 
-Each module of this package adds its own commands here by `register`; the order is that of the help.
+One rule keeps every start quick: a command's module is imported when that command runs or explains
+itself, never for another one. So a command is named here, by where it lies and by the line that
+the list of commands shows, which is the first of its own help. Command modules in turn import
+workflows inside their commands, and those import what only some of their ways need inside
+functions (`exclave.wiring`). `tests/scripts/test_start_up.py` says what no command may load.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Final
 
 from cyclopts import App, Group, Parameter
 
 from exclave import __version__
-from exclave.cli import (
-    charter,
-    deposit,
-    depositor,
-    found,
-    monitor,
-    official,
-    orders,
-    proof,
-    reconstruct,
-    signatures,
-    standing,
-    unseal,
-    vault,
-    warrant,
-)
 from exclave.cli.terminal import Terminal
 
-__all__ = ["app"]
+__all__ = ["COMMANDS", "command_tree"]
 
-app = App(
-    name="exclave",
-    help="A data embassy: registers sealed at home, spread over vaults in other states, "
-    "rebuilt with proof.",
-    version=f"exclave {__version__}",
-    help_format="plaintext",
-    suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
-)
-_PARTS = (
-    found,
-    official,
-    signatures,
-    charter,
-    orders,
-    standing,
-    vault,
-    depositor,
-    deposit,
-    warrant,
-    unseal,
-    reconstruct,
-    proof,
-    monitor,
-)
-for part in _PARTS:
-    part.register(app)
-app.meta.suppress_keyboard_interrupt = False
-app.meta.group_parameters = Group("Options of every command", sort_key=0)
-app.register_install_completion_command(name="--install-completion")
+# Named at each option: what is set for the level, commands that are imported later take over.
+_OPTIONS = Group("Options of every command", sort_key=0)
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "found": ("found:found", "Found a mission: keys, share cards, charter."),
+    "official": ("official:official", "An official's keys."),
+    "sign": (
+        "official:sign",
+        (
+            "Show what a charter, warrant or order says, ask, and add an official's signature to "
+            "its file."
+        ),
+    ),
+    "signatures": ("signatures:signatures", "Signatures that were made elsewhere."),
+    "charter": ("charter:charter", "The mission's charter: draft the next one."),
+    "lockdown": (
+        "orders:lockdown",
+        "Freeze home at once: only the exile rosters act from then on, and only they end it.",
+    ),
+    "veto": (
+        "orders:veto",
+        (
+            "Stop a waiting warrant, charter or order; one official of alarm, exile_1 or exile_2 "
+            "suffices."
+        ),
+    ),
+    "hold": (
+        "orders:hold",
+        "Let nothing of these deposits be removed from any vault until the hold is lifted.",
+    ),
+    "extend": ("orders:extend", "Keep these deposits longer; nobody shortens it again."),
+    "compromise": (
+        "orders:compromise",
+        "Declare that from a moment on depositors' keys were not only theirs.",
+    ),
+    "release": (
+        "orders:release",
+        (
+            "Let exactly these packs be removed once nothing else keeps them; needs the release "
+            "roster."
+        ),
+    ),
+    "lift": ("orders:lift", "End holds; needs the release roster."),
+    "narrow": (
+        "orders:narrow",
+        "Say that a compromise began later, or never was; needs the govern roster.",
+    ),
+    "unlock": ("orders:unlock", "End lockdowns; needs an exile roster, and name all that stand."),
+    "submit": (
+        "orders:submit",
+        "Hand a statement's file to every vault that can be reached; ends with 0 when one took it.",
+    ),
+    "standing": (
+        "standing:standing",
+        "Show what stands at each vault: charters, lockdowns, statements with their hashes, holds.",
+    ),
+    "vault": ("vault:vault", "A vault in a receiving state."),
+    "depositor": ("depositor:depositor", "A depositing machine's keys."),
+    "deposit": ("deposit:deposit", "Capture registers, seal them and lodge them in the vaults."),
+    "deposits": (
+        "deposit:deposits",
+        "List deposits: from the vaults (opaque ids), or with the depositor's config (titles).",
+    ),
+    "show": ("deposit:show", "Show one deposit of the catalogue."),
+    "status": (
+        "deposit:status",
+        "Show each declared register against its RPO, the seats, the spool, and what is ahead.",
+    ),
+    "check": (
+        "deposit:check",
+        "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
+    ),
+    "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
+    "unseal": (
+        "unseal:unseal",
+        "Show what a request would give out, take share cards, and answer to its one-time key.",
+    ),
+    "reconstruct": (
+        "reconstruct:reconstruct",
+        (
+            "Restore a deposit into empty targets and compare every row and file with what was "
+            "captured."
+        ),
+    ),
+    "limits": ("proof:limits", "Say what this software cannot promise under a charter."),
+    "verify-receipt": (
+        "proof:verify_receipt",
+        (
+            "Check a receipt offline: which entry a vault put into its log, and which witnesses "
+            "saw it."
+        ),
+    ),
+    "verify-report": (
+        "proof:verify_report",
+        (
+            "Check a report offline: officials allowed the reading, and the reader they named "
+            "signed it."
+        ),
+    ),
+    "demo": (
+        "proof:demo",
+        "Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.",
+    ),
+    "drill": (
+        "proof:drill",
+        "Play an attack on a mission that is made for it, on this machine; ends with 0 if it held.",
+    ),
+    "monitor": (
+        "monitor:monitor",
+        "Follow all vaults' logs, and name what is wrong, at which vault, and what waits.",
+    ),
+    "--install-completion": (
+        "completion:install_completion",
+        "Install shell completion for this application.",
+    ),
+}
+"""By name: module of this package and object in it; what the list of commands says of it."""
 
 
-@app.meta.default
-def launch(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    json: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
-) -> int:
-    """Run one command.
+def command_tree(words: Sequence[str] = ()) -> App:
+    """All commands, none of them imported yet; `words` is the command line to come."""
+    app = App(
+        name="exclave",
+        help="A data embassy: registers sealed at home, spread over vaults in other states, "
+        "rebuilt with proof.",
+        version=f"exclave {__version__}",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,  # `exclave.cli.main` says what it means
+    )
+    # What all commands take has no values, so the first word that is no option is the command.
+    meant = next((word for word in words if word in COMMANDS or not word.startswith("-")), None)
+    for name, (place, summary) in COMMANDS.items():
+        # A text given here would stand in place of all that the command says of itself.
+        text = None if name == meant else summary
+        app.command(f"{__package__}.{place}", name=name, help=text)
+    app.meta.suppress_keyboard_interrupt = False
+    app.meta.default(_launcher(app))
+    return app
 
-    Parameters
-    ----------
-    json
-        Results as one line of JSON.
-    quiet
-        Only results, warnings and errors.
-    """
-    command, bound, left = app.parse_args(tokens, exit_on_error=False, print_error=False)
-    if "terminal" in left:
-        bound.arguments["terminal"] = Terminal(json=json, quiet=quiet)
-    code: int | None = command(*bound.args, **bound.kwargs)
-    return code if isinstance(code, int) else 0
+
+def _launcher(app: App) -> Callable[..., int]:
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        json: Annotated[bool, Parameter(negative=(), group=_OPTIONS)] = False,
+        quiet: Annotated[bool, Parameter(negative=(), group=_OPTIONS)] = False,
+    ) -> int:
+        """Run one command.
+
+        Parameters
+        ----------
+        json
+            Results as one line of JSON.
+        quiet
+            Only results, warnings and errors.
+        """
+        command, bound, left = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        if "terminal" in left:
+            bound.arguments["terminal"] = Terminal(json=json, quiet=quiet)
+        code: int | None = command(*bound.args, **bound.kwargs)
+        return code if isinstance(code, int) else 0
+
+    return launch

@@ -16,15 +16,10 @@ if TYPE_CHECKING:
     from exclave.authority.annex import AnnexEntry
     from exclave.ids import PersonId
 
-__all__ = ["register"]
+__all__ = ["charter"]
 
 charter = App(name="charter", help="The mission's charter: draft the next one.")
 charter.help_format = "plaintext"
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(charter)
 
 
 @charter.command(name="draft")

@@ -5,7 +5,6 @@ What the system swaps out is another matter (`exclave limits`).
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import sys
 from typing import Final
@@ -30,4 +29,6 @@ def close_to_debuggers() -> None:
     For commands that handle the recovery key; does nothing elsewhere.
     """
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

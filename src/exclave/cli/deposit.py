@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.options import DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from exclave.wiring.check_results import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "register"]
+__all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
 
 NOT_AS_IT_SHOULD_BE = 1
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(deposit)
-    app.command(deposits)
-    app.command(show)
-    app.command(status)
-    app.command(check)
 
 
 def deposit(

@@ -8,15 +8,10 @@ from cyclopts import App
 
 from exclave.cli.options import Out
 
-__all__ = ["register"]
+__all__ = ["depositor"]
 
 depositor = App(name="depositor", help="A depositing machine's keys.")
 depositor.help_format = "plaintext"
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(depositor)
 
 
 @depositor.command(name="init")

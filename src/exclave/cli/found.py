@@ -17,16 +17,11 @@ if TYPE_CHECKING:
     from exclave.authority.charter import Charter
     from exclave.cli.terminal import Terminal
 
-__all__ = ["register"]
+__all__ = ["found"]
 
 found = App(
     name="found", help="Found a mission: keys, share cards, charter.", help_format="plaintext"
 )
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(found)
 
 
 @found.default

@@ -2,7 +2,8 @@
 
 Rules: an `ExclaveError` is a message, its hints and its code; anything unexpected leaves a crash
 file for its owner alone, with the trace but without the values of variables, since those may be
-secrets. For the same reason no core file is ever written.
+secrets. For the same reason no core file is ever written. The tree of commands is imported only
+after the collector was told to wait: most objects that ever come to be are modules'.
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ import gc
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import CycloptsError
-
-from exclave.cli.app import app
 from exclave.cli.core_dumps import forbid_core_dumps
 from exclave.cli.terminal import Terminal
 from exclave.errors import ConfigurationError, ExclaveError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
 
 __all__ = ["INTERRUPTED", "PIPE_CLOSED", "TERMINATED", "UNEXPECTED", "main"]
 
@@ -46,6 +45,14 @@ _COLLECT_AFTER: Final = 20_000
 """New objects before the collector looks for cycles: modules, records and entries of files come in
 great numbers and hold none, and looking through them took a fifteenth of a reconstruction."""
 
+_SPARED: Final = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
+}
+"""What libraries do at their import unless told not to: numpy starts a thread for each core, for
+linear algebra, which is used nowhere; pydantic looks through every installed package for plugins,
+which would read settings along. What a user has set stays."""
+
 
 class _Terminated(BaseException):
     """SIGTERM arrived: everything on the stack is closed on the way out."""
@@ -56,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal()
     forbid_core_dumps()
     gc.set_threshold(_COLLECT_AFTER, 10, 20)
+    for name, value in _SPARED.items():
+        os.environ.setdefault(name, value)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments), terminal)
@@ -74,8 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], terminal: Terminal) -> int:
+    from cyclopts import CycloptsError
+
+    from exclave.cli.app import command_tree
+
     try:
-        code: int | None = app.meta(
+        code: int | None = command_tree(arguments).meta(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:
@@ -121,6 +134,9 @@ def _of_the_system(error: Exception) -> ExclaveError | None:
 
 
 def _write_crash(error: Exception) -> str:
+    import tempfile
+    import traceback
+
     # `mkstemp` makes the file for its owner alone.
     handle, path = tempfile.mkstemp(prefix="exclave-crash-", suffix=".txt")
     trace = traceback.TracebackException.from_exception(error, capture_locals=False)

@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cyclopts import App
-
 from exclave.cli.options import Out
 from exclave.cli.terminal import Terminal
 from exclave.errors import ExclaveError, UsageError
@@ -18,17 +16,12 @@ if TYPE_CHECKING:
     from exclave.monitor.judging import Judgement
     from exclave.monitor.values import Finding
 
-__all__ = ["CRITICAL", "GOOD", "UNKNOWN", "WARNING", "register"]
+__all__ = ["CRITICAL", "GOOD", "UNKNOWN", "WARNING", "monitor"]
 
 GOOD, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes as programs that watch machines expect them (docs/exit-codes.md)."""
 
 _CODES: Final = {"CRITICAL": CRITICAL, "WARNING": WARNING, "NOTICE": WARNING, "INFO": GOOD}
-
-
-def register(app: App) -> None:
-    """Add the command."""
-    app.command(monitor)
 
 
 def monitor(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.signer.opening import SigningKeys
 
-__all__ = ["KeyForeign", "NotSigned", "register", "sign_file", "standing"]
+__all__ = ["KeyForeign", "NotSigned", "official", "sign", "sign_file", "standing"]
 
 official = App(name="official", help="An official's keys.", help_format="plaintext")
 
@@ -31,12 +31,6 @@ class KeyForeign(AuthorityError):
 
 class NotSigned(AuthorityError):
     """The official said no."""
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(official)
-    app.command(sign)
 
 
 @official.command(name="init")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import UsageError
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
     from exclave.ids import DepositId, StatementHash
     from exclave.wiring.seats import Answers
 
-__all__ = ["Making", "NameUnreadable", "register"]
+__all__ = [
+    "Making",
+    "NameUnreadable",
+    "compromise",
+    "extend",
+    "hold",
+    "lift",
+    "lockdown",
+    "narrow",
+    "release",
+    "submit",
+    "unlock",
+    "veto",
+]
 
 
 class NameUnreadable(UsageError):
@@ -70,14 +83,6 @@ class Making:
     yes: Flag = False
     passphrase_file: PassphraseFile = None
     passphrase_fd: PassphraseDescriptor = None
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    for command in (
-        lockdown, veto, hold, extend, compromise, release, lift, narrow, unlock, submit,
-    ):  # fmt: skip
-        app.command(command)
 
 
 def lockdown(*, making: Making, terminal: Out) -> int:

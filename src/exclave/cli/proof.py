@@ -5,28 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
+    from exclave.authority.charter import Charter
     from exclave.wiring.receipts import SeatReceipt
 
-__all__ = ["DrillUnclear", "register"]
+__all__ = ["DrillUnclear", "demo", "drill", "limits", "verify_receipt", "verify_report"]
 
 
 class DrillUnclear(UsageError):
     """Neither of the two scripts was named, or both."""
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(limits)
-    app.command(verify_receipt)
-    app.command(verify_report)
-    app.command(demo)
-    app.command(drill)
 
 
 def limits(
@@ -46,16 +38,21 @@ def limits(
     """
     from exclave.limits import departures
     from exclave.limits import limits as limits_of
-    from exclave.wiring.charters import load_charter_pair
     from exclave.wiring.files import load_charter
 
     law = load_charter(charter)
-    earlier = [load_charter_pair(charter, file)[2] for file in before or []]
+    earlier = [_earlier(charter, file) for file in before or []]
     found = (*limits_of(law), *departures(law, [item for item in earlier if item is not None]))
     terminal.result(
         {"limits": [{"name": item.name, "text": item.text} for item in found]},
         [f"- {item.text}" for item in found],
     )
+
+
+def _earlier(charter: Path, file: Path) -> Charter | None:
+    from exclave.wiring.charters import load_charter_pair
+
+    return load_charter_pair(charter, file)[2]
 
 
 def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:

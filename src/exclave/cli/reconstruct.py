@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out
 from exclave.errors import DifferenceFound, UsageError
 
-__all__ = ["register"]
-
-
-def register(app: App) -> None:
-    """Add the command."""
-    app.command(reconstruct)
+__all__ = ["reconstruct"]
 
 
 def reconstruct(

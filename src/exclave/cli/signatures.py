@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exclave.authority.keys import TypedKey
     from exclave.authority.tally import PersonTally
 
-__all__ = ["CharterNeeded", "register"]
+__all__ = ["CharterNeeded", "signatures"]
 
 signatures = App(
     name="signatures", help="Signatures that were made elsewhere.", help_format="plaintext"
@@ -29,11 +29,6 @@ signatures = App(
 
 class CharterNeeded(ConfigurationError):
     """Who may sign stands in a charter, and none was named or lies beside."""
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(signatures)
 
 
 @signatures.command(name="join")

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cyclopts import App
-
 from exclave.cli.options import Out
 
-__all__ = ["register"]
-
-
-def register(app: App) -> None:
-    """Add the command."""
-    app.command(standing)
+__all__ = ["standing"]
 
 
 def standing(*, charter: Path | None = None, card: Path | None = None, terminal: Out) -> int:

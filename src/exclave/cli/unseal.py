@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out
@@ -17,18 +17,13 @@ if TYPE_CHECKING:
     from exclave.unseal import CardDesk
     from exclave.wiring.officials import UnsealTable
 
-__all__ = ["UnsealDeclined", "register"]
+__all__ = ["UnsealDeclined", "unseal"]
 
 _WORDS_A_CARD = 33
 
 
 class UnsealDeclined(AuthorityError):
     """The officials said no."""
-
-
-def register(app: App) -> None:
-    """Add the command."""
-    app.command(unseal)
 
 
 def unseal(

@@ -14,14 +14,9 @@ from exclave.plain_words import grouped, size
 if TYPE_CHECKING:
     from exclave.vault.interface import MissionStatus
 
-__all__ = ["register"]
+__all__ = ["vault"]
 
 vault = App(name="vault", help="A vault in a receiving state.", help_format="plaintext")
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(vault)
 
 
 @vault.command(name="init")

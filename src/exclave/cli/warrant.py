@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exclave.vault.interface import StatementState
     from exclave.vault.survey import DepositView, MissionView
 
-__all__ = ["register", "show_surveyed"]
+__all__ = ["show_surveyed", "warrant"]
 
 warrant = App(
     name="warrant",
@@ -26,11 +26,6 @@ warrant = App(
 
 
 _SUSPECT = "  SUSPECT: of keys declared compromised, and not surely from before"
-
-
-def register(app: App) -> None:
-    """Add the commands."""
-    app.command(warrant)
 
 
 @warrant.command(name="prepare")

@@ -15,7 +15,7 @@ from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catal
 from exclave.encoding import canonical_json
 from exclave.engine.durable import make_path, replace_file
 from exclave.ids import PackRoot
-from exclave.journal.store import SafePack
+from exclave.journal.rows import SafePack
 
 __all__ = ["Catalogue", "CatalogueEntry", "RegisterSummary"]
 

@@ -12,7 +12,7 @@ from typing import Final
 from exclave.archive.reference import Reference, reference_to_json
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.ids import DepositId, PackRoot, Seat
-from exclave.journal.store import SafePack
+from exclave.journal.rows import SafePack
 
 __all__ = ["CHUNK", "CatalogueEntry", "RegisterSummary", "catalogue_pack_bytes"]
 

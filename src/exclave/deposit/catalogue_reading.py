@@ -15,7 +15,7 @@ from exclave.deposit.catalogue_entry import CHUNK, CatalogueEntry, RegisterSumma
 from exclave.encoding import parse_canonical_json
 from exclave.errors import MalformedData
 from exclave.ids import ChunkId, DepositId, PackRoot, Seat, ShardRoot
-from exclave.journal.store import SafePack, ShardRow
+from exclave.journal.rows import SafePack, ShardRow
 
 __all__ = ["parse_catalogue_entry", "parse_catalogue_pack"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
-from exclave.authority.record_chain import Author
 from exclave.ids import Epoch, MissionId, Seat
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.signer.interface import Signer
+
+if TYPE_CHECKING:
+    from exclave.authority.record_chain import Author
 
 __all__ = ["DepositorParty"]
 
@@ -31,6 +34,8 @@ class DepositorParty:
     @property
     def author(self) -> Author:
         """Whose chain of records this party makes: its id with these keys."""
+        from exclave.authority.record_chain import Author
+
         keys = tuple(signer.key.key_id for signer in self.signers)
         return Author(depositor=self.id, keys=keys)
 

@@ -16,22 +16,20 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.deposit.sealing import SealedPack
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.dispersal.sealed_shard import seal_shard
 from exclave.dispersal.shard import Shard
 from exclave.errors import VaultError
 from exclave.ids import Seat
 from exclave.journal.store import Journal, SafePack, ShardRow
-from exclave.ledger.note import NoteVerifier
 from exclave.lines import LoopThread
 from exclave.sealing.recovery import XWingPublicKey
-from exclave.vault.interface import PublicRecord, ShardStore
 
-__all__ = ["WINDOW", "Dispatcher", "SeatLine", "TooFewSeats"]
+__all__ = ["WINDOW", "Dispatcher", "TooFewSeats"]
 
 WINDOW: Final = 3
 """Packs on the line at once: enough to keep every seat busy, 24 MiB of shards each at 2-of-3."""
@@ -39,19 +37,6 @@ WINDOW: Final = 3
 
 class TooFewSeats(VaultError):
     """Fewer than h states can be reached: a deposit would not be safe."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeatLine:
-    """One seat as the depositor sees it."""
-
-    seat: Seat
-    state: str
-    name: str
-    seat_key: XWingPublicKey
-    log_verifier: NoteVerifier
-    store: ShardStore
-    record: PublicRecord
 
 
 class Dispatcher:

@@ -27,7 +27,8 @@ from exclave.authority.record import (
 )
 from exclave.authority.record_chain import set_root
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.dispatch import SeatLine, TooFewSeats
+from exclave.deposit.dispatch import TooFewSeats
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.errors import ExclaveError, IntegrityError, VaultError
 from exclave.ids import DepositId, PackRoot, Seat, ShardRoot, StatementHash

@@ -16,19 +16,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import author_of, live_set
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
-from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
-from exclave.vault.survey import MissionNotFound, MissionView, survey
+
+if TYPE_CHECKING:
+    from exclave.vault.survey import MissionView
 
 __all__ = ["adopt_chain", "is_behind", "rebuild_journal"]
 
@@ -82,6 +84,9 @@ async def adopt_chain(
     begin a chain of their own after the newest record of the keys that they replace which was not
     made after a declared compromise, by what the logs say (spec/standing.md 7).
     """
+    # Seldom: a deposit that follows another reads no logs.
+    from exclave.vault.survey import MissionNotFound, survey
+
     try:
         view = await survey([line.record for line in lines.values()], party.mission)
     except MissionNotFound:

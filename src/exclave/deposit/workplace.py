@@ -9,8 +9,8 @@ from pathlib import Path
 from exclave.clock import Clock
 from exclave.deposit.capture import DepositProgress
 from exclave.deposit.catalogue import Catalogue
-from exclave.deposit.dispatch import SeatLine
 from exclave.deposit.remembered import Remembering
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.ids import Seat
 from exclave.journal.store import Journal

@@ -13,17 +13,18 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from exclave.ids import ChunkId
 from exclave.journal.rows import JournalUnusable, Location
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["ID_SIZE", "ChunkList", "Prefixes", "encode_list", "prefix_of", "prefixes_of"]
 
-Prefixes: TypeAlias = NDArray[np.uint64]
+Prefixes: TypeAlias = "NDArray[np.uint64]"
 
 ID_SIZE: Final = 32
 _PLACE: Final = struct.Struct("<IIIB")  # offset, stored, plain, codec
@@ -31,6 +32,9 @@ _PLACE: Final = struct.Struct("<IIIB")  # offset, stored, plain, codec
 
 def prefixes_of(ids: bytes) -> Prefixes:
     """The first eight bytes of each of some ids that stand one behind the other, as numbers."""
+    # Here, so that a journal opens without numpy: commands that only look at it need no more.
+    import numpy as np
+
     return np.frombuffer(ids, dtype=">u8")[:: ID_SIZE // 8].astype(np.uint64)
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import apsw
 
@@ -39,7 +39,6 @@ from exclave.ids import (
     StatementHash,
 )
 from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
-from exclave.journal.index import RECENT, ChunkIndex
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -49,6 +48,9 @@ from exclave.journal.rows import (
     SafePack,
     ShardRow,
 )
+
+if TYPE_CHECKING:
+    from exclave.journal.index import ChunkIndex
 
 __all__ = [
     "Journal",
@@ -76,14 +78,16 @@ class Journal:
     """Open with `Journal.open`; safe to use from several threads."""
 
     def __init__(
-        self, connection: apsw.Connection, reader: apsw.Connection, index: Path, recent: int
+        self, connection: apsw.Connection, reader: apsw.Connection, index: Path, recent: int | None
     ) -> None:
         self._db = connection
         self._lock = threading.Lock()
         # Looking up goes on while a commit waits for the disk (write-ahead log).
-        self._index = ChunkIndex(
-            index, connection=connection, lock=self._lock, reader=reader, recent=recent
-        )
+        self._reader = reader
+        self._folder = index
+        self._recent = recent
+        self._made: ChunkIndex | None = None
+        self._making = threading.Lock()
 
     @classmethod
     def open(
@@ -93,11 +97,11 @@ class Journal:
         mission: MissionId,
         depositor: str,
         epoch: Epoch,
-        recent: int = RECENT,
+        recent: int | None = None,
     ) -> Self:
         """Open or create; refuses a journal of another mission or depositor.
 
-        `recent`: entries of the dedup index that are kept in memory.
+        `recent`: entries of the dedup index that are kept in memory, `RECENT` otherwise.
         """
         try:
             fresh = not path.exists()
@@ -124,7 +128,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the database."""
-        self._index.close()
+        if self._made is None:
+            self._reader.close()
+        else:
+            self._made.close()
         with self._lock:
             self._db.close()
 
@@ -148,6 +155,22 @@ class Journal:
         return Epoch(int(self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0]))
 
     # -- dedup index ---------------------------------------------------------------------
+
+    @property
+    def _index(self) -> ChunkIndex:
+        """Made when it is first needed: who only looks at packs is spared it, and numpy."""
+        from exclave.journal.index import RECENT, ChunkIndex
+
+        with self._making:
+            if self._made is None:
+                self._made = ChunkIndex(
+                    self._folder,
+                    connection=self._db,
+                    lock=self._lock,
+                    reader=self._reader,
+                    recent=RECENT if self._recent is None else self._recent,
+                )
+            return self._made
 
     def lookup(self, ids: Sequence[ChunkId]) -> list[Location | None]:
         """Places of chunks that the next record may refer to, in the order asked."""
@@ -422,7 +445,8 @@ class Journal:
             "DELETE FROM lists WHERE pack IN (SELECT n FROM packs WHERE live = ?)", (_NAMED,)
         )
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
-        self._index.forget()
+        if self._made is not None:
+            self._made.forget()
 
     def _unshare(self, packs: Sequence[tuple[int]]) -> int:
         changes = self._db.total_changes()

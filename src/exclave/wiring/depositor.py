@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -220,6 +218,9 @@ def _lock(journal: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
+    import shutil
+    import tempfile
+
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for leftover in folder.glob("run-*"):
         # Of a run that was killed: the lock says that nobody works here now.

@@ -15,19 +15,21 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Envelope
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat, StatementHash
-from exclave.vault.interface import PublicRecord
-from exclave.vault.survey import MissionNotFound, MissionView, survey
 from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
+
+if TYPE_CHECKING:
+    from exclave.vault.interface import PublicRecord
+    from exclave.vault.survey import MissionView
 
 __all__ = ["KeysReplaced", "learn_charter"]
 
@@ -43,6 +45,9 @@ def learn_charter(home: Home) -> Home:
         answers = loop.run(_in_force(records))
         if all(statement == own.statement_hash for statement in answers.values()):
             return _seated(home, own)
+        # Seldom: on most days no vault goes by another charter, and no log need be read.
+        from exclave.vault.survey import MissionNotFound, survey
+
         try:
             view = loop.run(survey(list(records.values()), home.party.mission))
         except MissionNotFound:
@@ -93,6 +98,8 @@ def _keep(home: Home, envelopes: Sequence[Envelope], chosen: Charter) -> None:
 
 async def _in_force(records: Mapping[Seat, PublicRecord]) -> dict[Seat, StatementHash]:
     """What each seat goes by; those that do not answer are left out."""
+    import asyncio
+
     answers = await asyncio.gather(*(_one(record) for record in records.values()))
     return {
         seat: answer for seat, answer in zip(records, answers, strict=True) if answer is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
 from exclave.clock import Clock
-from exclave.deposit.dispatch import SeatLine
+from exclave.deposit.seat_line import SeatLine
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier

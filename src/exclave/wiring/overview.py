@@ -6,11 +6,11 @@ to. Writes nothing: a missing journal is reported, not made. Figures of vaults a
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from exclave.authority.charter_parts import SeatEntry
 from exclave.clock import now, parse_time
@@ -19,10 +19,10 @@ from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.plan import RegisterPlan
-from exclave.vault.interface import MissionStatus, PublicRecord
-from exclave.vault.survey import survey
-from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
+
+if TYPE_CHECKING:
+    from exclave.vault.interface import MissionStatus, PublicRecord
 
 __all__ = ["Health", "Overview", "RegisterState", "SeatState", "ask_seats", "overview"]
 
@@ -122,12 +122,17 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
+    from exclave.wiring.asking import asking
+
     with asking(home) as (loop, records):
         return loop.run(_ask_all(records))
 
 
 def _full_from_vaults(home: Home) -> int | None:
     """What the newest deposit takes at one seat, by the records that the vaults show."""
+    from exclave.vault.survey import survey
+    from exclave.wiring.asking import asking
+
     try:
         with asking(home) as (loop, records):
             view = loop.run(survey(list(records.values()), home.party.mission))
@@ -141,6 +146,8 @@ def _full_from_vaults(home: Home) -> int | None:
 
 
 async def _ask_all(records: Mapping[Seat, PublicRecord]) -> Mapping[Seat, MissionStatus | str]:
+    import asyncio
+
     answers = await asyncio.gather(*(_ask(record) for record in records.values()))
     return dict(zip(records, answers, strict=True))
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.authority.card import CardHead, parse_card_head
 from exclave.authority.charter import Charter
@@ -29,24 +30,23 @@ from exclave.errors import ConfigurationError, MalformedData, QuorumNotReached
 from exclave.ids import Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
-from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.findings import Findings, findings
-from exclave.reconstruct.plans import open_answer, pack_plans
-from exclave.reconstruct.report import ReconstructionReport, report_payload, report_text
-from exclave.reconstruct.run import ReconstructProgress, Scope, reconstruct
 from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
-from exclave.vault.identity import Identity
-from exclave.vault.interface import PublicRecord, ShardStore, StatementState
 from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
-from exclave.wiring.disks import open_disks
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
 from exclave.wiring.lines import Lines
 from exclave.wiring.officials import store_charters
 from exclave.wiring.registers import target_of
 from exclave.wiring.seats import QUICK_SECONDS, QUICKLY, each_seat
-from exclave.wiring.settings import TargetSettings
+
+if TYPE_CHECKING:
+    from exclave.reconstruct.report import ReconstructionReport
+    from exclave.reconstruct.run import ReconstructProgress, Scope
+    from exclave.vault.identity import Identity
+    from exclave.vault.interface import PublicRecord, ShardStore, StatementState
+    from exclave.wiring.settings import TargetSettings
 
 __all__ = [
     "DepositUnknown",
@@ -119,6 +119,8 @@ def survey_charter(charter: Charter) -> MissionView:
 
 def survey_folders(card: CardHead, folders: Sequence[Path]) -> MissionView:
     """What vaults' folders say, checked from the card's mission id on; asks nobody."""
+    from exclave.wiring.disks import open_disks
+
     disks = open_disks(folders, card.mission)
     with _loop() as loop:
         return loop.run(survey(disks.vaults, card.mission))
@@ -204,6 +206,11 @@ class Restoring:
 
 def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> ReconstructionReport:
     """Reconstruct; writes report.json (signed by the reader's key) and report.txt."""
+    from exclave.reconstruct.fetch import PackFetcher
+    from exclave.reconstruct.plans import open_answer, pack_plans
+    from exclave.reconstruct.report import report_payload, report_text
+    from exclave.reconstruct.run import reconstruct
+
     reader = load_reader(what.folder)
     charter = load_charter(what.folder / _CHARTER)
     answer = parse_unsealed(parse_envelope(read_file(what.answer), kinds=[Kind.UNSEALED]))
@@ -278,6 +285,8 @@ def _sources(
         with _lines(charter, loop, identity) as sources:
             yield sources
         return
+    from exclave.wiring.disks import open_disks
+
     disks = open_disks(what.vault_folders, charter.mission_id)
     yield _Sources(records=disks.vaults, stores=disks.stores)
 

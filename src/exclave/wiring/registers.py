@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exclave.archive.manifest import Register
 from exclave.errors import ConfigurationError
-from exclave.source.interface import Source, Target
 from exclave.wiring.files import read_file
-from exclave.wiring.settings import FolderTarget, ServerTarget, TargetSettings
 
 if TYPE_CHECKING:
+    from exclave.archive.manifest import Register
     from exclave.deposit.capture import RegisterTask
     from exclave.plan import FilesSource, PostgresqlSource, RegisterPlan, SqliteSource
+    from exclave.source.interface import Source, Target
+    from exclave.wiring.settings import FolderTarget, ServerTarget, TargetSettings
 
 __all__ = ["TargetMissing", "source_of", "target_of", "task_of"]
 
@@ -80,6 +80,8 @@ def _postgresql(source: PostgresqlSource) -> Source:
 
 def target_of(register: Register, settings: TargetSettings) -> Target:
     """Where a register is restored to: its own entry, or the default for its kind."""
+    from exclave.wiring.settings import ServerTarget
+
     wants_server = register.kind == "postgresql"
     default = settings.default_server if wants_server else settings.default_folder
     chosen = settings.registers.get(register.id, default)

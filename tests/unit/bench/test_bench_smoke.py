@@ -34,15 +34,17 @@ def test_without_peers_it_measures_exclave_and_writes_both_files(tmp_path: Path)
     assert set(result["absent"]) == {"restic", "borg"}
     measured = [(run["contender"], run["step"]) for run in result["runs"]]
     steps = ("first", "second", "restore")
-    assert measured == [
+    starts = [("exclave", "start-up, --help"), ("exclave", "start-up, status")]
+    files = [
         (f"exclave {name}", f"{step}, tiny files")
         for name in ("1-of-1", "2-of-3")
         for step in steps
     ]
+    assert measured == [*starts, *files]
     assert all(run["seconds"] > 0 and run["peak"] > 0 for run in result["runs"])
     assert "| first, tiny files | exclave 2-of-3 |" in document.read_text()
     drawn = ElementTree.parse(tmp_path / "performance-files.svg")
-    assert len(drawn.findall("{http://www.w3.org/2000/svg}rect")) == len(measured)
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}rect")) == len(files)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,11 @@ def test_every_suite_runs_to_its_end_on_tiny_data(
 
 
 def test_targets_are_judged_by_medians_of_both_sides() -> None:
-    def runs(contender: str, *seconds: float, peak: int | None = None) -> list[Run]:
+    def runs(
+        contender: str, *seconds: float, peak: int | None = None, step: str = "first"
+    ) -> list[Run]:
         return [
-            Run(contender=contender, step="first", repeat=n, seconds=s, cpu=None, peak=peak)
+            Run(contender=contender, step=step, repeat=n, seconds=s, cpu=None, peak=peak)
             for n, s in enumerate(seconds)
         ]
 
@@ -98,12 +102,16 @@ def test_targets_are_judged_by_medians_of_both_sides() -> None:
         *runs("exclave 1-of-1", 1, 9, 2, peak=300 * 2**20),
         *runs("restic", 5, 5, 4),
         *runs("borg", 3.9),
+        *runs("exclave", 0.4, 0.2, 0.14, step="start-up, --help"),
+        *runs("exclave", 0.4, step="start-up, status"),
     ]
     rows = list(target_table(measured))[2:]
     assert rows == [
         "| first, 1-of-1, against restic | 2.50 x | 2.5 x | 4 x | must reached, short of aim |",
         "| first, 1-of-1, against Borg | 1.95 x | 2 x | 3 x | **short of must** |",
         "| peak memory | 300 MiB | 400 MiB | 250 MiB | must reached, short of aim |",
+        "| start-up, --help | 0.20 s | 0.3 s | 0.15 s | must reached, short of aim |",
+        "| start-up, status | 0.40 s | 0.3 s | 0.15 s | **short of must** |",
     ]
 
 

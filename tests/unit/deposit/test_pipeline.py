@@ -12,9 +12,10 @@ import pytest
 
 from exclave.archive.reference import MANIFEST_PACK_BIT
 from exclave.deposit.catalogue import Catalogue
-from exclave.deposit.dispatch import Dispatcher, SeatLine, TooFewSeats
+from exclave.deposit.dispatch import Dispatcher, TooFewSeats
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, ReopenedDiffers, SealedPack
+from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool, SpoolFull
 from exclave.deposit.stages import SealingStage
 from exclave.deposit.streams import DepositSink
