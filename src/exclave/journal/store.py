@@ -38,8 +38,16 @@ from exclave.ids import (
     ShardRoot,
     StatementHash,
 )
-from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
+from exclave.journal.database import (
+    Transaction,
+    bring_up,
+    create,
+    delete_lists,
+    insert_list,
+    unusable,
+)
 from exclave.journal.index import RECENT, ChunkIndex
+from exclave.journal.lists import ID_SIZE
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -137,7 +145,7 @@ class Journal:
             )
         if meta.get("epoch") != epoch:
             with self._transaction():
-                self._db.execute("DELETE FROM lists")
+                self._db.execute("DELETE FROM pieces")
                 self._db.execute("DELETE FROM runs")
                 self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
@@ -155,7 +163,7 @@ class Journal:
 
     def chunk_count(self) -> int:
         """Number of chunks in the index."""
-        return int(self._rows("SELECT coalesce(sum(chunks), 0) FROM lists")[0][0])
+        return int(self._rows("SELECT coalesce(sum(length(ids)), 0) FROM pieces")[0][0]) // ID_SIZE
 
     # -- packs ---------------------------------------------------------------------------
 
@@ -418,9 +426,8 @@ class Journal:
 
     def _drop(self) -> None:
         """Share no more what is still marked: a pack has a list as long as it is shared."""
-        self._db.execute(
-            "DELETE FROM lists WHERE pack IN (SELECT n FROM packs WHERE live = ?)", (_NAMED,)
-        )
+        named = self._db.execute("SELECT n FROM packs WHERE live = ?", (_NAMED,)).fetchall()
+        delete_lists(self._db, (n for (n,) in named))
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
         self._index.forget()
 
