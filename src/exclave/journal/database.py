@@ -142,9 +142,7 @@ def insert_list(
 
 def delete_lists(connection: apsw.Connection, packs: Iterable[int]) -> None:
     """Remove the lists of packs."""
-    connection.executemany(
-        "DELETE FROM pieces WHERE begins BETWEEN ? AND ?", map(pieces_of, packs)
-    )
+    connection.executemany("DELETE FROM pieces WHERE begins BETWEEN ? AND ?", map(pieces_of, packs))
 
 
 def pieces_of(pack: int, last: int | None = None) -> tuple[int, int]:

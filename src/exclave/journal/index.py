@@ -142,7 +142,10 @@ class ChunkIndex:
     def _find_in_piece(self, pack: int, chunk_id: ChunkId, prefix: int) -> Location | None:
         first, _ = pieces_of(pack)
         row = self._reader.execute(_PIECE, (first, first | prefix >> 32)).fetchone()
-        place = None if row is None else find_in_piece(pack, *row, chunk_id)
+        if row is None:
+            return None  # not shared any more
+        ids, places = row
+        place = find_in_piece(pack, ids, places, chunk_id)
         if place is not None:
             self._answered.append(pack)
         return place

@@ -70,6 +70,7 @@ __all__ = [
 ]
 
 _SECRETS: Final = "SELECT secret FROM packs WHERE root = ?"
+_MARKED: Final = "SELECT n FROM packs WHERE live = ?"
 _LODGED_AT: Final = "SELECT seat FROM lodgings WHERE sequence = ?"
 _LODGINGS: Final = """
 SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
@@ -426,7 +427,7 @@ class Journal:
 
     def _drop(self) -> None:
         """Share no more what is still marked: a pack has a list as long as it is shared."""
-        named = self._db.execute("SELECT n FROM packs WHERE live = ?", (_NAMED,)).fetchall()
+        named: list[tuple[Any, ...]] = self._db.execute(_MARKED, (_NAMED,)).fetchall()
         delete_lists(self._db, (n for (n,) in named))
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
         self._index.forget()
