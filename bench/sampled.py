@@ -6,7 +6,7 @@ the whole index (`starts` is as long as it would be) with as many entries in eac
 many packs, with the pieces of their lists that hold the part. `write_run` and `insert_list` make
 it; a journal opens it and answers as any other.
 
-What it cannot show: costs of an unchanged register (a list here is less than a piece), and of memory
+What it cannot show: costs of an unchanged register (a list here is less than a piece), and memory
 that the whole would fill. So each chunk is asked for twice, and the first time, when nearly each
 costs a page of each run, is what remains true where there is no memory to keep them.
 """
