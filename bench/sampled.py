@@ -6,9 +6,9 @@ the whole index (`starts` is as long as it would be) with as many entries in eac
 many packs, with the pieces of their lists that hold the part. `write_run` and `insert_list` make
 it; a journal opens it and answers as any other.
 
-What it cannot show: costs of an unchanged register (a list here is less than a piece), and memory
-that the whole would fill. So each chunk is asked for twice, and the first time, when nearly each
-costs a page of each run, is what remains true where there is no memory to keep them.
+What it cannot show: costs of an unchanged register (a list here is less than a piece), and page
+faults of the whole: a part has few pages, and the kernel maps several at once. Each chunk is asked
+for twice; faults are counted, so that those of a whole index can be added.
 """
 
 from __future__ import annotations
