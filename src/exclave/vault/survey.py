@@ -118,7 +118,7 @@ class DepositView:
     statement: StatementHash
     envelope: Envelope
     record: DepositRecord
-    records: Records = field(repr=False)  # of the mission
+    records: Records = field(repr=False, compare=False)  # of the mission
     lodged: tuple[Seat, ...]
     mirrored: tuple[Seat, ...]
     suspect: bool  # of keys that were declared compromised, and not surely from before
