@@ -23,6 +23,7 @@ __all__ = [
     "Cost",
     "Run",
     "cpu_seconds",
+    "memory_now",
     "run_program",
     "temporary_place",
     "tree_size",
@@ -123,6 +124,14 @@ def cpu_seconds(process: int) -> float:
     text = Path(f"/proc/{process}/stat").read_text()
     fields = text.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory_now() -> dict[str, int]:
+    """Resident memory of this process, its high-water mark and its parts, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kept = ("VmHWM", "RssAnon", "RssFile")
+    fields = [line.partition(":") for line in lines if line.startswith(kept)]
+    return {name: int(value.split()[0]) // 1024 for name, _, value in fields}
 
 
 def tree_size(*folders: Path) -> int:

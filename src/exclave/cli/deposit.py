@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
 from exclave.plain_words import count, size
@@ -45,6 +46,7 @@ def deposit(
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
     from exclave.wiring.learning import learn_charter
 
+    return_large_memory()
     home = open_home(config)
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")

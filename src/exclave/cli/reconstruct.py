@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import Flag, Out
 from exclave.errors import DifferenceFound, UsageError
 
@@ -51,6 +52,7 @@ def reconstruct(
     from exclave.wiring.reader import Restoring, run_reconstruction
     from exclave.wiring.settings import load_target_settings
 
+    return_large_memory()
     folders = tuple(vault_folder or ())
     if no_network is not bool(folders):
         raise UsageError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from exclave.archive.pack import DEFAULT_CAPACITY, PackBuilder, Role
 from exclave.archive.reference import MANIFEST_PACK_BIT, Codec, Reference
@@ -22,7 +23,11 @@ from exclave.ids import ChunkId, PackRoot
 from exclave.journal.store import Journal
 from exclave.sealing.pack import PackKind
 
-__all__ = ["FullPack", "PackTable", "Packer", "StoredChunk"]
+__all__ = ["MOST_CHUNKS", "FullPack", "PackTable", "Packer", "StoredChunk"]
+
+MOST_CHUNKS: Final = 1 << 14
+"""Chunks of a pack: each takes some 400 bytes until its pack is safe. Only tables that compression
+shrinks to a tenth and less reach this before a pack's bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,7 @@ class Packer:
         hand_on: Callable[[FullPack], None],
         journal: Journal | None,
         capacity: int = DEFAULT_CAPACITY,
+        most: int = MOST_CHUNKS,
     ) -> None:
         """`journal` serves dedup; None for kinds that are never shared."""
         self._kind = kind
@@ -102,6 +108,7 @@ class Packer:
         self._hand_on = hand_on
         self._journal = journal
         self._capacity = capacity
+        self._most = most
         # Two locks: filling blocks while later stages are full, and these need the index to
         # tell that a pack is safe. Taken in this order, never the other way round.
         self._filling = threading.Lock()
@@ -138,7 +145,7 @@ class Packer:
             known = self._known_in_flight(chunk.id)
             if known is not None:
                 return known
-            if self._builder is not None and not self._builder.fits(len(chunk.stored)):
+            if self._builder is not None and not self._takes(self._builder, chunk):
                 self._close_pack()
             if self._builder is None:
                 self._builder = PackBuilder(self._capacity)
@@ -171,6 +178,9 @@ class Packer:
             self._known[journal_number] = pack.number
             for chunk_id, *_ in pack.chunks:
                 self._in_flight.pop(chunk_id, None)
+
+    def _takes(self, builder: PackBuilder, chunk: StoredChunk) -> bool:
+        return builder.count < self._most and builder.fits(len(chunk.stored))
 
     def _known_in_flight(self, chunk_id: ChunkId) -> Reference | None:
         with self._index:

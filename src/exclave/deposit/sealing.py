@@ -11,6 +11,7 @@ import hmac
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from exclave.archive.pack import chunk_id, decode_chunk, make_decompressor, parse_directory
 from exclave.archive.reference import Codec
@@ -30,6 +31,8 @@ from exclave.sealing.recovery import XWingPublicKey
 from exclave.sealing.secret import DepositContext, seal_deposit_secret, secret_id
 
 __all__ = ["PackSealer", "ReopenedDiffers", "SealedPack"]
+
+_ZEROS: Final = bytes(1 << 20)
 
 
 class ReopenedDiffers(IntegrityError):
@@ -111,8 +114,8 @@ class PackSealer:
         padded = memoryview(memory)[:size]
         sealed = seal_pack(header, secret=secret, veil=veil, plaintext=plaintext, out=padded)
         padded[length:] = bytes(size - length)
+        self._reopen(sealed, secret, veil, full, out=plaintext)
         del plaintext
-        self._reopen(sealed, secret, veil, full)
         shards = make_shards(
             sealed,
             padded=padded,
@@ -138,11 +141,13 @@ class PackSealer:
         """A pack is safe: its memory may hold another. Nobody reads its shards any more."""
         self._buffers.give_back(pack.memory)
 
-    def _reopen(self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack) -> None:
-        own = self._reopening
-        if len(own.buffer) < len(sealed):
-            own.buffer = bytearray(len(sealed))
-        _, plaintext = open_pack(sealed, secret=secret, veil=veil, out=own.buffer)
+    def _reopen(
+        self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack, *, out: bytearray
+    ) -> None:
+        """`out` is the memory of what was sealed: nothing of that may pass for what comes back."""
+        _clear(out)
+        _, plaintext = open_pack(sealed, secret=secret, veil=veil, out=out)
+        decompressor = self._reopening.decompressor
         entries = parse_directory(plaintext, kind=full.kind)
         if len(entries) != full.builder.count:
             raise ReopenedDiffers(
@@ -152,7 +157,7 @@ class PackSealer:
         for entry in entries:
             plain: bytes | memoryview = plaintext[entry.offset : entry.offset + entry.stored]
             if entry.codec is not Codec.RAW:  # of raw ones, parsing has compared both lengths
-                plain = decode_chunk(entry, plain, own.decompressor)
+                plain = decode_chunk(entry, plain, decompressor)
             if not hmac.compare_digest(chunk_id(self._dedup_key, plain), entry.chunk_id):
                 raise ReopenedDiffers(
                     f"pack {full.number}: a chunk at {entry.offset} reopens to other content",
@@ -160,11 +165,17 @@ class PackSealer:
                 )
 
 
+def _clear(memory: bytearray) -> None:
+    view = memoryview(memory)
+    for start in range(0, len(view), len(_ZEROS)):
+        part = view[start : start + len(_ZEROS)]
+        part[:] = _ZEROS[: len(part)]
+
+
 class _Reopening(threading.local):
-    """What each sealing thread uses again: new memory and contexts for each pack cost time."""
+    """What each sealing thread uses again: new contexts for each pack cost time."""
 
     def __init__(self) -> None:
-        self.buffer = bytearray()
         self.decompressor = make_decompressor()
 
 

@@ -11,10 +11,19 @@ from typing import Final
 import apsw
 
 from exclave.ids import ChunkId, Epoch, MissionId
-from exclave.journal.lists import ID_SIZE, encode_list
+from exclave.journal.lists import cut_list, encode_list
 from exclave.journal.rows import JournalUnusable
 
-__all__ = ["Transaction", "bring_up", "create", "full_disk", "insert_list", "unusable"]
+__all__ = [
+    "Transaction",
+    "bring_up",
+    "create",
+    "delete_lists",
+    "full_disk",
+    "insert_list",
+    "pieces_of",
+    "unusable",
+]
 
 SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -35,8 +44,8 @@ CREATE TABLE lodgings (
   PRIMARY KEY (sequence, seat)) WITHOUT ROWID;
 """
 LATER: Final = """
-CREATE TABLE IF NOT EXISTS lists (
-  pack INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, ids BLOB NOT NULL, places BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pieces (
+  begins INTEGER PRIMARY KEY, ids BLOB NOT NULL, places BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
   age INTEGER PRIMARY KEY, name TEXT NOT NULL, entries INTEGER NOT NULL, bits INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS asked (
@@ -45,9 +54,14 @@ CREATE TABLE IF NOT EXISTS withdrawn (
   statement BLOB PRIMARY KEY, sequence INTEGER NOT NULL, deposit BLOB NOT NULL,
   envelope BLOB NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
 """
-FORMAT: Final = 2
+FORMAT: Final = 3
 _ROWS: Final = 1
-"""The format before: a row for each chunk in place of lists."""
+"""An older format: a row for each chunk in place of lists."""
+_WHOLE: Final = 2
+"""The format before: lists in one piece."""
+
+_HEAD: Final = 32
+"""Bits of an id by which pieces are found."""
 
 
 class Transaction:
@@ -92,19 +106,29 @@ def create(connection: apsw.Connection, mission: MissionId, depositor: str, epoc
 
 
 def bring_up(connection: apsw.Connection) -> None:
-    """Make what later versions added; a journal that has a row for each chunk gets lists."""
+    """Make what later versions added; chunks of an older format become lists in pieces."""
     connection.execute(LATER)
-    if connection.pragma("user_version") != _ROWS:
+    version = connection.pragma("user_version")
+    if version not in {_ROWS, _WHOLE}:
         return
     with connection:
-        rows = connection.execute(
-            "SELECT c.pack, c.id, c.offset, c.stored, c.plain, c.codec "
-            "FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 ORDER BY c.pack"
-        )
-        for pack, chunks in groupby(rows, key=itemgetter(0)):
-            insert_list(connection, pack, (chunk[1:] for chunk in chunks))
-        connection.execute("DROP TABLE chunks")
+        if version == _ROWS:
+            _gather_rows(connection)
+        else:
+            for row in connection.execute("SELECT pack, ids, places FROM lists"):
+                _insert_pieces(connection, *row)
+            connection.execute("DROP TABLE lists")
         connection.pragma("user_version", FORMAT)
+
+
+def _gather_rows(connection: apsw.Connection) -> None:
+    rows = connection.execute(
+        "SELECT c.pack, c.id, c.offset, c.stored, c.plain, c.codec "
+        "FROM chunks c JOIN packs p ON p.n = c.pack WHERE p.live != 0 ORDER BY c.pack"
+    )
+    for pack, chunks in groupby(rows, key=itemgetter(0)):
+        insert_list(connection, pack, (chunk[1:] for chunk in chunks))
+    connection.execute("DROP TABLE chunks")
 
 
 def insert_list(
@@ -112,10 +136,28 @@ def insert_list(
 ) -> bytes:
     """Enter the chunks of a pack, given as in `SafePack`; returns their ids in the list's order."""
     ids, places = encode_list(chunks)
-    connection.execute(
-        "INSERT INTO lists VALUES (?, ?, ?, ?)", (pack, len(ids) // ID_SIZE, ids, places)
-    )
+    _insert_pieces(connection, pack, ids, places)
     return ids
+
+
+def delete_lists(connection: apsw.Connection, packs: Iterable[int]) -> None:
+    """Remove the lists of packs."""
+    connection.executemany("DELETE FROM pieces WHERE begins BETWEEN ? AND ?", map(pieces_of, packs))
+
+
+def pieces_of(pack: int, last: int | None = None) -> tuple[int, int]:
+    """Where the pieces of a pack begin at least and at most; of all up to `last`, if given.
+
+    A piece's key is the pack's number and the first four bytes of its first id.
+    """
+    return pack << _HEAD, ((pack if last is None else last) + 1 << _HEAD) - 1
+
+
+def _insert_pieces(connection: apsw.Connection, pack: int, ids: bytes, places: bytes) -> None:
+    connection.executemany(
+        "INSERT INTO pieces VALUES (?, ?, ?)",
+        [(pack << _HEAD | head, *columns) for head, *columns in cut_list(ids, places)],
+    )
 
 
 def unusable(error: apsw.Error) -> JournalUnusable:

@@ -1,7 +1,7 @@
 """Finds chunks by id: hints from sorted runs, truth from the journal's lists.
 
-A pack's chunks are one row of the table `lists`, written in the transaction that makes the pack
-known. The index only says in which lists to look. So it can be lost, be behind, or be wrong, and
+A pack's chunks are some rows of the table `pieces`, written in the transaction that makes the pack
+known. The index only says in which packs to look. So it can be lost, be behind, or be wrong, and
 costs dedup or time at worst; it is made again from the lists.
 
 Rules
@@ -12,13 +12,15 @@ Rules
 - Which runs count, and up to which pack they reach, is written in one transaction of the journal
   after they are on the medium. Those that it does not name are removed.
 - Looking up goes on while runs are merged.
+- One chunk costs one piece of a list. A pack that answers twice within few answers is read as a
+  whole: an unchanged register asks for all of its chunks.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exclave.ids import ChunkId
-from exclave.journal.database import Transaction, full_disk, unusable
-from exclave.journal.lists import ChunkList, prefix_of, prefixes_of
+from exclave.journal.database import Transaction, full_disk, pieces_of, unusable
+from exclave.journal.lists import ChunkList, find_in_piece, prefix_of, prefixes_of
 from exclave.journal.rows import JournalUnusable, Location
 from exclave.journal.runs import Recent, Run, RunDamaged, RunRow, Source, remove_run, write_run
 
@@ -41,12 +43,16 @@ RECENT: Final = 1 << 18
 RATIO: Final = 4
 _KEPT: Final = 1 << 19
 """Chunks of lists kept in memory, 53 bytes each: streams come back in the order of their packs."""
+_NEAR: Final = 8
+"""Answers from pieces within which a pack that answers again is read as a whole."""
 _AT_ONCE: Final = 16
 """Lists read at once when recent entries are read again: up to some MiB each."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-_LIST: Final = "SELECT ids, places FROM lists WHERE pack = ?"
-_LATER: Final = "SELECT pack, ids FROM lists WHERE pack > ? ORDER BY pack LIMIT ?"
+_LIST: Final = "SELECT ids, places FROM pieces WHERE begins BETWEEN ? AND ? ORDER BY begins"
+_PIECE: Final = f"{_LIST} DESC LIMIT 1"
+_IDS: Final = "SELECT begins >> 32, ids FROM pieces WHERE begins BETWEEN ? AND ? ORDER BY begins"
+_LATER: Final = "SELECT n FROM packs WHERE live != 0 AND n > ? ORDER BY n LIMIT ?"
 _RUNS: Final = "SELECT name, entries, bits FROM runs ORDER BY age"
 _REACH: Final = "SELECT coalesce(max(value), 0) FROM meta WHERE key = 'reach'"
 _SHARED: Final = "SELECT n FROM packs WHERE live != 0 AND n <= ?"
@@ -79,6 +85,7 @@ class ChunkIndex:
         self._lists: OrderedDict[int, ChunkList] = OrderedDict()
         self._size = 0  # chunks of these
         self._last: ChunkList | None = None
+        self._answered: deque[int] = deque(maxlen=_NEAR)  # packs, from pieces
 
     def close(self) -> None:
         """Close the reader."""
@@ -119,21 +126,40 @@ class ChunkIndex:
             return place
         for source in sources:
             for pack in source.packs_of(prefix):
-                chunks = self._list(pack)
-                if chunks is not None and (place := chunks.find(chunk_id, prefix)):
-                    self._last = chunks
+                if place := self._find_in(pack, chunk_id, prefix):
                     return place
         return None
+
+    def _find_in(self, pack: int, chunk_id: ChunkId, prefix: int) -> Location | None:
+        if pack not in self._lists and pack not in self._answered:
+            return self._find_in_piece(pack, chunk_id, prefix)
+        chunks = self._list(pack)
+        place = None if chunks is None else chunks.find(chunk_id, prefix)
+        if place is not None:
+            self._last = chunks
+        return place
+
+    def _find_in_piece(self, pack: int, chunk_id: ChunkId, prefix: int) -> Location | None:
+        first, _ = pieces_of(pack)
+        row = self._reader.execute(_PIECE, (first, first | prefix >> 32)).fetchone()
+        if row is None:
+            return None  # not shared any more
+        ids, places = row
+        place = find_in_piece(pack, ids, places, chunk_id)
+        if place is not None:
+            self._answered.append(pack)
+        return place
 
     def _list(self, pack: int) -> ChunkList | None:
         kept = self._lists.get(pack)
         if kept is not None:
             self._lists.move_to_end(pack)
             return kept
-        row = self._reader.execute(_LIST, (pack,)).fetchone()
-        if row is None:
+        rows = self._reader.execute(_LIST, pieces_of(pack)).fetchall()
+        if not rows:
             return None  # not shared any more
-        kept = self._lists[pack] = ChunkList(pack, *row)
+        ids, places = (b"".join(column) for column in zip(*rows, strict=True))
+        kept = self._lists[pack] = ChunkList(pack, ids, places)
         self._size += len(kept)
         while self._size > _KEPT and len(self._lists) > 1:
             self._size -= len(self._lists.popitem(last=False)[1])
@@ -161,9 +187,10 @@ class ChunkIndex:
             self._runs, self._reach = (), 0
         self._sweep()
         while added := self._rows(_LATER, (self._reach, _AT_ONCE)):
-            entries = [(pack, prefixes_of(ids)) for pack, ids in added]
+            (first,), (last,) = added[0], added[-1]
+            entries = [(n, prefixes_of(ids)) for n, ids in self._rows(_IDS, pieces_of(first, last))]
             self._recent = self._recent.with_packs(entries)
-            self._reach = added[-1][0]
+            self._reach = last
             if self._recent.entries >= self._most:
                 self._merge()
         self._loaded = True

@@ -38,7 +38,15 @@ from exclave.ids import (
     ShardRoot,
     StatementHash,
 )
-from exclave.journal.database import Transaction, bring_up, create, insert_list, unusable
+from exclave.journal.database import (
+    Transaction,
+    bring_up,
+    create,
+    delete_lists,
+    insert_list,
+    unusable,
+)
+from exclave.journal.lists import ID_SIZE
 from exclave.journal.rows import (
     JournalForeign,
     JournalUnusable,
@@ -64,6 +72,7 @@ __all__ = [
 ]
 
 _SECRETS: Final = "SELECT secret FROM packs WHERE root = ?"
+_MARKED: Final = "SELECT n FROM packs WHERE live = ?"
 _LODGED_AT: Final = "SELECT seat FROM lodgings WHERE sequence = ?"
 _LODGINGS: Final = """
 SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
@@ -144,7 +153,7 @@ class Journal:
             )
         if meta.get("epoch") != epoch:
             with self._transaction():
-                self._db.execute("DELETE FROM lists")
+                self._db.execute("DELETE FROM pieces")
                 self._db.execute("DELETE FROM runs")
                 self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
@@ -178,7 +187,7 @@ class Journal:
 
     def chunk_count(self) -> int:
         """Number of chunks in the index."""
-        return int(self._rows("SELECT coalesce(sum(chunks), 0) FROM lists")[0][0])
+        return int(self._rows("SELECT coalesce(sum(length(ids)), 0) FROM pieces")[0][0]) // ID_SIZE
 
     # -- packs ---------------------------------------------------------------------------
 
@@ -441,9 +450,8 @@ class Journal:
 
     def _drop(self) -> None:
         """Share no more what is still marked: a pack has a list as long as it is shared."""
-        self._db.execute(
-            "DELETE FROM lists WHERE pack IN (SELECT n FROM packs WHERE live = ?)", (_NAMED,)
-        )
+        named: list[tuple[Any, ...]] = self._db.execute(_MARKED, (_NAMED,)).fetchall()
+        delete_lists(self._db, (n for (n,) in named))
         self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
         if self._made is not None:
             self._made.forget()

@@ -27,7 +27,6 @@ from exclave.authority.record import DepositRecord, verify_record
 from exclave.authority.record_chain import (
     LiveSet,
     author_of,
-    live_set,
     newest_first,
 )
 from exclave.authority.supplement import Supplement, verify_supplement
@@ -39,6 +38,7 @@ from exclave.merkle import tree_root
 from exclave.standing.values import Standing
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
+from exclave.vault.records import Records
 from exclave.vault.suspicion import Suspicion
 from exclave.vault.testimony import check_evidence, check_witnessed, log_keys, logged_alarms
 from exclave.vault.walking import (
@@ -118,10 +118,15 @@ class DepositView:
     statement: StatementHash
     envelope: Envelope
     record: DepositRecord
-    live: LiveSet | None  # None: a record before it is missing, or it contradicts them
+    records: Records = field(repr=False, compare=False)  # of the mission
     lodged: tuple[Seat, ...]
     mirrored: tuple[Seat, ...]
     suspect: bool  # of keys that were declared compromised, and not surely from before
+
+    @property
+    def live(self) -> LiveSet | None:
+        """What it refers to; None when a record before it is missing, or it contradicts them."""
+        return self.records.live_set(self.record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +195,10 @@ async def survey(
             if view.standing is not None:
                 check_witnessed(walk, view.standing)
     in_force = _in_force(chain, views)
-    deposits = _deposits(walks, views, chain, in_force)
     warrants = _warrants(walks, chain)
     supplements = _supplements(walks, chain)
+    # 6. records, last: they are most of what was fetched, and are let go as they are read
+    deposits = _deposits(walks, views, chain, in_force)
     problems = tuple(problem for walk in walks for problem in walk.problems)
     return MissionView(
         mission=mission,
@@ -242,9 +248,11 @@ def _first(walk: Walk, mission: MissionId) -> Iterator[Envelope]:
 
 
 def _parse(
-    walks: Iterable[Walk], types: tuple[EntryType, ...]
+    walks: Iterable[Walk], types: tuple[EntryType, ...], *, last: bool = False
 ) -> dict[StatementHash, list[Envelope]]:
     """Statements of these types in the order of the logs, with every form found of each.
+
+    `last`: nobody reads their bodies after this; they are let go.
 
     Forms differ in their signatures only. They are kept apart, since one seat's bad signature
     would spoil the good ones of the others.
@@ -260,6 +268,8 @@ def _parse(
             except ExclaveError as error:
                 walk.complain(f"{entry.type.value} {entry.hash.hex()[:16]}: {error.message}")
                 continue
+            if last:
+                walk.bodies.pop(entry.hash)  # another seat's entry of it gives the same form
             forms = found.setdefault(envelope.statement_hash, [])
             if envelope not in forms:
                 forms.append(envelope)
@@ -328,20 +338,23 @@ def _verified(walk: Walk, chain: CharterChain) -> SeatView:
 def _deposits(
     walks: Sequence[Walk], views: Sequence[SeatView], chain: CharterChain, in_force: Charter
 ) -> tuple[DepositView, ...]:
-    envelopes = _parse(walks, (EntryType.RECORD, EntryType.LODGED))
-    known: dict[StatementHash, DepositRecord] = {}
+    envelopes = _parse(walks, (EntryType.RECORD, EntryType.LODGED), last=True)
+    records = Records()
     valid: dict[StatementHash, Envelope] = {}
     for statement, forms in envelopes.items():
         try:
-            valid[statement], known[statement] = _first_valid(
+            valid[statement], record = _first_valid(
                 forms, lambda envelope: verify_record(envelope, chain)
             )
+            records.enter(statement, record)
         except ExclaveError as error:
             _complain_all(walks, statement, f"record {statement.hex()[:16]}: {error.message}")
     suspicion = Suspicion.of(chain, views)
-    places = {id(record): statement for statement, record in known.items()}
+    places = {id(record): statement for statement, record in records.known.items()}
     found: list[DepositView] = []
-    for record in newest_first(known.values(), lambda item: author_of(item, chain), in_force):
+    for record in newest_first(
+        records.known.values(), lambda item: author_of(item, chain), in_force
+    ):
         statement = places[id(record)]
         found.append(
             DepositView(
@@ -349,20 +362,13 @@ def _deposits(
                 statement=statement,
                 envelope=valid[statement],
                 record=record,
-                live=_live(record, known),
+                records=records,
                 lodged=tuple(view.seat for view in views if view.has_lodged(statement)),
                 mirrored=_logged(walks, statement),
                 suspect=suspicion.falls_on(record, statement),
             )
         )
     return tuple(found)
-
-
-def _live(record: DepositRecord, known: Mapping[StatementHash, DepositRecord]) -> LiveSet | None:
-    try:
-        return live_set(record, known)
-    except ExclaveError:
-        return None
 
 
 def _warrants(walks: Sequence[Walk], chain: CharterChain) -> tuple[WarrantView, ...]:

@@ -115,8 +115,8 @@ class Walk:
             self.problems.append(problem)
 
     def body(self, digest: bytes) -> bytes | None:
-        """A body, when this seat gave it."""
-        return self.bodies[digest] if digest in self.own else None
+        """A body, when this seat gave it and it was not let go."""
+        return self.bodies.get(digest) if digest in self.own else None
 
     @asynccontextmanager
     async def bounded(self, doing: str, fault: Fault) -> AsyncIterator[None]:

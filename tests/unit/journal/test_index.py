@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -12,7 +13,14 @@ import pytest
 
 from exclave.ids import ChunkId
 from exclave.journal.index import RATIO
-from exclave.journal.lists import ChunkList, encode_list, prefixes_of
+from exclave.journal.lists import (
+    PIECE,
+    ChunkList,
+    cut_list,
+    encode_list,
+    find_in_piece,
+    prefixes_of,
+)
 from exclave.journal.runs import Recent, Run, RunDamaged, RunRow, remove_run, write_run
 from exclave.journal.store import Journal, JournalUnusable
 from tests.support.indexing import CHUNKS, RECENT, chunk_of, made_pack, made_record, open_journal
@@ -183,7 +191,7 @@ def test_a_journal_with_a_row_for_each_chunk_gets_lists(tmp_path: Path) -> None:
     journal.store_record(made_record(2), [made_pack(n).root for n in (1, 3)])
     journal.close()
     database = apsw.Connection(str(tmp_path / "journal.db"))
-    database.execute("DROP TABLE lists; DROP TABLE runs")
+    database.execute("DROP TABLE pieces; DROP TABLE runs")
     database.execute(
         "CREATE TABLE chunks (id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, "
         "stored INTEGER NOT NULL, plain INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID"
@@ -202,12 +210,97 @@ def test_a_journal_with_a_row_for_each_chunk_gets_lists(tmp_path: Path) -> None:
         journal.close()
 
 
-def test_a_list_that_is_not_as_it_was_written_is_refused() -> None:
+def test_a_journal_with_lists_in_one_piece_gets_them_cut(tmp_path: Path) -> None:
+    filled(tmp_path, [1, 2]).close()
+    large = made_pack(3, range(1000, 1000 + 4 * PIECE))
+    database = apsw.Connection(str(tmp_path / "journal.db"))
+    database.execute("DROP TABLE pieces")
+    database.execute(
+        "CREATE TABLE lists (pack INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, "
+        "ids BLOB NOT NULL, places BLOB NOT NULL)"
+    )
+    for number, pack in ((1, made_pack(1)), (2, large)):
+        columns = encode_list(pack.chunks)
+        database.execute("INSERT INTO lists VALUES (?, ?, ?, ?)", (number, 1, *columns))
+    database.pragma("user_version", 2)
+    database.close()
+    for _ in range(2):
+        journal = open_journal(tmp_path)
+        assert found(journal, [1, 2]) == [True, False]
+        places = journal.lookup([chunk[0] for chunk in large.chunks])
+        assert [place and place.offset for place in places] == [c[1] for c in large.chunks]
+        assert journal.chunk_count() == CHUNKS + 4 * PIECE
+        journal.close()
+
+
+def test_a_list_that_is_not_as_it_was_written_is_refused(tmp_path: Path) -> None:
     ids, places = encode_list(made_pack(1).chunks)
     assert len(ChunkList(1, ids, places)) == CHUNKS
     for damaged in ((ids[:-1], places), (ids, places[:-1]), (ids[:-32], places)):
         with pytest.raises(JournalUnusable, match="pack 1"):
             ChunkList(1, *damaged)
+        with pytest.raises(JournalUnusable, match="pack 1"):
+            find_in_piece(1, *damaged, made_pack(1).chunks[0][0])
+    filled(tmp_path, [1]).close()
+    database = apsw.Connection(str(tmp_path / "journal.db"))
+    database.execute("UPDATE pieces SET places = substr(places, 2)")
+    database.close()
+    with pytest.raises(JournalUnusable, match="chunks of pack 1 are not as they were written"):
+        open_journal(tmp_path).lookup([made_pack(1).chunks[0][0]])
+
+
+@pytest.mark.parametrize("count", [1, PIECE - 1, PIECE, PIECE + 1, 7 * PIECE + 5])
+def test_a_list_is_cut_into_pieces_by_the_first_bytes_of_an_id(count: int) -> None:
+    """Each id is in the last piece that begins at or before its first four bytes."""
+    columns = encode_list(made_pack(1, range(count)).chunks)
+    pieces = list(cut_list(*columns))
+    assert [b"".join(parts) for parts in zip(*(piece[1:] for piece in pieces), strict=True)] == [
+        *columns
+    ]
+    assert all(len(ids) <= PIECE * 32 for _, ids, _ in pieces)
+    for number in range(count):
+        head = int.from_bytes(chunk_of(number)[:4], "big")
+        _, ids, places = max(piece for piece in pieces if piece[0] <= head)
+        place = find_in_piece(7, ids, places, chunk_of(number))
+        assert place is not None
+        assert (place.pack, place.offset) == (7, number)
+    assert find_in_piece(7, *columns, chunk_of(count)) is None
+
+
+def test_ids_that_begin_alike_are_in_one_piece(tmp_path: Path) -> None:
+    alike = [ChunkId(bytes(4) + number.to_bytes(28, "big")) for number in range(3 * PIECE)]
+    others = [chunk_of(number) for number in range(2 * PIECE)]
+    chunks = tuple((name, n, 10, 20, 1) for n, name in enumerate([*alike, *others]))
+    heads = [head for head, *_ in cut_list(*encode_list(chunks))]
+    assert len(heads) == len(set(heads)) == 3
+    journal = open_journal(tmp_path)
+    journal.add_safe_pack(replace(made_pack(1), chunks=chunks))
+    offsets = [place and place.offset for place in journal.lookup([c[0] for c in chunks])]
+    # The first eight bytes tell chunks of one pack apart: the others of `alike` lose their dedup.
+    assert offsets[len(alike) :] == list(range(len(alike), len(chunks)))
+
+
+def test_one_chunk_of_a_pack_costs_a_piece_and_several_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_journal(tmp_path)
+    packs = [made_pack(n, range(1000 * n, 1000 * n + 4 * PIECE)) for n in range(1, 21)]
+    for pack in packs:
+        journal.add_safe_pack(pack)
+    read: list[int] = []
+
+    class Counted(ChunkList):
+        def __init__(self, pack: int, ids: bytes, places: bytes) -> None:
+            super().__init__(pack, ids, places)
+            read.append(pack)
+
+    monkeypatch.setattr("exclave.journal.index.ChunkList", Counted)
+    for at in (5, 300):
+        places = journal.lookup([pack.chunks[at][0] for pack in packs])
+        assert [place and place.offset for place in places] == [p.chunks[at][1] for p in packs]
+    assert read == []
+    assert None not in journal.lookup([chunk[0] for chunk in packs[3].chunks])
+    assert read == [4]
 
 
 def test_runs_hold_entries_of_any_number(tmp_path: Path) -> None:

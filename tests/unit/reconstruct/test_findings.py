@@ -49,7 +49,10 @@ def test_what_no_seat_holds_whole_is_tried_when_named(view: MissionView) -> None
 
 
 def test_an_incomplete_chain_of_records_is_still_an_error(view: MissionView) -> None:
-    broken = dataclasses.replace(view.deposits[0], live=None)
+    record = dataclasses.replace(
+        view.deposits[0].record, sequence=2, previous=StatementHash(bytes(32)), full=False
+    )
+    broken = dataclasses.replace(view.deposits[0], record=record)
     only = dataclasses.replace(view, deposits=(broken,))
     with pytest.raises(DepositNotReconstructible, match="a record before it"):
         choose_deposit(only, broken.deposit.hex(), BOTH)

@@ -130,7 +130,9 @@ class FilesTarget:
 def _refuse_unknown(entries: Iterator[FileEntry], only: tuple[bytes, ...]) -> None:
     if not only:
         return
-    missing = set(only) - {entry.path for entry in entries}
+    missing = set(only)
+    for entry in entries:
+        missing.discard(entry.path)
     if missing:
         raise PathUnknown(f"file tree: expected a path of the tree, got {shown(min(missing))!r}")
 
