@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exclave.archive.objects import PgTable
-from exclave.archive.rows import KeyTree, MultisetTree, hash_lines, line_ends
+from exclave.archive.rows import LineTree, line_ends
 from exclave.demo.postgres import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
 from exclave.source.postgresql.errors import LoadFailed, TargetNotEmpty, TargetTooOld
@@ -238,7 +238,7 @@ def test_an_older_target_is_refused(
         target.check_empty(register_of(captured, "postgresql"))
 
 
-def test_stored_order_makes_a_multiset_that_still_names_its_key(
+def test_a_table_in_stored_order_still_names_its_key(
     pg16: PostgresServer, nasty: Deposited, config_for: ConfigFor, scratch: Path
 ) -> None:
     listed = {"public.negative_keys": TableOrder.HEAP, "nasty.public.uuid_key": TableOrder.HEAP}
@@ -259,19 +259,14 @@ def test_stored_order_makes_a_multiset_that_still_names_its_key(
 
 def test_trees_follow_from_the_stored_text(nasty: Deposited) -> None:
     """As a reader computes them from spec/archive.md 6, without any of the adapter's code."""
-    seen = {"key": 0, "multiset": 0}
+    seen = {"key": 0, "stored": 0}
     for table in nasty.register.objects:
         if not isinstance(table, PgTable):
             continue
         block = nasty.archive.bytes_of(table.data)
-        if table.order == "key":
-            ordered = KeyTree()
-            ordered.add(block, line_ends(block))
-            finished = ordered.finish()
-        else:
-            multiset = MultisetTree()
-            multiset.add(b"".join(sorted(hash_lines(block))))
-            finished = multiset.finish()
+        tree = LineTree()
+        tree.add(block, line_ends(block))
+        finished = tree.finish()
         assert (finished.root, finished.rows) == (table.row_root, table.rows)
         assert finished.groups == nasty.archive.bytes_of(table.groups)
         assert (table.order == "key") == bool(table.key)

@@ -20,9 +20,9 @@ __all__ = ["PostgresConfig", "TableOrder"]
 class TableOrder(enum.Enum):
     """In which order a table's rows are copied."""
 
-    AUTOMATIC = "auto"  # by key where there is one and the table is not huge
+    AUTOMATIC = "auto"  # by key where rows lie almost in its order and the table is not huge
     KEY = "key"  # by key where there is one
-    HEAP = "heap"  # as stored, proven as a multiset
+    HEAP = "heap"  # as stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
