@@ -58,13 +58,13 @@ def plan_table(
         shape.label, TableOrder.AUTOMATIC
     )
     follows = table.correlation is None or abs(table.correlation) >= _FOLLOWING
-    fit = follows and table.size <= config.key_order_limit
+    limit = config.key_order_limit if follows else config.key_order_always
     return plan_copy(
         schema=shape.schema,
         name=shape.name,
         columns=shape.columns,
         n_key=len(shape.key),
-        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and fit),
+        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and table.size <= limit),
         encoding=encoding,
     )
 
