@@ -46,7 +46,7 @@ CONDITIONS: Final = (
     ),
     (
         "Times are those of whole programs, start-up included. CPU is of the tool's own process "
-        "and its children; that of vaults, for files, or of PostgreSQL, for tables, is shown apart. "
+        "and its children; that of vaults (files) or of PostgreSQL (tables) is shown apart. "
         "Peak is VmHWM of the tool's own process."
     ),
     (
