@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 name: peers.borg_version(program) if options.peers else None
                 for name, program in _borgs(options).items()
             },
-            "pgbackrest": clusters.pgbackrest_version() if options.postgres else None,
+            **({"pgbackrest": clusters.pgbackrest_version()} if options.postgres else {}),
         }
     )
     with temporary_place(options.place) as place:

@@ -46,7 +46,8 @@ SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, c.relpersistence::t
      ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1) k
     CROSS JOIN LATERAL generate_series(0, k.indnkeyatts - 1) p
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.indkey[p] ORDER BY p),
-  has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+  -- Null of what is dropped meanwhile: then locking it says so.
+  coalesce(has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), true),
   c.relkind = 'r' AND row_security_active(c.oid),
   CASE WHEN c.relkind = 'r' AND %s THEN coalesce(pg_table_size(c.oid), 0) ELSE 0 END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
