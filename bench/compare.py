@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import peers, postgres
+from bench import clusters, peers, postgres
 from bench.data import SETS, DataSet
 from bench.embassy import exclave, rest, start_up
 from bench.measuring import Run, temporary_place
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 name: peers.borg_version(program) if options.peers else None
                 for name, program in _borgs(options).items()
             },
+            **({"pgbackrest": clusters.pgbackrest_version()} if options.postgres else {}),
         }
     )
     with temporary_place(options.place) as place:
@@ -118,10 +119,13 @@ def _postgres(options: argparse.Namespace, place: Path, absent: list[str]) -> li
         if server is None:
             absent.append(f"PostgreSQL {postgres.MAJOR}")
             return runs
-        for repeat in range(1, options.repeats + 1):
-            folder = _folder(place / f"pg-{repeat}")
-            runs += _shown(postgres.measure(server, folder, repeat))
-            shutil.rmtree(folder)
+        with clusters.cluster(place, scale=options.scale) as backed_up:
+            for repeat in range(1, options.repeats + 1):
+                folder = _folder(place / f"pg-{repeat}")
+                runs += _shown(postgres.measure(server, folder, repeat))
+                if backed_up is not None:
+                    runs += _shown(backed_up.measure(repeat))
+                shutil.rmtree(folder)
     return runs
 
 

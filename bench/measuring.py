@@ -13,15 +13,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from exclave.demo.account import OWN_ACCOUNT, Account
 
 __all__ = [
     "BenchFailed",
     "Cost",
     "Run",
+    "cpu_below",
     "cpu_seconds",
     "memory_now",
     "run_program",
@@ -87,8 +90,9 @@ def run_program(
     *,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    account: Account = OWN_ACCOUNT,
 ) -> Cost:
-    """Run to the end; raises `BenchFailed` with its last words."""
+    """Run to the end, as that account; raises `BenchFailed` with its last words."""
     begun = time.monotonic()
     process = subprocess.Popen(
         list(command),
@@ -97,6 +101,9 @@ def run_program(
         stderr=subprocess.PIPE,
         env={**os.environ, **(environment or {})},
         cwd=folder,
+        user=account.uid,
+        group=account.gid,
+        extra_groups=None if account.uid is None else [],
     )
     peak = _Peak(process.pid)
     before = os.times()
@@ -121,9 +128,24 @@ def temporary_place(parent: Path | None = None) -> Iterator[Path]:
 
 def cpu_seconds(process: int) -> float:
     """Processor time that a running process has taken so far."""
+    return sum(_times(process)[:2]) / _TICKS
+
+
+def cpu_below(process: int) -> float:
+    """Processor time of a running process and of all its children, those that have ended too."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    below = 0.0
+    for child in map(int, children):
+        with suppress(OSError):  # it ended meanwhile: for its parent to count
+            below += cpu_below(child)
+    return sum(_times(process)) / _TICKS + below
+
+
+def _times(process: int) -> tuple[int, int, int, int]:
+    """User and system time of a process, and of its children that have ended, in ticks."""
     text = Path(f"/proc/{process}/stat").read_text()
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    user, system, below_user, below_system = text.rpartition(")")[2].split()[11:15]
+    return int(user), int(system), int(below_user), int(below_system)
 
 
 def memory_now() -> dict[str, int]:

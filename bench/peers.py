@@ -15,17 +15,25 @@ from typing import Protocol
 from bench.data import DataSet, compare_trees
 from bench.measuring import Cost, Run, run_program, tree_size
 
-__all__ = ["Borg", "Repository", "Restic", "borg_version", "restic_version", "three_steps"]
+__all__ = [
+    "Borg",
+    "Repository",
+    "Restic",
+    "borg_version",
+    "restic_version",
+    "three_steps",
+    "version_line",
+]
 
 
 def restic_version() -> str | None:
     """What `restic version` says, or None."""
-    return _version(["restic", "version"])
+    return version_line(["restic", "version"])
 
 
 def borg_version(program: str = "borg") -> str | None:
     """What `borg --version` says, or None."""
-    return _version([program, "--version"])
+    return version_line([program, "--version"])
 
 
 class Repository(Protocol):
@@ -127,7 +135,8 @@ def three_steps(
     return run
 
 
-def _version(command: Sequence[str]) -> str | None:
+def version_line(command: Sequence[str]) -> str | None:
+    """The first line that a program prints, or None where it is not installed."""
     if shutil.which(command[0]) is None:
         return None
     ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.embassy import PROGRAM_ALONE, STARTS
 from bench.measuring import Run
-from bench.postgres import PEER
+from bench.postgres import KINDS, PEER, SIZES, step
 
 __all__ = ["PEAK", "START_UP", "TARGETS", "Target", "target_table"]
 
@@ -42,14 +42,18 @@ TARGETS: Final = (
     Target(what="first, 2-of-3, against restic", ours=(_THREE, "first"),
            theirs=("restic", "first"), must=1, aim=2),
     *(
-        Target(what=f"dump, key {kind}, against pg_dump", ours=(_ONE, f"dump, key {kind}"),
-               theirs=(PEER, f"dump, key {kind}"), must=must, aim=1)
+        Target(what=f"dump, key {kind}, {size}, against pg_dump",
+               ours=(_ONE, step("dump", kind, size)), theirs=(PEER, step("dump", kind, size)),
+               must=must, aim=1)
+        for size in SIZES
         for kind, must in (("integer", 1.0), ("uuid", 0.5), ("text", 0.5), ("none", 0.5))
     ),
     *(
-        Target(what=f"load, key {kind}, against pg_restore", ours=(_ONE, f"load, key {kind}"),
-               theirs=(PEER, f"load, key {kind}"), must=0.8, aim=1)
-        for kind in ("integer", "uuid", "text", "none")
+        Target(what=f"load, key {kind}, {size}, against pg_restore",
+               ours=(_ONE, step("load", kind, size)), theirs=(PEER, step("load", kind, size)),
+               must=0.8, aim=1)
+        for size in SIZES
+        for kind in KINDS
     ),
 )  # fmt: skip
 PEAK: Final = (400, 250)

@@ -38,7 +38,6 @@ import argparse
 import base64
 import functools
 import hashlib
-import heapq
 import hmac
 import ipaddress
 import itertools
@@ -2265,7 +2264,7 @@ OBJECTS: dict[str, dict[str, Rule]] = {
                   "sql": is_stream},
     "pg.table": NAMED | {
         "columns": list_of(row_of(is_text, is_text)), "key": list_of(is_text),
-        "order": one_of("key", "multiset"), "rows": is_count, "row_root": HASH,
+        "order": one_of("key", "stored"), "rows": is_count, "row_root": HASH,
         "groups": is_stream, "data": is_stream,
     },
     "pg.sequence": NAMED | {"last_value": matches(r"0|-?[1-9][0-9]*"), "is_called": is_bool},
@@ -2364,8 +2363,8 @@ def refs_in_place(stream: Json, data: bool, packs: int) -> bool:
 # ------------------------------------------------------------------ archive.md 6: row trees
 
 
-class KeyGroups:
-    """Groups of rows in key order: runs of lines of 64 KiB or more."""
+class RowGroups:
+    """Groups of rows: runs of lines of 64 KiB or more."""
 
     def __init__(self) -> None:
         self._hash, self._size, self._rows, self._whole = hashlib.sha256(b"\2"), 0, 0, True
@@ -2397,82 +2396,25 @@ class KeyGroups:
         return self._close() if self._size else b""
 
 
-def multiset_groups(leaves: Iterable[bytes]) -> Iterator[bytes]:
-    """Groups of 2048 leaves, which come in ascending order."""
-    leaves = iter(leaves)
-    while group := list(itertools.islice(leaves, 2048)):
-        yield struct.pack(">I", len(group)) + sha256(b"\3" + b"".join(group))
-
-
-class Sorter:
-    """External merge sort of leaves in bounded memory."""
-
-    def __init__(self, folder: Path, limit: int = 200_000) -> None:
-        self._folder, self._limit = folder, limit
-        self._held: list[bytes] = []
-        self._runs: list[BinaryIO] = []
-
-    def add(self, leaf: bytes) -> None:
-        """One row."""
-        self._held.append(leaf)
-        if len(self._held) >= self._limit:
-            self._spill()
-
-    def _spill(self) -> None:
-        run = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by merged()
-        run.write(b"".join(sorted(self._held)))
-        self._runs.append(run)
-        self._held = []
-
-    def merged(self) -> Iterator[bytes]:
-        """All leaves in ascending order."""
-        yield from heapq.merge(sorted(self._held), *map(self._read, self._runs))
-        for run in self._runs:
-            run.close()
-
-    @staticmethod
-    def _read(run: BinaryIO) -> Iterator[bytes]:
-        run.seek(0)
-        while leaf := run.read(32):
-            yield leaf
-
-
 class RowProof:
     """Recomputes the row tree of a table from its data."""
 
-    def __init__(self, order: str, folder: Path) -> None:
-        self._ordered = KeyGroups() if order == "key" else None
+    def __init__(self, folder: Path) -> None:
+        self._groups = RowGroups()
         self._kept = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by groups()
-        self._leaves = Sorter(folder)
-        self._tail: list[bytes] = []
         self.rows = 0
 
     def update(self, chunk: bytes) -> None:
         """The next piece of `data`."""
         self.rows += chunk.count(b"\n")
-        if self._ordered:
-            self._kept.write(self._ordered.add(chunk))
-            return
-        if b"\n" not in chunk:
-            self._tail.append(chunk)
-            return
-        first, *lines = chunk.split(b"\n")
-        lines.insert(0, b"".join(self._tail) + first)
-        self._tail = [lines.pop()]
-        for line in lines:
-            self._leaves.add(hash_leaf(line))
+        self._kept.write(self._groups.add(chunk))
 
     def groups(self) -> Iterator[bytes]:
         """The 36 bytes of each group, in order."""
-        if any(self._tail):
-            raise StreamRefused("table: the last row does not end in LF")
         with self._kept as kept:
-            if self._ordered:
-                kept.write(self._ordered.finish())
-                kept.seek(0)
-                yield from iter(lambda: kept.read(36), b"")
-            else:
-                yield from multiset_groups(self._leaves.merged())
+            kept.write(self._groups.finish())
+            kept.seek(0)
+            yield from iter(lambda: kept.read(36), b"")
 
 
 def check_rows(proof: RowProof, table: Json, groups: Cursor) -> list[str]:
@@ -3211,7 +3153,7 @@ class Extraction:
         """COPY data with its row tree; the line of load.sql that loads it."""
         what = f"{item['database']}.{item['schema']}.{item['name']}"
         name = self.next_name(f"{item['schema']}.{item['name']}") + ".copy"
-        proof = RowProof(item["order"], self.folder)
+        proof = RowProof(self.folder)
         quoted = f"{quote_name(item['schema'])}.{quote_name(item['name'])}"
         columns = ", ".join(quote_name(column) for column, _ in item["columns"])
         with new_file(self.folder / name) as file:
@@ -3837,11 +3779,8 @@ def _run_pack(i: Json) -> Json:
 def _run_row_tree(i: Json) -> Json:
     numbers = range(i.get("decimal_rows", 0))
     lines = i.get("lines") or [str(number).zfill(i["width"]) for number in numbers]
-    if i["order"] == "key":
-        rows = KeyGroups()
-        groups = b"".join([*(rows.add(line.encode() + b"\n") for line in lines), rows.finish()])
-    else:
-        groups = b"".join(multiset_groups(sorted(hash_leaf(line.encode()) for line in lines)))
+    rows = RowGroups()
+    groups = b"".join([*(rows.add(line.encode() + b"\n") for line in lines), rows.finish()])
     root = tree_root([groups[at : at + 36] for at in range(0, len(groups), 36)])
     return {"rows": len(lines), "row_root": root.hex(), "groups": groups.hex()}
 

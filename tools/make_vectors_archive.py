@@ -376,7 +376,7 @@ def inline(length: int, *, manifest: bool) -> StreamRef:
 def sample_manifest() -> Manifest:
     """Two registers with a few objects."""
     began, ended = parse_time("2026-11-23T22:00:00Z"), parse_time("2026-11-23T22:00:09Z")
-    tree = rows.KeyTree()
+    tree = rows.LineTree()
     block = b"1\tAnna\n2\tJ\xc3\xbcri\n"
     tree.add(block, rows.line_ends(block))
     done = tree.finish()
@@ -394,7 +394,7 @@ def sample_manifest() -> Manifest:
         objects=(
             PgSchema(database="population", section="pre-data", sql=inline(50, manifest=True)),
             table,
-            replace(table, name="person_as_stored", order="multiset"),
+            replace(table, name="person_as_stored", order="stored"),
             PgSequence(database="population", schema="public", name="person_id_seq",
                        last_value="9223372036854775807", is_called=True),
         ),
@@ -494,39 +494,32 @@ def manifest_cases() -> Iterator[Case]:
 
 
 def row_cases() -> Iterator[Case]:
-    """Row trees in both orders."""
+    """Row trees."""
     three = ["1\tAnna", "2\tJüri\\n", "3\t\\N"]
-    for name, order, lines in (
-        ("empty", "key", []),
-        ("three", "key", three),
-        ("multiset", "multiset", [*reversed(three), three[1]]),
+    for name, lines in (
+        ("empty", []),
+        ("three", three),
+        ("repeated", [*reversed(three), three[1]]),
     ):
         yield case(
-            6, "row-tree", name, "a few rows, one group", order=order, lines=lines,
-            expect=tree_of(order, lines),
+            6, "row-tree", name, "a few rows, one group", lines=lines, expect=tree_of(lines)
         )  # fmt: skip
-    for name, order, what, count, width in (
-        ("20000", "key", "rows are the decimal numbers from 0; several groups", 20000, 0),
-        ("multiset-20000", "multiset", "the same as a multiset", 20000, 0),
-        ("edge", "key", "1024 rows of 64 bytes reach a group's end exactly", 2050, 63),
+    for name, what, count, width in (
+        ("20000", "rows are the decimal numbers from 0; several groups", 20000, 0),
+        ("edge", "1024 rows of 64 bytes reach a group's end exactly", 2050, 63),
     ):
         yield case(
-            6, "row-tree", name, what, order=order, decimal_rows=count, width=width,
-            expect=tree_of(order, [str(i).zfill(width) for i in range(count)]),
+            6, "row-tree", name, what, decimal_rows=count, width=width,
+            expect=tree_of([str(i).zfill(width) for i in range(count)]),
         )  # fmt: skip
 
 
-def tree_of(order: str, lines: list[str]) -> Fields:
+def tree_of(lines: list[str]) -> Fields:
     """What a row tree must come out as."""
     block = "".join(line + "\n" for line in lines).encode()
-    if order == "key":
-        ordered = rows.KeyTree()
-        ordered.add(block, rows.line_ends(block))
-        done = ordered.finish()
-    else:
-        multiset = rows.MultisetTree()
-        multiset.add(b"".join(sorted(rows.hash_lines(block))))
-        done = multiset.finish()
+    tree = rows.LineTree()
+    tree.add(block, rows.line_ends(block))
+    done = tree.finish()
     return {"rows": done.rows, "row_root": done.root.hex(), "groups": done.groups.hex()}
 
 

@@ -74,7 +74,8 @@ class PostgresqlSource(_Model):
     jobs: Annotated[int, Field(ge=1, le=32)] = 2
     lock_timeout: Duration = 30
     max_snapshot_age: Duration = 4 * 3600
-    heap_order: list[str] = []  # "schema.table" copied in physical order
+    heap_order: list[str] = []  # "schema.table" copied as it lies
+    key_order: list[str] = []  # sorted by key, whatever the server's statistics say
 
 
 class SqliteSource(_Model):

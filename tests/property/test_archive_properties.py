@@ -163,33 +163,21 @@ def test_stream_round_trip(count: int) -> None:
 LINES = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=60)
 
 
-def naive_tree(order: str, lines: list[bytes]) -> tuple[bytes, bytes]:
+def naive_tree(lines: list[bytes]) -> tuple[bytes, bytes]:
     """The row tree exactly as spec/archive.md 6 words it."""
     groups: list[bytes] = []
     group: list[bytes] = []
-
-    def close(prefix: bytes) -> None:
-        digest = hashlib.sha256(prefix + b"".join(group)).digest()
-        groups.append(len(group).to_bytes(4, "big") + digest)
-        group.clear()
-
-    if order == "key":
-        for line in lines:
-            group.append(line + b"\n")
-            if sum(map(len, group)) >= 65536:
-                close(b"\x02")
-    else:
-        for leaf in sorted(hashlib.sha256(b"\x00" + line).digest() for line in lines):
-            group.append(leaf)
-            if len(group) == 2048:
-                close(b"\x03")
-    if group:
-        close(b"\x02" if order == "key" else b"\x03")
+    for place, line in enumerate(lines, 1):
+        group.append(line + b"\n")
+        if sum(map(len, group)) >= 65536 or place == len(lines):
+            digest = hashlib.sha256(b"\x02" + b"".join(group)).digest()
+            groups.append(len(group).to_bytes(4, "big") + digest)
+            group.clear()
     return tree_root(leaf_hash(entry) for entry in groups), b"".join(groups)
 
 
 @given(LINES)
-def test_leaves_of_a_block_are_the_lines_leaves(lines: list[bytes]) -> None:
+def test_hashes_of_a_block_are_those_of_its_lines(lines: list[bytes]) -> None:
     block = b"".join(line + b"\n" for line in lines)
     assert rows.hash_lines(block) == [hashlib.sha256(b"\x00" + line).digest() for line in lines]
 
@@ -201,29 +189,16 @@ LENGTHS = st.lists(
 
 
 @given(LENGTHS, st.lists(st.integers(1, 9), max_size=10))
-def test_the_tree_in_key_order_is_the_naive_one(lengths: list[int], sizes: list[int]) -> None:
+def test_the_tree_of_rows_is_the_naive_one(lengths: list[int], sizes: list[int]) -> None:
     lines = [bytes([97 + i % 26]) * length for i, length in enumerate(lengths)]
-    tree, start = rows.KeyTree(), 0
+    tree, start = rows.LineTree(), 0
     for size in [*sizes, len(lines)]:
         block = b"".join(line + b"\n" for line in lines[start : start + size])
         tree.add(block, rows.line_ends(block))
         start += size
     result = tree.finish()
-    assert (result.root, result.groups) == naive_tree("key", lines)
+    assert (result.root, result.groups) == naive_tree(lines)
     assert result.rows == len(lines)
-
-
-@given(st.integers(0, 6000), st.lists(st.integers(1, 3000), max_size=6))
-def test_the_tree_of_a_multiset_is_the_naive_one(count: int, sizes: list[int]) -> None:
-    lines = [b"%d" % (i // 2) for i in range(count)]
-    leaves = b"".join(sorted(rows.hash_lines(b"".join(line + b"\n" for line in lines))))
-    tree, start = rows.MultisetTree(), 0
-    for size in [*sizes, count]:
-        tree.add(leaves[32 * start : 32 * (start + size)])
-        start += size
-    result = tree.finish()
-    assert (result.root, result.groups) == naive_tree("multiset", lines)
-    assert result.rows == count
 
 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=8)

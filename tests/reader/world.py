@@ -220,20 +220,17 @@ class World:
     def table(self, name: str, lines: list[bytes], key: list[str]) -> dict[str, Any]:
         """A table of (id int4, name text), its rows in key order or in reverse order."""
         data = [line + b"\n" for line in (lines if key else reversed(lines))]
-        if key:
-            rows = reader.KeyGroups()
-            raw = rows.add(b"".join(data)) + rows.finish()
-            groups = [raw[at : at + 36] for at in range(0, len(raw), 36)]
-        else:
-            groups = list(reader.multiset_groups(sorted(map(reader.hash_leaf, lines))))
+        rows = reader.RowGroups()
+        raw = rows.add(b"".join(data)) + rows.finish()
+        groups = [raw[at : at + 36] for at in range(0, len(raw), 36)]
         size = max(1, len(data) // 20)
         chunks = [b"".join(data[n : n + size]) for n in range(0, len(data), size)]
         return {
             "type": "pg.table", "database": "people db", "schema": "public", "name": name,
             "columns": [["id", "int4"], ["full name", "text"]], "key": key,
-            "order": "key" if key else "multiset", "rows": len(lines),
+            "order": "key" if key else "stored", "rows": len(lines),
             "row_root": reader.tree_root(groups).hex(),
-            "groups": self.stream(self.small, [b"".join(groups)]),
+            "groups": self.stream(self.small, [raw]),
             "data": self.stream(self.data, chunks),
         }  # fmt: skip
 

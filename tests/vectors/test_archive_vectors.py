@@ -64,17 +64,11 @@ def run_manifest(case: Fields) -> Fields:
 def run_row_tree(case: Fields) -> Fields:
     numbers = range(case.get("decimal_rows", 0))
     lines = case.get("lines") or [str(i).zfill(case["width"]) for i in numbers]
-    blocks = [line.encode() + b"\n" for line in lines]
-    if case["order"] == "key":
-        ordered = rows.KeyTree()
-        for block in blocks:
-            ordered.add(block, rows.line_ends(block))
-        done = ordered.finish()
-    else:
-        multiset = rows.MultisetTree()
-        for leaf in sorted(leaf for block in blocks for leaf in rows.hash_lines(block)):
-            multiset.add(leaf)
-        done = multiset.finish()
+    tree = rows.LineTree()
+    for line in lines:
+        block = line.encode() + b"\n"
+        tree.add(block, rows.line_ends(block))
+    done = tree.finish()
     return {"rows": done.rows, "row_root": done.root.hex(), "groups": done.groups.hex()}
 
 

@@ -66,7 +66,7 @@ def _pg_table(fields: Fields) -> PgTable:
         name=fields.text("name"),
         columns=fields.text_pairs("columns"),
         key=fields.texts("key"),
-        order=cast(RowOrder, fields.choice("order", ("key", "multiset"))),
+        order=cast(RowOrder, fields.choice("order", ("key", "stored"))),
         rows=fields.integer("rows"),
         row_root=fields.hex("row_root", 32),
         groups=_stream(fields, "groups"),

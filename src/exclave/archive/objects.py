@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SchemaSection: TypeAlias = Literal["pre-data", "post-data"]
-RowOrder: TypeAlias = Literal["key", "multiset"]
+RowOrder: TypeAlias = Literal["key", "stored"]
 
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -157,7 +157,7 @@ class PgTable:
         require(
             names[: len(self.key)] == self.key, "pg.table: expected the key's columns to come first"
         )
-        require(self.order in ("key", "multiset"), f"pg.table: order {self.order[:40]!r}")
+        require(self.order in ("key", "stored"), f"pg.table: order {self.order[:40]!r}")
         require(self.order != "key" or bool(self.key), "pg.table: ordered by key, but has none")
         require_integer(self.rows, "pg.table: rows")
         _root(self.row_root, "pg.table: row_root")

@@ -1,11 +1,10 @@
 """Rows of tables: the tree over groups of rows (spec/archive.md 6).
 
-Works on COPY text as it streams by, a block of whole lines at a time. A table in key order costs
-no call per row: its groups are runs of its lines. For a multiset each row is hashed; whoever
-captures it sorts the leaves before giving them to `MultisetTree`.
+Works on COPY text as it streams by, a block of whole lines at a time, without a call per row:
+groups are runs of lines, whatever the order of the rows is.
 
 Rules
-- Both trees depend on the rows in their order alone, not on how the text came in blocks.
+- The tree depends on the rows in their order alone, not on how the text came in blocks.
 - Every byte of every row goes into a group's hash.
 """
 
@@ -23,13 +22,11 @@ from exclave.merkle import RootBuilder, leaf_hash
 
 __all__ = [
     "GROUP_ENTRY",
-    "GROUP_LEAVES",
     "GROUP_SIZE",
     "LEAF",
     "GroupsInvalid",
-    "KeyTree",
+    "LineTree",
     "LinesIncomplete",
-    "MultisetTree",
     "RowTree",
     "decode_groups",
     "hash_lines",
@@ -38,19 +35,15 @@ __all__ = [
 ]
 
 GROUP_SIZE = 64 * 1024
-"""A group of rows in key order ends with the first row that reaches this many bytes."""
-
-GROUP_LEAVES = 2048
-"""Leaves of a group of a multiset: 64 KiB of hashes."""
+"""A group of rows ends with the first row that reaches this many bytes."""
 
 GROUP_ENTRY = 36
 """Bytes of a group in `groups`: u32 number of rows, hash."""
 
 LEAF = 32
-"""Bytes of a row's leaf in a multiset."""
+"""Bytes of the hash of a single row."""
 
-_KEY_GROUP = hashlib.sha256(b"\x02")
-_MULTISET_GROUP = hashlib.sha256(b"\x03")
+_GROUP = hashlib.sha256(b"\x02")
 _WORD = 8
 _ROUNDS = 16  # words of two rows compared at once before looking at them one by one
 _FEW = 16
@@ -80,7 +73,10 @@ def line_ends(block: bytes) -> npt.NDArray[np.intp]:
 
 
 def hash_lines(block: bytes) -> list[bytes]:
-    """Leaves of a block of whole COPY lines; raises `LinesIncomplete`."""
+    """Hashes of the rows of a block of whole COPY lines; raises `LinesIncomplete`.
+
+    No format holds them: rows that may stand in another order are compared by them.
+    """
     _require_whole(block)
     if not block:
         return []
@@ -116,8 +112,8 @@ class _Groups:
         return RowTree(root=self._root.root(), rows=self.rows, groups=bytes(self._kept))
 
 
-class KeyTree:
-    """The tree over rows in key order. Holds a hash, never the rows.
+class LineTree:
+    """The tree over rows in their order. Holds a hash, never the rows.
 
     `emit` takes the groups' bytes as they arise; without it `finish` returns them all.
     """
@@ -126,7 +122,7 @@ class KeyTree:
 
     def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
         self._groups = _Groups(emit)
-        self._hash = _KEY_GROUP.copy()
+        self._hash = _GROUP.copy()
         self._rows = 0  # of the open group
         self._size = 0
 
@@ -148,44 +144,13 @@ class KeyTree:
 
     def _close(self) -> None:
         self._groups.add(self._rows, self._hash.digest())
-        self._hash = _KEY_GROUP.copy()
+        self._hash = _GROUP.copy()
         self._rows = self._size = 0
 
     def finish(self) -> RowTree:
         """The tree; nothing may be added afterwards."""
         if self._rows:
             self._close()
-        return self._groups.finish()
-
-
-class MultisetTree:
-    """The tree over leaves in ascending order; holds less than one group."""
-
-    __slots__ = ("_groups", "_open")
-
-    def __init__(self, emit: Callable[[bytes], None] | None = None) -> None:
-        self._groups = _Groups(emit)
-        self._open = b""
-
-    def add(self, leaves: bytes) -> None:
-        """Append concatenated leaves in tree order; cheapest for many thousands at once."""
-        data = self._open + leaves
-        size = GROUP_LEAVES * LEAF
-        whole = len(data) - len(data) % size
-        for start in range(0, whole, size):
-            self._close(data[start : start + size])
-        self._open = data[whole:]
-
-    def _close(self, leaves: bytes) -> None:
-        digest = _MULTISET_GROUP.copy()
-        digest.update(leaves)
-        self._groups.add(len(leaves) // LEAF, digest.digest())
-
-    def finish(self) -> RowTree:
-        """The tree; nothing may be added afterwards."""
-        if self._open:
-            self._close(self._open)
-            self._open = b""
         return self._groups.finish()
 
 

@@ -52,8 +52,8 @@ class TargetOccupied(TargetError):
 class StreamPurpose(enum.Enum):
     """What a stream holds; decides pack kind and chunk sizes."""
 
-    TABLE_ORDERED = "table-ordered"  # COPY text in key order: small row-aligned chunks
-    TABLE_HEAP = "table-heap"  # COPY text in physical order: row-aligned chunks
+    TABLE_ORDERED = "table-ordered"  # COPY text with a key: small row-aligned chunks
+    TABLE_HEAP = "table-heap"  # COPY text without a key: row-aligned chunks
     CONTENT = "content"  # file contents, large objects, database files
     MANIFEST = "manifest"  # entries, schema, row groups: goes into manifest packs
 

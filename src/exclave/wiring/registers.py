@@ -73,7 +73,10 @@ def _postgresql(source: PostgresqlSource) -> Source:
             jobs=source.jobs,
             lock_timeout=float(source.lock_timeout),
             max_snapshot_age=float(source.max_snapshot_age),
-            orders=dict.fromkeys(source.heap_order, TableOrder.HEAP),
+            orders={
+                **dict.fromkeys(source.key_order, TableOrder.KEY),
+                **dict.fromkeys(source.heap_order, TableOrder.HEAP),
+            },
         )
     )
 

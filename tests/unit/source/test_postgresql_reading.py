@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 
 from exclave.archive.objects import PgTable
 from exclave.demo.postgres import PostgresServer
-from exclave.source.postgresql import PostgresSource, PostgresTarget
+from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
 from exclave.source.postgresql.connect import Connection, connect
 from exclave.source.postgresql.reading import RowReader, copy_blocks, whole_lines
 from tests.pgfixtures import FreshDatabase
@@ -94,6 +94,33 @@ def test_a_loaded_table_lies_in_the_order_of_its_data(
     with pg18.connect() as session:
         session.execute(f"DROP DATABASE {name}".encode())
     assert lying == archive.bytes_of(table.data)
+
+
+def test_a_table_is_read_by_its_key_only_where_rows_follow_it(
+    pg16: PostgresServer, fresh_database: FreshDatabase, config_for: ConfigFor, scratch: Path
+) -> None:
+    name = fresh_database(pg16)
+    with pg16.connect(name) as owner:
+        for table in ("drawn", "unknown"):  # of the second nothing is known
+            owner.execute(f"CREATE TABLE {table} (id uuid PRIMARY KEY, n int)".encode())
+            owner.execute(
+                f"INSERT INTO {table} SELECT md5(g::text)::uuid, g"
+                " FROM generate_series(1, 500) g".encode()
+            )
+        owner.execute("CREATE TABLE counted (id int PRIMARY KEY, n int)")
+        owner.execute("INSERT INTO counted SELECT 500 - g, g FROM generate_series(1, 500) g")
+        owner.execute("ANALYZE drawn, counted")
+
+    def orders(always: int, listed: Mapping[str, TableOrder]) -> dict[str, str]:
+        config = config_for(pg16, name, key_order_always=always, orders=listed)
+        source = PostgresSource(config)
+        objects = source.capture(MemoryArchive(scratch), silent).objects
+        return {item.name: item.order for item in objects if isinstance(item, PgTable)}
+
+    by_key = {"counted": "key", "drawn": "key", "unknown": "key"}
+    assert orders(0, {}) == {**by_key, "drawn": "stored"}
+    assert orders(10_000_000, {}) == by_key
+    assert orders(0, {"public.drawn": TableOrder.KEY}) == by_key
 
 
 def test_who_waits_for_a_table_is_not_waited_for(

@@ -22,7 +22,7 @@ from exclave.source.postgresql.errors import (
     SnapshotTooOld,
     ToolMissing,
 )
-from exclave.source.postgresql.rowtree import CopyPlan, begin_row_tree
+from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder
 from tests.pgfixtures import FreshDatabase
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import silent
@@ -192,10 +192,10 @@ def test_two_rows_with_one_key_are_never_taken(tmp_path: Path) -> None:
         [b"a\t1\tx\n", b"a\t1\ty\n"],
         [b"a\t1\n", b"", b"a\t1\n"],
     ):
-        builder = begin_row_tree(plan, scratch=tmp_path, memory=4096, emit=lambda _: None)
+        builder = RowTreeBuilder(plan, lambda _: None)
         with pytest.raises(KeyNotUnique, match=r"table public\.t: expected distinct primary keys"):
             list(map(builder.take, blocks))
-    builder = begin_row_tree(plan, scratch=tmp_path, memory=4096, emit=lambda _: None)
+    builder = RowTreeBuilder(plan, lambda _: None)
     assert [builder.take(b"a\t1\tx\n"), builder.take(b"a\t12\tx\na\t13\tx\n")] == [1, 2]
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exclave.source.postgresql.leafsort import LeafSorter
 from exclave.source.postgresql.scratch import ScratchChanged, ScratchUnusable
 from exclave.source.postgresql.script import plain_sql, statements
 from exclave.source.postgresql.sort import ExternalSorter
@@ -24,24 +23,6 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
             sorter.add_many(records[start : start + 100])
         assert sorter.runs > 10
         assert list(sorter.sorted_records()) == sorted(records)
-
-
-@pytest.mark.parametrize("memory", [10_000, 300_000, 10_000_000])
-def test_leaves_come_back_in_order(tmp_path: Path, memory: int) -> None:
-    chance = random.Random(2)
-    leaves = [chance.randbytes(32) for _ in range(20_000)]
-    leaves += [bytes(32)] * 3 + leaves[:50] + [chance.randbytes(8) + bytes(24) for _ in range(50)]
-    chance.shuffle(leaves)
-    sorter = LeafSorter(tmp_path, memory)
-    for start in range(0, len(leaves), 100):
-        sorter.add_many(leaves[start : start + 100])
-    assert (sorter.runs > 5) == (memory < 1_000_000)
-    assert b"".join(sorter.sorted_leaves()) == b"".join(sorted(leaves))
-    sorter.close()
-
-
-def test_no_leaves(tmp_path: Path) -> None:
-    assert b"".join(LeafSorter(tmp_path, 4096).sorted_leaves()) == b""
 
 
 def temporary_file(folder: Path) -> Path:

@@ -106,9 +106,12 @@ class PostgresSource:
         with connect(self._config, first) as session:
             tools = find_tools(self._config, _major(session, first))
             facts = _server_facts(session, tools)
-        objects.append(PgGlobals(sql=_store(sink, tools.dump_globals(self._config, first))))
-        for database in self._config.databases:
-            objects += self._database(database, tools, sink, progress, notes)
+        # Roles belong to no snapshot: they are read beside the rows.
+        with ThreadPoolExecutor(1, thread_name_prefix="exclave-roles") as beside:
+            roles = beside.submit(tools.dump_globals, self._config, first)
+            for database in self._config.databases:
+                objects += self._database(database, tools, sink, progress, notes)
+            objects.insert(0, PgGlobals(sql=_store(sink, roles.result())))
         if len(self._config.databases) > 1:
             notes.append("each database was captured under a snapshot of its own, in turn")
         tables = [each for each in objects if isinstance(each, PgTable)]
@@ -132,10 +135,12 @@ class PostgresSource:
         schemas: dict[SchemaSection, bytes] = {}  # of the attempt that counts
 
         def dump(snapshot: Snapshot) -> None:
-            for section in _SECTIONS:
-                schemas[section] = tools.dump_section(
-                    self._config, database, section, snapshot.name
-                )
+            def section_of(section: SchemaSection) -> bytes:
+                return tools.dump_section(self._config, database, section, snapshot.name)
+
+            # Mostly they wait, so one waits beside the other.
+            with ThreadPoolExecutor(len(_SECTIONS), thread_name_prefix="exclave-dump") as beside:
+                schemas.update(zip(_SECTIONS, beside.map(section_of, _SECTIONS), strict=True))
 
         with locked_snapshot(self._config, database, self._watch, dump) as snapshot:
             self._watch("schema")

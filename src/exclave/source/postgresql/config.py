@@ -20,9 +20,9 @@ __all__ = ["PostgresConfig", "TableOrder"]
 class TableOrder(enum.Enum):
     """In which order a table's rows are copied."""
 
-    AUTOMATIC = "auto"  # by key where there is one and the table is not huge
+    AUTOMATIC = "auto"  # by key where rows lie almost in its order and the table is not huge
     KEY = "key"  # by key where there is one
-    HEAP = "heap"  # as stored, proven as a multiset
+    HEAP = "heap"  # as stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class PostgresConfig:
     bytes_per_second: int | None = None  # of COPY data, all sessions together
     sort_memory: int = 64 * 1024 * 1024  # of one external sort
     key_order_limit: int = 16 * 1024**3  # automatic: larger tables are copied as stored
+    key_order_always: int = 2 * 1024 * 1024  # automatic: up to this size sorting costs nothing
     psql_from: int = 2 * 1024 * 1024  # tables of this size on are read through psql
     orders: Mapping[str, TableOrder] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -16,18 +16,18 @@ from exclave.source.postgresql.config import PostgresConfig, TableOrder
 from exclave.source.postgresql.connect import Connection, qualified
 from exclave.source.postgresql.errors import CopyFailed, reason
 from exclave.source.postgresql.reading import RowReader
-from exclave.source.postgresql.rowtree import (
-    CopyPlan,
-    RowTreeBuilder,
-    begin_row_tree,
-    plan_copy,
-)
+from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder, plan_copy
 from exclave.source.postgresql.snapshot import Snapshot, Watch
 
 __all__ = ["RateLimit", "TableCopier", "plan_table"]
 
 # A sort by key of a large table merges in one pass instead of several; two sessions sort at a time.
-_SORT_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
+# Read through an index of another order, each row is a page looked for anew: the planner, which
+# counts on a cache for them, is told of none, so that it sorts then.
+_SORTING: Final = "SET LOCAL work_mem = '64MB'; SET LOCAL effective_cache_size = '1MB'"
+
+_FOLLOWING: Final = 0.5
+"""Correlation from which on rows lie in their key's order, but for what was changed since."""
 
 
 class RateLimit:
@@ -57,13 +57,14 @@ def plan_table(
     order = config.orders.get(f"{database}.{shape.label}") or config.orders.get(
         shape.label, TableOrder.AUTOMATIC
     )
-    small = table.size <= config.key_order_limit
+    follows = table.correlation is None or abs(table.correlation) >= _FOLLOWING
+    limit = config.key_order_limit if follows else config.key_order_always
     return plan_copy(
         schema=shape.schema,
         name=shape.name,
         columns=shape.columns,
         n_key=len(shape.key),
-        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and small),
+        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and table.size <= limit),
         encoding=encoding,
     )
 
@@ -117,21 +118,12 @@ class TableCopier:
         self._reader.cancel()
 
     def _run(self, session: Connection, table: ListedTable, plan: CopyPlan) -> PgTable:
-        by_key = plan.order == "key"
-        purpose = StreamPurpose.TABLE_ORDERED if by_key else StreamPurpose.TABLE_HEAP
+        purpose = StreamPurpose.TABLE_ORDERED if plan.n_key else StreamPurpose.TABLE_HEAP
         data = self._sink.open_stream(purpose, expected_size=table.size)
         groups = self._sink.open_stream(StreamPurpose.MANIFEST)
-        builder = begin_row_tree(
-            plan,
-            scratch=self._sink.scratch,
-            memory=self._config.sort_memory,
-            emit=groups.write,
-        )
-        try:
-            self._pump(session, table, plan, data, builder)
-            tree = builder.finish()
-        finally:
-            builder.close()
+        builder = RowTreeBuilder(plan, groups.write)
+        self._pump(session, table, plan, data, builder)
+        tree = builder.finish()
         shape = table.shape
         return PgTable(
             database=self._snapshot.database,
@@ -161,7 +153,7 @@ class TableCopier:
             qualified(table.shape.schema, table.shape.name),
             plan.command,
             size=table.size,
-            settings=f"SET LOCAL statement_timeout = {milliseconds}; {_SORT_MEMORY}",
+            settings=f"SET LOCAL statement_timeout = {milliseconds}; {_SORTING}",
         )
         with closing(reading) as blocks:
             for block in blocks:

@@ -8,7 +8,6 @@ that damage to the archive is not mistaken for damage to the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from exclave.archive.rows import LEAF, hash_lines
 from exclave.source.interface import Difference
 from exclave.source.postgresql.reading import whole_lines
 from exclave.source.postgresql.rowkeys import readable_key, sortable_key
-from exclave.source.postgresql.rowtree import CopyPlan, begin_row_tree
+from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder
 from exclave.source.postgresql.sort import ExternalSorter
 
 __all__ = ["MAX_KEYS", "differing_rows"]
@@ -49,11 +48,13 @@ def differing_rows(
     scratch: Path,
     memory: int,
 ) -> list[Difference]:
-    """What differs, from both sides' COPY text (`restored` in blocks of whole lines)."""
+    """What differs, from both sides' COPY text (`restored` in blocks of whole lines).
+
+    Nothing differs where the same rows stand in another order.
+    """
     types = tuple(kind for _, kind in table.columns[: len(table.key)])
-    tree = begin_row_tree(plan, scratch=scratch, memory=memory, emit=lambda _: None)
+    tree = RowTreeBuilder(plan, lambda _: None)
     with (
-        closing(tree),
         ExternalSorter(scratch, memory) as ours,
         ExternalSorter(scratch, memory) as theirs,
     ):

@@ -1,7 +1,8 @@
 """From a table's COPY text to its row tree (spec/archive.md 6).
 
 `plan_copy` decides the order and writes the COPY command; a `RowTreeBuilder` takes the text in
-blocks of whole lines. Capture and comparison share both, so that they cannot disagree.
+blocks of whole lines and refuses two rows with one key where they stand in its order. Capture and
+comparison share both, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -9,24 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from exclave.archive.objects import RowOrder
-from exclave.archive.rows import (
-    KeyTree,
-    MultisetTree,
-    RowTree,
-    hash_lines,
-    line_ends,
-    repeats_key,
-)
+from exclave.archive.rows import LineTree, RowTree, line_ends, repeats_key
 from exclave.source.postgresql.catalog import Column
 from exclave.source.postgresql.connect import identifier, qualified
 from exclave.source.postgresql.errors import KeyNotUnique
-from exclave.source.postgresql.leafsort import LeafSorter
 
-__all__ = ["CopyPlan", "RowTreeBuilder", "begin_row_tree", "plan_copy"]
+__all__ = ["CopyPlan", "RowTreeBuilder", "plan_copy"]
 
 _MODIFIER: Final = re.compile(r"\([0-9]+(,-?[0-9]+)?\)")
 # Their order is that of their values, in every server and whatever its collations (spec 6).
@@ -54,7 +49,7 @@ class CopyPlan:
 
     label: str
     command: str
-    as_stored: str  # the same rows as they lie in the table; the command itself for a multiset
+    as_stored: str  # the same rows as they lie in the table; the command itself in that order
     order: RowOrder
     n_key: int
 
@@ -85,7 +80,7 @@ def plan_copy(
         label=f"{schema}.{name}",
         command=command,
         as_stored=as_stored,
-        order="key" if ordered else "multiset",
+        order="key" if ordered else "stored",
         n_key=n_key,
     )
 
@@ -102,81 +97,38 @@ def _sort_term(column: Column, encoding: str) -> str:
     return f'{name if kind in _TEXTS else f"{name}::pg_catalog.text"} COLLATE "C"'
 
 
-class RowTreeBuilder(Protocol):
+class RowTreeBuilder:
     """Takes a table's COPY text and gives its row tree."""
-
-    def take(self, block: bytes) -> int:
-        """Take a block of whole lines; returns the number of rows in it."""
-
-    def finish(self) -> RowTree:
-        """The tree over all rows."""
-
-    def close(self) -> None:
-        """Give back what the builder holds; harmless after `finish`."""
-
-
-def begin_row_tree(
-    plan: CopyPlan, *, scratch: Path, memory: int, emit: Callable[[bytes], None]
-) -> RowTreeBuilder:
-    """A builder for the plan's order; `memory` bounds the sort of a multiset."""
-    if plan.order == "key":
-        return _KeyRows(plan, emit)
-    return _MultisetRows(scratch, memory, emit)
-
-
-class _KeyRows:
-    """Rows as they come, in key order; raises `KeyNotUnique` for two with one key."""
 
     __slots__ = ("_last", "_plan", "_tree")
 
     def __init__(self, plan: CopyPlan, emit: Callable[[bytes], None]) -> None:
         self._plan = plan
-        self._tree = KeyTree(emit)
+        self._tree = LineTree(emit)
         self._last: list[bytes] = []  # the key of the row before
 
     def take(self, block: bytes) -> int:
+        """Take a block of whole lines; returns the number of rows in it.
+
+        Raises `KeyNotUnique` for two rows with one key, where rows come in its order.
+        """
         ends = line_ends(block)
-        if len(ends):
-            n_key = self._plan.n_key
-            first = block[: ends[0]].split(b"\t", n_key)[:n_key]
-            if first == self._last or repeats_key(block, ends, n_key):
-                raise _not_unique(self._plan.label)
-            start = ends[-2] + 1 if len(ends) > 1 else 0
-            self._last = block[start : ends[-1]].split(b"\t", n_key)[:n_key]
+        if self._plan.order == "key" and len(ends):
+            self._refuse_repeated(block, ends)
         self._tree.add(block, ends)
         return len(ends)
 
     def finish(self) -> RowTree:
+        """The tree over all rows."""
         return self._tree.finish()
 
-    def close(self) -> None:
-        pass
-
-
-class _MultisetRows:
-    """Rows in any order: their leaves are sorted on the side."""
-
-    __slots__ = ("_sorter", "_tree")
-
-    def __init__(self, scratch: Path, memory: int, emit: Callable[[bytes], None]) -> None:
-        self._tree = MultisetTree(emit)
-        self._sorter = LeafSorter(scratch, memory)
-
-    def take(self, block: bytes) -> int:
-        leaves = hash_lines(block)
-        self._sorter.add_many(leaves)
-        return len(leaves)
-
-    def finish(self) -> RowTree:
-        try:
-            for leaves in self._sorter.sorted_leaves():
-                self._tree.add(leaves)
-            return self._tree.finish()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        self._sorter.close()
+    def _refuse_repeated(self, block: bytes, ends: npt.NDArray[np.intp]) -> None:
+        n_key = self._plan.n_key
+        first = block[: ends[0]].split(b"\t", n_key)[:n_key]
+        if first == self._last or repeats_key(block, ends, n_key):
+            raise _not_unique(self._plan.label)
+        start = ends[-2] + 1 if len(ends) > 1 else 0
+        self._last = block[start : ends[-1]].split(b"\t", n_key)[:n_key]
 
 
 def _not_unique(label: str) -> KeyNotUnique:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -78,8 +79,7 @@ class DumpTools:
 
     def _restrict(self, program: str) -> list[str]:
         # Without a fixed key two dumps of one state differ (fix of CVE-2025-8714).
-        text = _output([str(self.folder / program), "--help"])
-        return [f"--restrict-key={RESTRICT_KEY}"] if "--restrict-key" in text else []
+        return [f"--restrict-key={RESTRICT_KEY}"] if _restricts(self.folder / program) else []
 
     def _run(self, program: str, *arguments: str) -> bytes:
         done = subprocess.run(
@@ -152,6 +152,11 @@ def _folders(config: PostgresConfig) -> Iterator[Path]:
     wheel = importlib.util.find_spec(_WHEEL)
     for location in (wheel.submodule_search_locations or []) if wheel else []:
         yield from sorted(Path(location).glob("pginstall*/bin"))
+
+
+@cache
+def _restricts(program: Path) -> bool:
+    return "--restrict-key" in _output([str(program), "--help"])
 
 
 def _output(arguments: list[str]) -> str:
