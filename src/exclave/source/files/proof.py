@@ -79,6 +79,11 @@ class Proof:
         self._inodes = array("Q")
         self._times = array("q")
 
+    @property
+    def begun(self) -> bool:
+        """Whether it comes from a restore, which has decoded every entry."""
+        return bool(self._times)
+
     def add(self) -> int:
         """One more file, not proven yet; its place."""
         self._inodes.append(0)
