@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from exclave.archive.manifest import Register
-from exclave.source.files import FilesConfig, FilesSource, FilesTarget, compare, proof, writing
+from exclave.source.files import compare, looking, proof, writing
+from exclave.source.files.capture import FilesConfig, FilesSource
+from exclave.source.files.restore import FilesTarget
 from exclave.source.files.proof import Probed
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import register_of, silent
@@ -43,7 +45,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(descriptor: int, expected: int) -> tuple[int, bytes]:
         sizes.append(expected)
-        return proof.hash_file(descriptor, expected)
+        return looking.hash_file(descriptor, expected)
 
     monkeypatch.setattr(compare, "hash_file", counted)
     return sizes
@@ -80,12 +82,14 @@ def test_what_was_changed_since_is_read_again(
 def test_what_was_written_wrong_is_found(
     tmp_path: Path, register: Register, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, spoilt = os.pwrite, iter([False, True])
+    write, spoilt = os.pwritev, iter([False, True])
 
-    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
-        return write(descriptor, bytes(len(data)) if next(spoilt, False) else data, offset)
+    def pwritev(descriptor: int, data: list[memoryview], offset: int) -> int:
+        if next(spoilt, False):
+            data = [memoryview(bytes(len(piece))) for piece in data]
+        return write(descriptor, data, offset)
 
-    monkeypatch.setattr("exclave.source.files.writing.os.pwrite", pwrite)
+    monkeypatch.setattr("exclave.source.files.writing.os.pwritev", pwritev)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     (found,) = target.compare(register, archive, silent).differences
@@ -122,7 +126,7 @@ def test_a_clock_that_was_set_back_proves_nothing(
         calls.append(which)
         return 0 if len(calls) > 20 else 2**62
 
-    monkeypatch.setattr("exclave.source.files.proof.time.clock_gettime_ns", clock)
+    monkeypatch.setattr("exclave.source.files.looking.time.clock_gettime_ns", clock)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     assert target.compare(register, archive, silent).differences == ()

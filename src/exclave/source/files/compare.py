@@ -37,7 +37,8 @@ from exclave.source.files.folder import (
     open_folder,
     read_xattrs,
 )
-from exclave.source.files.proof import Proof, hash_file
+from exclave.source.files.looking import hash_file
+from exclave.source.files.proof import Proof
 from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
 
 __all__ = ["compare_tree"]
@@ -121,7 +122,7 @@ class _TreeComparison:
         self._proof, self._place, self._present = proof, 0, 0
         entries = EntryReader(supply.read_stream(tree.entries))
         try:
-            for entry in self._others(entries, tree, progress) if proof.begun else entries:
+            for entry in self._others(entries, tree, progress) if len(proof) else entries:
                 if chosen(entry.path, self._only):
                     self._entry(entry)
                     self.objects += 1
