@@ -293,9 +293,7 @@ class PackFetcher:
                 self.faults.append(fault)
 
 
-def _open(
-    room: PackRoom, secret: bytes, buffers: OpenedBuffers
-) -> tuple[PackHeader, memoryview]:
+def _open(room: PackRoom, secret: bytes, buffers: OpenedBuffers) -> tuple[PackHeader, memoryview]:
     sealed, veil = room.rebuild()
     out = buffers.take(plain_length(len(sealed)))
     return open_pack(sealed, secret=secret, veil=veil, out=out)

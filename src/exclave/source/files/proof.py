@@ -32,7 +32,7 @@ from exclave.archive.filetree import FileEntry
 from exclave.source.files.folder import FILE_FLAGS, OpenFolders
 from exclave.source.files.looking import ANSWER, QUESTION, SMALL, Looker, tick_over
 
-__all__ = ["Probed", "Proof", "ReadBack", "probe"]
+__all__ = ["Beside", "Probed", "Proof", "ReadBack", "probe"]
 
 _MANY_FILES: Final = 2_000
 _MANY_BYTES: Final = 64 * 2**20
@@ -120,7 +120,7 @@ class ReadBack:
         self._behind: deque[tuple[int, FileEntry]] = deque()
         self._bytes = 0  # of the files in `_behind`
         self._written = 0  # of all so far
-        self._beside: _Beside | None = None
+        self._beside: Beside | None = None
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")
         self._running: deque[tuple[Future[None], int]] = deque()  # with the opened file
 
@@ -133,7 +133,7 @@ class ReadBack:
         self._bytes += entry.size
         self._written += entry.size
         if self._beside is None and (place > _MANY_FILES or self._written > _MANY_BYTES):
-            self._beside = _Beside(self._root)
+            self._beside = Beside(self._root)
         while len(self._behind) > _BEHIND_FILES or self._bytes > _BEHIND_BYTES:
             self._next()
 
@@ -182,7 +182,7 @@ class ReadBack:
             self._proof.prove(place, facts)
 
 
-class _Beside:
+class Beside:
     """A second process that looks at files (`looking.py`), and what it has found.
 
     One that fails has proven nothing: the comparison reads everything then.
@@ -206,9 +206,7 @@ class _Beside:
         """One more file to be looked at; waits when it is far behind."""
         path = entry.path
         try:
-            self._questions.write(
-                QUESTION.pack(place, entry.size, entry.blake3, len(path)) + path
-            )
+            self._questions.write(QUESTION.pack(place, entry.size, entry.blake3, len(path)) + path)
         except BrokenPipeError:
             return  # it has failed, which `answers` notices
 
