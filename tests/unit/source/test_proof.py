@@ -142,6 +142,7 @@ def test_another_process_finds_what_was_written_wrong(
 
 
 def test_a_process_that_dies_has_proven_nothing(
+    *,
     tmp_path: Path,
     register: Register,
     archive: MemoryArchive,

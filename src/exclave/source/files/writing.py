@@ -97,8 +97,8 @@ class TreeWriter:
         descriptor = os.open(name, _WRITE_FLAGS, 0o600, dir_fd=parent)
         try:
             place = 0
-            for place, length in entry.extents:
-                end = place + length
+            for start, length in entry.extents:
+                place, end = start, start + length
                 while place < end:
                     pieces = self._content.take(end - place)
                     place += _write_all(descriptor, pieces, place)
