@@ -2,9 +2,10 @@
 
 The mission is founded and its vaults are started before the clock runs, the warrant is signed and
 released and the cards have answered before the reconstruction's clock runs: people and delays are
-not speed. Files at k=n=1 go to a seat in a local folder, whose vault's rules run in the depositor's
-own process: streamed hashing, fsync, the log. It is served before the reconstruction's clock runs.
-Start-up is what commands take that do next to nothing; `status` asks such a seat.
+not speed. Files at k=n=1 go to a seat in a local folder and come from it, as with other tools: its
+vault's rules run in Exclave's own process: streamed hashing, fsync, the log, the warrant. It is
+served only while the warrant is handed in. Start-up is what commands take that do next to nothing;
+`status` asks such a seat.
 """
 
 from __future__ import annotations
@@ -132,6 +133,9 @@ def _three(embassy: Embassy, place: Path, data: DataSet, contender: str, repeat:
         embassy.start_vault(1)
     targets = f'[default.folder]\nkind = "folder"\npath = "{out}"\n'
     answer = prepare_reading(embassy, place)
+    if alone:
+        embassy.stop_vault(1)
+        targets += f'[[seat]]\nseat = 1\nfolder = "{embassy.vault_folder(1)}"\n'
     step("restore", lambda: rebuild(answer, place, targets))
     compare_trees(data.folder, out / "bench")
     return runs

@@ -18,7 +18,8 @@ import pytest
 from exclave.archive.filetree import decode_entries, encode_entries
 from exclave.archive.manifest import Register
 from exclave.archive.objects import FilesTree
-from exclave.source.files import FilesConfig, FilesSource, FilesTarget
+from exclave.source.files.capture import FilesConfig, FilesSource
+from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import Compared, Target
 from exclave.source.sqlite import SqliteConfig, SqliteSource, SqliteTarget
 from tests.support.embassy import default_target, found_embassy

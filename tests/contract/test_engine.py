@@ -55,6 +55,11 @@ def test_put_and_get(engine: Engine) -> None:
     assert engine.get(KEY, 3, 100) == b"y"
     assert engine.get(KEY, 9) == b""
     assert engine.get(KEY, 0, 0) == b""
+    first, second, third = bytearray(1), bytearray(2), bytearray(b"--")
+    assert engine.read_into(KEY, [first, memoryview(second), third]) == 4
+    assert (first, second, third) == (b"b", b"od", b"y-")
+    assert engine.read_into(KEY, [first]) == 1
+    assert engine.read_into(KEY, []) == 0
     assert engine.size(KEY) == 4
     assert has_object(engine, KEY)
 

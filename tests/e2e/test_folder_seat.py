@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.embassy import prepare_reading
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat, ShardRoot
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.lines import LoopThread
 from exclave.vault.at_hand import VaultAtHand
+from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import State, VaultRefused
 from exclave.vault.storage import shard_key
 from exclave.wiring.host import fsck_vault, mission_at_hand
@@ -62,6 +64,31 @@ def test_deposits_go_into_a_folder_and_come_back(embassy: Embassy, tmp_path: Pat
     embassy.start_vault(1)
     report_ = embassy.reconstruct(tmp_path / "out")
     assert report_.proven
+
+
+def test_a_folder_is_restored_from_where_it_lies(embassy: Embassy, tmp_path: Path) -> None:
+    """Nobody serves it; what the warrant's vault asks for is asked for all the same."""
+    folder = embassy.vault_folder(1)
+    assert run("deposit", "--config", str(write_config(embassy, folder))).returncode == 0
+    embassy.start_vault(1)
+    answer = prepare_reading(embassy, tmp_path)
+    targets = tmp_path / "targets.toml"
+    words = ("reconstruct", str(answer.parent), "--answer", str(answer), "--targets", str(targets))
+    place = f'[default.folder]\nkind = "folder"\npath = "out"\n[[seat]]\nfolder = "{folder}"\n'
+    targets.write_text(place + "seat = 1\n")
+    embassy.stop_vault(1)
+    with mission_at_hand(folder, embassy.mission):
+        served = run(*words)
+    assert served.returncode == 7
+    assert "another process has this vault open" in served.stderr
+    targets.write_text(place + "seat = 9\n")
+    unknown = run(*words)
+    assert unknown.returncode == 3
+    assert "[[seat]] 9: the charter has no such seat in use" in unknown.stderr
+    targets.write_text(place + "seat = 1\n")
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "PROVEN" in (answer.parent / "report.txt").read_text()
 
 
 def test_a_disk_that_is_not_there_is_a_seat_without_an_answer(
@@ -122,6 +149,12 @@ def test_the_rules_of_a_vault_hold(embassy: Embassy, loop: LoopThread) -> None:
         with pytest.raises(VaultRefused) as refused:
             loop.run(depositor.get_shard(shard))
         assert refused.value.cause == "identity"
+        buffers = ShardBuffers(memoryview(bytearray(128)), memoryview(bytearray(len(data) - 128)))
+        with pytest.raises(VaultRefused) as refused:
+            loop.run(depositor.read_unchecked(shard, buffers))
+        assert refused.value.cause == "identity"
+        assert not any(buffers.prefix)
+        assert not any(buffers.body)
         assert not loop.run(depositor.put_shard(shard, [data]))
         other = ShardRoot(os.urandom(32))
         with pytest.raises(VaultRefused) as refused:

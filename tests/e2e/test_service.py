@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exclave.deposit.capture import RegisterTask
-from exclave.source.files import FilesConfig, FilesSource
+from exclave.source.files.capture import FilesConfig, FilesSource
 from tests.support.embassy import Embassy, HomeRegister, files_register, found_embassy
 
 RUNBOOK = "1. start the server\n2. ask Кадри\n".encode()

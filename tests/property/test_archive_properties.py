@@ -24,6 +24,7 @@ from exclave.archive.pack import (
     make_decompressor,
     parse_directory,
     read_chunk,
+    view_chunk,
 )
 from exclave.archive.reference import MANIFEST_PACK_BIT, MAX_INLINE, Codec, Reference, StreamRef
 from exclave.archive.stream import Node, StreamWriter, decode_node, encode_node, iter_references
@@ -101,6 +102,8 @@ def test_pack_round_trip(chunks: list[bytes]) -> None:
     entries = parse_directory(plaintext)
     reused = make_decompressor()
     assert [read_chunk(plaintext, entry, reused) for entry in entries] == chunks
+    views = [view_chunk(memoryview(plaintext), entry, reused) for entry in entries]
+    assert [bytes(view) for view in views] == chunks
     assert rebuild(plaintext, entries) == plaintext
 
 

@@ -20,7 +20,7 @@ from exclave.deposit.recall import Cuts, OldChunk, Recall
 from exclave.deposit.remembered import Remembering
 from exclave.deposit.streams import DepositSink
 from exclave.ids import ChunkId, MissionId
-from exclave.source.files import FilesConfig, FilesSource
+from exclave.source.files.capture import FilesConfig, FilesSource
 from exclave.source.interface import Captured
 from tests.support.keyed_packs import KeyedPacks
 

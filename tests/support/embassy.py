@@ -98,7 +98,8 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, public_keys_bytes, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import DEDUP_SECRET, new_official_key, new_vault_key
-from exclave.source.files import FilesConfig, FilesSource, FilesTarget
+from exclave.source.files.capture import FilesConfig, FilesSource
+from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import Source, Target
 from exclave.source.postgresql import PostgresConfig, PostgresSource
 from exclave.vault.addresses import Address

@@ -19,11 +19,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
+from hashlib import sha256
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from exclave.errors import MalformedData, NonCanonicalData
-from exclave.merkle import RootBuilder, leaf_hash
+from exclave.merkle import RootBuilder
 
 __all__ = [
     "MAX_RECORD",
@@ -35,6 +36,7 @@ __all__ = [
     "FileType",
     "ParentMissing",
     "PathEscapes",
+    "RecordFacts",
     "check_sequence",
     "decode_entries",
     "decode_entry",
@@ -43,6 +45,7 @@ __all__ = [
     "entry_leaf",
     "moved_record",
     "owner_fields",
+    "record_facts",
     "record_leaf",
     "record_offset",
     "record_path",
@@ -63,6 +66,7 @@ _SEEN: Final = struct.Struct(">BIIIqQ")  # type to size
 _LENGTH16: Final = struct.Struct(">H")
 _LENGTH32: Final = struct.Struct(">I")
 _EXTENT: Final = struct.Struct(">QQ")
+_NO_OFFSET: Final = bytes(8)
 _OFFSET: Final = slice(29, 37)  # of the offset in `content`
 _ESCAPES: Final = re.compile(rb"\x00|(?:^|/)\.{0,2}(?:/|\Z)").search
 
@@ -386,11 +390,14 @@ class EntryReader:
         """Root over the entries so far: of the whole tree when all have been taken."""
         return self._builder.root()
 
-    def _decoded(self) -> Iterator[FileEntry]:
+    def records(self) -> Iterator[bytes]:
+        """The records as they stand, for who has decoded and checked the same ones before."""
         for record in _records(self._pieces):
-            entry = decode_entry(record)
             self._builder.add(record_leaf(record))
-            yield entry
+            yield record
+
+    def _decoded(self) -> Iterator[FileEntry]:
+        return map(decode_entry, self.records())
 
 
 def _records(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
@@ -421,7 +428,8 @@ def entry_leaf(entry: FileEntry) -> bytes:
 
 def record_leaf(record: bytes) -> bytes:
     """Leaf of an entry from its record without length."""
-    return leaf_hash(moved_record(record, 0))
+    data = (b"\x00", record[: _OFFSET.start], _NO_OFFSET, record[_OFFSET.stop :])
+    return sha256(b"".join(data)).digest()  # `leaf_hash` of `moved_record`, a million times
 
 
 def moved_record(record: bytes, offset: int) -> bytes:
@@ -444,6 +452,22 @@ def record_offset(record: bytes) -> int:
 def owner_fields(owner: str, group: str) -> bytes:
     """How the owners' names stand in a record, after the path."""
     return b"".join(_LENGTH16.pack(len(t)) + t for t in (owner.encode(), group.encode()))
+
+
+class RecordFacts(NamedTuple):
+    """What an accepted record says that a look at the file shows; `mtime` in nanoseconds."""
+
+    type: int
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+
+
+def record_facts(record: bytes) -> RecordFacts:
+    """The facts of an accepted record, without decoding the rest."""
+    return RecordFacts._make(_SEEN.unpack_from(record))
 
 
 def record_says(

@@ -54,6 +54,7 @@ __all__ = [
     "make_decompressor",
     "parse_directory",
     "read_chunk",
+    "view_chunk",
 ]
 
 DEFAULT_CAPACITY = 16 * 1024 * 1024
@@ -360,3 +361,15 @@ def read_chunk(
     if end > len(view):
         raise ChunkCorrupt(f"chunk: expected {len(view)} bytes of pack to hold it, ends at {end}")
     return decode_chunk(form, view[form.offset : end], decompressor)
+
+
+def view_chunk(
+    plaintext: memoryview, form: ChunkForm, decompressor: zstandard.ZstdDecompressor | None = None
+) -> bytes | memoryview:
+    """As `read_chunk`, but a chunk that is stored raw is a view of the opened pack, not a copy."""
+    if form.codec != Codec.RAW:
+        return read_chunk(plaintext, form, decompressor)
+    view = plaintext[form.offset : form.offset + form.plain]
+    if form.stored != form.plain or len(view) != form.plain or not view:
+        raise ChunkCorrupt(f"chunk: expected {form.plain} raw bytes, got {len(view)}")
+    return view

@@ -27,9 +27,19 @@ class PackRoom:
     """Buffers for k shards of one pack."""
 
     def __init__(
-        self, seats: Sequence[Seat], *, mission: MissionId, root: PackRoot, length: int, k: int
+        self,
+        seats: Sequence[Seat],
+        *,
+        mission: MissionId,
+        root: PackRoot,
+        length: int,
+        k: int,
+        rows: memoryview | None = None,
     ) -> None:
-        """`seats`: k distinct ones, whose shards will be written here."""
+        """`seats`: k distinct ones, whose shards will be written here.
+
+        `rows`: room for k bodies that the caller uses again once the pack is opened.
+        """
         if len(set(seats)) != k:
             raise TooFewShards(f"pack: expected {k} shards, got {len(set(seats))}")
         size = body_length(length, k)
@@ -38,7 +48,7 @@ class PackRoom:
             for seat in seats
         }
         self._root, self._length, self._k = root, length, k
-        self._rows = memoryview(bytearray(k * size))
+        self._rows = memoryview(bytearray(k * size)) if rows is None else rows[: k * size]
         self._prefixes = {seat: memoryview(bytearray(PREFIX_SIZE)) for seat in seats}
         self._bodies = {seat: self._place(seat, size) for seat in seats}
 

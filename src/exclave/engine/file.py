@@ -8,7 +8,7 @@ for writing under their final name; symbolic links are not followed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,6 +71,15 @@ class FileEngine:
             with os.fdopen(descriptor, "rb", buffering=0) as stream:
                 stream.seek(offset)
                 return _read(stream.fileno(), length)
+
+    def read_into(self, key: ObjectKey, into: Sequence[bytearray | memoryview]) -> int:
+        """See `Engine`."""
+        with storage_errors(key):
+            descriptor = self._open(key)
+            try:
+                return _fill(descriptor, into)
+            finally:
+                os.close(descriptor)
 
     def size(self, key: ObjectKey) -> int:
         """See `Engine`."""
@@ -199,3 +208,15 @@ def _read(descriptor: int, length: int | None) -> bytes:
         parts.append(part)
         left = None if left is None else left - len(part)
     return b"".join(parts)
+
+
+def _fill(descriptor: int, into: Sequence[bytearray | memoryview]) -> int:
+    done = 0
+    waiting = [memoryview(buffer) for buffer in into]
+    while waiting and (count := os.readv(descriptor, waiting)):
+        done += count
+        while waiting and count >= len(waiting[0]):
+            count -= len(waiting.pop(0))
+        if waiting:
+            waiting[0] = waiting[0][count:]
+    return done

@@ -18,7 +18,7 @@ log until a checkpoint covers it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import NewType, Protocol, Self
 
@@ -180,6 +180,13 @@ class Engine(Protocol):
 
     def get(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes from `offset`, at most `length` (all without it). Raises `ObjectMissing`."""
+        ...
+
+    def read_into(self, key: ObjectKey, into: Sequence[bytearray | memoryview]) -> int:
+        """Fill the buffers in order with an object's first bytes; how many that were.
+
+        Fewer than there is room for when the object is shorter. Raises `ObjectMissing`.
+        """
         ...
 
     def size(self, key: ObjectKey) -> int:

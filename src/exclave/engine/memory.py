@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -76,6 +76,15 @@ class MemoryEngine:
         """See `Engine`."""
         data = self._find(key)
         return data[offset:] if length is None else data[offset : offset + length]
+
+    def read_into(self, key: ObjectKey, into: Sequence[bytearray | memoryview]) -> int:
+        """See `Engine`."""
+        data, done = memoryview(self._find(key)), 0
+        for buffer in into:
+            piece = data[done : done + len(buffer)]
+            memoryview(buffer)[: len(piece)] = piece
+            done += len(piece)
+        return done
 
     def size(self, key: ObjectKey) -> int:
         """See `Engine`."""

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from exclave.archive.reference import Reference
 
@@ -27,6 +27,8 @@ STORED_AHEAD: Final = 20 * 2**20
 """Somewhat more than a pack: the next one is on its way while one is read."""
 
 PLAIN_AHEAD: Final = 8 * 2**20
+
+Piece: TypeAlias = bytes | memoryview
 
 _BATCH: Final = 2**19
 """Plain bytes decoded at once: hundreds of batches a second, not thousands of small chunks."""
@@ -45,9 +47,9 @@ def read_ahead(
     references: Iterable[Reference],
     *,
     fetch: Callable[[Reference], Future[memoryview]],
-    decode: Callable[[memoryview, tuple[Reference, ...]], list[bytes]],
+    decode: Callable[[memoryview, tuple[Reference, ...]], list[Piece]],
     pool: Executor,
-) -> Iterator[bytes]:
+) -> Iterator[Piece]:
     """The chunks' plaintexts in order; `fetch` begins to get a chunk's pack."""
     ahead = _Ahead(_batches(references), fetch=fetch, decode=decode, pool=pool)
     try:
@@ -63,7 +65,7 @@ class _Ahead:
         batches: Iterator[_Batch],
         *,
         fetch: Callable[[Reference], Future[memoryview]],
-        decode: Callable[[memoryview, tuple[Reference, ...]], list[bytes]],
+        decode: Callable[[memoryview, tuple[Reference, ...]], list[Piece]],
         pool: Executor,
     ) -> None:
         self._batches = batches
@@ -72,7 +74,7 @@ class _Ahead:
         self._pool = pool
         self._waiting: deque[tuple[_Batch, Future[memoryview]]] = deque()
         self._stored = 0  # bytes in `_waiting`
-        self._decoding: deque[tuple[_Batch, Future[list[bytes]]]] = deque()
+        self._decoding: deque[tuple[_Batch, Future[list[Piece]]]] = deque()
         self._plain = 0  # bytes in `_decoding`
 
     def fill(self) -> bool:
@@ -90,7 +92,7 @@ class _Ahead:
             self._plain += batch.plain
         return bool(self._decoding)
 
-    def take(self) -> list[bytes]:
+    def take(self) -> list[Piece]:
         """The chunks of the next batch, when they are there."""
         batch, chunks = self._decoding.popleft()
         self._plain -= batch.plain
@@ -101,7 +103,7 @@ class _Ahead:
         for _, chunks in self._decoding:
             chunks.cancel()
 
-    def _decoded(self, pack: Future[memoryview], batch: _Batch) -> list[bytes]:
+    def _decoded(self, pack: Future[memoryview], batch: _Batch) -> list[Piece]:
         return self._decode(pack.result(), batch.refs)
 
 

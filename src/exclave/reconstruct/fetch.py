@@ -39,7 +39,8 @@ from exclave.dispersal.shard import (
 from exclave.errors import IntegrityError, VaultError
 from exclave.ids import Epoch, MissionId, PackRoot, Seat, ShardRoot
 from exclave.lines import LoopThread
-from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack
+from exclave.reconstruct.buffers import OpenedBuffers
+from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack, plain_length
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import ShardStore
 
@@ -109,6 +110,8 @@ class PackFetcher:
         self._lock = threading.Lock()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="open")
+        self._spare: list[memoryview] = []  # rows of packs that were opened, for the next ones
+        self._buffers = OpenedBuffers()
         self._faulty: dict[Seat, int] = dict.fromkeys(stores, 0)
         self.faults: list[SeatFault] = []
         self.bytes_fetched: dict[Seat, int] = dict.fromkeys(stores, 0)
@@ -186,24 +189,33 @@ class PackFetcher:
         chosen = self._order(plan)[: plan.k]
         if len(chosen) < plan.k:
             return None
+        rows = self._rows(plan)
         room = PackRoom(
             [seat for seat, _ in chosen],
             mission=plan.mission,
             root=plan.root,
             length=plan.length,
             k=plan.k,
+            rows=rows,
         )
         if not all(await asyncio.gather(*(self._read(plan, room, *one) for one in chosen))):
             return None
         run = asyncio.get_running_loop().run_in_executor
         try:
-            header, plaintext = await run(self._pool, _open, room, secret)
+            header, plaintext = await run(self._pool, _open, room, secret, self._buffers)
         except (ShardsDisagree, CommitmentMismatch):
             return None  # which of them is wrong, the sure way finds out
+        self._spare.append(rows)
         _require_planned(plan, header)
         for seat, _ in chosen:
             self.bytes_fetched[seat] += plan.shard_size
         return plaintext
+
+    def _rows(self, plan: PackPlan) -> memoryview:
+        """Room for a pack's bodies; only the loop's thread asks for it."""
+        needed = plan.k * body_length(plan.length, plan.k)
+        found = self._spare.pop() if self._spare else memoryview(b"")
+        return found if len(found) >= needed else memoryview(bytearray(needed))
 
     async def _read(self, plan: PackPlan, room: PackRoom, seat: Seat, root: ShardRoot) -> bool:
         try:
@@ -281,9 +293,10 @@ class PackFetcher:
                 self.faults.append(fault)
 
 
-def _open(room: PackRoom, secret: bytes) -> tuple[PackHeader, memoryview]:
+def _open(room: PackRoom, secret: bytes, buffers: OpenedBuffers) -> tuple[PackHeader, memoryview]:
     sealed, veil = room.rebuild()
-    return open_pack(sealed, secret=secret, veil=veil)
+    out = buffers.take(plain_length(len(sealed)))
+    return open_pack(sealed, secret=secret, veil=veil, out=out)
 
 
 def _require_header(plan: PackPlan, seat: Seat, header: ShardHeader) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from exclave.archive.manifest import Register
 from exclave.engine.durable import write_new_file
-from exclave.source.files import FilesTarget
 from exclave.source.files.errors import FolderNotEmpty
+from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import ArchiveSupply, Compared, Difference
 
 __all__ = ["restore_service"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from exclave.archive.manifest import Manifest, parse_manifest
-from exclave.archive.pack import Role, make_decompressor, parse_directory, read_chunk
+from exclave.archive.pack import Role, make_decompressor, parse_directory, read_chunk, view_chunk
 from exclave.archive.reference import MANIFEST_PACK_BIT, Reference, StreamRef
 from exclave.archive.stream import iter_references
 from exclave.errors import IntegrityError
@@ -76,8 +76,8 @@ class ReconstructSupply:
         """A folder (0700) for temporary files."""
         return self._scratch
 
-    def read_stream(self, stream: StreamRef) -> Iterator[bytes]:
-        """The stream's bytes in order, a chunk at a time."""
+    def read_stream(self, stream: StreamRef) -> Iterator[bytes | memoryview]:
+        """The stream's bytes in order, a chunk at a time; some are views of an opened pack."""
         return read_ahead(
             iter_references(stream, self._chunk),
             fetch=lambda reference: self._fetcher.prefetch(self._root(reference)),
@@ -85,11 +85,13 @@ class ReconstructSupply:
             pool=self._pool,
         )
 
-    def _decode(self, plaintext: memoryview, references: tuple[Reference, ...]) -> list[bytes]:
+    def _decode(
+        self, plaintext: memoryview, references: tuple[Reference, ...]
+    ) -> list[bytes | memoryview]:
         decompressor = self._own.decompressor
-        return [read_chunk(plaintext, reference, decompressor) for reference in references]
+        return [view_chunk(plaintext, reference, decompressor) for reference in references]
 
-    def _chunk(self, reference: Reference) -> bytes:
+    def _chunk(self, reference: Reference) -> bytes | memoryview:
         (chunk,) = self._decode(self._fetcher.plaintext(self._root(reference)), (reference,))
         return chunk
 

@@ -126,7 +126,7 @@ class ArchiveSupply(Protocol):
     def scratch(self) -> Path:
         """A folder (0700) for temporary files."""
 
-    def read_stream(self, stream: StreamRef) -> Iterator[bytes]:
+    def read_stream(self, stream: StreamRef) -> Iterator[bytes | memoryview]:
         """The stream's bytes in order, in pieces; thread-safe for distinct calls."""
 
 

@@ -125,9 +125,9 @@ class VaultAtHand:
 
     async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
         def read(mission: Mission) -> None:
-            data = self._released(mission, root)
-            into.require(len(data))
-            into.put(0, data)
+            self._require_released(mission, root)
+            into.require(mission.store.size(shard_key(root)))
+            into.require(mission.store.read_into(shard_key(root), [into.prefix, into.body]))
 
         await self._ask(read)
 
@@ -175,17 +175,17 @@ class VaultAtHand:
             mission.release_room(length, self._identity)
 
     def _get(self, mission: Mission, root: ShardRoot) -> bytes:
-        data = self._released(mission, root)
+        self._require_released(mission, root)
+        data = mission.store.get(shard_key(root))
         parse_shard(data, root)
         return data
 
-    def _released(self, mission: Mission, root: ShardRoot) -> bytes:
-        """A shard's bytes, unchecked, for a reader with a released warrant."""
+    def _require_released(self, mission: Mission, root: ShardRoot) -> None:
+        """Refuse whoever is no reader with a released warrant that covers this shard."""
         require_kind(find_peer(mission, self._identity), PartyKind.READER)
         assert self._reading is not None
         self._reading.check(self._identity, root)
         require_shard(mission, root)
-        return mission.store.get(shard_key(root))
 
     def _missing(self, mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)

@@ -16,7 +16,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from exclave.errors import IntegrityError
@@ -67,6 +67,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: Key, offset: int = 0, length: int | None = None) -> bytes:
         """An object's bytes from `offset`."""
+
+    def read_into(self, key: Key, into: Sequence[bytearray | memoryview]) -> int:
+        """Fill the buffers with an object's first bytes; how many that were."""
 
     def size(self, key: Key) -> int:
         """Bytes of an object."""

@@ -282,7 +282,7 @@ def _sources(
     what: Restoring, charter: Charter, loop: LoopThread, identity: Identity
 ) -> Iterator[_Sources]:
     if not what.vault_folders:
-        with _lines(charter, loop, identity) as sources:
+        with _lines(charter, loop, identity, what.targets.folders) as sources:
             yield sources
         return
     from exclave.wiring.disks import open_disks
@@ -292,12 +292,18 @@ def _sources(
 
 
 @contextmanager
-def _lines(charter: Charter, loop: LoopThread, identity: Identity | None) -> Iterator[_Sources]:
+def _lines(
+    charter: Charter,
+    loop: LoopThread,
+    identity: Identity | None,
+    folders: Mapping[Seat, Path] | None = None,
+) -> Iterator[_Sources]:
     with Lines(
         charter,
         loop=loop,
         clock=now,
         identity=identity,
+        folders=folders,
         policy=QUICKLY,
         idle_seconds=QUICK_SECONDS,
     ) as lines:

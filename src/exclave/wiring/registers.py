@@ -28,8 +28,8 @@ class TargetMissing(ConfigurationError):
 def task_of(plan: RegisterPlan) -> RegisterTask:
     """A register with the adapters that read it."""
     from exclave.deposit.capture import RegisterTask
-    from exclave.source.files import FilesConfig
-    from exclave.source.files import FilesSource as FilesAdapter
+    from exclave.source.files.capture import FilesConfig
+    from exclave.source.files.capture import FilesSource as FilesAdapter
 
     artefacts = plan.artefacts
     return RegisterTask(
@@ -53,8 +53,8 @@ def source_of(source: PostgresqlSource | SqliteSource | FilesSource) -> Source:
         from exclave.source.sqlite import SqliteSource as SqliteAdapter
 
         return SqliteAdapter(SqliteConfig(file=Path(source.path)))
-    from exclave.source.files import FilesConfig
-    from exclave.source.files import FilesSource as FilesAdapter
+    from exclave.source.files.capture import FilesConfig
+    from exclave.source.files.capture import FilesSource as FilesAdapter
 
     return FilesAdapter(FilesConfig(folder=Path(source.path)))
 
@@ -128,7 +128,7 @@ def _folder(register: Register, target: FolderTarget, *, own: bool) -> Target:
         from exclave.source.sqlite import SqliteTarget
 
         return SqliteTarget(place)
-    from exclave.source.files import FilesTarget
+    from exclave.source.files.restore import FilesTarget
 
     return FilesTarget(place)
 

@@ -6,7 +6,7 @@ Shapes only, plus paths made absolute: relative ones start at the file's own fol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -156,6 +156,7 @@ class _TargetFile(_Model):
     default: _DefaultTargets = _DefaultTargets()
     # Not `register`: pydantic's models have that as a class method, and warn.
     registers: Annotated[dict[str, Target], Field(alias="register")] = {}
+    seat: list[_SeatFolder] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +167,7 @@ class TargetSettings:
     default_server: ServerTarget | None
     default_folder: FolderTarget | None
     registers: dict[str, ServerTarget | FolderTarget]
+    folders: dict[Seat, Path] = field(default_factory=dict)  # seats whose vaults nobody serves
 
 
 def load_target_settings(path: Path) -> TargetSettings:
@@ -190,4 +192,5 @@ def load_target_settings(path: Path) -> TargetSettings:
         default_server=absolute_server,
         default_folder=absolute_place,
         registers={name: absolute(target) for name, target in parsed.registers.items()},
+        folders={Seat(item.seat): folder / item.folder for item in parsed.seat},
     )

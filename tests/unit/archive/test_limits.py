@@ -19,6 +19,7 @@ from exclave.archive.pack import (
     ladder_size,
     parse_directory,
     read_chunk,
+    view_chunk,
 )
 from exclave.archive.reference import (
     MANIFEST_PACK_BIT,
@@ -79,6 +80,9 @@ def test_a_builder_refuses_what_a_reader_would() -> None:
 def test_a_reference_beyond_the_pack_is_refused() -> None:
     with pytest.raises(ChunkCorrupt):
         read_chunk(bytes(16384), Reference(0, 16380, 5, 5, Codec.RAW))
+    for stored, plain in ((5, 5), (3, 4)):
+        with pytest.raises(ChunkCorrupt):
+            view_chunk(memoryview(bytes(16384)), Reference(0, 16380, stored, plain, Codec.RAW))
 
 
 def test_a_node_in_a_data_pack_is_refused() -> None:

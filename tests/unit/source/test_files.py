@@ -11,9 +11,9 @@ import pytest
 
 from exclave.archive.filetree import FileType, decode_entries
 from exclave.archive.objects import FilesTree
-from exclave.source.files import FilesConfig, FilesSource, FilesTarget
+from exclave.source.files.capture import FilesConfig, FilesSource
 from exclave.source.files.errors import FileChanging, FolderNotEmpty, TreeUnreadable, TreeUnwritable
-from exclave.source.files.restore import PathUnknown
+from exclave.source.files.restore import FilesTarget, PathUnknown
 from exclave.source.interface import Captured, Source, Target
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import register_of, silent

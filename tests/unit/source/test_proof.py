@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from blake3 import blake3
 
+from exclave.archive.filetree import FileEntry
 from exclave.archive.manifest import Register
-from exclave.source.files import FilesConfig, FilesSource, FilesTarget, compare, proof, writing
+from exclave.source.files import compare, looking, proof, writing
+from exclave.source.files.capture import FilesConfig, FilesSource
 from exclave.source.files.proof import Probed
+from exclave.source.files.restore import FilesTarget
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import register_of, silent
 
@@ -43,7 +50,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(descriptor: int, expected: int) -> tuple[int, bytes]:
         sizes.append(expected)
-        return proof.hash_file(descriptor, expected)
+        return looking.hash_file(descriptor, expected)
 
     monkeypatch.setattr(compare, "hash_file", counted)
     return sizes
@@ -80,16 +87,102 @@ def test_what_was_changed_since_is_read_again(
 def test_what_was_written_wrong_is_found(
     tmp_path: Path, register: Register, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, spoilt = os.pwrite, iter([False, True])
+    write, spoilt = os.pwritev, iter([False, True])
 
-    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
-        return write(descriptor, bytes(len(data)) if next(spoilt, False) else data, offset)
+    def pwritev(descriptor: int, data: list[memoryview], offset: int) -> int:
+        if next(spoilt, False):
+            data = [memoryview(bytes(len(piece))) for piece in data]
+        return write(descriptor, data, offset)
 
-    monkeypatch.setattr("exclave.source.files.writing.os.pwrite", pwrite)
+    monkeypatch.setattr("exclave.source.files.writing.os.pwritev", pwritev)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     (found,) = target.compare(register, archive, silent).differences
     assert found.what == "content differs"
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The second process, which reads back from the first file on."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def noted(*words: Any, **settings: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*words, **settings))
+        return started[-1]
+
+    monkeypatch.setattr(proof, "_MANY_FILES", -1)
+    monkeypatch.setattr("exclave.source.files.proof.subprocess.Popen", noted)
+    return started
+
+
+def test_another_process_reads_back(
+    tmp_path: Path,
+    register: Register,
+    archive: MemoryArchive,
+    read: list[int],
+    beside: list[subprocess.Popen[bytes]],
+) -> None:
+    target = FilesTarget(tmp_path / "out")
+    target.restore(register, archive, silent)
+    compared = target.compare(register, archive, silent)
+    assert (compared.differences, compared.files, read) == ((), 23, [])
+    assert [process.returncode for process in beside] == [0]
+
+
+def test_another_process_finds_what_was_written_wrong(
+    tmp_path: Path,
+    register: Register,
+    archive: MemoryArchive,
+    monkeypatch: pytest.MonkeyPatch,
+    beside: list[subprocess.Popen[bytes]],
+) -> None:
+    test_what_was_written_wrong_is_found(tmp_path, register, archive, monkeypatch)
+    assert [process.returncode for process in beside] == [0]
+
+
+def test_a_process_that_dies_has_proven_nothing(
+    *,
+    tmp_path: Path,
+    register: Register,
+    archive: MemoryArchive,
+    read: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    beside: list[subprocess.Popen[bytes]],
+) -> None:
+    ask = proof.Beside.ask
+
+    def killed(self: proof.Beside, place: int, entry: FileEntry) -> None:
+        if place == 20:
+            beside[0].kill()
+            beside[0].wait()
+        ask(self, place, entry)
+
+    monkeypatch.setattr(proof.Beside, "ask", killed)
+    target = FilesTarget(tmp_path / "out")
+    target.restore(register, archive, silent)
+    assert target.compare(register, archive, silent).differences == ()
+    assert len(read) == 23
+
+
+def test_it_answers_for_files_as_they_are_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"good")
+    (tmp_path / "bad").write_bytes(b"baad")
+    (tmp_path / "link").symlink_to("good")
+    os.mkfifo(tmp_path / "pipe")
+    digest = blake3(b"good").digest()
+    asked = [b"good", b"bad", b"link", b"pipe", b"nothing", b"good/below", b"good"]
+    questions = b"".join(
+        looking.QUESTION.pack(place, 4, digest, len(path)) + path
+        for place, path in enumerate(asked)
+    )
+    root = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with (tmp_path / "answers").open("w+b") as answers:
+        looking.answer_all(io.BytesIO(questions + b"cut off"), root, answers.fileno())
+        facts = (tmp_path / "good").stat()
+        answer = looking.ANSWER.pack(facts.st_ino, facts.st_ctime_ns)
+        assert answers.read() == answer + bytes(5 * looking.ANSWER.size) + answer
+    os.close(root)
 
 
 def test_without_change_times_everything_is_read(
@@ -122,7 +215,7 @@ def test_a_clock_that_was_set_back_proves_nothing(
         calls.append(which)
         return 0 if len(calls) > 20 else 2**62
 
-    monkeypatch.setattr("exclave.source.files.proof.time.clock_gettime_ns", clock)
+    monkeypatch.setattr("exclave.source.files.looking.time.clock_gettime_ns", clock)
     target = FilesTarget(tmp_path / "out")
     target.restore(register, archive, silent)
     assert target.compare(register, archive, silent).differences == ()

@@ -1,7 +1,4 @@
-"""File trees: captured with all attributes, restored without following links, compared whole."""
+"""File trees: captured with all attributes, restored without following links, compared whole.
 
-from exclave.source.files.capture import FilesConfig, FilesSource
-from exclave.source.files.compare import compare_tree
-from exclave.source.files.restore import FilesTarget
-
-__all__ = ["FilesConfig", "FilesSource", "FilesTarget", "compare_tree"]
+Nothing is imported here, since `looking.py` is also a program of its own, which starts fast.
+"""

@@ -19,31 +19,29 @@ Rules
 from __future__ import annotations
 
 import os
-import stat
-import time
+import subprocess
+import sys
 from array import array
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from blake3 import blake3
-
 from exclave.archive.filetree import FileEntry
-from exclave.source.files.folder import FILE_FLAGS, OpenFolders, read_xattrs
+from exclave.source.files.folder import FILE_FLAGS, OpenFolders
+from exclave.source.files.looking import ANSWER, QUESTION, SMALL, Looker, tick_over
 
-__all__ = ["Probed", "Proof", "ReadBack", "hash_file", "probe"]
+__all__ = ["Beside", "Probed", "Proof", "ReadBack", "probe"]
 
-_PIECE: Final = 2**20
-_SMALL: Final = 2**18
-"""Up to here a file is read in one call, in the writing thread: handing it over costs more."""
+_MANY_FILES: Final = 2_000
+_MANY_BYTES: Final = 64 * 2**20
+"""From here on a second process reads files back: starting it costs as much as some hundreds."""
+_QUESTIONS: Final = 16 * 2**10
 _BEHIND_FILES: Final = 512
 _BEHIND_BYTES: Final = 32 * 2**20
 """How far reading back stays behind writing, so that ticks are over."""
 _AT_ONCE: Final = 2
-_LONGEST_TICK: Final = 0.05
-_COARSE_CLOCK: Final = 5
-"""CLOCK_REALTIME_COARSE of Linux, which Python does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def probe(root: int) -> Probed:
     try:
         os.write(descriptor, b"1")
         before = os.fstat(descriptor)
-        kept = _tick_over(before.st_ctime_ns)
+        kept = tick_over(before.st_ctime_ns)
         os.pwrite(descriptor, b"2", 0)
         os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
         kept = kept and os.fstat(descriptor).st_ctime_ns > before.st_ctime_ns
@@ -79,6 +77,9 @@ class Proof:
         self._inodes = array("Q")
         self._times = array("q")
 
+    def __len__(self) -> int:
+        return len(self._times)
+
     def add(self) -> int:
         """One more file, not proven yet; its place."""
         self._inodes.append(0)
@@ -89,6 +90,15 @@ class Proof:
         """It was as it should be after these facts were taken."""
         self._inodes[place] = facts.st_ino
         self._times[place] = facts.st_ctime_ns
+
+    def learn(self, answers: bytes) -> None:
+        """Take over what another process has proven: an `ANSWER` for each place."""
+        pairs = array("Q", answers)
+        inodes, times = pairs[::2], array("q", pairs[1::2].tobytes())
+        for place, change in enumerate(self._times):
+            if change:
+                inodes[place], times[place] = self._inodes[place], change
+        self._inodes, self._times = inodes, times
 
     def holds(self, place: int, facts: os.stat_result) -> bool:
         """Whether the file is still what was read back."""
@@ -103,21 +113,27 @@ class ReadBack:
     """Reads each file some time after `written` was told of it."""
 
     def __init__(self, root: int, *, keeps_change_times: bool) -> None:
+        self._root = root
         self._folders = OpenFolders(root)
-        self._able = keeps_change_times
+        self._looker = Looker(able=keeps_change_times)
         self._proof = Proof()
         self._behind: deque[tuple[int, FileEntry]] = deque()
         self._bytes = 0  # of the files in `_behind`
+        self._written = 0  # of all so far
+        self._beside: Beside | None = None
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")
         self._running: deque[tuple[Future[None], int]] = deque()  # with the opened file
 
     def written(self, entry: FileEntry) -> None:
         """A file is complete, attributes included."""
         place = self._proof.add()
-        if not self._able:
+        if not self._looker.able:
             return
         self._behind.append((place, entry))
         self._bytes += entry.size
+        self._written += entry.size
+        if self._beside is None and (place > _MANY_FILES or self._written > _MANY_BYTES):
+            self._beside = Beside(self._root)
         while len(self._behind) > _BEHIND_FILES or self._bytes > _BEHIND_BYTES:
             self._next()
 
@@ -127,6 +143,8 @@ class ReadBack:
             self._next()
         while self._running:
             self._running.popleft()[0].result()
+        if self._beside is not None:
+            self._proof.learn(self._beside.answers(len(self._proof)))
         return self._proof
 
     def close(self) -> None:
@@ -134,18 +152,23 @@ class ReadBack:
         for running, descriptor in self._running:
             if running.cancel():
                 os.close(descriptor)
+        if self._beside is not None:
+            self._beside.close()
         self._pool.shutdown()
         self._folders.close()
 
     def _next(self) -> None:
         place, entry = self._behind.popleft()
         self._bytes -= entry.size
+        if self._beside is not None and not entry.xattrs:
+            self._beside.ask(place, entry)
+            return
         try:
             parent, name = self._folders.holder(entry.path)
             descriptor = os.open(name, FILE_FLAGS, dir_fd=parent)
         except OSError:
             return
-        if entry.size <= _SMALL:
+        if entry.size <= SMALL:  # handing it over to another thread costs more
             self._check(descriptor, place, entry)
             return
         running = self._pool.submit(self._check, descriptor, place, entry)
@@ -154,46 +177,52 @@ class ReadBack:
             self._running.popleft()[0].result()
 
     def _check(self, descriptor: int, place: int, entry: FileEntry) -> None:
-        try:
-            facts = os.fstat(descriptor)
-            # Where the clock was set back that is true of all files to come.
-            self._able = self._able and _tick_over(facts.st_ctime_ns)
-            if (
-                self._able
-                and stat.S_ISREG(facts.st_mode)
-                and facts.st_size == entry.size
-                and hash_file(descriptor, entry.size) == (entry.size, entry.blake3)
-                and read_xattrs(descriptor) == entry.xattrs
-            ):
-                self._proof.prove(place, facts)
-        except OSError:
-            return
-        finally:
-            os.close(descriptor)
+        facts = self._looker.look(descriptor, entry.size, entry.blake3, entry.xattrs)
+        if facts is not None:
+            self._proof.prove(place, facts)
 
 
-def hash_file(descriptor: int, expected: int) -> tuple[int, bytes]:
-    """Bytes and BLAKE3 of a whole file; `expected` is what its size should be."""
-    if expected <= _SMALL:
-        data = os.pread(descriptor, expected + 1, 0)
-        if len(data) == expected:  # asked for one more, so this is all
-            return expected, blake3(data).digest()
-    digest, size = blake3(), 0
-    piece = memoryview(bytearray(_PIECE))
-    while count := os.preadv(descriptor, [piece], size):
-        digest.update(piece[:count])
-        size += count
-    return size, digest.digest()
+class Beside:
+    """A second process that looks at files (`looking.py`), and what it has found.
 
-
-def _tick_over(change: int) -> bool:
-    """Wait until a change from now on must have a later time; False when that never comes.
-
-    The kernel stamps changes with its coarse clock, or with a later, finer time.
+    One that fails has proven nothing: the comparison reads everything then.
     """
-    until = time.monotonic() + _LONGEST_TICK
-    while time.clock_gettime_ns(_COARSE_CLOCK) <= change:
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.001)
-    return True
+
+    def __init__(self, root: int) -> None:
+        self._found = os.memfd_create("exclave-read-back", os.MFD_CLOEXEC)
+        words = ["-P", "-m", "exclave.source.files.looking", str(root), str(self._found)]
+        self._process = subprocess.Popen(
+            [sys.executable, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(root, self._found),
+            bufsize=_QUESTIONS,
+        )
+        assert self._process.stdin is not None
+        self._questions = self._process.stdin
+
+    def ask(self, place: int, entry: FileEntry) -> None:
+        """One more file to be looked at; waits when it is far behind."""
+        path = entry.path
+        try:
+            self._questions.write(QUESTION.pack(place, entry.size, entry.blake3, len(path)) + path)
+        except BrokenPipeError:
+            return  # it has failed, which `answers` notices
+
+    def answers(self, places: int) -> bytes:
+        """When all are looked at: an `ANSWER` for each place, zeros where nothing is proven."""
+        nothing = bytes(places * ANSWER.size)
+        with suppress(BrokenPipeError):
+            self._questions.close()
+        if self._process.wait():
+            return nothing
+        return os.pread(self._found, len(nothing), 0).ljust(len(nothing), b"\0")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(BrokenPipeError):
+            self._questions.close()
+        os.close(self._found)

@@ -23,6 +23,9 @@ from exclave.source.files.proof import Proof, ReadBack, probe
 
 __all__ = ["ContentShort", "TreeWriter"]
 
+_AT_ONCE: Final = 2 * 2**20
+_MOST_PARTS: Final = 512
+"""What one call writes: many pieces at once, of which the system takes up to 1,024."""
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,7 +36,7 @@ class ContentShort(TargetError):
 class TreeWriter:
     """Writes one tree below an opened, empty folder; use as a context, `finish` at the end."""
 
-    def __init__(self, root: int, content: Iterator[bytes]) -> None:
+    def __init__(self, root: int, content: Iterator[bytes | memoryview]) -> None:
         self._content = _Content(content)
         self._folders = OpenFolders(root)
         self._filling: list[FileEntry] = []  # folders that are not complete, outermost first
@@ -93,12 +96,13 @@ class TreeWriter:
     def _file(self, parent: int, name: bytes, entry: FileEntry) -> None:
         descriptor = os.open(name, _WRITE_FLAGS, 0o600, dir_fd=parent)
         try:
-            end = 0
-            for offset, length in entry.extents:
-                end = offset
-                for piece in self._content.take(length):
-                    end += _write_all(descriptor, piece, end)
-            if end != entry.size:
+            place = 0
+            for start, length in entry.extents:
+                place, end = start, start + length
+                while place < end:
+                    pieces = self._content.take(end - place)
+                    place += _write_all(descriptor, pieces, place)
+            if place != entry.size:
                 os.ftruncate(descriptor, entry.size)
             self._attributes(descriptor, entry)
         finally:
@@ -148,31 +152,40 @@ class TreeWriter:
 class _Content:
     """The content stream, taken in exact numbers of bytes."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
         self._pieces = pieces
         self._held = memoryview(b"")
 
-    def take(self, count: int) -> Iterator[memoryview]:
-        """The next `count` bytes."""
-        while count:
+    def take(self, count: int) -> list[memoryview]:
+        """The next bytes: `count`, or as many of them as are written at once."""
+        if len(self._held) >= count:
+            part, self._held = self._held[:count], self._held[count:]
+            return [part]
+        parts: list[memoryview] = []
+        wanted = left = min(count, _AT_ONCE)
+        while left and len(parts) < _MOST_PARTS:
             if not self._held:
                 piece = next(self._pieces, None)
                 if piece is None:
-                    raise ContentShort(f"file content: ends {count} bytes early")
+                    raise ContentShort(f"file content: ends {count - wanted + left} bytes early")
                 self._held = memoryview(piece)
-                continue
-            part, self._held = self._held[:count], self._held[count:]
-            count -= len(part)
-            yield part
+            part, self._held = self._held[:left], self._held[left:]
+            left -= len(part)
+            parts.append(part)
+        return parts
 
     def skip(self, count: int) -> None:
         """Leave out bytes of a file that is not wanted."""
-        for _ in self.take(count):
-            pass
+        while count:
+            count -= sum(map(len, self.take(count)))
 
 
-def _write_all(descriptor: int, piece: memoryview, place: int) -> int:
-    written = os.pwrite(descriptor, piece, place)
-    while written < len(piece):
-        written += os.pwrite(descriptor, piece[written:], place + written)
-    return written
+def _write_all(descriptor: int, pieces: list[memoryview], place: int) -> int:
+    """Write all pieces from `place` on; how many bytes that were."""
+    size = sum(map(len, pieces))
+    written = os.pwritev(descriptor, pieces, place)
+    if written < size:  # rare: cut off by a signal or a full disk, which the next call names
+        rest = memoryview(b"".join(pieces))
+        while written < size:
+            written += os.pwrite(descriptor, rest[written:], place + written)
+    return size

@@ -285,7 +285,7 @@ class _DatabaseComparison:
                     self._register,
                     table,
                     plan,
-                    stored=self._supply.read_stream(table.data),
+                    stored=map(bytes, self._supply.read_stream(table.data)),
                     restored=restored,
                     scratch=self._supply.scratch,
                     memory=self._config.sort_memory,

@@ -53,7 +53,7 @@ def load_table(
                 for piece in supply.read_stream(table.data):
                     if stopped.is_set():
                         raise LoadFailed(f"table {label}: stopped, since another table failed")
-                    copy.write(piece)
+                    copy.write(bytes(piece))
                     progress(label, 0, len(piece))
             # A stream cut at a row's end would load without complaint.
             if cursor.rowcount != table.rows:
@@ -95,7 +95,7 @@ def load_large_objects(
     if objects is None:
         return
     label = f"{objects.database} large objects"
-    content = _Pieces(supply.read_stream(objects.content))
+    content = _Pieces(map(bytes, supply.read_stream(objects.content)))
     for entry in decode_large_objects(supply.read_stream(objects.entries)):
         try:
             _load_one(session, entry, content)
