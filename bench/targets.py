@@ -78,11 +78,11 @@ def target_table(runs: Sequence[Run]) -> Iterator[str]:
         peak, (must, aim) = max(peaks) / 2**20, PEAK
         verdict = _verdict(peak <= must, peak <= aim)
         yield f"| peak memory | {peak:.0f} MiB | {must} MiB | {aim} MiB | {verdict} |"
-    for step in STARTS:
-        seconds = _median(runs, PROGRAM_ALONE, step)
+    for start in STARTS:
+        seconds = _median(runs, PROGRAM_ALONE, start)
         if seconds is not None:
             verdict = _verdict(seconds <= START_UP[0], seconds <= START_UP[1])
-            yield f"| {step} | {seconds:.2f} s | {START_UP[0]} s | {START_UP[1]} s | {verdict} |"
+            yield f"| {start} | {seconds:.2f} s | {START_UP[0]} s | {START_UP[1]} s | {verdict} |"
 
 
 def _verdict(must: bool, aim: bool) -> str:
@@ -91,6 +91,6 @@ def _verdict(must: bool, aim: bool) -> str:
     return "aim reached" if aim else "must reached, short of aim"
 
 
-def _median(runs: Sequence[Run], contender: str, step: str) -> float | None:
-    times = [run.seconds for run in runs if (run.contender, run.step) == (contender, step)]
+def _median(runs: Sequence[Run], contender: str, start: str) -> float | None:
+    times = [run.seconds for run in runs if (run.contender, run.start) == (contender, start)]
     return statistics.median(times) if times else None
