@@ -91,6 +91,6 @@ def _verdict(must: bool, aim: bool) -> str:
     return "aim reached" if aim else "must reached, short of aim"
 
 
-def _median(runs: Sequence[Run], contender: str, start: str) -> float | None:
-    times = [run.seconds for run in runs if (run.contender, run.start) == (contender, start)]
+def _median(runs: Sequence[Run], contender: str, step: str) -> float | None:
+    times = [run.seconds for run in runs if (run.contender, run.step) == (contender, step)]
     return statistics.median(times) if times else None
