@@ -45,14 +45,6 @@ _COLLECT_AFTER: Final = 20_000
 """New objects before the collector looks for cycles: modules, records and entries of files come in
 great numbers and hold none, and looking through them took a fifteenth of a reconstruction."""
 
-_SPARED: Final = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYDANTIC_DISABLE_PLUGINS": "__all__",
-}
-"""What libraries do at their import unless told not to: numpy starts a thread for each core, for
-linear algebra, which is used nowhere; pydantic looks through every installed package for plugins,
-which would read settings along. What a user has set stays."""
-
 
 class _Terminated(BaseException):
     """SIGTERM arrived: everything on the stack is closed on the way out."""
@@ -63,8 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal()
     forbid_core_dumps()
     gc.set_threshold(_COLLECT_AFTER, 10, 20)
-    for name, value in _SPARED.items():
-        os.environ.setdefault(name, value)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments), terminal)
