@@ -84,7 +84,7 @@ def test_a_folder_is_restored_from_where_it_lies(embassy: Embassy, tmp_path: Pat
     targets.write_text(place + "seat = 9\n")
     unknown = run(*words)
     assert unknown.returncode == 3
-    assert "[[seat]] 9: the charter has no such seat in use" in unknown.stderr
+    assert "seat 9: the charter has no such seat in use" in unknown.stderr
     targets.write_text(place + "seat = 1\n")
     done = run(*words)
     assert done.returncode == 0, done.stderr

@@ -134,6 +134,6 @@ def _check_known(entries: Mapping[Seat, SeatEntry], named: Collection[Seat]) -> 
     unknown = sorted(set(named) - set(entries))
     if unknown:
         raise ConfigurationError(
-            f"[[seat]] {unknown[0]}: the charter has no such seat in use",
+            f"seat {unknown[0]}: the charter has no such seat in use",
             hint="seats in use: " + ", ".join(map(str, sorted(entries))),
         )
