@@ -23,8 +23,8 @@ __all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "wri
 CONDITIONS: Final = (
     (
         "Data and repositories lie on the same local disk; the data had just been written or read, "
-        "so it comes from the page cache. Nothing is dropped between runs, and files of earlier runs "
-        "are emptied, not deleted: ext4 is slow in making files just after many were deleted."
+        "so it comes from the page cache. Nothing is dropped between runs, and files of earlier "
+        "runs are emptied, not deleted: ext4 is slow in making files just after many were deleted."
     ),
     (
         "Each tool syncs as it does by default: restic and Borg each pack or segment file; "
