@@ -47,7 +47,6 @@ __all__ = [
     "ShardHeader",
     "ShardSuiteUnknown",
     "ShardsDisagree",
-    "leaf_hashes",
     "make_shards",
     "parse_shard",
     "rebuild_pack",
@@ -178,14 +177,13 @@ class Shard:
         return b"".join((self.prefix(), self.body))
 
 
-def leaf_hashes(veil_share: bytes, header: bytes, body: Bytes) -> list[bytes]:
-    """Hashes of all leaves in order, for the root and for inclusion proofs."""
-    return [leaf_hash(veil_share), leaf_hash(header), *body_leaves(body)]
-
-
 def shard_root(veil_share: bytes, header: ShardHeader, body: Bytes) -> ShardRoot:
     """The root over a shard's leaves."""
-    return ShardRoot(tree_root(leaf_hashes(veil_share, header.encode(), body)))
+    return _root_over(veil_share, header, body_leaves(body))
+
+
+def _root_over(veil_share: bytes, header: ShardHeader, leaves: Sequence[bytes]) -> ShardRoot:
+    return ShardRoot(tree_root([leaf_hash(veil_share), leaf_hash(header.encode()), *leaves]))
 
 
 def make_shards(
@@ -212,7 +210,7 @@ def make_shards(
         )
         body, row = bodies[share.seat], row_of(share.seat, k)
         leaves = body_leaves(body) if row is None else rows[row]
-        name = ShardRoot(tree_root([leaf_hash(share.value), leaf_hash(header.encode()), *leaves]))
+        name = _root_over(share.value, header, leaves)
         shards.append(Shard(root=name, header=header, veil_share=share.value, body=body))
     return tuple(shards)
 

@@ -26,6 +26,7 @@ __all__ = ["FileReader", "FileSeen"]
 
 Extents = tuple[tuple[int, int], ...]
 
+_STILL: Final = "stop its writer, or capture from a snapshot of the file system"
 _PIECE: Final = 1024 * 1024
 _HELD: Final = 8 * 1024 * 1024
 """Larger files are not held."""
@@ -88,12 +89,12 @@ class FileReader:
             if held is None and place:
                 raise FileChanging(
                     f"{shown(path)}: expected a file at rest, changed while it was stored",
-                    hint="stop its writer, or capture from a snapshot of the file system",
+                    hint=_STILL,
                 )
             before = after
         raise FileChanging(
             f"{shown(path)}: expected a file at rest, changed in {self._attempts} reads",
-            hint="stop its writer, or capture from a snapshot of the file system",
+            hint=_STILL,
         )
 
     def _room(self, size: int) -> memoryview | None:
