@@ -50,6 +50,7 @@ from exclave.source.files.recall import (
     known_bytes,
     same,
 )
+from exclave.source.files.told import Told
 from exclave.source.files.walk import Walk
 from exclave.source.interface import (
     ArchiveSink,
@@ -63,7 +64,6 @@ from exclave.source.interface import (
 __all__ = ["FilesConfig", "FilesSource"]
 
 _TOGETHER: Final = 512
-_OFTEN: Final = 16 * 1024 * 1024
 
 
 def _unwatched(step: str, path: bytes) -> None:
@@ -174,7 +174,7 @@ class _TreeCapture:
         """Write all records and contents."""
         entries = _Records(self._sink.open_stream(StreamPurpose.MANIFEST))
         builder = RootBuilder()
-        told = _Told(self._config.name, self._progress)
+        told = Told(self._config.name, self._progress)
         walk = Walk(
             self._root,
             cross_mounts=self._config.cross_mounts,
@@ -353,26 +353,6 @@ class _Records:
         if self._parts:
             self._stream.write(b"".join(self._parts))
             self._parts.clear()
-
-
-class _Told:
-    """Counts for whoever watches: not more often than somebody could see."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name = name
-        self._progress = progress
-        self._units = self._size = 0
-
-    def add(self, size: int) -> None:
-        self._units += 1
-        self._size += size
-        if self._units == _TOGETHER or self._size > _OFTEN:
-            self.end()
-
-    def end(self) -> None:
-        if self._units:
-            self._progress(self._name, self._units, self._size)
-        self._units = self._size = 0
 
 
 def _describe(

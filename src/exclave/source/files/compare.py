@@ -39,12 +39,10 @@ from exclave.source.files.folder import (
 )
 from exclave.source.files.looking import hash_file
 from exclave.source.files.proof import Proof
+from exclave.source.files.told import Told
 from exclave.source.interface import ArchiveSupply, Compared, Difference, Progress
 
 __all__ = ["compare_tree"]
-
-_AT_ONCE: Final = 256
-"""Files between two words about progress."""
 
 _MODES: Final = {
     FileType.REGULAR: stat.S_IFREG,
@@ -142,18 +140,14 @@ class _TreeComparison:
         Whoever restored has decoded these same records and checked their order; the root over them
         is compared once more. So a file that was read back needs no more of its record than facts.
         """
-        known = size = 0
+        told = Told(tree.name, progress)
         for record in entries.records():
             facts = record_facts(record)
             if self._as_read_back(record, facts):
-                known += 1
-                size += facts.size
+                told.add(facts.size)
             else:
                 yield decode_entry(record)
-            if known == _AT_ONCE:
-                progress(tree.name, known, size)
-                known = size = 0
-        progress(tree.name, known, size)
+        told.end()
 
     def _as_read_back(self, record: bytes, said: RecordFacts) -> bool:
         """Count a file that needs no other look; everything else is for `_entry` to name."""
