@@ -14,7 +14,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Place, Role, RoleName
 from exclave.ids import PersonId
 
-__all__ = ["Limit", "departures", "duration", "limits"]
+__all__ = ["Limit", "departures", "duration", "limits", "older_layouts"]
 
 _EXILE: Final = (RoleName.EXILE_1, RoleName.EXILE_2)
 _ALARM: Final = (RoleName.ALARM, *_EXILE)
@@ -63,6 +63,25 @@ def departures(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...
     )
 
 
+def older_layouts(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...]:
+    """What deposits of charters before this one are made with, where that was something else."""
+    now = (charter.dispersal.k, charter.dispersal.n)
+    return tuple(
+        Limit(
+            name="older-layout",
+            text=f"Deposits made under charter {known.era}.{known.version} keep its "
+            f"{known.dispersal.k} of {known.dispersal.n}: when {_fatal(known)} of the seats that "
+            "it names are destroyed, nothing gives them back.",
+        )
+        for known in sorted(earlier, key=lambda item: item.order)
+        if (known.dispersal.k, known.dispersal.n) != now
+    )
+
+
+def _fatal(charter: Charter) -> int:
+    return charter.dispersal.n - charter.dispersal.k + 1
+
+
 def duration(seconds: int) -> str:
     """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -77,7 +96,7 @@ def _destruction(charter: Charter) -> Iterator[Limit]:
         name="own-copy",
         text="A host can destroy its own copy: seats " + ", ".join(_hosts(charter)) + ".",
     )
-    fatal = n - k + 1
+    fatal = _fatal(charter)
     seats = "1 seat is" if fatal == 1 else f"{fatal} of {n} seats are"
     yield Limit(
         name="fatal-loss",

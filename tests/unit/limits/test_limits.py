@@ -14,7 +14,7 @@ from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import prepare
 from exclave.ids import Epoch
-from exclave.limits import departures, duration, limits
+from exclave.limits import departures, duration, limits, older_layouts
 from exclave.sealing.recovery import XWingPrivateKey
 from tests.founding import NOW, make_founding
 
@@ -238,3 +238,12 @@ def _without(charter: Charter, gone: str) -> Charter:
             for name, role in charter.rosters
         ),
     )
+
+
+def test_older_deposits_keep_what_their_charter_said(charter: Charter) -> None:
+    one = replace(charter, dispersal=replace(charter.dispersal, k=1))
+    (kept,) = older_layouts(charter, [one])
+    assert kept.text.startswith(
+        f"Deposits made under charter {charter.era}.{charter.version} keep its 1 of 3: when 3 of"
+    )
+    assert older_layouts(charter, [charter]) == ()
