@@ -91,6 +91,8 @@ class FilesSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Register:
+    """`[[register]]`."""
+
     id: Slug
     title: Annotated[str, Length(least=1)]
     owner: str
@@ -105,6 +107,8 @@ class _Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PlanFile:
+    """All of `registers.toml`."""
+
     register: Annotated[tuple[_Register, ...], Length(least=1)]
 
 

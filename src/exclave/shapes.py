@@ -298,11 +298,11 @@ class _Reading:
 
 
 @cache
-def _annotations(shape: type[Any]) -> Mapping[str, Any]:
+def _annotations(shape: Any) -> Mapping[str, Any]:
     return get_type_hints(shape, include_extras=True)
 
 
-def _kind(shape: type[Any]) -> object:
+def _kind(shape: Any) -> object:
     return get_args(_annotations(shape)["kind"])[0]
 
 

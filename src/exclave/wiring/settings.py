@@ -45,6 +45,8 @@ Endpoint = Annotated[str, Matches(_ENDPOINT)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SeatAddress:
+    """A seat that is called at other addresses than the charter's."""
+
     seat: Annotated[int, Between(1, 255)]
     data: Endpoint
     public: Endpoint
@@ -52,6 +54,8 @@ class _SeatAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SeatFolder:
+    """A seat whose vault lies in a folder at hand."""
+
     seat: Annotated[int, Between(1, 255)]
     folder: Annotated[str, Length(least=1)]
 
@@ -65,6 +69,8 @@ _SeatPlace = Annotated[_SeatFolder | _SeatAddress, Told(_place_shape)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DepositFile:
+    """All of `deposit.toml`."""
+
     depositor: str
     plan: str
     journal: str
@@ -153,6 +159,8 @@ class FolderTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DefaultTargets:
+    """Where registers go that are not named."""
+
     postgresql: ServerTarget | None = None
     folder: FolderTarget | None = None
 
@@ -162,6 +170,8 @@ Target = ServerTarget | FolderTarget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TargetFile:
+    """All of `targets.toml`."""
+
     default: _DefaultTargets = _DefaultTargets()
     register: dict[str, Target] = field(default_factory=dict)
     seat: tuple[_SeatFolder, ...] = ()
