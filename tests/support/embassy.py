@@ -167,7 +167,7 @@ def postgres_register(id: str, config: PostgresConfig) -> HomeRegister:
         host=str(config.host),
         port=config.port or 5432,
         user=str(config.user),
-        databases=list(config.databases),
+        databases=config.databases,
     )
     return HomeRegister(plan=_plan(id, plan), source=PostgresSource(config))
 

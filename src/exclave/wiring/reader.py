@@ -266,9 +266,7 @@ def _state_folder(what: Restoring) -> Path:
     targets = what.targets
     named = {"default/server": targets.default_server, "default/folder": targets.default_folder}
     places = sorted(
-        (name, target.model_dump_json(include={"kind", "host", "port", "path"}))
-        for name, target in (named | targets.registers).items()
-        if target is not None
+        (name, target.place) for name, target in (named | targets.registers).items() if target
     )
     folder = what.folder / "state" / hashlib.sha256(repr(places).encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
