@@ -175,7 +175,7 @@ def _vaults(made: Mission) -> None:
         must(
             "vault", "init", made.vault(host.seat),
             "--vault", host.vault, "--state", host.state, "--operator", host.operator,
-            "--data", f"127.0.0.1:{data}", "--public", f"127.0.0.1:{public}",
+            "--data", f"127.0.0.1:{data}", "--public", f"127.0.0.1:{public}", "--without-agreement",
         )  # fmt: skip
         request = (made.vault(host.seat) / "seat-request.json").read_bytes()
         (made.root / "requests" / f"{host.vault}.json").write_bytes(request)

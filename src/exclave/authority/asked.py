@@ -34,8 +34,12 @@ LOOSENED_BY = {
     Kind.RELEASE: RoleName.RELEASE,
     Kind.LIFT: RoleName.RELEASE,
     Kind.NARROW: RoleName.GOVERN,
+    Kind.AGREEMENT: RoleName.GOVERN,
+    Kind.TERMINATE: RoleName.GOVERN,
 }
 """Home's roster of each loosening kind but `unlock`, which is exile's (spec/orders.md 3)."""
+_ABROAD = frozenset({Kind.WARRANT, Kind.AGREEMENT})
+"""What exile signs in home's place under a lockdown."""
 _SIGNED = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
 
 
@@ -103,7 +107,7 @@ def asked(envelope: Envelope, charter: Charter | None) -> Asking:
         return Asking(either=exile)
     return Asking(
         every=(_roster(envelope, charter, LOOSENED_BY[kind]),),
-        locked=exile if kind is Kind.WARRANT else (),
+        locked=exile if kind in _ABROAD else (),
         override=_roster(envelope, charter, RoleName.OVERRIDE),
     )
 
@@ -159,4 +163,4 @@ def _signing_rosters(kind: Kind) -> tuple[RoleName, ...]:
     if kind is Kind.UNLOCK:
         return EXILE
     home = (LOOSENED_BY[kind], RoleName.OVERRIDE)
-    return (*home, *EXILE) if kind in {Kind.WARRANT, Kind.CHARTER} else home
+    return (*home, *EXILE) if kind in {*_ABROAD, Kind.CHARTER} else home

@@ -83,14 +83,18 @@ class Kind(enum.StrEnum):
     LIFT = "lift"
     NARROW = "narrow"
     UNLOCK = "unlock"
+    AGREEMENT = "agreement"
+    TERMINATE = "terminate"
 
 
 TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.COMPROMISE})
 """Orders that one person gives and that take effect at once (spec/orders.md 2)."""
-LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
+LOOSENING = frozenset(
+    {Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK, Kind.AGREEMENT, Kind.TERMINATE}
+)
 """Orders that need a threshold and wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-_RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
+_RESERVED = frozenset(["audit", "custody", "grant", "drill"])
 _SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 

@@ -48,6 +48,8 @@ class VaultConfig(_Strict):
     unsafe_public_bind: bool = False
     data: AddressText
     public: AddressText
+    require_agreement: bool = False
+    """Missions that are enrolled from now on deposit under an agreement only."""
     min_free_bytes: int = Field(default=64 * 2**20, ge=0)
     """Room that uploads leave on the disk, so that the log can always be written."""
     limits: Limits = Limits()

@@ -20,18 +20,18 @@ from exclave.authority.charter_parts import Address
 from exclave.authority.enrolment import Enrolment, parse_enrolment
 from exclave.authority.envelope import Kind, envelope_for, parse_envelope
 from exclave.authority.keys import ED25519, TypedKey
-from exclave.authority.seat_request import SeatRequest, seat_request_payload
+from exclave.authority.seat_request import SeatRequest, parse_seat_request, seat_request_payload
 from exclave.clock import now
 from exclave.config import load_toml, parse_toml
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError
-from exclave.ids import MissionId
+from exclave.ids import KeyId, MissionId
 from exclave.ledger.cosignature import CosigningKey
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.lines import LoopThread
-from exclave.signer.bundle import KeyBundle, PrivateKey
-from exclave.signer.file import load_key_file, save_key_file, write_once
+from exclave.signer.bundle import KeyBundle, PrivateKey, Purpose
+from exclave.signer.file import load_key_file, parse_public_keys, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
 from exclave.vault.addresses import parse_address
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MissionUnexpected",
     "NewVault",
+    "StateKeyUnfit",
     "VaultBusy",
     "enrol_vault",
     "fsck_vault",
@@ -73,6 +74,10 @@ class MissionUnexpected(AuthorityError):
     """An enrolment of another mission than the one compared out of band."""
 
 
+class StateKeyUnfit(AuthorityError):
+    """A vault that asks for agreements has no receiving state's key, or another party's."""
+
+
 class VaultBusy(ConfigurationError):
     """Another process has the vault open."""
 
@@ -87,10 +92,23 @@ class NewVault:
 
 
 def init_vault(
-    path: Path, *, vault: str, state: str, operator: str, data: str, public: str
+    path: Path,
+    *,
+    vault: str,
+    state: str,
+    operator: str,
+    data: str,
+    public: str,
+    state_key: Path | None = None,
 ) -> NewVault:
-    """Make keys, folder, `vault.toml` and the signed seat request."""
-    text = f'data = "{data}"\npublic = "{public}"\n'
+    """Make keys, folder, `vault.toml` and the signed seat request.
+
+    With `state_key`, the receiving state's public keys file, the request names its key, which signs
+    it later, and missions enrolled here deposit under an agreement only.
+    """
+    receiving = None if state_key is None else _state_key(state_key)
+    asks = "true" if receiving else "false"
+    text = f'data = "{data}"\npublic = "{public}"\nrequire_agreement = {asks}\n'
     # Refused before anything is made: addresses that a vault may not have.
     parse_toml(text.encode(), VaultConfig, name=_CONFIG)
     keys, identity = new_vault_key(vault, os.urandom), new_identity(vault, now())
@@ -104,7 +122,7 @@ def init_vault(
         log_key=log.key,
         seat_key=seat.key,
         witness_keys=(first.key, second.key),
-        receiving_state_key=None,
+        receiving_state_key=receiving,
         created=now().replace(microsecond=0),
     )
     payload = parse_canonical_json(seat_request_payload(request))
@@ -140,8 +158,11 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
             hint="compare the mission id with the sending state once more, by another way",
         )
     log, seat = _log_and_seat(_keys(folder))
+    asked = _named_state_key(folder) if _config(folder).require_agreement else None
     with _opened(folder):
-        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key)
+        return enrol_mission(
+            folder, data, log_key=log.key, seat_key=seat.key, agreement_key=asked
+        )
 
 
 def serve_vault(path: Path) -> None:
@@ -235,6 +256,28 @@ def rebuild_vault(path: Path) -> int:
 
 def _config(folder: VaultFolder) -> VaultConfig:
     return load_toml(folder.path / _CONFIG, VaultConfig)
+
+
+def _state_key(path: Path) -> TypedKey:
+    public = parse_public_keys(read_file(path))
+    if public.purpose is not Purpose.STATE or len(public.keys) != 1:
+        raise StateKeyUnfit(
+            f"{path}: expected a receiving state's key, got a {public.purpose}'s",
+            hint="make one with exclave agreement key",
+        )
+    return public.keys[0]
+
+
+def _named_state_key(folder: VaultFolder) -> KeyId:
+    data = read_file(folder.path / "seat-request.json")
+    request = parse_seat_request(parse_envelope(data, kinds=[Kind.SEAT_REQUEST]))
+    if request.receiving_state_key is None:
+        raise StateKeyUnfit(
+            f"{_CONFIG}: require_agreement: expected a seat request with the receiving state's "
+            "key, got one without",
+            hint="set require_agreement = false, or set the vault up with --state-key",
+        )
+    return request.receiving_state_key.key_id
 
 
 def _keys(folder: VaultFolder) -> KeyBundle:

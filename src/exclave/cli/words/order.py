@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from exclave.authority.agreement import Agreement, Terminate
 from exclave.authority.orders import (
     Compromise,
     Extend,
@@ -18,6 +19,7 @@ from exclave.authority.orders import (
 )
 from exclave.clock import format_time
 from exclave.ids import DepositId
+from exclave.cli.words.agreement import agreement_lines
 from exclave.plain_words import grouped
 
 __all__ = ["order_lines"]
@@ -56,6 +58,10 @@ def _own(order: Order) -> Iterator[str]:
             yield "  IT NEVER WAS" if since is None else f"  it began only {format_time(since)}"
         case Unlock():
             yield from _list("lockdowns that end", order.lockdowns)
+        case Agreement():
+            yield from agreement_lines(order)
+        case Terminate():
+            yield f"  ends the agreement {grouped(order.agreement)}, and what came of it"
 
 
 def _deposits(deposits: Sequence[DepositId] | None) -> str:
