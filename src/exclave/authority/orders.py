@@ -1,9 +1,10 @@
 """Orders: what officials say about what stands at the vaults (spec/orders.md).
 
 Reads and writes every kind, those of `exclave.authority.agreement` too; who must sign which, and
-what each does to what else is logged, is the standing's. Rules: one table says which kind has which fields and who reads them; an order that
-is constructed is within its bounds, so that nothing is signed that no vault would take; writing a
-parsed order gives the same bytes. A tightening order takes effect at once, a loosening one waits.
+what each does to what else is logged, is the standing's. Rules: one table says which kind has which
+fields and who reads them; an order that is constructed is within its bounds, so that nothing is
+signed that no vault would take; writing a parsed order gives the same bytes. A tightening order
+takes effect at once, a loosening one waits.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, TypeAlias
 
+from exclave.authority.agreement import AGREEMENT_FIELDS, Agreement, Terminate, check_fits
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind, KindUnexpected, payload_object
-from exclave.authority.agreement import AGREEMENT_FIELDS, Agreement, Terminate, check_fits
 from exclave.authority.fields import Fields, Node
 from exclave.authority.order_parts import NamesOutOfBounds, OrderHead, check_names, read_hash
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
-from exclave.ids import DepositId, MissionId, PackRoot, StatementHash
+from exclave.ids import DepositId, PackRoot, StatementHash
 
 __all__ = [
     "LAST_UNTIL",

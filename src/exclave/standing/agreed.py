@@ -1,4 +1,4 @@
-"""Which agreement is in effect for a seat, and why a vault takes no new deposit (spec/agreements.md).
+"""Which agreement is in effect for a seat, and why no deposit is taken (spec/agreements.md).
 
     check_next(standing, agreement)        whether it may follow what is in effect; raises
     in_effect(standing, seat)              the agreement of a seat, whatever its time
@@ -232,15 +232,12 @@ def _none(standing: Standing, seat: Seat) -> NoDeposits:
     )
 
 
-def _check_free(
-    standing: Standing, agreement: Agreement, but: StatementHash | None = None
-) -> None:
+def _check_free(standing: Standing, agreement: Agreement, but: StatementHash | None = None) -> None:
     for item in _effective(standing):
         both = sorted(agreement.numbers & _value(item).numbers)
         if both and item.statement != but and ends(standing, item) is None:
             raise AgreementUnknown(
-                f"agreement: seat {both[0]} has another one in effect, "
-                f"{item.statement.hex()[:16]}",
+                f"agreement: seat {both[0]} has another one in effect, {item.statement.hex()[:16]}",
                 hint="amend that one, or terminate it first",
             )
 

@@ -111,7 +111,9 @@ def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     if exile is None:
         found = _home(standing, value, signers)
     else:
-        found = tuple(_exile(exile, signers, extra=0, times=1) if isinstance(value, _ABROAD) else ())
+        found = tuple(
+            _exile(exile, signers, extra=0, times=1) if isinstance(value, _ABROAD) else ()
+        )
     if isinstance(value, Agreement):  # shortens nothing that stands (spec/agreements.md 2)
         return tuple(replace(way, wait=0, dark=0) for way in found)
     return found

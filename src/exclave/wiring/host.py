@@ -160,9 +160,7 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
     log, seat = _log_and_seat(_keys(folder))
     asked = _named_state_key(folder) if _config(folder).require_agreement else None
     with _opened(folder):
-        return enrol_mission(
-            folder, data, log_key=log.key, seat_key=seat.key, agreement_key=asked
-        )
+        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key, agreement_key=asked)
 
 
 def serve_vault(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Agreements as the machine follows them: who makes one, which is in effect, why none is in force."""
+"""Agreements as the machine follows them: who makes one, which counts, why none is in force."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -80,9 +80,7 @@ def test_the_key_is_the_one_that_the_charter_pins() -> None:
         polity.agreement(key=host_key("host2")),
         polity.agreement(state="ZZ"),
         polity.agreement(seats=(AgreedSeat(seat=Seat(99), addresses=()),)),
-        polity.agreement(
-            witness=replace(polity.agreement().witness, seats=(Seat(98),))
-        ),
+        polity.agreement(witness=replace(polity.agreement().witness, seats=(Seat(98),))),
     )
     for agreement in bad:
         with pytest.raises(AgreementUnfit):

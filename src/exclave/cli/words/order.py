@@ -17,9 +17,9 @@ from exclave.authority.orders import (
     Unlock,
     Veto,
 )
+from exclave.cli.words.agreement import agreement_lines
 from exclave.clock import format_time
 from exclave.ids import DepositId
-from exclave.cli.words.agreement import agreement_lines
 from exclave.plain_words import grouped
 
 __all__ = ["order_lines"]
