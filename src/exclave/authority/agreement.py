@@ -51,6 +51,7 @@ AGREEMENT_KEYS: Final = (ED25519, ML_DSA_65)
 """With which a receiving state may sign."""
 _MOST_SEATS = 255
 _MOST_DAYS = 36_500
+_MOST_NOTICE = MAX_INTEGER // 1000  # it is counted in milliseconds
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -178,6 +179,19 @@ class Agreement:
         if (self.version == 1) != (self.previous is None):
             expected = "none" if self.version == 1 else "the hash of the version before"
             raise FieldInvalid(f"agreement.previous: expected {expected}, got otherwise")
+        if not 1 <= len(self.seats) <= _MOST_SEATS:
+            raise FieldInvalid(
+                f"agreement.seats: expected 1 to {_MOST_SEATS} items, got {len(self.seats)}"
+            )
+        for name, value, least, most in (
+            ("capacity", self.capacity, 1, MAX_INTEGER),
+            ("retention", self.retention, 1, _MOST_DAYS),
+            ("notice", self.notice, 0, _MOST_NOTICE),
+        ):
+            if not least <= value <= most:
+                raise FieldInvalid(
+                    f"agreement.{name}: expected an integer from {least} to {most}, got {value}"
+                )
         require_ascending("agreement.seats", [item.seat for item in self.seats])
         require_ascending("agreement.witness.seats", self.witness.seats)
         require_ascending("agreement.maintenance", self.maintenance)
@@ -218,13 +232,13 @@ class Agreement:
             previous=fields["previous"].optional(read_hash),
             state=fields["state"].state(),
             key=read_key(*AGREEMENT_KEYS)(fields["key"]),
-            seats=fields["seats"].each(AgreedSeat.read, least=1, most=_MOST_SEATS),
-            capacity=fields["capacity"].integer(1),
-            retention=fields["retention"].integer(1, _MOST_DAYS),
+            seats=fields["seats"].each(AgreedSeat.read),
+            capacity=fields["capacity"].integer(),
+            retention=fields["retention"].integer(),
             delays=DelayFloors.read_from(fields["delays"]),
             witness=WitnessDuties.read(fields["witness"]),
             maintenance=fields["maintenance"].each(_act, most=len(Act)),
-            notice=fields["notice"].integer(0, MAX_INTEGER // 1000),
+            notice=fields["notice"].integer(),
             treaty=fields["treaty"].hex(32),
             since=fields["from"].time(),
             until=fields["until"].optional(Node.time),
