@@ -9,16 +9,17 @@ bounds; a field that could be weakened stands in `weakened`, one that is free is
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address, RoleName, SeatEntry, SeatType, read_address
-from exclave.authority.envelope import Kind
+from exclave.authority.envelope import Envelope, Kind, payload_object
 from exclave.authority.fields import FieldInvalid, Fields, Node, require_ascending
 from exclave.authority.keys import ED25519, ML_DSA_65, TypedKey, read_key
-from exclave.authority.order_parts import OrderHead, read_hash
+from exclave.authority.order_parts import HEAD, OrderHead, read_hash
 from exclave.clock import format_time
 from exclave.encoding import MAX_INTEGER, JsonObject, JsonValue
 from exclave.errors import AuthorityError
@@ -34,10 +35,12 @@ __all__ = [
     "AgreementUnfit",
     "AgreementWeakened",
     "DelayFloors",
+    "StateKeyForeign",
     "Terminate",
     "WitnessDuties",
     "check_amendment",
     "check_fits",
+    "check_state_key",
     "unmet",
     "weakened",
 ]
@@ -57,6 +60,10 @@ _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 class AgreementUnfit(AuthorityError):
     """An agreement does not fit the charter: its seats, their state, or the key pinned for them."""
+
+
+class StateKeyForeign(AuthorityError):
+    """A receiving state's key that has no say in this statement."""
 
 
 class AgreementNotNext(AuthorityError):
@@ -279,6 +286,25 @@ def check_fits(agreement: Agreement, charter: Charter) -> None:
             )
     for number in agreement.witness.seats:
         _vault(charter, number, "agreement.witness.seats")
+
+
+def check_state_key(keys: Iterable[TypedKey], envelope: Envelope) -> None:
+    """Check that a receiving state's keys have a say in a statement; raises `StateKeyForeign`.
+
+    Which agreement a `terminate` ends is not in it: vaults know whose key that one has.
+    """
+    if envelope.kind not in {Kind.AGREEMENT, Kind.TERMINATE}:
+        raise StateKeyForeign(
+            f"{envelope.kind}: expected an official's key, got a receiving state's"
+        )
+    if envelope.kind is Kind.AGREEMENT:
+        fields = payload_object(envelope, Kind.AGREEMENT).fields(*HEAD, *AGREEMENT_FIELDS)
+        named = read_key(*AGREEMENT_KEYS)(fields["key"])
+        if named not in tuple(keys):
+            raise StateKeyForeign(
+                f"agreement: expected the key {named.key_id[:16]} of the receiving state, "
+                "got another"
+            )
 
 
 def weakened(old: Agreement, new: Agreement) -> tuple[str, ...]:

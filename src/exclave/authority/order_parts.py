@@ -11,7 +11,7 @@ from exclave.encoding import JsonObject
 from exclave.errors import AuthorityError
 from exclave.ids import MissionId, StatementHash
 
-__all__ = ["NamesOutOfBounds", "OrderHead", "check_names", "read_hash"]
+__all__ = ["HEAD", "NamesOutOfBounds", "OrderHead", "check_names", "read_hash"]
 
 _NONCE = 16
 
@@ -55,6 +55,10 @@ class OrderHead:
             issued=fields["issued"].time(),
             reason=fields["reason"].text(),
         )
+
+
+HEAD = ("kind", *OrderHead.__slots__)
+"""Fields that every order has."""
 
 
 def check_names(path: str, names: tuple[str, ...], most: int) -> None:

@@ -19,7 +19,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind, KindUnexpected, payload_object
 from exclave.authority.fields import Fields, Node
-from exclave.authority.order_parts import NamesOutOfBounds, OrderHead, check_names, read_hash
+from exclave.authority.order_parts import HEAD, NamesOutOfBounds, OrderHead, check_names, read_hash
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
@@ -273,7 +273,6 @@ Order: TypeAlias = (
     | Agreement | Terminate
 )  # fmt: skip
 
-_HEAD = ("kind", *OrderHead.__slots__)
 _Reader: TypeAlias = Callable[[OrderHead, Fields], Order]
 _FORMS: Mapping[Kind, tuple[tuple[str, ...], _Reader]] = {
     Kind.VETO: (("target",), Veto.read),
@@ -307,7 +306,7 @@ def parse_order(envelope: Envelope) -> Order:
         expected = " or ".join(sorted(ORDERS))
         raise KindUnexpected(f"statement: expected {expected}, got a {envelope.kind}")
     names, read = form
-    fields = payload_object(envelope, envelope.kind).fields(*_HEAD, *names)
+    fields = payload_object(envelope, envelope.kind).fields(*HEAD, *names)
     return read(OrderHead.read(fields), fields)
 
 

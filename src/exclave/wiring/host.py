@@ -30,8 +30,8 @@ from exclave.ids import KeyId, MissionId
 from exclave.ledger.cosignature import CosigningKey
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.lines import LoopThread
-from exclave.signer.bundle import KeyBundle, PrivateKey, Purpose
-from exclave.signer.file import load_key_file, parse_public_keys, save_key_file, write_once
+from exclave.signer.bundle import KeyBundle, PrivateKey
+from exclave.signer.file import load_key_file, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
 from exclave.vault.addresses import parse_address
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MissionUnexpected",
     "NewVault",
-    "StateKeyUnfit",
+    "StateKeyMissing",
     "VaultBusy",
     "enrol_vault",
     "fsck_vault",
@@ -74,8 +74,8 @@ class MissionUnexpected(AuthorityError):
     """An enrolment of another mission than the one compared out of band."""
 
 
-class StateKeyUnfit(AuthorityError):
-    """A vault that asks for agreements has no receiving state's key, or another party's."""
+class StateKeyMissing(ConfigurationError):
+    """A vault that asks for agreements has no receiving state's key."""
 
 
 class VaultBusy(ConfigurationError):
@@ -106,7 +106,9 @@ def init_vault(
     With `state_key`, the receiving state's public keys file, the request names its key, which signs
     it later, and missions enrolled here deposit under an agreement only.
     """
-    receiving = None if state_key is None else _state_key(state_key)
+    from exclave.found.terms import read_state_key
+
+    receiving = None if state_key is None else read_state_key(state_key)
     asks = "true" if receiving else "false"
     text = f'data = "{data}"\npublic = "{public}"\nrequire_agreement = {asks}\n'
     # Refused before anything is made: addresses that a vault may not have.
@@ -256,21 +258,11 @@ def _config(folder: VaultFolder) -> VaultConfig:
     return load_toml(folder.path / _CONFIG, VaultConfig)
 
 
-def _state_key(path: Path) -> TypedKey:
-    public = parse_public_keys(read_file(path))
-    if public.purpose is not Purpose.STATE or len(public.keys) != 1:
-        raise StateKeyUnfit(
-            f"{path}: expected a receiving state's key, got a {public.purpose}'s",
-            hint="make one with exclave agreement key",
-        )
-    return public.keys[0]
-
-
 def _named_state_key(folder: VaultFolder) -> KeyId:
     data = read_file(folder.path / "seat-request.json")
     request = parse_seat_request(parse_envelope(data, kinds=[Kind.SEAT_REQUEST]))
     if request.receiving_state_key is None:
-        raise StateKeyUnfit(
+        raise StateKeyMissing(
             f"{_CONFIG}: require_agreement: expected a seat request with the receiving state's "
             "key, got one without",
             hint="set require_agreement = false, or set the vault up with --state-key",

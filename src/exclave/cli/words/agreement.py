@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exclave.authority.agreement import Agreement
+from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.orders import parse_order
+from exclave.authority.persons import signed_by
 from exclave.clock import format_time
 from exclave.plain_words import grouped, period, size
 
-__all__ = ["agreement_lines"]
+__all__ = ["agreement_lines", "host_line"]
+
+
+def host_line(envelope: Envelope) -> str | None:
+    """Whether the receiving state has signed an agreement; None of other statements."""
+    if envelope.kind is not Kind.AGREEMENT:
+        return None
+    agreement = parse_order(envelope)
+    assert isinstance(agreement, Agreement)
+    signed = signed_by(envelope, agreement.key)
+    return f"the receiving state {agreement.state} has {'' if signed else 'NOT '}signed"
 
 
 def agreement_lines(agreement: Agreement) -> Iterator[str]:
