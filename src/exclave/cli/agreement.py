@@ -43,10 +43,14 @@ def key(
 
     from exclave.authority.fields import Node
     from exclave.cli.passphrases import new_passphrase
+    from exclave.errors import MalformedData
     from exclave.signer.file import public_keys_bytes, save_key_file, write_once
     from exclave.signer.parties import new_state_key
 
-    code = Node(state, "--state").state()
+    try:
+        code = Node(state, "--state").state()
+    except MalformedData as error:
+        raise UsageError(error.message) from error
     public = out.with_name(out.name + ".pub")
     for path in (out, public):
         if path.exists():
@@ -191,8 +195,8 @@ def accept(
         passphrase_file=passphrase_file,
         passphrase_fd=passphrase_fd,
     )
-    value, lines = standing(file, signed, law)
-    return hand_in(terminal, signed, law, file, value, lines, send=send)
+    said = standing(file, signed, law)
+    return hand_in(terminal, signed, law, file, said=said, send=send)
 
 
 @agreement.command(name="terminate")

@@ -301,9 +301,8 @@ def give(
         passphrase_file=making.passphrase_file,
         passphrase_fd=making.passphrase_fd,
     )
-    value, lines = standing(file, signed, law)
-    value["file"] = str(file)
-    return hand_in(terminal, signed, law, file, value, lines, send=making.send)
+    said = standing(file, signed, law)
+    return hand_in(terminal, signed, law, file, said=said, send=making.send)
 
 
 def hand_in(
@@ -311,14 +310,15 @@ def hand_in(
     envelope: Envelope,
     law: Charter,
     file: Path,
-    value: dict[str, object],
-    lines: list[str],
     *,
+    said: tuple[dict[str, object], list[str]],
     send: bool,
 ) -> int:
     """Hand a statement's file in where that is wanted, and say what it says and who took it."""
     from exclave.wiring.orders import send_statement
 
+    value, lines = said
+    value["file"] = str(file)
     if not send:
         terminal.result(value, lines)
         return 0

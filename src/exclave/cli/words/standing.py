@@ -12,8 +12,8 @@ from exclave.authority.orders import Compromise, Extend, Hold
 from exclave.cli.words.agreement import agreement_lines
 from exclave.cli.words.states import seats_words, state_words
 from exclave.clock import format_time
-from exclave.plain_words import after
 from exclave.ids import PersonId, Seat
+from exclave.plain_words import after
 from exclave.standing.listing import Given, Listing, Open
 from exclave.standing.phases import Phase
 
