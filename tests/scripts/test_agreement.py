@@ -142,16 +142,16 @@ def test_bad_input(embassy: Mission, tmp_path: Path) -> None:
     refused(3, "agreement", "propose", path, *said, says="expected a receiving state's key")
     secret = ["--passphrase-file", embassy.passphrase, "--yes"]
     refused(
-        6, "agreement", "accept", first, "--charter", embassy.charter, *secret,
+        6, "--quiet", "agreement", "accept", first, "--charter", embassy.charter, *secret,
         "--key", state(embassy, 1), says="of the receiving state, got another",
     )  # fmt: skip
     refused(
-        6, "sign", embassy.charter, *secret, "--key", state(embassy, 1),
+        6, "--quiet", "sign", embassy.charter, *secret, "--key", state(embassy, 1),
         says="expected an official's key, got a receiving state's",
     )  # fmt: skip
     request = embassy.vault(2) / "seat-request.json"
     refused(
-        6, "agreement", "vouch", request, *secret, "--key", state(embassy, 1),
+        6, "--quiet", "agreement", "vouch", request, *secret, "--key", state(embassy, 1),
         says="got one of state-", hint="the key that vault init was given",
     )  # fmt: skip
     assert not (tmp_path / "new.json").exists()
