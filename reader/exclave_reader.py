@@ -828,6 +828,7 @@ KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "veto", "lockdown", "hold",
     "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement", "terminate",
+    "grant", "declare",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -998,7 +999,7 @@ def pae(media_type: str, payload: bytes) -> bytes:
 # Kinds whose envelopes have at most 1 MiB (section 1; orders.md 1).
 SMALL = frozenset([
     "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
-    "release", "lift", "narrow", "unlock", "agreement", "terminate",
+    "release", "lift", "narrow", "unlock", "agreement", "terminate", "grant", "declare",
 ])  # fmt: skip
 
 
@@ -1687,6 +1688,11 @@ ORDERS: dict[str, dict[str, Rule]] = {
         "from": is_time, "until": maybe(is_time),
     },
     "terminate": {"agreement": HASH},
+    "grant": {"seat": count_from(1, 255), "act": one_of(*ACTS), "from": is_time, "until": is_time},
+    "declare": {
+        "seat": count_from(1, 255), "act": one_of("migrate-disks", "restart"),
+        "from": is_time, "until": is_time,
+    },
 }
 
 
@@ -1701,6 +1707,12 @@ def check_order(envelope: Envelope) -> Json:
             raise Malformed("agreement: previous: expected null in version 1 only")
         if order["until"] is not None and order["until"] <= order["from"]:
             raise Malformed("agreement: until: expected after from")
+    if envelope.kind in {"grant", "declare"}:
+        form = "%Y-%m-%dT%H:%M:%S%z"
+        first, last = (datetime.strptime(order[name], form) for name in ("from", "until"))
+        days = 31 if envelope.kind == "grant" else 7
+        if not 0 < (last - first).total_seconds() <= days * 86400:
+            raise Malformed(f"{envelope.kind}: until: expected after from by at most {days} days")
     return order
 
 
@@ -1986,7 +1998,7 @@ ALARM = {
     "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
     "cause": one_of(
         "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
-        "witness-quorum-lost", "engine-corrupt",
+        "witness-quorum-lost", "engine-corrupt", "undeclared-restart",
     ),
 }  # fmt: skip
 SWEPT = {

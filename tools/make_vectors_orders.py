@@ -50,6 +50,18 @@ OWN: dict[Kind, Payload] = {
         "until": None,
     },
     Kind.TERMINATE: {"agreement": drawn("agreement", 32).hex()},
+    Kind.GRANT: {
+        "seat": 1,
+        "act": "enter",
+        "from": "2026-05-01T00:00:00Z",
+        "until": "2026-06-01T00:00:00Z",
+    },
+    Kind.DECLARE: {
+        "seat": 1,
+        "act": "restart",
+        "from": "2026-05-01T00:00:00Z",
+        "until": "2026-05-08T00:00:00Z",
+    },
 }
 """The fields of a good order of each kind beside the common ones."""
 
@@ -135,6 +147,19 @@ _BAD: list[Bad] = [
      payload(Kind.AGREEMENT, capacity=0), "FieldInvalid", "capacity is from 1"),
     ("terminate-none", "the end of nothing", Kind.TERMINATE,
      payload(Kind.TERMINATE, agreement=None), "FieldInvalid", "agreement is no statement hash"),
+    *(
+        (f"grant-{act}", f"permission: {act}", Kind.GRANT, payload(Kind.GRANT, act=act),
+         "FieldInvalid", "on no list")
+        for act in ("read", "unlink", "set-clock", "export-keys", "restart")
+    ),
+    ("grant-long", "for a second more than 31 days", Kind.GRANT,
+     payload(Kind.GRANT, until="2026-06-01T00:00:01Z"), "FieldInvalid", "longer than 31 days"),
+    ("grant-over", "over as it begins", Kind.GRANT,
+     payload(Kind.GRANT, until="2026-05-01T00:00:00Z"), "FieldInvalid", "until is not after from"),
+    ("declare-enter", "declared, not asked: people at the rack", Kind.DECLARE,
+     payload(Kind.DECLARE, act="enter"), "FieldInvalid", "that needs a grant"),
+    ("declare-long", "for a second more than 7 days", Kind.DECLARE,
+     payload(Kind.DECLARE, until="2026-05-08T00:00:01Z"), "FieldInvalid", "longer than 7 days"),
 ]  # fmt: skip
 
 

@@ -50,6 +50,7 @@ from exclave.authority.orders import (
     Veto,
     order_payload,
 )
+from exclave.authority.permission import Declare, DeclaredAct, Grant
 from exclave.authority.warrant import Warrant, warrant_payload
 from exclave.ids import DepositId, MissionId, PackRoot, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
@@ -80,7 +81,9 @@ class SignedBy:
 
 
 def person(name: str) -> PersonId:
-    """The id of a person by a short name; `host...` is a receiving state."""
+    """The id of a person by a short name; `host...` is a receiving state, `log1` a log."""
+    if name.startswith("log"):
+        return PersonId(_base().seats[int(name[3:]) - 1].log_key.key_id)
     if name.startswith("host"):
         return PersonId(host_key(name).key_id)
     return PersonId(f"p-{name.encode().hex():0>16}")
@@ -257,6 +260,15 @@ class Polity:
 
     def terminate(self, agreement: StatementHash) -> Terminate:
         return Terminate(head=self.head(), agreement=agreement)
+
+    def grant(self, act: Act = Act.ENTER, seat: int = 1, days: int = 1) -> Grant:
+        until = START + timedelta(days=days)
+        return Grant(head=self.head(), seat=Seat(seat), act=act, since=START, until=until)
+
+    def declare(self, seat: int = 1, days: int = 1) -> Declare:
+        until = START + timedelta(days=days)
+        act = DeclaredAct.RESTART
+        return Declare(head=self.head(), seat=Seat(seat), act=act, since=START, until=until)
 
     def next(self, before: Charter | None = None, **changes: object) -> Charter:
         """The next version after a charter."""

@@ -1,6 +1,6 @@
 """Orders: what officials say about what stands at the vaults (spec/orders.md).
 
-Reads and writes every kind, those of `exclave.authority.agreement` too; who must sign which, and
+Reads and writes every kind, agreements and permissions too; who must sign which, and
 what each does to what else is logged, is the standing's. Rules: one table says which kind has which
 fields and who reads them; an order that is constructed is within its bounds, so that nothing is
 signed that no vault would take; writing a parsed order gives the same bytes. A tightening order
@@ -20,6 +20,7 @@ from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind, KindUnexpected, payload_object
 from exclave.authority.fields import Fields, Node
 from exclave.authority.order_parts import HEAD, NamesOutOfBounds, OrderHead, check_names, read_hash
+from exclave.authority.permission import PERMISSION_FIELDS, Declare, Grant
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
@@ -270,7 +271,7 @@ class Unlock:
 Order: TypeAlias = (
     Veto | Lockdown | Hold | Extend | Compromise
     | Release | Lift | Narrow | Unlock
-    | Agreement | Terminate
+    | Agreement | Terminate | Grant | Declare
 )  # fmt: skip
 
 _Reader: TypeAlias = Callable[[OrderHead, Fields], Order]
@@ -286,6 +287,8 @@ _FORMS: Mapping[Kind, tuple[tuple[str, ...], _Reader]] = {
     Kind.UNLOCK: (("lockdowns",), Unlock.read),
     Kind.AGREEMENT: (AGREEMENT_FIELDS, Agreement.read),
     Kind.TERMINATE: (("agreement",), Terminate.read),
+    Kind.GRANT: (PERMISSION_FIELDS, Grant.read),
+    Kind.DECLARE: (PERMISSION_FIELDS, Declare.read),
 }
 
 

@@ -1,4 +1,4 @@
-"""`agreement key | vouch | propose | accept | amend | terminate | show`: what two states agree on.
+"""`agreement`: what two states agree on, from a key and a proposal to permissions and the end.
 
 The file travels between the two states; each signs the same bytes, and whoever has both signatures
 hands it in. Proposing, amending and terminating are orders like others (`exclave.cli.orders`).
@@ -6,13 +6,15 @@ hands it in. Proposing, amending and terminating are orders like others (`exclav
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
-from exclave.cli.orders import Making, give, named_statement
+from exclave.cli.orders import Making, give, named_moment, named_statement
 from exclave.errors import ConfigurationError, UsageError
 
 __all__ = ["agreement"]
@@ -218,6 +220,89 @@ def terminate(named: str, *, making: Making, terminal: Out) -> int:
     return give(terminal, making, lambda head: Terminate(head=head, agreement=statement))
 
 
+@agreement.command(name="grant")
+def grant(act: str, *, seat: int, begins: str, ends: str, making: Making, terminal: Out) -> int:
+    """Permit the host one act of maintenance, for a time: on the list of its agreement, or refused.
+
+    Parameters
+    ----------
+    act
+        Such as enter or update-software.
+    seat
+        At which seat.
+    begins
+        A day such as 2030-01-31, or a moment such as 2030-01-31T12:00:00Z.
+    ends
+        The same, at most 31 days later.
+    """
+    from exclave.authority.agreement import Act
+    from exclave.authority.permission import Grant
+    from exclave.ids import Seat
+
+    named = Act(_listed(act, Act, hint="reading, unlinking, clocks and keys are on no list"))
+    first, last = named_moment(begins), named_moment(ends)
+    return give(
+        terminal,
+        making,
+        lambda head: Grant(head=head, seat=Seat(seat), act=named, since=first, until=last),
+    )
+
+
+@agreement.command(name="declare")
+def declare(
+    folder: Path,
+    act: str,
+    *,
+    hours: Annotated[int, Parameter(validator=Number(gte=1, lte=168))] = 24,
+    reason: str,
+    mission: str | None = None,
+    terminal: Out,
+) -> None:
+    """Say in the log, as a vault's operator, that it will restart or that its disks will move.
+
+    Run it before, while the vault serves: its fellows then know in time.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    act
+        restart or migrate-disks.
+    hours
+        For how long from now on.
+    reason
+        One line for the people who will read it.
+    mission
+        Only this mission (in hex); all that are enrolled otherwise.
+    """
+    from datetime import timedelta
+
+    from exclave.authority.permission import DeclaredAct
+    from exclave.clock import now
+    from exclave.encoding import hex_decode
+    from exclave.ids import MissionId
+    from exclave.wiring.host import declare_act
+
+    named = DeclaredAct(_listed(act, DeclaredAct, hint="other acts need a grant"))
+    text = None if mission is None else mission.replace(" ", "").lower()
+    only = None if text is None else MissionId(hex_decode(text, length=32, subject="--mission"))
+    first = now().replace(microsecond=0)
+    last = first + timedelta(hours=hours)
+    answers = declare_act(folder, named, since=first, until=last, reason=reason, only=only)
+    terminal.result(
+        {
+            "missions": [
+                {"mission": item.hex(), "statement": state.statement.hex(), "entry": state.entry}
+                for item, state in answers
+            ]
+        },
+        [
+            f"mission {item.hex()[:16]}: declared {named.value}, entry {state.entry}"
+            for item, state in answers
+        ],
+    )
+
+
 @agreement.command(name="show")
 def show(
     file: Path | None = None,
@@ -261,6 +346,13 @@ def show(
         lines,
     )
     return 0
+
+
+def _listed(act: str, acts: Iterable[str], *, hint: str) -> str:
+    known = sorted(acts)
+    if act not in known:
+        raise UsageError(f"act: expected one of {', '.join(known)}, got {act[:40]!r}", hint=hint)
+    return act
 
 
 def _show_vaults(charter: Path | None, card: Path | None, terminal: Out) -> int:

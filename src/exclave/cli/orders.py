@@ -37,6 +37,7 @@ __all__ = [
     "hold",
     "lift",
     "lockdown",
+    "named_moment",
     "named_statement",
     "narrow",
     "release",
@@ -140,7 +141,7 @@ def extend(*deposits: str, until: str, making: Making, terminal: Out) -> int:
     """
     from exclave.authority.orders import Extend
 
-    named, moment = _deposits(deposits), _moment(until)
+    named, moment = _deposits(deposits), named_moment(until)
     return give(terminal, making, lambda head: Extend(head=head, deposits=named, until=moment))
 
 
@@ -156,7 +157,7 @@ def compromise(*depositors: str, since: str, making: Making, terminal: Out) -> i
     """
     from exclave.authority.orders import Compromise
 
-    names, moment = tuple(sorted(set(depositors))), _moment(since)
+    names, moment = tuple(sorted(set(depositors))), named_moment(since)
     return give(
         terminal, making, lambda head: Compromise(head=head, depositors=names, since=moment)
     )
@@ -215,7 +216,7 @@ def narrow(
     if never is (since is not None):
         raise UsageError("narrow: expected either --since or --never")
     statement = named_statement(declared, {Kind.COMPROMISE})
-    moment = None if since is None else _moment(since)
+    moment = None if since is None else named_moment(since)
     return give(
         terminal, making, lambda head: Narrow(head=head, compromise=statement, since=moment)
     )
@@ -398,7 +399,8 @@ def _hex(text: str, length: int, what: str) -> bytes:
         ) from error
 
 
-def _moment(text: str) -> datetime:
+def named_moment(text: str) -> datetime:
+    """A day or a moment, as people write it."""
     from exclave.clock import parse_time
     from exclave.errors import MalformedData
 

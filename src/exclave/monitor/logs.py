@@ -18,6 +18,7 @@ from exclave.ledger.checkpoint import Checkpoint, open_checkpoint
 from exclave.ledger.cosignature import Cosigned, open_cosigned
 from exclave.ledger.note import MAX_COSIGNED_LINES
 from exclave.monitor.values import DIFFERENCE_SECONDS, Cause, Finding, Level, Sight, period
+from exclave.standing.agreed import declared
 from exclave.vault.interface import State
 from exclave.vault.survey import Fault, SeatView
 from exclave.vault.testimony import log_keys
@@ -50,6 +51,7 @@ def log_findings(sight: Sight, seat: SeatView) -> Iterator[Finding]:
         yield from _grown(sight, seat)
         yield from _fresh(sight, seat)
         yield from _clock(sight, seat)
+        yield from _standstill(sight, seat)
     yield from _claims(sight, seat)
 
 
@@ -203,6 +205,22 @@ def _clock(sight: Sight, seat: SeatView) -> Iterator[Finding]:
             "too early"
         )
         yield sight.finding(Level.CRITICAL, Cause.CLOCK, seat.seat, what)
+
+
+def _standstill(sight: Sight, seat: SeatView) -> Iterator[Finding]:
+    """A vault that was down: service time stood still while the clock went on."""
+    memory, looked = sight.memory.seats.get(seat.seat), sight.memory.looked
+    standing = sight.standing(seat)
+    if memory is None or looked is None or standing is None:
+        return
+    behind = int(sight.now.timestamp() * 1000) - sight.service(seat)
+    stood = (behind - memory.behind) / 1000
+    if stood > DIFFERENCE_SECONDS and not declared(standing, seat.seat, looked, sight.now):
+        what = (
+            f"stood still for {period(stood)} since the last look, and its host has declared "
+            "neither a restart nor a move of its disks"
+        )
+        yield sight.finding(Level.WARNING, Cause.STANDSTILL, seat.seat, what)
 
 
 def _claims(sight: Sight, seat: SeatView) -> Iterator[Finding]:

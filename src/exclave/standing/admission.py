@@ -17,11 +17,12 @@ from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import TIGHTENING
 from exclave.authority.orders import Compromise, Lockdown, Veto
+from exclave.authority.permission import Grant
 from exclave.authority.warrant import Warrant
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, PersonId, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.standing.agreed import check_known, check_next, host_signed
+from exclave.standing.agreed import check_known, check_listed, check_next, host_signed
 from exclave.standing.counting import (
     EXILE,
     may_tighten,
@@ -152,6 +153,8 @@ def admit(
         return EntryType.ORDER
     if isinstance(value, Agreement):
         check_next(standing, value)
+    elif isinstance(value, Grant):
+        check_listed(standing, value)
     _check_places(standing, value, _loosening(standing, value, signers))
     return EntryType.ORDER
 

@@ -23,6 +23,7 @@ from exclave.authority.agreement import (
     check_fits,
     unmet,
 )
+from exclave.authority.permission import Declare, Grant
 from exclave.clock import format_time
 from exclave.errors import AuthorityError
 from exclave.ids import KeyId, Seat, StatementHash
@@ -30,6 +31,7 @@ from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Signers, Standing, Value
 
 __all__ = [
+    "ActUnlisted",
     "AgreementExpired",
     "AgreementIncomplete",
     "AgreementMissing",
@@ -40,7 +42,9 @@ __all__ = [
     "Asking",
     "NoDeposits",
     "check_known",
+    "check_listed",
     "check_next",
+    "declared",
     "ends",
     "host_signed",
     "in_effect",
@@ -51,6 +55,10 @@ __all__ = [
 
 class AgreementUnknown(AuthorityError):
     """An agreement that another statement needs is not in effect here (yet)."""
+
+
+class ActUnlisted(AuthorityError):
+    """A permission for an act that the agreement does not list."""
 
 
 class NoDeposits(AuthorityError):
@@ -145,6 +153,39 @@ def check_known(standing: Standing, name: StatementHash) -> None:
         )
 
 
+def check_listed(standing: Standing, grant: Grant) -> None:
+    """Check that the agreement about a seat lists the act that is permitted there.
+
+    Raises `AgreementUnknown` where there is none, `ActUnlisted` where it is not listed.
+    """
+    item = in_effect(standing, grant.seat)
+    if item is None:
+        raise AgreementUnknown(
+            f"grant: seat {grant.seat} has no agreement in effect",
+            hint="what may be permitted stands in an agreement: hand it in first",
+        )
+    listed = _value(item).maintenance
+    if grant.act not in listed:
+        known = ", ".join(act.value for act in listed) or "none"
+        raise ActUnlisted(
+            f"grant: expected an act that the agreement about seat {grant.seat} lists, "
+            f"got {grant.act.value}",
+            hint=f"listed: {known}",
+        )
+
+
+def declared(standing: Standing, seat: Seat, first: datetime, last: datetime) -> bool:
+    """Whether the host has declared an act at a seat for some moment of that time."""
+    return any(
+        isinstance(item.value, Declare)
+        and item.value.seat == seat
+        and item.phase is Phase.EFFECTIVE
+        and item.value.since <= last
+        and first <= item.value.until
+        for item in standing.items.values()
+    )
+
+
 def may_complete(standing: Standing, agreement: Agreement) -> bool:
     """Whether an agreement that both signed would take effect now."""
     try:
@@ -155,7 +196,13 @@ def may_complete(standing: Standing, agreement: Agreement) -> bool:
 
 
 def host_signed(standing: Standing, value: Value, signers: Signers) -> KeyId | None:
-    """The receiving state's key, when it signed an agreement or the end of one."""
+    """The host's key, when it signed an agreement, the end of one, or what it declares.
+
+    The receiving state's, of a declaration the log key of its seat.
+    """
+    if isinstance(value, Declare):
+        keys = [seat.log_key for seat in standing.charter.active_seats if seat.seat == value.seat]
+        return next((key.key_id for key in keys if signers.has(key)), None)
     agreement = value if isinstance(value, Agreement) else None
     if isinstance(value, Terminate):
         agreement = next(

@@ -16,6 +16,7 @@ from exclave.authority.agreement import Agreement, Terminate
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Role, RoleName
 from exclave.authority.orders import Lift, Lockdown, Narrow, Release, Unlock
+from exclave.authority.permission import Declare, Grant
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, StatementHash
 from exclave.standing.agreed import host_signed, may_complete
@@ -42,8 +43,9 @@ _ROSTERS: Final = {
     Narrow: RoleName.GOVERN,
     Agreement: RoleName.GOVERN,
     Terminate: RoleName.GOVERN,
+    Grant: RoleName.GOVERN,
 }
-_ABROAD: Final = (Warrant, Unlock, Agreement)
+_ABROAD: Final = (Warrant, Unlock, Agreement, Grant)
 """What exile does under a lockdown, beside opening an era."""
 
 
@@ -97,7 +99,7 @@ def objectors(charter: Charter) -> frozenset[PersonId]:
 def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     """Each roster that is enough for a loosening statement now; empty: incomplete."""
     host = host_signed(standing, value, signers)
-    if isinstance(value, Terminate) and host is not None:
+    if isinstance(value, Terminate | Declare) and host is not None:
         # Whatever stands at home: nobody is held to an agreement by his partner's disorder.
         return (Way(side=Side.HOST, roster=None, wait=0, dark=0),)
     era = standing.frozen_era
@@ -114,7 +116,7 @@ def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
         found = tuple(
             _exile(exile, signers, extra=0, times=1) if isinstance(value, _ABROAD) else ()
         )
-    if isinstance(value, Agreement):  # shortens nothing that stands (spec/agreements.md 2)
+    if isinstance(value, Agreement | Grant):  # they shorten nothing that stands, and open nothing
         return tuple(replace(way, wait=0, dark=0) for way in found)
     return found
 

@@ -17,6 +17,7 @@ from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind
 from exclave.authority.orders import Compromise, Extend, Hold, Lockdown
+from exclave.authority.permission import Declare, Grant
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, Seat, StatementHash
 from exclave.standing.agreed import ends, host_signed, in_effect
@@ -25,7 +26,7 @@ from exclave.standing.machine import due
 from exclave.standing.phases import FINAL, Phase
 from exclave.standing.values import Conflict, Item, Standing, Tightened, Value
 
-__all__ = ["Agreed", "Given", "Listing", "Open", "differences", "listed"]
+__all__ = ["Agreed", "Given", "Listing", "Open", "Permitted", "differences", "listed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,14 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """A grant or a declaration in effect; whoever shows it knows whether its time is over."""
+
+    statement: StatementHash
+    value: Grant | Declare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One vault."""
 
@@ -68,6 +77,7 @@ class Listing:
     open: tuple[Open, ...]
     given: tuple[Given, ...]
     agreements: tuple[Agreed, ...]
+    permissions: tuple[Permitted, ...]
     conflicts: tuple[Conflict, ...]
     phases: Mapping[StatementHash, Phase]  # of every loosening statement that is here
 
@@ -88,6 +98,11 @@ def listed(standing: Standing) -> Listing:
         open=tuple(_open(standing, item) for item in items if _matters(item)),
         given=tuple(_given(standing, orders)),
         agreements=tuple(_agreements(standing)),
+        permissions=tuple(
+            Permitted(statement=item.statement, value=item.value)
+            for item in items
+            if isinstance(item.value, Grant | Declare) and item.phase is Phase.EFFECTIVE
+        ),
         conflicts=standing.conflicts,
         phases={item.statement: item.phase for item in items},
     )

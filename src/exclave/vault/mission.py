@@ -41,6 +41,7 @@ from exclave.ledger.cosignature import (
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import Note, NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.standing.agreed import declared
 from exclave.standing.phases import Phase
 from exclave.standing.values import Standing
 from exclave.vault.agreed import asks_agreement, check_deposits, why_no_deposits
@@ -123,12 +124,9 @@ class Mission:
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._lodging = Lodging(self.index, seat)
+        self._started_again = self.log.size > 0
         if charter is not None:
-            # Nothing else is logged before all of it is: a crash in between leaves a shorter log.
-            begins = [_addition(item) for item in (parse_envelope(charter), *history)]
-            if self.log.size < len(begins):
-                rest = begins[self.log.size :]
-                self.log.append(rest, clock=clock, service=self.service.now)
+            self._begin([_addition(item) for item in (parse_envelope(charter), *history)])
         if self.index.fact(_CLEAN) and self.index.fact(_SIZE) == self.log.size:
             self.fold = self._new_fold()
         else:
@@ -148,6 +146,12 @@ class Mission:
         self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.staging = Staging(store)
         self._count_again()
+
+    def _begin(self, entries: list[Addition]) -> None:
+        # Nothing else is logged before all of it is: a crash in between leaves a shorter log.
+        if self.log.size < len(entries):
+            rest = entries[self.log.size :]
+            self.log.append(rest, clock=self.clock, service=self.service.now)
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
@@ -173,6 +177,15 @@ class Mission:
                 self.append(due)
             if asks_agreement(self):
                 self.lodge_ready()  # one may have begun: what waited for it is complete
+
+    def note_start(self) -> None:
+        """A server begins to serve it: named where the host did not say so before."""
+        moment = self.clock()
+        with self.lock:
+            said = declared(self.standing(), self.seat, moment, moment)
+        if self._started_again and not said and asks_agreement(self):
+            cause = AlarmCause.UNDECLARED_RESTART
+            self.alarms.note(cause, "vault: started again, undeclared", self._reading())
 
     def note_corrupt(self, detail: str) -> None:
         """The engine gave something else than it was given; logged by the next `watch`."""

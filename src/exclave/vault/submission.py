@@ -43,7 +43,7 @@ from exclave.standing.admission import (
     StatementOutdated,
     admit,
 )
-from exclave.standing.agreed import AgreementUnknown
+from exclave.standing.agreed import ActUnlisted, AgreementUnknown
 from exclave.standing.counting import place_members
 from exclave.standing.values import Standing, Value
 from exclave.vault.fold import named_shards, payer_of
@@ -137,6 +137,7 @@ _REFUSALS: Final = (
     (AgreementUnfit, "not-open"),
     (AgreementUnknown, "not-open"),
     (AgreementNotNext, "conflict"),
+    (ActUnlisted, "conflict"),
     (EraNotOpened, "quorum"),
     (PlacesTaken, "quota"),
     (QuorumNotReached, "quorum"),

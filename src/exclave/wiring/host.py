@@ -12,14 +12,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address
 from exclave.authority.enrolment import Enrolment, parse_enrolment
-from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.keys import ED25519, TypedKey
+from exclave.authority.order_parts import OrderHead
+from exclave.authority.orders import order_payload
+from exclave.authority.permission import Declare, DeclaredAct
 from exclave.authority.seat_request import SeatRequest, parse_seat_request, seat_request_payload
 from exclave.clock import now
 from exclave.config import load_toml, parse_toml
@@ -54,6 +58,7 @@ __all__ = [
     "NewVault",
     "StateKeyMissing",
     "VaultBusy",
+    "declare_act",
     "enrol_vault",
     "fsck_vault",
     "init_vault",
@@ -195,8 +200,42 @@ def status_vault(path: Path) -> Sequence[MissionStatus]:
 
 def submit_to_vault(path: Path, file: Path) -> StatementState:
     """Hand a statement to the one mission that it is of."""
+    return _hand_in(VaultFolder.open(path), read_file(file))
+
+
+def declare_act(
+    path: Path,
+    act: DeclaredAct,
+    *,
+    since: datetime,
+    until: datetime,
+    reason: str,
+    only: MissionId | None = None,
+) -> Sequence[tuple[MissionId, StatementState]]:
+    """Say to every mission of a vault, or to `only` one, what will be done; its log key signs."""
     folder = VaultFolder.open(path)
-    config, data = _config(folder), read_file(file)
+    log, _ = _log_and_seat(_keys(folder))
+    found = [item for item in status_vault(path) if only in {None, item.mission}]
+    if not found:
+        raise _unknown(only) if only is not None else ConfigurationError("no mission enrolled")
+    answers: list[tuple[MissionId, StatementState]] = []
+    for item in found:
+        head = OrderHead(
+            mission=item.mission,
+            charter=item.charter,
+            nonce=os.urandom(16),
+            issued=now().replace(microsecond=0),
+            reason=reason,
+        )
+        order = Declare(head=head, seat=item.seat, act=act, since=since, until=until)
+        envelope = Envelope(payload=order_payload(order), kind=order.kind)
+        signed = sign_envelope(envelope, [log])
+        answers.append((item.mission, _hand_in(folder, signed.to_bytes())))
+    return answers
+
+
+def _hand_in(folder: VaultFolder, data: bytes) -> StatementState:
+    config = _config(folder)
     wanted = _mission_of(data)
     try:
         with _opened(folder):

@@ -105,5 +105,16 @@ EFFECTS: dict[Kind, tuple[Lines, Lines]] = {
             "as long as before, and can be read by warrant as before.",
         ),
     ),
+    Kind.GRANT: (
+        (
+            "The host may do this one thing at this seat in that time. It opens nothing: what lies",
+            "there stays sealed, and whatever else shows in the logs is named as before.",
+        ),
+        ("It is not taken back. It ends by itself.",),
+    ),
+    Kind.DECLARE: (
+        ("A restart or a move of disks in that time is not named as unforeseen.",),
+        ("It is in the log of every vault for good.",),
+    ),
 }
 """For each kind that officials sign: what it makes possible; what cannot be undone."""

@@ -17,6 +17,7 @@ from exclave.authority.orders import (
     Unlock,
     Veto,
 )
+from exclave.authority.permission import Declare, Grant
 from exclave.cli.words.agreement import agreement_lines
 from exclave.clock import format_time
 from exclave.ids import DepositId
@@ -60,6 +61,10 @@ def _own(order: Order) -> Iterator[str]:
             yield from _list("lockdowns that end", order.lockdowns)
         case Agreement():
             yield from agreement_lines(order)
+        case Grant() | Declare():
+            verb = "the host may" if isinstance(order, Grant) else "the host will"
+            yield f"  {verb} {order.act.value} at seat {order.seat}"
+            yield f"  from {format_time(order.since)} until {format_time(order.until)}"
         case Terminate():
             yield f"  ends the agreement {grouped(order.agreement)}, and what came of it"
 

@@ -6,6 +6,7 @@ Pure: lines and values from listings. A statement is shown once, with what each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from exclave.authority.charter import Charter
 from exclave.authority.orders import Compromise, Extend, Hold
@@ -20,13 +21,16 @@ from exclave.standing.phases import Phase
 __all__ = ["agreement_json", "agreements_lines", "listing_json", "standing_lines"]
 
 
-def standing_lines(listings: Mapping[Seat, Listing], differing: tuple[str, ...]) -> Iterator[str]:
-    """All vaults whose log could be followed."""
+def standing_lines(
+    listings: Mapping[Seat, Listing], differing: tuple[str, ...], now: datetime
+) -> Iterator[str]:
+    """All vaults whose log could be followed; of permissions those whose time is not over."""
     for seat, one in listings.items():
         yield f"seat {seat}: {_head(one)}"
     yield from _statements(listings)
     yield from _orders(listings)
     yield from agreements_lines(listings)
+    yield from _permissions(listings, now)
     for conflict in dict.fromkeys(item for one in listings.values() for item in one.conflicts):
         era, version = conflict.order
         seats = [int(seat) for seat, one in listings.items() if conflict in one.conflicts]
@@ -65,6 +69,17 @@ def listing_json(one: Listing) -> dict[str, object]:
             for item in one.given
         ],
         "agreements": agreement_json(one),
+        "permissions": [
+            {
+                "statement": item.statement.hex(),
+                "kind": item.value.kind.value,
+                "seat": item.value.seat,
+                "act": item.value.act.value,
+                "from": format_time(item.value.since),
+                "until": format_time(item.value.until),
+            }
+            for item in one.permissions
+        ],
         "conflicts": [
             {
                 "order": f"{item.order[0]}.{item.order[1]}",
@@ -137,6 +152,19 @@ def agreements_lines(listings: Mapping[Seat, Listing]) -> Iterator[str]:
         if item.ends is not None:
             yield f"  TERMINATED: {_left(item.ends)}; what is lodged stays"
         yield from agreement_lines(item.value)
+
+
+def _permissions(listings: Mapping[Seat, Listing], now: datetime) -> Iterator[str]:
+    for item in dict.fromkeys(item for one in listings.values() for item in one.permissions):
+        value = item.value
+        if value.until < now:
+            continue
+        seats = [int(seat) for seat, one in listings.items() if item in one.permissions]
+        yield f"{value.kind} {item.statement.hex()}"
+        yield (
+            f"  {value.act.value} at seat {value.seat}, {format_time(value.since)} to "
+            f"{format_time(value.until)} ({seats_words(seats)})"
+        )
 
 
 def _left(seconds: int) -> str:

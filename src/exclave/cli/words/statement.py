@@ -115,4 +115,6 @@ def _asked(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
     lines = tuple(quorum_lines(asked(envelope, charter), officials))
     if (host := host_line(envelope)) is not None:
         lines = (*lines, f"  and {host}")
+    if envelope.kind is Kind.DECLARE:
+        lines = ("  nobody: the host signs with its log key",)
     yield from lines or ("  give the charter in force with --charter to see it",)
