@@ -7,11 +7,13 @@ that an honest log can only be ahead of it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.witnesses import witnesses_of
+from exclave.clock import format_time
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, open_checkpoint
@@ -208,17 +210,21 @@ def _clock(sight: Sight, seat: SeatView) -> Iterator[Finding]:
 
 
 def _standstill(sight: Sight, seat: SeatView) -> Iterator[Finding]:
-    """A vault that was down: service time stood still while the clock went on."""
-    memory, looked = sight.memory.seats.get(seat.seat), sight.memory.looked
-    standing = sight.standing(seat)
-    if memory is None or looked is None or standing is None:
+    """A vault that was down between two new entries: its clock went on, service time did not."""
+    memory, standing = sight.memory.seats.get(seat.seat), sight.standing(seat)
+    if memory is None or standing is None:
         return
-    behind = int(sight.now.timestamp() * 1000) - sight.service(seat)
-    stood = (behind - memory.behind) / 1000
-    if stood > DIFFERENCE_SECONDS and not declared(standing, seat.seat, looked, sight.now):
+    since = max(0, memory.checkpoint.size - 1)
+    for before, after in itertools.pairwise(seat.entries[since:]):
+        went_on = (after.logged - before.logged).total_seconds()
+        stood = went_on - (after.service - before.service) / 1000
+        if stood <= DIFFERENCE_SECONDS or declared(
+            standing, seat.seat, before.logged, after.logged
+        ):
+            continue
         what = (
-            f"stood still for {period(stood)} since the last look, and its host has declared "
-            "neither a restart nor a move of its disks"
+            f"stood still for {period(stood)} before {format_time(after.logged)}, and its host had "
+            "declared neither a restart nor a move of its disks"
         )
         yield sight.finding(Level.WARNING, Cause.STANDSTILL, seat.seat, what)
 
