@@ -113,6 +113,7 @@ def open_hosts(stage: Stage, narrator: Narrator) -> Sequence[HostedVault]:
         stage.run(
             *("vault", "init", vault.folder, "--vault", host.vault, "--state", host.state),
             *("--operator", host.operator, "--data", vault.data, "--public", vault.public),
+            "--without-agreement",
         )
 
     with ThreadPoolExecutor(2) as pool:
