@@ -74,6 +74,7 @@ class Kind(enum.StrEnum):
     EVIDENCE = "evidence"
     ALARM = "alarm"
     SWEPT = "swept"
+    CUSTODY = "custody"
     VETO = "veto"
     LOCKDOWN = "lockdown"
     HOLD = "hold"
@@ -90,7 +91,7 @@ TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.C
 LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
 """Orders that need a threshold and wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-_RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
+_RESERVED = frozenset(["agreement", "audit", "grant", "drill"])
 _SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 
