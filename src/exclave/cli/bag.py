@@ -125,8 +125,10 @@ def pack(
             "papers": str(papers),
         },
         [
-            f"bag {inventory.bag.hex()} for seat {seat}: {len(inventory.items)} items, "
-            f"{size(inventory.content_size)}",
+            (
+                f"bag {inventory.bag.hex()} for seat {seat}: {len(inventory.items)} items, "
+                f"{size(inventory.content_size)}"
+            ),
             f"inventory {grouped(inventory.hash)}",
             f"papers in {papers}: seal it next (exclave bag seal)",
         ],
@@ -183,11 +185,15 @@ def verify(
         "findings": _findings_json(found.findings),
     }
     lines = [
-        f"bag {found.inventory.bag.hex()} for seat {found.inventory.seat} of mission "
-        f"{found.inventory.mission.hex()[:16]}",
+        (
+            f"bag {found.inventory.bag.hex()} for seat {found.inventory.seat} of mission "
+            f"{found.inventory.mission.hex()[:16]}"
+        ),
         f"inventory {grouped(found.inventory.hash)}",
-        f"{found.good} items good ({size(found.bytes)}), {found.bad} bad; "
-        f"{len(found.records)} records",
+        (
+            f"{found.good} items good ({size(found.bytes)}), {found.bad} bad; "
+            f"{len(found.records)} records"
+        ),
         *_findings_lines(found.findings),
     ]
     if papers is not None and key is not None:
@@ -300,8 +306,10 @@ def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, termina
             "paper": None if paper is None else str(paper),
         },
         [
-            f"bag {lodged.inventory.bag.hex()}: {lodged.good} items good, {lodged.bad} bad, "
-            f"{lodged.new} shards new",
+            (
+                f"bag {lodged.inventory.bag.hex()}: {lodged.good} items good, {lodged.bad} bad, "
+                f"{lodged.new} shards new"
+            ),
             *(f"record {name[:16]}: {state}" for name, state in states.items()),
             *_findings_lines(lodged.findings),
             *([] if paper is None else [f"signed {paper}"]),
