@@ -13,7 +13,6 @@ from exclave.vault.interface import State
 from tests.support.bags import Bag, pack_folder, pack_volumes, run
 from tests.support.embassy import Embassy, found_embassy
 
-
 NOTES = b"exclave/"
 """How the checkpoint of a `witnessed` entry begins."""
 
@@ -107,9 +106,7 @@ def test_papers_go_from_hand_to_hand_and_into_the_log(tmp_path: Path, embassy: E
     run("bag", "settle", packed.papers, "-c", embassy.write_config(), expect=3)
     run("bag", "receive", packed.papers, "--key", vault_key, "--marks", "lead 4711")
     run("bag", "verify", *packed.places, "--papers", packed.papers, "--key", vault_key)
-    run(
-        "bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers
-    )
+    run("bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers)
     [there] = run("bag", "list", packed.papers)["bags"]
     assert (there["holder"], there["act"], there["troubles"]) == ("seat 3", "lodged", [])
     assert there["read"] is not None

@@ -205,6 +205,45 @@ def verify(
     return IntegrityError.exit_code if found.findings else 0
 
 
+@bag.command(name="store")
+def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -> int:
+    """Put a bag into a safe: read every byte, and say with the safe's key that it is kept there.
+
+    Ends with 7 when something is not whole; the paper says how much.
+
+    Parameters
+    ----------
+    papers
+        The folder of its papers.
+    place
+        The bag's folder, or its volumes in order.
+    """
+    from exclave.authority.custody import Act
+    from exclave.bag.checking import check_bag
+    from exclave.wiring.papers import open_papers, require_same
+
+    opened = _open(terminal, place)
+    known = open_papers(papers)
+    require_same(known, opened.inventory)
+    found = check_bag(opened)
+    path = _sign(terminal, papers, signing, Act.LODGED, good=found.good, bad=found.bad)
+    terminal.result(
+        {
+            "bag": found.inventory.bag.hex(),
+            "good": found.good,
+            "bad": found.bad,
+            "findings": _findings_json(found.findings),
+            "paper": str(path),
+        },
+        [
+            f"bag {found.inventory.bag.hex()}: {found.good} items good, {found.bad} bad",
+            *_findings_lines(found.findings),
+            f"signed {path}",
+        ],
+    )
+    return IntegrityError.exit_code if found.findings else 0
+
+
 @bag.command(name="seal")
 def seal(papers: Path, *, signing: Signing, terminal: Out) -> None:
     """Close a bag: its first paper, signed by the depositor.

@@ -25,6 +25,7 @@ from exclave.authority.custody import (
     verify_custody,
 )
 from exclave.authority.envelope import Envelope, Kind
+from exclave.bag.lodging import BagAstray
 from exclave.carried.inventory import Inventory, parse_inventory
 from exclave.carried.papers import BagState, Paper, judge_bags
 from exclave.engine.durable import make_path, write_new_file
@@ -170,13 +171,20 @@ def add_paper(
         )
     if to is not None:
         _require_known(to, papers.chain.charters)
+    by = party_of(keys, papers.chain)
+    if act is Act.LODGED and by != Party(PartyRole.SEAT, str(papers.inventory.seat)):
+        raise BagAstray(
+            f"bag {papers.inventory.bag.hex()}: expected the key of seat "
+            f"{papers.inventory.seat}, got that of {by}",
+            hint="its shards open at their own seat only: hand it on",
+        )
     custody = Custody(
         mission=papers.inventory.mission,
         bag=papers.inventory.bag,
         inventory=papers.inventory.hash,
         seat=papers.inventory.seat,
         act=act,
-        by=party_of(keys, papers.chain),
+        by=by,
         to=to,
         previous=None if state is None else state.newest.statement,
         marks=marks,
