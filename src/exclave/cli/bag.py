@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from exclave.authority.custody import Act, Party
     from exclave.bag.interface import ReadableBag
-    from exclave.carried.gathering import Finding
-    from exclave.carried.papers import BagState
     from exclave.cli.terminal import Terminal
     from exclave.ids import DepositId
     from exclave.wiring.bags import Carrier
@@ -165,6 +163,7 @@ def verify(
     """
     from exclave.authority.custody import Act
     from exclave.bag.checking import check_bag
+    from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.papers import open_papers, require_same
 
     opened = _open(terminal, place)
@@ -182,7 +181,7 @@ def verify(
         "bytes": found.bytes,
         "deposits": [record.deposit.hex() for record in found.records],
         "whole_deposit": found.whole_deposit,
-        "findings": _findings_json(found.findings),
+        "findings": findings_json(found.findings),
     }
     lines = [
         (
@@ -194,7 +193,7 @@ def verify(
             f"{found.good} items good ({size(found.bytes)}), {found.bad} bad; "
             f"{len(found.records)} records"
         ),
-        *_findings_lines(found.findings),
+        *findings_lines(found.findings),
     ]
     if papers is not None and key is not None:
         signing = Signing(key=key, passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
@@ -220,6 +219,7 @@ def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -
     """
     from exclave.authority.custody import Act
     from exclave.bag.checking import check_bag
+    from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.papers import open_papers, require_same
 
     opened = _open(terminal, place)
@@ -232,12 +232,12 @@ def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -
             "bag": found.inventory.bag.hex(),
             "good": found.good,
             "bad": found.bad,
-            "findings": _findings_json(found.findings),
+            "findings": findings_json(found.findings),
             "paper": str(path),
         },
         [
             f"bag {found.inventory.bag.hex()}: {found.good} items good, {found.bad} bad",
-            *_findings_lines(found.findings),
+            *findings_lines(found.findings),
             f"signed {path}",
         ],
     )
@@ -328,6 +328,7 @@ def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, termina
     papers
         Its papers: they go into the log, with one more that the vault signs.
     """
+    from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.bags import lodge as lodge_it
     from exclave.wiring.papers import open_papers
 
@@ -341,7 +342,7 @@ def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, termina
             "bad": lodged.bad,
             "new_shards": lodged.new,
             "records": states,
-            "findings": _findings_json(lodged.findings),
+            "findings": findings_json(lodged.findings),
             "paper": None if paper is None else str(paper),
         },
         [
@@ -350,7 +351,7 @@ def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, termina
                 f"{lodged.new} shards new"
             ),
             *(f"record {name[:16]}: {state}" for name, state in states.items()),
-            *_findings_lines(lodged.findings),
+            *findings_lines(lodged.findings),
             *([] if paper is None else [f"signed {paper}"]),
         ],
     )
@@ -390,6 +391,7 @@ def list_bags(
         The head of a share card: the vaults on it are asked.
     """
     from exclave.carried.papers import Paper, judge_bags
+    from exclave.cli.words.bag import state_json, state_lines
     from exclave.clock import now
     from exclave.wiring.papers import open_papers
 
@@ -403,8 +405,8 @@ def list_bags(
         raise UsageError("bag list: expected folders of papers, --charter or --card, got none")
     states = judge_bags(known, now=now())
     terminal.result(
-        {"bags": [_state_json(state) for state in states]},
-        [line for state in states for line in _state_lines(state)] or ["no bag"],
+        {"bags": [state_json(state) for state in states]},
+        [line for state in states for line in state_lines(state)] or ["no bag"],
     )
     return 1 if any(state.troubles for state in states) else 0
 
@@ -490,44 +492,3 @@ def _deposit(text: str) -> DepositId:
     from exclave.ids import DepositId
 
     return DepositId(hex_decode(text.lower(), length=16, subject="--deposit"))
-
-
-def _findings_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    return [{"cause": item.cause.value, "what": item.what} for item in findings]
-
-
-def _findings_lines(findings: Sequence[Finding]) -> list[str]:
-    return [f"{item.cause.value.upper()} {item.what}" for item in findings]
-
-
-def _state_json(state: BagState) -> dict[str, object]:
-    from exclave.clock import format_time
-
-    return {
-        "bag": state.bag.hex(),
-        "seat": state.seat,
-        "act": state.newest.custody.act.value,
-        "holder": None if state.holder is None else str(state.holder),
-        "under_way_to": None if state.under_way_to is None else str(state.under_way_to),
-        "sealed": None if state.sealed is None else format_time(state.sealed),
-        "read": None if state.read is None else format_time(state.read),
-        "troubles": [{"cause": item.cause.value, "what": item.what} for item in state.troubles],
-    }
-
-
-def _state_lines(state: BagState) -> list[str]:
-    from exclave.clock import format_time
-
-    if state.holder is not None:
-        where = f"with {state.holder}"
-    elif state.under_way_to is not None:
-        where = f"under way to {state.under_way_to}"
-    else:
-        where = "LOST"
-    sealed = "never" if state.sealed is None else format_time(state.sealed)
-    read = "never" if state.read is None else format_time(state.read)
-    return [
-        f"bag {state.bag.hex()} for seat {state.seat}: {where} ({state.newest.custody.act})",
-        f"  sealed {sealed}, last read {read}",
-        *(f"  {item.cause.value.upper()} {item.what}" for item in state.troubles),
-    ]
