@@ -17,7 +17,6 @@ from exclave.vault.interface import State, VaultRefused
 from tests.support.bags import CAPACITY, pack_folder, pack_volumes, run
 from tests.support.embassy import Embassy, found_embassy
 
-
 STARTED = now().replace(microsecond=0)
 
 

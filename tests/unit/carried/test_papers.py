@@ -93,9 +93,11 @@ def test_a_bag_is_with_whoever_had_it_last() -> None:
     [
         (lambda: carried().says(Act.OPENED, COURIER, marks="cut"), TroubleCause.OPENED),
         (
-            lambda: sealed()
-            .says(Act.HANDED_OVER, HOME, to=COURIER)
-            .says(Act.RECEIVED, COURIER, marks="lead 2"),
+            lambda: (
+                sealed()
+                .says(Act.HANDED_OVER, HOME, to=COURIER)
+                .says(Act.RECEIVED, COURIER, marks="lead 2")
+            ),
             TroubleCause.OPENED,
         ),
         (lambda: carried().says(Act.LOST, COURIER), TroubleCause.LOST),
