@@ -312,7 +312,7 @@ def _time(charter: Charter) -> Iterator[Limit]:
         name="not-built",
         text="Not carried out by this version, though the formats have their places: audits and "
         "repair between vaults (lost shards show only in the host's own check), filling a seat "
-        "that joined with older packs, drills as evidence in the logs, agreements, and carried "
+        "that joined with older packs, drills as evidence in the logs, and carried "
         "bags.",
     )
     if charter.notice:
