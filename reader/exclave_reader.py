@@ -1723,9 +1723,7 @@ def check_order(envelope: Envelope) -> Json:
         if order["until"] is not None and order["until"] <= order["from"]:
             raise Malformed("agreement: until: expected after from")
     if envelope.kind in {"grant", "declare"}:
-        first, last = (
-            datetime.strptime(order[name], "%Y-%m-%dT%H:%M:%S%z") for name in ("from", "until")
-        )
+        first, last = (datetime.fromisoformat(order[name]) for name in ("from", "until"))
         days = 31 if envelope.kind == "grant" else 7
         if not 0 < (last - first).total_seconds() <= days * 86400:
             raise Malformed(f"{envelope.kind}: until: expected after from by at most {days} days")

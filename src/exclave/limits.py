@@ -371,7 +371,7 @@ def _time(charter: Charter) -> Iterator[Limit]:
         name="not-built",
         text="Not carried out by this version, though the formats have their places: audits and "
         "repair between vaults (lost shards show only in the host's own check), filling a seat "
-        "that joined with older packs, drills as evidence in the logs, and agreements.",
+        "that joined with older packs, and drills as evidence in the logs.",
     )
     if charter.notice:
         yield Limit(name="notice", text=f"The charter itself says: {charter.notice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,41 @@ def test_bad_input(embassy: Mission, tmp_path: Path) -> None:
         says="got one of state-", hint="the key that vault init was given",
     )  # fmt: skip
     assert not (tmp_path / "new.json").exists()
+
+
+def test_permissions(embassy: Mission, tmp_path: Path) -> None:
+    """A grant by officials, a declaration by the operator; both at every vault."""
+    end = ["--begins", "2026-01-01", "--ends", "2026-01-20", "--seat", 2]
+    said = ["--reason", "a test", "--charter", embassy.charter, "--out", tmp_path / "grant.json"]
+    refused(2, "agreement", "grant", "read", *end, *said, says="expected one of enter", hint="keys")
+    refused(
+        7, "agreement", "grant", "enter", "--begins", "2026-01-01", "--ends", "2027-01-01",
+        "--seat", 2, *said, says="by at most 31 days",
+    )  # fmt: skip
+    keys = [part for key in govern(embassy) for part in ("--key", key)]
+    made = must(
+        "agreement", "grant", "enter", *end, *said, *keys, "--yes", "--send",
+        "--passphrase-file", embassy.passphrase,
+    )  # fmt: skip
+    assert made.out.count("effective") == 3
+    vault = embassy.vault(2)
+    refused(2, "agreement", "declare", vault, "enter", "--reason", "x", says="expected one of mig")
+    must("agreement", "declare", vault, "restart", "--hours", 2, "--reason", "new kernel")
+    for _ in range(60):
+        shown = must("--json", "standing", "--charter", embassy.charter).json["seats"]
+        kinds = [sorted(item["kind"] for item in seat["permissions"]) for seat in shown.values()]
+        if kinds == [["declare", "grant"]] * 3:
+            break
+        time.sleep(0.5)
+    assert kinds == [["declare", "grant"]] * 3
+    embassy.stop(2)
+    embassy.start(2)
+    status = must("--json", "vault", "status", vault).json["missions"][0]
+    assert not [item for item in status["alarms"] if item["cause"] == "undeclared-restart"]
+    embassy.stop(3)
+    embassy.start(3)
+    status = must("--json", "vault", "status", embassy.vault(3)).json["missions"][0]
+    assert [item["cause"] for item in status["alarms"]] == ["undeclared-restart"]
 
 
 def test_a_states_key(tmp_path: Path, embassy: Mission) -> None:

@@ -158,7 +158,7 @@ def read_state_key(path: Path) -> TypedKey:
         raise StateKeyUnfit(f"{path}: {error.message}", hint=error.hint) from error
     if public.purpose is not Purpose.STATE or len(public.keys) != 1:
         raise StateKeyUnfit(
-            f"{path}: expected a receiving state's key, got a {public.purpose}'s",
+            f"{path}: expected a receiving state's key, got keys for: {public.purpose}",
             hint="make one with exclave agreement key",
         )
     return public.keys[0]

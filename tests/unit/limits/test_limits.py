@@ -194,7 +194,7 @@ def test_liars_and_clocks(charter: Charter) -> None:
 def test_what_is_not_built_is_said(charter: Charter) -> None:
     """And nothing that is built."""
     said = text(charter, "not-built")
-    for missing in ("audits and repair", "older packs", "drills", "agreements"):
+    for missing in ("audits and repair", "older packs", "drills"):
         assert missing in said
     for built in ("Lockdown", "exile", "witness", "sweep"):
         assert built not in said
