@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
-from exclave.plain_words import count, size
+from exclave.plain_words import count, duration, size
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
@@ -42,6 +41,7 @@ def deposit(
     read_everything
         Read all files, also those that stand as they did at the last deposit.
     """
+    from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
     from exclave.wiring.learning import learn_charter
@@ -284,8 +284,6 @@ def _overview_lines(found: Overview) -> list[str]:
 
 
 def _register_line(item: RegisterState) -> str:
-    from exclave.limits import duration
-
     if item.last is None or item.age is None:
         return f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     held = ", ".join(map(str, item.held)) or "none known"

@@ -16,8 +16,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
-import aiohttp
-
 from exclave.clock import Clock
 from exclave.dispersal.shard import parse_shard
 from exclave.errors import IntegrityError, VaultUnreachable
@@ -27,6 +25,7 @@ from exclave.ledger.note import MAX_COSIGNED_NOTE
 from exclave.ledger.receipt import MAX_RECEIPT_SIZE
 from exclave.vault.addresses import Address
 from exclave.vault.buffers import ShardBuffers
+from exclave.vault.http_library import aiohttp
 from exclave.vault.identity import Identity, issue_leaf
 from exclave.vault.interface import MissionStatus, StatementState, WitnessReply
 from exclave.vault.problems import read_problem, refused

@@ -13,8 +13,10 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from exclave.vault.identity import Leaf
+if TYPE_CHECKING:
+    from exclave.vault.identity import Leaf
 
 __all__ = ["add_anchors", "client_context", "server_context", "use_leaf"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from exclave.clock import now
@@ -10,17 +10,21 @@ from exclave.ids import Seat
 from exclave.lines import LoopThread
 from exclave.vault.interface import PublicRecord
 from exclave.vault.retrying import RetryPolicy
-from exclave.wiring.depositor import Home
+from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.lines import Lines
 
 __all__ = ["asking"]
 
-_SECONDS = 5
-
 
 @contextmanager
-def asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
-    """A loop, and each seat's public record; nothing is asked twice."""
+def asking(
+    home: Home, *, only: Collection[Seat] | None = None
+) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
+    """A loop, and each seat's public record, or `only` those; nothing is asked twice."""
+    addresses, folders = home.settings.addresses, home.settings.folders
+    if only is not None:
+        addresses = {seat: pair for seat, pair in addresses.items() if seat in only}
+        folders = {seat: path for seat, path in folders.items() if seat in only}
     loop = LoopThread()
     try:
         with Lines(
@@ -28,10 +32,11 @@ def asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]
             loop=loop,
             clock=now,
             identity=None,  # the public record is everybody's; new keys may not be known yet
-            addresses=home.settings.addresses,
-            folders=home.settings.folders,
+            addresses=addresses,
+            folders=folders,
+            only=only,
             policy=RetryPolicy(attempts=1),
-            idle_seconds=_SECONDS,
+            idle_seconds=ASKING_SECONDS,
         ) as lines:
             yield loop, {seat: line.record for seat, line in lines.seats.items()}
     finally:
