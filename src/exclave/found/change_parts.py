@@ -64,7 +64,7 @@ def change_seats(desk: ChangeDesk) -> tuple[SeatEntry, ...]:
                 f"expected the seat key of vault {old.vault}, got another: a new vault takes a "
                 "new seat",
             )
-        seats[old.seat] = replace(new, agreement=old.agreement)
+        seats[old.seat] = replace(new, agreement=new.agreement or old.agreement)
     for index, named in enumerate(desk.changes.seat.add):
         place = ("seat", "add", index)
         new = _requested(desk, place, named.request, named.seat, named.type)

@@ -28,6 +28,7 @@ __all__ = [
     "RolePlan",
     "SeatPlan",
     "Slug",
+    "StateCode",
     "load_founding_plan",
 ]
 

@@ -45,6 +45,8 @@ class VaultConfig:
     unsafe_public_bind: bool = False
     data: AddressText
     public: AddressText
+    require_agreement: bool = False
+    """Missions that are enrolled from now on deposit under an agreement only."""
     min_free_bytes: Annotated[int, Between(0)] = 64 * 2**20
     """Room that uploads leave on the disk, so that the log can always be written."""
     limits: Limits = Limits()

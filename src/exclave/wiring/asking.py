@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+from exclave.authority.charter import Charter
 from exclave.clock import now
 from exclave.ids import Seat
 from exclave.lines import LoopThread
@@ -18,9 +19,12 @@ __all__ = ["asking"]
 
 @contextmanager
 def asking(
-    home: Home, *, only: Collection[Seat] | None = None
+    home: Home, *, charter: Charter | None = None, only: Collection[Seat] | None = None
 ) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
-    """A loop, and each seat's public record, or `only` those; nothing is asked twice."""
+    """A loop, and each seat's public record; nothing is asked twice.
+
+    The seats are those of the charter at hand, or of another, or `only` some of them.
+    """
     addresses, folders = home.settings.addresses, home.settings.folders
     if only is not None:
         addresses = {seat: pair for seat, pair in addresses.items() if seat in only}
@@ -28,7 +32,7 @@ def asking(
     loop = LoopThread()
     try:
         with Lines(
-            home.party.charter,
+            home.party.charter if charter is None else charter,
             loop=loop,
             clock=now,
             identity=None,  # the public record is everybody's; new keys may not be known yet

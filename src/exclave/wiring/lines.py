@@ -14,7 +14,7 @@ from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
-from exclave.wiring.seat_places import require_known, seat_addresses
+from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
     from exclave.vault.at_hand import VaultAtHand
@@ -28,7 +28,7 @@ class Lines:
     """Clients to all active seats, or `only` to some; as a context, closes their connections.
 
     Without an identity they reach the public record only. A seat in `folders` is not called: its
-    vault's rules run in this process.
+    vault's rules run in this process. A safe that nothing reaches is left out.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Lines:
         }
         addresses, folders = addresses or {}, folders or {}
         require_known(self._entries, {*addresses, *folders})
+        if only is None:
+            self._entries = reached(self._entries, {*addresses, *folders})
 
         def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
             if entry.seat in folders:

@@ -20,7 +20,7 @@ from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.plan import RegisterPlan
 from exclave.wiring.depositor import ASKING_SECONDS, Home
-from exclave.wiring.seat_places import require_known, seat_addresses
+from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
     from exclave.vault.interface import MissionStatus, PublicRecord
@@ -125,7 +125,9 @@ def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
     seats = {entry.seat: entry for entry in home.party.charter.active_seats}
     settings = home.settings
-    require_known(seats, {*settings.addresses, *settings.folders})
+    named = {*settings.addresses, *settings.folders}
+    require_known(seats, named)
+    seats = reached(seats, named)
     answers = dict(_ask_at_hand(home)) if settings.folders else {}
     called = [entry for seat, entry in seats.items() if seat not in settings.folders]
     if called:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from exclave.authority.charter_parts import SeatEntry
+from exclave.authority.charter_parts import SeatEntry, SeatType
 from exclave.errors import ConfigurationError
 from exclave.ids import Seat
 from exclave.vault.addresses import Address, parse_address
 
-__all__ = ["SeatUnreachableByDesign", "require_known", "seat_addresses"]
+__all__ = ["SeatUnreachableByDesign", "reached", "require_known", "seat_addresses"]
 
 
 class SeatUnreachableByDesign(ConfigurationError):
@@ -28,6 +28,16 @@ def seat_addresses(
             hint="it is a safe, reached by carried media only: name its folder in deposit.toml",
         )
     return parse_address(pair[0]), parse_address(pair[1])
+
+
+def reached(entries: Mapping[Seat, SeatEntry], named: Collection[Seat]) -> dict[Seat, SeatEntry]:
+    """Those to which there is a line; `named` are given an address or folder by a file."""
+    # A safe has no line: bags reach it, and no command has to wait for one.
+    return {
+        seat: entry
+        for seat, entry in entries.items()
+        if entry.type is not SeatType.SAFE or entry.addresses or seat in named
+    }
 
 
 def require_known(seats: Collection[Seat], named: Collection[Seat]) -> None:
