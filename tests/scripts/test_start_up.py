@@ -108,10 +108,15 @@ def test_a_command_explains_itself_alone(words: tuple[str, ...], part: str) -> N
     assert commands_of(loaded) == {part}
 
 
-@pytest.mark.parametrize("words", [("deposits",), ("show", "latest")])
-def test_looking_at_the_catalogue(embassy: Embassy, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "keys"), [(("deposits",), ("cryptography",)), (("show", "latest"), ())]
+)
+def test_looking_at_the_catalogue(
+    embassy: Embassy, words: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    """Only where a record is read, keys are."""
     loaded = loads(*words, "--config", str(config_of(embassy)))
-    unneeded = ("apsw", "asyncio", "cryptography", "exclave.journal.store", "exclave.deposit.run")
+    unneeded = ("apsw", "asyncio", "exclave.journal.store", "exclave.deposit.run", *keys)
     assert found_of(loaded, (*_NOWHERE, *_ALL, *_DRAWING, *unneeded)) == []
     assert commands_of(loaded) == {"deposit"}
 
