@@ -45,8 +45,8 @@ def refused(code: int, *arguments: object, says: str, hint: str | None = None) -
         (["conquer"], "conquer"),
         (["deposit"], "--config"),
         (["vault", "fsck", "x", "--repair"], "--repair"),
-        (["deposits"], "expected either --config or --card"),
-        (["deposits", "--card", "a", "--config", "b"], "expected either --config or --card"),
+        (["deposits"], "expected one of --config, --card and --charter"),
+        (["deposits", "--card", "a", "--config", "b"], "expected one of --config, --card"),
         (["found", "f.toml", "--out", "x"], "expected --key for signing now, or --prepare"),
         (
             ["reconstruct", "d", "--answer", "a", "--targets", "t", "--no-network"],

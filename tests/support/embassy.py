@@ -9,7 +9,8 @@
         assert report.proven
 
 Functions
-    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False)   real ceremony; cards/
+    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=())
+                                                       real ceremony; cards/; some seats are safes
     embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
     embassy.deposit_process()                          `exclave deposit` as a process (Popen)
     embassy.write_registers(mib, seed)                 makes or changes home/registers
@@ -167,7 +168,7 @@ def postgres_register(id: str, config: PostgresConfig) -> HomeRegister:
         host=str(config.host),
         port=config.port or 5432,
         user=str(config.user),
-        databases=list(config.databases),
+        databases=config.databases,
     )
     return HomeRegister(plan=_plan(id, plan), source=PostgresSource(config))
 
@@ -268,7 +269,7 @@ class TestVault:
             vault=self.host.vault,
             state=self.host.state,
             operator=self.host.operator,
-            addresses=(self.address,),
+            addresses=() if self.host.safe else (self.address,),
             identity=self.identity.certificate,
             log_key=log,
             seat_key=seat,
@@ -478,7 +479,11 @@ class Embassy:
         try:
             yield Workplace(
                 loop=self.loop,
-                lines={seat: self.line(seat) for seat in self.vaults},
+                lines={
+                    seat: self.line(seat)
+                    for seat, vault in self.vaults.items()
+                    if not vault.host.safe
+                },
                 journal=journal,
                 spool=Spool(state / "spool", limit=spool_limit),
                 catalogue=Catalogue(state / "catalogue"),
@@ -795,10 +800,17 @@ def found_embassy(
     h: int | None = None,
     delay: int = 0,
     processes: bool = False,
+    safes: Sequence[int] = (),
 ) -> Iterator[Embassy]:
     """Found a mission and serve its vaults; everything is stopped at the end."""
     hosts = [
-        Host(seat=i, vault=f"vault-{i}", state=f"X{chr(64 + i)}", operator=f"host {i}")
+        Host(
+            seat=i,
+            vault=f"vault-{i}",
+            state=f"X{chr(64 + i)}",
+            operator=f"host {i}",
+            safe=i in safes,
+        )
         for i in range(1, n + 1)
     ]
     ports = free_ports(2 * n)
@@ -810,8 +822,9 @@ def found_embassy(
     embassy = _found(folder, vaults, officials, k=k, h=k if h is None else h, delay=delay)
     embassy.processes = processes
     try:
-        for seat in vaults:
-            embassy.start_vault(seat)
+        for seat, vault in vaults.items():
+            if not vault.host.safe:
+                embassy.start_vault(seat)
         yield embassy
     finally:
         embassy.close()

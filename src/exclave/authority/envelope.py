@@ -75,6 +75,7 @@ class Kind(enum.StrEnum):
     EVIDENCE = "evidence"
     ALARM = "alarm"
     SWEPT = "swept"
+    CUSTODY = "custody"
     VETO = "veto"
     LOCKDOWN = "lockdown"
     HOLD = "hold"
@@ -97,7 +98,7 @@ AGREED = frozenset({Kind.AGREEMENT, Kind.TERMINATE, Kind.GRANT, Kind.DECLARE})
 LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK}) | AGREED
 """Orders that need a threshold, or a host's key; most wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-_RESERVED = frozenset(["audit", "custody", "drill"])
+_RESERVED = frozenset(["audit", "drill"])
 _SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 

@@ -95,6 +95,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "deposit:check",
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
     ),
+    "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
     "unseal": (
         "unseal:unseal",

@@ -108,7 +108,7 @@ def open_hosts(
 ) -> Sequence[HostedVault]:
     """Three receiving states set up a vault each and export their seat requests.
 
-    With `state_key`, which makes a state's key and returns its public part, vaults ask for
+    With `state_key`, which makes a state's key and returns its public part, they ask for
     agreements.
     """
     ports = iter(_free_ports(2 * len(HOSTS)))

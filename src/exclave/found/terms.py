@@ -7,11 +7,10 @@ written out are those that the charter has for the seat.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exclave.authority.agreement import (
     Act,
@@ -30,12 +29,13 @@ from exclave.config import load_toml
 from exclave.errors import ConfigurationError, ExclaveError, MalformedData
 from exclave.found.plan import Bytes, Days, Duration, StateCode
 from exclave.ids import Seat, StatementHash
+from exclave.shapes import Between, Checked, Length
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import parse_public_keys
 
 __all__ = ["AgreementTerms", "StateKeyUnfit", "TermsUnfit", "draft_agreement", "read_state_key"]
 
-SeatNumber = Annotated[int, Field(ge=1, le=255)]
+SeatNumber = Annotated[int, Between(1, 255)]
 
 
 class StateKeyUnfit(ConfigurationError):
@@ -46,34 +46,29 @@ class TermsUnfit(ConfigurationError):
     """Terms name a seat that the charter does not have, or a file that cannot be read."""
 
 
-def _moment(text: str) -> str:
+def _moment(text: str) -> None:
     try:
         parse_time(_whole(text))
     except MalformedData as error:
         raise ValueError(
             "expected a day such as 2030-01-31 or a moment such as 2030-01-31T12:00:00Z"
         ) from error
-    return text
 
 
-def _act(text: str) -> str:
+def _act(text: str) -> None:
     if text not in set(Act):
         raise ValueError("expected one of " + ", ".join(Act))
-    return text
 
 
 def _whole(text: str) -> str:
     return text if "T" in text else f"{text}T00:00:00Z"
 
 
-Moment = Annotated[str, AfterValidator(_moment)]
+Moment = Annotated[str, Checked(_moment)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DelayTerms(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayTerms:
     """The least that the charter's rosters wait."""
 
     govern: Duration
@@ -82,14 +77,16 @@ class DelayTerms(_Strict):
     exile_change: Duration
 
 
-class WitnessTerms(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessTerms:
     """Whose logs the host's vault cosigns, and how quickly."""
 
-    seats: list[SeatNumber]
+    seats: tuple[SeatNumber, ...]
     freshness: Duration
 
 
-class AddressTerms(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressTerms:
     """Where the sending state reaches a seat's vault."""
 
     seat: SeatNumber
@@ -97,22 +94,23 @@ class AddressTerms(_Strict):
     public: str
 
 
-class AgreementTerms(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementTerms:
     """All of `agreement.toml`."""
 
     state: StateCode
     key: str  # the receiving state's public keys file
-    seats: Annotated[list[SeatNumber], Field(min_length=1)]
-    capacity: Annotated[Bytes, Field(ge=1)]
+    seats: Annotated[tuple[SeatNumber, ...], Length(1)]
+    capacity: Annotated[Bytes, Between(1)]
     retention_days: Days
     notice: Duration
     treaty: str  # the file with its text
     begins: Moment
     ends: Moment | None = None
-    maintenance: list[Annotated[str, AfterValidator(_act)]]
+    maintenance: tuple[Annotated[str, Checked(_act)], ...]
     delays: DelayTerms
     witness: WitnessTerms
-    address: list[AddressTerms] = []
+    address: tuple[AddressTerms, ...] = ()
 
 
 def draft_agreement(

@@ -22,6 +22,7 @@ from typing import TypeVar
 from exclave.authority.alarm import parse_alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
+from exclave.authority.custody import verify_custody
 from exclave.authority.envelope import ORDERS, TIGHTENING, Kind, parse_envelope
 from exclave.authority.evidence import parse_evidence
 from exclave.authority.record import parse_record
@@ -178,6 +179,8 @@ class StatementCheck:
                 parse_record(parse_envelope(body))
             case EntryType.EVIDENCE:
                 self._evidence(body)
+            case EntryType.CUSTODY:
+                verify_custody(parse_envelope(body), self._charters)
             case _:
                 pass
 

@@ -34,6 +34,7 @@ __all__ = [
     "create_vault",
     "enrol",
     "find_kit",
+    "kit_files",
     "open_missions",
 ]
 
@@ -231,7 +232,8 @@ def open_missions(
     return opened
 
 
-def _kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
+def kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
+    """Files of a kit, each with its path there."""
     for name in _KIT:
         for source in sorted((kit / name).rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
@@ -244,7 +246,7 @@ def _copy_kit(kit: Path, target: Path) -> None:
     All are written before the first is synced: that one sync then carries most of the others.
     """
     written: list[Path] = []
-    for source, relative in _kit_files(kit):
+    for source, relative in kit_files(kit):
         file = target / relative
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(source.read_bytes())

@@ -19,6 +19,7 @@ from exclave.authority.charter_chain import (
     MissionMismatch,
     verify_successor,
 )
+from exclave.authority.custody import MAX_CUSTODY, Custody, parse_custody, verify_custody
 from exclave.authority.envelope import ORDERS, Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_by, signed_persons
 from exclave.authority.record import (
@@ -60,7 +61,9 @@ __all__ = ["state_of", "submit"]
 
 _ACTS: Final = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
 """What `exclave.standing` decides about."""
-_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT}
+_PAPERS: Final = 64
+"""Custody statements of one party and day (spec/bag.md 4)."""
+_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT, Kind.CUSTODY}
 
 
 def submit(mission: Mission, data: bytes) -> StatementState:
@@ -179,6 +182,32 @@ def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
     _log(mission, EntryType.SUPPLEMENT, envelope, data)
 
 
+def _custody(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    if len(data) > MAX_CUSTODY:
+        raise refused("too-large", f"custody: expected {MAX_CUSTODY} bytes, got {len(data)}")
+    was = [item.value for item in mission.standing().items.values() if item.effective is not None]
+    charters = [mission.charter(), *(value for value in was if isinstance(value, Charter))]
+    try:
+        custody = verify_custody(envelope, charters)
+    except MissionMismatch as error:
+        raise refused("conflict", error.message) from error
+    _check_papers(mission, custody)
+    _log(mission, EntryType.CUSTODY, envelope, data)
+
+
+def _check_papers(mission: Mission, custody: Custody) -> None:
+    """Refuse more of a day than anybody carries: what is logged stays for ever."""
+    today, count = format_time(mission.clock())[:10], 0
+    for number in reversed(mission.index.numbers_of({EntryType.CUSTODY})):
+        entry = mission.log.entry(number)
+        if format_time(entry.logged)[:10] != today:
+            break
+        other = parse_custody(parse_envelope(mission.log.body(entry.hash)))
+        count += other.by == custody.by
+    if count >= _PAPERS:
+        raise refused("quota", f"custody of {custody.by}: expected {_PAPERS} a day, got more")
+
+
 def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
     chain, index = mission.fold.chain, mission.index
     try:
@@ -266,4 +295,5 @@ def _log(mission: Mission, kind: EntryType, envelope: Envelope, data: bytes) -> 
 _TAKE: Final = {
     Kind.RECORD: _record,
     Kind.SUPPLEMENT: _supplement,
+    Kind.CUSTODY: _custody,
 }
