@@ -76,6 +76,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Show what stands at each vault: charters, lockdowns, statements with their hashes, holds.",
     ),
     "vault": ("vault:vault", "A vault in a receiving state."),
+    "line": ("line:line", "Private lines: WireGuard and nftables."),
     "depositor": ("depositor:depositor", "A depositing machine's keys."),
     "deposit": ("deposit:deposit", "Capture registers, seal them and lodge them in the vaults."),
     "deposits": (
