@@ -51,7 +51,7 @@ OUTER = {
 }
 HUB, SECOND, HOME, FELLOW = "10.20.0.1", "10.20.0.2", "10.81.1.10", "10.81.2.10"
 OPEN = {(HUB, 8443): "open", (HUB, 8444): "open"}
-REGISTER_MIB = 96
+REGISTER_MIB = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +196,6 @@ def stage_of(folder: Path) -> Iterator[Stage]:
         )
 
 
-@pytest.mark.timeout(120)
 def test_private_lines(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     reason = can_make_machines() or ", ".join(f"no {name}" for name in missing_programs("nft"))
     if reason:
@@ -386,7 +385,7 @@ def a_line_cut_in_a_deposit_loses_nothing(stage: Stage) -> None:
     time.sleep(2)
     assert second.poll() is None, "it did not wait for the line"
     stage.world.mend(cable, bridge)
-    said, complaint = second.communicate(timeout=60)
+    said, complaint = second.communicate(timeout=120)
     assert second.returncode == 0, complaint
     outcome = json.loads(said)
     assert outcome["lodged"] == [1, 2], outcome
