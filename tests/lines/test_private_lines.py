@@ -27,6 +27,7 @@ import pytest
 
 from exclave.authority.charter_parts import Address
 from exclave.ids import Seat
+from exclave.vault.identity import identity_hash
 from tests.support.embassy import PROGRAM, Embassy, files_register, found_at, vault_at
 from tests.support.namespaces import (
     Machine,
@@ -300,7 +301,8 @@ def lines_as_in_the_guides(stage: Stage) -> None:
 
 
 def serve(stage: Stage, machine: Machine, folder: Path) -> None:
-    process = machine.start([*PROGRAM, "vault", "serve", folder])
+    logged = ["sh", "-c", 'exec "$@" 2> serve.log', "sh"]
+    process = machine.start([*logged, *PROGRAM, "vault", "serve", folder])
     assert process.stdout is not None
     assert b"ready" in process.stdout.readline(), f"{machine.name} does not serve"
 
@@ -402,10 +404,22 @@ def a_line_cut_in_a_deposit_loses_nothing(stage: Stage) -> None:
         ]
         assert ours["records"] == {"lodged": 1}
         assert ours["shards"] == len(shards(embassy, seat))
+    both_ends_logged(stage, complaint.decode())
     stage.says(
         f"a line cut twice in a deposit of {REGISTER_MIB} MiB: lodged at both seats, every shard "
         f"that was acknowledged is there ({len(held)} before the last cut)"
     )
+
+
+def both_ends_logged(stage: Stage, home: str) -> None:
+    """What the connections came to: the same words in the depositor's output and the vault's."""
+    (said,) = {line.partition(": ")[2] for line in home.splitlines() if line.startswith("seat 1: ")}
+    assert "key exchange" in said
+    assert "unknown" not in said
+    identity = stage.ours.embassy.depositor_identity.certificate
+    log = (stage["hub"].folder / "serve.log").read_text()
+    assert f"data listener: {identity_hash(identity).hex()}: {said}" in log
+    stage.says(f"both ends logged {said}")
 
 
 def start_deposit(stage: Stage) -> subprocess.Popen[bytes]:
