@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from exclave.authority.agreement import AgreedSeat
 from exclave.authority.charter_parts import Address
+from exclave.authority.envelope import Envelope, Kind
+from exclave.authority.orders import order_payload
 from exclave.ids import Seat
 from tests.scripts.conftest import Ran, call
+from tests.support.agreements import agreement
 from tests.support.vault_world import World, new_world
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lines.toml"
@@ -156,11 +160,42 @@ def test_what_the_file_may_not_say(desk: Path, world: World) -> None:
     ran = drawn(desk, world)
     assert ran.code == 3
     for said in (
-        "lines.toml:7: network: expected a network such as",
-        "lines.toml:16: vault[1].outer: address: expected a.b.c.d:port",
-        "lines.toml:22: caller[0].inner: expected an address in numbers",
+        "lines.toml:8: network: expected a network such as",
+        "lines.toml:17: vault[1].outer: address: expected a.b.c.d:port",
+        "lines.toml:23: caller[0].inner: expected an address in numbers",
     ):
         assert said in ran.err, ran.err
+
+
+def agreed(desk: Path, world: World, data: str, **changes: object) -> None:
+    """Name an agreement about seat 1 in the file, with these addresses."""
+    address = Address(data=data, public=data.replace("8443", "8444"))
+    seats = (AgreedSeat(seat=Seat(1), addresses=(address,)),)
+    made = agreement(world, seats=seats, **changes)
+    envelope = Envelope(payload=order_payload(made), kind=Kind.AGREEMENT)
+    (desk / "agreement.json").write_bytes(world.officials_sign(envelope, (0, 1)).to_bytes())
+    changed(desk, "agreements = []", 'agreements = ["agreement.json"]')
+
+
+def test_addresses_of_an_agreement(desk: Path, world: World) -> None:
+    agreed(desk, world, "10.30.0.9:8443")
+    assert drawn(desk, world).code == 0
+    config = (desk / "line" / f"{interface(world)}.conf").read_text()
+    assert "Address = 10.30.0.9/32" in config
+    rules = (desk / "line" / "exclave-line.nft").read_text()
+    assert "10.20.0.1" not in rules
+    assert "ip daddr 10.30.0.9 tcp dport { 8443, 8444 } accept" in rules
+
+
+def test_an_agreement_of_another_mission_or_state(desk: Path, world: World) -> None:
+    agreed(desk, new_world(vaults=world.vaults), "10.30.0.9:8443")
+    refused(desk, world, "agreement.json: expected an agreement of mission")
+    changed(desk, '["agreement.json"]', "[]")
+    agreed(desk, world, "10.30.0.9:8443", state="XZ")
+    refused(desk, world, "seat 1: expected state", code=6)
+    changed(desk, '["agreement.json"]', "[]")
+    agreed(desk, world, "198.51.100.77:8443")
+    refused(desk, world, "expected a private address inside the line, got 198.51.100.77")
 
 
 def test_a_folder_that_is_not_new(desk: Path, world: World) -> None:

@@ -9,7 +9,8 @@
         assert report.proven
 
 Functions
-    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False)   real ceremony; cards/
+    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=())
+                                                       real ceremony; cards/; some seats are safes
     embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
     embassy.deposit_process()                          `exclave deposit` as a process (Popen)
     embassy.write_registers(mib, seed)                 makes or changes home/registers
@@ -169,7 +170,7 @@ def postgres_register(id: str, config: PostgresConfig) -> HomeRegister:
         host=str(config.host),
         port=config.port or 5432,
         user=str(config.user),
-        databases=list(config.databases),
+        databases=config.databases,
     )
     return HomeRegister(plan=_plan(id, plan), source=PostgresSource(config))
 
@@ -270,7 +271,7 @@ class TestVault:
             vault=self.host.vault,
             state=self.host.state,
             operator=self.host.operator,
-            addresses=(self.address,),
+            addresses=() if self.host.safe else (self.address,),
             identity=self.identity.certificate,
             log_key=log,
             seat_key=seat,
@@ -477,7 +478,11 @@ class Embassy:
         try:
             yield Workplace(
                 loop=self.loop,
-                lines={seat: self.line(seat) for seat in self.vaults},
+                lines={
+                    seat: self.line(seat)
+                    for seat, vault in self.vaults.items()
+                    if not vault.host.safe
+                },
                 journal=journal,
                 spool=Spool(state / "spool", limit=spool_limit),
                 catalogue=Catalogue(state / "catalogue"),
@@ -794,14 +799,19 @@ def found_embassy(
     h: int | None = None,
     delay: int = 0,
     processes: bool = False,
+    safes: Sequence[int] = (),
 ) -> Iterator[Embassy]:
     """Found a mission and serve its vaults; everything is stopped at the end."""
     ports = free_ports(2 * n)
-    vaults = {Seat(i + 1): _vault(folder, _host(i + 1), ports[2 * i : 2 * i + 2]) for i in range(n)}
+    vaults = {
+        Seat(i): _vault(folder, _host(i, safe=i in safes), ports[2 * i - 2 : 2 * i])
+        for i in range(1, n + 1)
+    }
     with found_at(folder, vaults, k=k, h=h, delay=delay) as embassy:
         embassy.processes = processes
-        for seat in vaults:
-            embassy.start_vault(seat)
+        for seat, vault in vaults.items():
+            if not vault.host.safe:
+                embassy.start_vault(seat)
         yield embassy
 
 
@@ -830,9 +840,13 @@ def vault_at(folder: Path, seat: int, address: SeatAddress) -> TestVault:
     return made
 
 
-def _host(seat: int) -> Host:
+def _host(seat: int, *, safe: bool = False) -> Host:
     return Host(
-        seat=seat, vault=f"vault-{seat}", state=f"X{chr(64 + seat)}", operator=f"host {seat}"
+        seat=seat,
+        vault=f"vault-{seat}",
+        state=f"X{chr(64 + seat)}",
+        operator=f"host {seat}",
+        safe=safe,
     )
 
 

@@ -77,6 +77,7 @@ def deposits(
     *,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     card: Path | None = None,
+    charter: Path | None = None,
     terminal: Out,
 ) -> None:
     """List deposits: from the vaults (opaque ids), or with the depositor's config (titles).
@@ -87,9 +88,11 @@ def deposits(
         The depositor's deposit.toml: lists its catalogue.
     card
         A share card: its vaults are asked; only its addresses and keys are used.
+    charter
+        Instead of a card: a charter, whose vaults are asked.
     """
-    if (config is None) is (card is None):
-        raise UsageError("deposits: expected either --config or --card")
+    if (config, card, charter).count(None) != 2:
+        raise UsageError("deposits: expected one of --config, --card and --charter")
     if config is not None:
         entries = _catalogue(config)
         terminal.result(
@@ -97,10 +100,9 @@ def deposits(
             [line for entry in entries for line in _entry_lines(entry)] or ["no deposit yet"],
         )
         return
-    assert card is not None
     from exclave.cli.warrant import show_surveyed
 
-    show_surveyed(card, terminal)
+    show_surveyed(charter, card, terminal)
 
 
 def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
@@ -111,12 +113,18 @@ def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
     deposit
         Its id or the first digits of it, its sequence number, or `latest`.
     """
+    from exclave.cli.words.layouts import layouts_json, layouts_words
+    from exclave.deposit.catalogue import Catalogue
+    from exclave.wiring.settings import load_deposit_settings
+
     entry = _find(_catalogue(config), deposit)
-    lines = _entry_lines(entry)
+    live = Catalogue(load_deposit_settings(config).catalogue).live(entry.sequence)
+    layouts = None if live is None else live.layouts
+    lines = [*_entry_lines(entry), f"  {layouts_words(layouts)}"]
     lines += [
         f"  {item.id:24} {count(item.rows, item.files)}  {item.title}" for item in entry.registers
     ]
-    terminal.result(_entry_json(entry), lines)
+    terminal.result({**_entry_json(entry), "layouts": layouts_json(layouts)}, lines)
 
 
 def status(*, config: DepositConfigFile, offline: Flag = False, terminal: Out) -> int:

@@ -90,6 +90,22 @@ class Terminal:
         self._err.flush()
         return self._ask.readline().strip().lower() in {"y", "yes"}
 
+    def wait_for(self, what: str) -> None:
+        """Ask for something to be done; goes on when Enter was pressed."""
+        if not self._ask.isatty():
+            raise NoTerminal(f"{what}: nobody to ask", hint="name one file or device for each")
+        self._err.write(f"{what}, then press Enter: ")
+        self._err.flush()
+        self._ask.readline()
+
+    def line(self, question: str) -> str:
+        """Ask for a line; an empty one where nobody is there."""
+        if not self._ask.isatty():
+            return ""
+        self._err.write(f"{question}: ")
+        self._err.flush()
+        return self._ask.readline().strip()
+
     def show_log(self) -> None:
         """Write what this program's parts log to standard error, a line each."""
         import logging

@@ -103,6 +103,7 @@ class VaultServer:
         self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
+            await self._hosting.run(hosted.mission.note_start)
             self._spawn(self._follow(hosted))
 
     async def stop(self) -> None:

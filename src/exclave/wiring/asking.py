@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+from exclave.authority.charter import Charter
 from exclave.clock import now
 from exclave.ids import Seat
 from exclave.lines import LoopThread
@@ -19,17 +20,23 @@ _SECONDS = 5
 
 
 @contextmanager
-def asking(home: Home) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
-    """A loop, and each seat's public record; nothing is asked twice."""
+def asking(
+    home: Home, *, charter: Charter | None = None, only: Collection[Seat] | None = None
+) -> Iterator[tuple[LoopThread, Mapping[Seat, PublicRecord]]]:
+    """A loop, and each seat's public record; nothing is asked twice.
+
+    The seats are those of the charter at hand, or of another, or `only` some of them.
+    """
     loop = LoopThread()
     try:
         with Lines(
-            home.party.charter,
+            home.party.charter if charter is None else charter,
             loop=loop,
             clock=now,
             identity=None,  # the public record is everybody's; new keys may not be known yet
             addresses=home.settings.addresses,
             folders=home.settings.folders,
+            only=only,
             policy=RetryPolicy(attempts=1),
             idle_seconds=_SECONDS,
         ) as lines:

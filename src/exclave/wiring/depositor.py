@@ -33,9 +33,18 @@ if TYPE_CHECKING:
     from exclave.deposit.catalogue import Catalogue
     from exclave.deposit.remembered import Remembering
     from exclave.deposit.run import DepositOutcome, Workplace
+    from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
 
-__all__ = ["DepositBusy", "Home", "StateForeign", "open_home", "run_catch_up", "run_deposit"]
+__all__ = [
+    "DepositBusy",
+    "Home",
+    "StateForeign",
+    "open_home",
+    "open_stores",
+    "run_catch_up",
+    "run_deposit",
+]
 
 
 class StateForeign(ConfigurationError):
@@ -114,6 +123,23 @@ def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
 
     with _workplace(home, progress) as place:
         return catch_up(home.party, place)
+
+
+@contextmanager
+def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
+    """Journal and spool alone, for what needs no line; nobody else has them meanwhile."""
+    from exclave.deposit.spool import Spool
+    from exclave.journal.store import Journal
+
+    settings, party = home.settings, home.party
+    with _lock(settings.journal):
+        journal = Journal.open(
+            settings.journal, mission=party.mission, depositor=party.id, epoch=party.epoch
+        )
+        try:
+            yield journal, Spool(settings.spool, limit=settings.spool_limit)
+        finally:
+            journal.close()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import SeatEntry
+from exclave.authority.charter_parts import SeatEntry, SeatType
 from exclave.clock import Clock
 from exclave.deposit.seat_line import SeatLine
 from exclave.errors import ConfigurationError
@@ -33,7 +33,7 @@ class Lines:
     """Clients to all active seats, or `only` to some; as a context, closes their connections.
 
     Without an identity they reach the public record only. A seat in `folders` is not called: its
-    vault's rules run in this process.
+    vault's rules run in this process. A safe that nothing reaches is left out.
     """
 
     def __init__(
@@ -59,6 +59,15 @@ class Lines:
         }
         addresses, folders = addresses or {}, folders or {}
         _check_known(self._entries, {*addresses, *folders})
+        if only is None:
+            # A safe has no line: bags reach it, and no command has to wait for one.
+            self._entries = {
+                seat: entry
+                for seat, entry in self._entries.items()
+                if entry.type is not SeatType.SAFE
+                or entry.addresses
+                or seat in {*addresses, *folders}
+            }
 
         def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
             if entry.seat in folders:

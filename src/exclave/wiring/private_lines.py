@@ -1,8 +1,9 @@
 """Private lines for one machine: `lines.toml` and charters in, WireGuard and nftables files out.
 
-A vault's inner addresses are those of the charter, so that they cannot be others than what clients
-call; the file adds what no statement has: outer addresses, the callers' network, public keys. A
-private key is made on its own machine, stays there, and is only read to see whether it fits.
+A vault's inner addresses are those of the charter, or of an agreement that has others for its seat,
+so that they cannot be others than what was signed; the file adds what no statement has: outer
+addresses, the callers' network, public keys. A private key is made on its own machine, stays there,
+and is only read to see whether it fits.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from exclave.authority.agreement import check_fits
 from exclave.authority.charter import Charter, NotInCharter
-from exclave.authority.charter_parts import SeatType
+from exclave.authority.charter_parts import Address, SeatType
 from exclave.config import load_toml
 from exclave.errors import ConfigurationError
 from exclave.ids import Seat
@@ -36,8 +37,10 @@ from exclave.private_line.values import (
     read_line_key,
 )
 from exclave.private_line.wireguard import wireguard_config
+from exclave.shapes import Between, Checked, Length
 from exclave.signer.file import write_once
 from exclave.vault.addresses import parse_address
+from exclave.wiring.agreements import load_agreement
 from exclave.wiring.files import load_charter, new_folder, read_file
 
 __all__ = ["RULES", "DrawnLine", "draw_lines", "load_lines", "make_line_key", "read_network"]
@@ -45,53 +48,56 @@ __all__ = ["RULES", "DrawnLine", "draw_lines", "load_lines", "make_line_key", "r
 RULES: Final = "exclave-line.nft"
 
 
-def _outer(text: str) -> str:
+def _outer(text: str) -> None:
     try:
         parse_address(text)
     except ConfigurationError as error:
         raise ValueError(error.message) from error
-    return text
 
 
-def _network(text: str) -> str:
+def _network(text: str) -> None:
     try:
         ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"expected a network such as 10.81.1.0/24: {error}") from error
-    return text
 
 
-def _host(text: str) -> str:
+def _host(text: str) -> None:
     try:
         ipaddress.ip_address(text)
     except ValueError as error:
         raise ValueError("expected an address in numbers, such as 10.81.1.10") from error
-    return text
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vault:
+    """A vault of the charter, as the others find it."""
 
-
-class _Vault(_Model):
-    seat: Annotated[int, Field(ge=1, le=255)]
-    outer: Annotated[str, AfterValidator(_outer)]
+    seat: Annotated[int, Between(1, 255)]
+    outer: Annotated[str, Checked(_outer)]
     key: str
 
 
-class _Caller(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """A machine that calls vaults."""
+
     name: str
     role: Literal["depositor", "reader", "monitor"]
-    inner: Annotated[str, AfterValidator(_host)]
-    outer: Annotated[str, AfterValidator(_outer)] | None = None
+    inner: Annotated[str, Checked(_host)]
+    outer: Annotated[str, Checked(_outer)] | None = None
     key: str
 
 
-class _LinesFile(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LinesFile:
+    """All of `lines.toml`."""
+
     charter: str
-    network: Annotated[str, AfterValidator(_network)]
-    vault: list[_Vault] = Field(min_length=1)
-    caller: list[_Caller] = Field(default_factory=list)
+    agreements: tuple[str, ...] = ()
+    network: Annotated[str, Checked(_network)]
+    vault: Annotated[tuple[_Vault, ...], Length(least=1)]
+    caller: tuple[_Caller, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,8 @@ class DrawnLine:
 def read_network(text: str) -> Network:
     """A network of the command line, such as 192.168.7.0/24."""
     try:
-        return ipaddress.ip_network(_network(text))
+        _network(text)
+        return ipaddress.ip_network(text)
     except ValueError as error:
         raise ConfigurationError(f"network: {error}") from error
 
@@ -123,7 +130,8 @@ def load_lines(path: Path) -> MissionLines:
     """The lines of one mission, from `lines.toml` and the charter that it names."""
     file = load_toml(path, _LinesFile)
     charter = load_charter(path.parent / file.charter)
-    parties = [_vault(charter, item) for item in file.vault]
+    agreed = _agreed(charter, [path.parent / name for name in file.agreements])
+    parties = [_vault(charter, agreed, item) for item in file.vault]
     parties += [_caller(charter, item) for item in file.caller]
     return MissionLines(
         mission=charter.mission_id,
@@ -158,7 +166,22 @@ def draw_lines(
     return tuple(drawn)
 
 
-def _vault(charter: Charter, item: _Vault) -> Party:
+def _agreed(charter: Charter, files: Sequence[Path]) -> Mapping[Seat, tuple[Address, ...]]:
+    """Addresses by seat of agreements that fit the charter; signatures are not checked here."""
+    agreed: dict[Seat, tuple[Address, ...]] = {}
+    for path in files:
+        _, agreement = load_agreement(path)
+        if agreement.head.mission != charter.mission_id:
+            raise LinePartyUnknown(
+                f"{path.name}: expected an agreement of mission {charter.mission_id.hex()[:16]}, "
+                f"got one of {agreement.head.mission.hex()[:16]}"
+            )
+        check_fits(agreement, charter)
+        agreed |= {item.seat: item.addresses for item in agreement.seats}
+    return agreed
+
+
+def _vault(charter: Charter, agreed: Mapping[Seat, tuple[Address, ...]], item: _Vault) -> Party:
     try:
         entry = charter.seat(Seat(item.seat))
     except NotInCharter as error:
@@ -166,12 +189,14 @@ def _vault(charter: Charter, item: _Vault) -> Party:
             f"seat {item.seat}: the charter has no such seat",
             hint="seats in use: " + ", ".join(str(seat.seat) for seat in charter.active_seats),
         ) from error
-    if entry.retired or entry.type is not SeatType.VAULT or not entry.addresses:
+    known = agreed.get(entry.seat) or entry.addresses
+    if entry.retired or entry.type is not SeatType.VAULT or not known:
         raise LinePartyUnknown(
             f"seat {item.seat}: no vault in use with an address: nobody calls it"
         )
-    # The first, as every client takes it.
-    address = entry.addresses[0]
+    # The charter's first, as every client takes it, unless the host has agreed to others only.
+    called = entry.addresses[:1]
+    address = called[0] if set(called) & set(known) else known[0]
     return Party.vault(
         entry.vault,
         entry.seat,
