@@ -321,6 +321,16 @@ def prepare_home(stage: Stage) -> None:
 # What nobody may
 
 
+def reaches(machine: Machine, hosts: Sequence[str], places: dict[tuple[str, int], str]) -> None:
+    """These places answer and no others; a machine that is busy may need more than one try."""
+    found: dict[tuple[str, int], str] = {}
+    for _ in range(10):
+        found |= scan(machine, hosts, PORTS)
+        if found.items() >= places.items():
+            break
+    assert found == places
+
+
 def the_outsider_reaches_nothing(stage: Stage) -> None:
     outsider = stage["outsider"]
     members = [OUTER[name] for name in ("hub", "second", "home", "fellow")]
@@ -333,14 +343,9 @@ def the_outsider_reaches_nothing(stage: Stage) -> None:
     assert scan(outsider, [HUB, SECOND], PORTS) == {}
     assert counted(stage, "outsiders") > 0, "the outsider's packets were on their way"
     # The same scan from those who may: so the vaults do answer.
-    assert scan(stage["home"], [HUB, SECOND], PORTS) == OPEN | {
-        (SECOND, 8443): "open",
-        (SECOND, 8444): "open",
-    }
-    assert scan(stage["hub"], [SECOND, HOME], PORTS) == {
-        (SECOND, 8443): "open",
-        (SECOND, 8444): "open",
-    }
+    second = {(SECOND, 8443): "open", (SECOND, 8444): "open"}
+    reaches(stage["home"], [HUB, SECOND], OPEN | second)
+    reaches(stage["hub"], [SECOND, HOME], second)
     stage.says(
         f"an outsider reached none of {len(PORTS)} ports at 4 outer and 4 inner addresses, "
         "nor with home's address as its own"
@@ -350,7 +355,7 @@ def the_outsider_reaches_nothing(stage: Stage) -> None:
 def the_fellow_guest_reaches_the_hub_alone(stage: Stage) -> None:
     """It has dropped its own rules, sends everything into its line, and the hub routes."""
     fellow, interface = stage["fellow"], stage.theirs.interface
-    assert scan(fellow, [HUB], PORTS) == OPEN
+    reaches(fellow, [HUB], OPEN)
     fellow.run(["nft", "flush", "ruleset"])
     stage["hub"].run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
     if stage.wireguard:
@@ -358,7 +363,7 @@ def the_fellow_guest_reaches_the_hub_alone(stage: Stage) -> None:
         fellow.run(["wg", "set", interface, "peer", peer, "allowed-ips", "10.0.0.0/8"])
     for host in (SECOND, HOME):
         fellow.run(["ip", "route", "add", host, "dev", interface])
-    assert scan(fellow, [HUB, SECOND, HOME], PORTS) == OPEN
+    reaches(fellow, [HUB, SECOND, HOME], OPEN)
     members = [OUTER[name] for name in ("hub", "second", "home")]
     assert scan(fellow, members, PORTS) == {}
     # Nor does its own door stand open to the other guest.
@@ -465,7 +470,7 @@ def wrong_keys_make_no_line(stage: Stage) -> None:
     home.run(["wg", "set", interface, "private-key", other])
     assert scan(home, [HUB, SECOND], [8443, 8444]) == {}
     home.run(["wg", "set", interface, "private-key", own])
-    assert scan(home, [HUB], [8443, 8444], seconds=10) == OPEN
+    reaches(home, [HUB], OPEN)
     config = hub.run(["cat", f"/etc/wireguard/{interface}.conf"])
     right = config.partition("(depositor)\n")[2].partition("PublicKey = ")[2].split()[0]
     assert right != wrong
@@ -474,7 +479,7 @@ def wrong_keys_make_no_line(stage: Stage) -> None:
     expect_at_hub(hub, interface, remove=wrong, add=right)
     home.run(["wg", "set", interface, "private-key", other])
     home.run(["wg", "set", interface, "private-key", own])
-    assert scan(home, [HUB], [8443, 8444], seconds=10) == OPEN
+    reaches(home, [HUB], OPEN)
     stage.says("a wrong key at either end: no line; the right one again: open")
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from ipaddress import ip_network
@@ -55,6 +56,20 @@ def test_no_golden_file_is_left_over() -> None:
     made = {file for end in ENDS for file in written(*end)}
     assert made == {path.name for path in GOLDEN.iterdir()}
     assert len(made) == 13
+
+
+def test_what_a_line_lets_through_names_its_mission_alone() -> None:
+    """Of every accepting rule about an interface: no address of another guest stands in it."""
+    lines = [first(), second()]
+    rules = firewall(lines, "hub", BESIDE).splitlines()
+    accepting = [rule for rule in rules if rule.endswith("accept") and '"xl-' in rule]
+    assert len(accepting) == 6
+    for rule in accepting:
+        (line,) = [line for line in lines if f'"{line.interface}"' in rule]
+        inner = {str(item) for party in line.parties for item in party.inner}
+        named = re.findall(r"(?:saddr|daddr) (?:\{ ([^}]*) \}|(\S+))", rule)
+        assert len(named) == 2, rule
+        assert {text for many, one in named for text in (many or one).split(", ")} <= inner, rule
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.nft")), ids=lambda path: path.stem)
