@@ -75,7 +75,7 @@ class PostgresqlSource(_Model):
     lock_timeout: Duration = 30
     max_snapshot_age: Duration = 4 * 3600
     heap_order: list[str] = []  # "schema.table" copied as it lies
-    key_order: list[str] = []  # sorted by key, whatever the server's statistics say
+    key_order: list[str] = []  # sorted by key, however large
 
 
 class SqliteSource(_Model):
