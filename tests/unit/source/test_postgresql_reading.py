@@ -13,7 +13,7 @@ import pytest
 
 from exclave.archive.objects import PgTable
 from exclave.demo.postgres import PostgresServer
-from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
+from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder, reading
 from exclave.source.postgresql.connect import Connection, connect
 from exclave.source.postgresql.reading import RowReader, copy_blocks, whole_lines
 from tests.pgfixtures import FreshDatabase
@@ -220,6 +220,16 @@ def test_without_psql_the_session_reads(
 ) -> None:
     reader = RowReader(config_for(pg16, psql_from=0), "postgres", psql=make(tmp_path))
     assert list(reader.read(session, TABLE, "COPY (SELECT 1) TO STDOUT", size=1)) == [b"1\n"]
+
+
+def test_without_stdbuf_psql_reads_all_the_same(
+    session: Connection, reader: RowReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = "COPY (SELECT generate_series(1, 200000)) TO STDOUT"
+    usual = b"".join(reader.read(session, TABLE, command, size=1))
+    monkeypatch.setattr(reading, "_in_blocks", tuple)
+    assert b"".join(reader.read(session, TABLE, command, size=1)) == usual
+    assert usual.count(b"\n") == 200_000
 
 
 def test_rows_that_break_off_are_never_the_whole_table(
