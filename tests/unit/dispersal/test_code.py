@@ -61,6 +61,17 @@ def test_full_data_rows_are_views() -> None:
     assert all(body.readonly for body in bodies.values())
 
 
+def test_parity_goes_to_the_memory_that_is_given_for_it() -> None:
+    pack = data(50_000)
+    room = memoryview(bytearray(b"\xff" * 2 * body_length(len(pack), 2)))
+    bodies = encode_bodies(pack, 2, seats(1, 2, 3, 4), parity=room)
+    assert bodies == encode_bodies(pack, 2, seats(1, 2, 3, 4))
+    assert all(bodies[seat].obj is room.obj for seat in seats(3, 4))
+    assert all(body.readonly for body in bodies.values())
+    with pytest.raises(BodySizeWrong, match="parity: expected 57344 bytes, got 57343"):
+        encode_bodies(pack, 2, seats(1, 2, 3, 4), parity=room[1:])
+
+
 def test_rows_that_are_all_padding() -> None:
     pack = data(100)
     bodies = encode_bodies(pack, 4, seats(1, 2, 3, 4, 5))
