@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exclave.dispersal.field import Bytes, combine, inverse, invert
+from exclave.dispersal.field import Bytes, combine, inverse, invert, multiply
 from exclave.dispersal.veil import DuplicateSeat, TooFewShards
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import Seat
@@ -52,7 +52,7 @@ def code_row(seat: Seat, k: int) -> list[int]:
         return [1]
     if seat <= k:
         return [int(seat - 1 == column) for column in range(k)]
-    return [inverse((seat - 1) ^ column) for column in range(k)]
+    return [multiply(k ^ column, inverse((seat - 1) ^ column)) for column in range(k)]
 
 
 def encode_bodies(
