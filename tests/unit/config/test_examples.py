@@ -17,6 +17,7 @@ def test_every_example_is_tested() -> None:
         "changes.toml",
         "deposit.toml",
         "founding.toml",
+        "lines.toml",
         "registers.toml",
         "targets.toml",
         "vault.toml",

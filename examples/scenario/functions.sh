@@ -42,7 +42,7 @@ refused() {
   printf '    # must be refused\n'
   said=$("$@" 2>&1) || got=$?
   printf '%s\n' "$said"
-  expect "exit code $code" test "$got" -eq "$code"
+  expect "exit code $code (got $got)" test "$got" -eq "$code"
   expect "\"$words\" in what it says" grep -qF -- "$words" <<<"$said"
 }
 
@@ -121,14 +121,14 @@ found_state() {
       --passphrase-file ../passphrase
   done
   text=$(sed "s/\bHOME\b/$home/; s/\bFIRST\b/$first/; s/\bSECOND\b/$second/" \
-    "$EXAMPLES/scenario-guest.toml")
+    "$EXAMPLES/scenario/guest.toml")
   printf '%s\n' "$text" >>founding.toml
   run exclave found founding.toml --out mission --passphrase-file ../passphrase \
     --key chancellor.key --key minister.key --key registrar.key --unsafe-shares-to cards
   MISSION=$(head -1 mission/mission.txt)
-  cp "$EXAMPLES/scenario-deposit.toml" deposit.toml
-  cp "$EXAMPLES/scenario-registers.toml" registers.toml
-  cp "$EXAMPLES/scenario-targets.toml" targets.toml
+  cp "$EXAMPLES/scenario/deposit.toml" deposit.toml
+  cp "$EXAMPLES/scenario/registers.toml" registers.toml
+  cp "$EXAMPLES/scenario/targets.toml" targets.toml
   mkdir -p home/gazette
   for year in 2024 2025; do echo "gazette of $home, $year" >"home/gazette/$year.txt"; done
   "$PYTHON" - "$home" <<'PY'
@@ -147,7 +147,7 @@ PY
 agree() {
   local host=$1 seat=$2 charter=$3
   echo "treaty with $host" >treaty.txt
-  sed "s/HOST/$host/; s/SEAT/$seat/" "$EXAMPLES/scenario-agreement.toml" >"agreement-$host.toml"
+  sed "s/HOST/$host/; s/SEAT/$seat/" "$EXAMPLES/scenario/agreement.toml" >"agreement-$host.toml"
   run exclave --quiet agreement propose "agreement-$host.toml" --charter "$charter" \
     --reason "treaty with $host" --out "agreement-$host.json"
   run exclave --quiet agreement accept "agreement-$host.json" --charter "$charter" \
