@@ -13,8 +13,9 @@ from typing import Final
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Place, Role, RoleName, SeatType
 from exclave.ids import PersonId
+from exclave.plain_words import duration
 
-__all__ = ["Limit", "departures", "duration", "limits", "older_layouts"]
+__all__ = ["Limit", "departures", "limits", "older_layouts"]
 
 _EXILE: Final = (RoleName.EXILE_1, RoleName.EXILE_2)
 _ALARM: Final = (RoleName.ALARM, *_EXILE)
@@ -81,14 +82,6 @@ def older_layouts(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, 
 
 def _fatal(charter: Charter) -> int:
     return charter.dispersal.n - charter.dispersal.k + 1
-
-
-def duration(seconds: int) -> str:
-    """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _destruction(charter: Charter) -> Iterator[Limit]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exclave.cli.allocator import return_large_memory
-from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.cli.options import CONNECTIONS, DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
-from exclave.plain_words import count, size
+from exclave.plain_words import count, duration, size
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
@@ -42,6 +41,7 @@ def deposit(
     read_everything
         Read all files, also those that stand as they did at the last deposit.
     """
+    from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
     from exclave.wiring.learning import learn_charter
@@ -51,7 +51,7 @@ def deposit(
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")
     home = learn_charter(home)
-    with ShownDeposit(terminal) as shown:
+    with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
@@ -154,7 +154,9 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
     from exclave.wiring.depositor import open_home
     from exclave.wiring.learning import learn_charter
 
-    results = run_checks(learn_charter(open_home(config)))
+    home = learn_charter(open_home(config))
+    with terminal.telling(CONNECTIONS):
+        results = run_checks(home)
     terminal.result(
         {
             "checks": [
@@ -292,8 +294,6 @@ def _overview_lines(found: Overview) -> list[str]:
 
 
 def _register_line(item: RegisterState) -> str:
-    from exclave.limits import duration
-
     if item.last is None or item.age is None:
         return f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     held = ", ".join(map(str, item.held)) or "none known"

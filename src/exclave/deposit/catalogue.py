@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from exclave.authority.envelope import parse_envelope
-from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import AncestorMissing, LiveSet, live_set
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catalogue_pack
 from exclave.encoding import canonical_json
 from exclave.engine.durable import make_path, replace_file
 from exclave.ids import PackRoot, StatementHash
 from exclave.journal.rows import SafePack
+
+if TYPE_CHECKING:
+    from exclave.authority.record import DepositRecord
+    from exclave.authority.record_chain import LiveSet
 
 __all__ = ["Catalogue", "CatalogueEntry", "RegisterSummary"]
 
@@ -78,6 +79,11 @@ class Catalogue:
 
         A depositor whose keys were replaced goes on from a record that another catalogue has.
         """
+        # Records are law and keys, which looking at what was deposited needs nothing of.
+        from exclave.authority.envelope import parse_envelope
+        from exclave.authority.record import parse_record
+        from exclave.authority.record_chain import AncestorMissing, live_set
+
         known: dict[StatementHash, DepositRecord] = {}
         for number in range(sequence, 0, -1):
             try:

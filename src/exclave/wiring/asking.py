@@ -11,12 +11,10 @@ from exclave.ids import Seat
 from exclave.lines import LoopThread
 from exclave.vault.interface import PublicRecord
 from exclave.vault.retrying import RetryPolicy
-from exclave.wiring.depositor import Home
+from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.lines import Lines
 
 __all__ = ["asking"]
-
-_SECONDS = 5
 
 
 @contextmanager
@@ -27,6 +25,10 @@ def asking(
 
     The seats are those of the charter at hand, or of another, or `only` some of them.
     """
+    addresses, folders = home.settings.addresses, home.settings.folders
+    if only is not None:
+        addresses = {seat: pair for seat, pair in addresses.items() if seat in only}
+        folders = {seat: path for seat, path in folders.items() if seat in only}
     loop = LoopThread()
     try:
         with Lines(
@@ -34,11 +36,11 @@ def asking(
             loop=loop,
             clock=now,
             identity=None,  # the public record is everybody's; new keys may not be known yet
-            addresses=home.settings.addresses,
-            folders=home.settings.folders,
+            addresses=addresses,
+            folders=folders,
             only=only,
             policy=RetryPolicy(attempts=1),
-            idle_seconds=_SECONDS,
+            idle_seconds=ASKING_SECONDS,
         ) as lines:
             yield loop, {seat: line.record for seat, line in lines.seats.items()}
     finally:

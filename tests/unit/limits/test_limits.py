@@ -14,7 +14,8 @@ from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import prepare
 from exclave.ids import Epoch
-from exclave.limits import departures, duration, limits, older_layouts
+from exclave.limits import departures, limits, older_layouts
+from exclave.plain_words import duration
 from exclave.sealing.recovery import XWingPrivateKey
 from tests.founding import NOW, make_founding
 
