@@ -670,7 +670,7 @@ def code_row(k: int, seat: int) -> list[int]:
         return [1]
     if seat <= k:
         return [int(j == seat - 1) for j in range(k)]
-    return [CODE_FIELD.inverse((seat - 1) ^ j) for j in range(k)]
+    return [CODE_FIELD.times(k ^ j, CODE_FIELD.inverse((seat - 1) ^ j)) for j in range(k)]
 
 
 def invert(rows: list[list[int]]) -> list[list[int]]:
@@ -833,7 +833,8 @@ KEY_SIZES = {
 KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
-    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock",
+    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
+    "terminate", "grant", "declare",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -1004,7 +1005,7 @@ def pae(media_type: str, payload: bytes) -> bytes:
 # Kinds whose envelopes have at most 1 MiB (section 1; orders.md 1).
 SMALL = frozenset([
     "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
-    "release", "lift", "narrow", "unlock",
+    "release", "lift", "narrow", "unlock", "agreement", "terminate", "grant", "declare",
 ])  # fmt: skip
 
 
@@ -1655,6 +1656,16 @@ def names_to(most: int, rule: Rule) -> Rule:
     return lambda v: list_of(rule)(v) and 1 <= len(v) <= most and ascending(v)
 
 
+def seat_numbers(value: Json) -> bool:
+    """Up to 255 seats, ascending."""
+    return list_to(255, count_from(1, 255))(value) and ascending(value)
+
+
+# agreements.md 1; the closed list of acts is permissions.md 1.
+FLOORS = ("govern", "read", "release", "exile_change")
+ACTS = ("enter", "inspect", "move", "network", "power", "replace-hardware", "update-software")
+AGREED: Rule = list_of(shape({"seat": count_from(1, 255), "addresses": ADDRESSES}))
+AGREED_SEATS: Rule = lambda v: v != [] and AGREED(v) and seat_numbers([s["seat"] for s in v])  # noqa: E731
 ORDER = {
     "mission": HASH, "charter": HASH, "nonce": hex_of(16), "issued": is_time, "reason": is_line,
 }  # fmt: skip
@@ -1673,6 +1684,30 @@ ORDERS: dict[str, dict[str, Rule]] = {
     "lift": {"holds": names_to(1024, HASH)},
     "narrow": {"compromise": HASH, "since": maybe(is_time)},
     "unlock": {"lockdowns": names_to(1024, HASH)},
+    "agreement": {
+        "version": count_from(1),
+        "previous": maybe(HASH),
+        "state": CODE,
+        "key": typed("ed25519", "ml-dsa-65"),
+        "seats": AGREED_SEATS,
+        "capacity": count_from(1),
+        "retention": DAYS,
+        "delays": shape(dict.fromkeys(FLOORS, is_count)),
+        "witness": shape({"seats": seat_numbers, "freshness": count_from(1)}),
+        "maintenance": lambda v: list_of(one_of(*ACTS))(v) and ascending(v),
+        "notice": count_from(0, (2**53 - 1) // 1000),
+        "treaty": HASH,
+        "from": is_time,
+        "until": maybe(is_time),
+    },
+    "terminate": {"agreement": HASH},
+    "grant": {"seat": count_from(1, 255), "act": one_of(*ACTS), "from": is_time, "until": is_time},
+    "declare": {
+        "seat": count_from(1, 255),
+        "act": one_of("migrate-disks", "restart"),
+        "from": is_time,
+        "until": is_time,
+    },
 }
 
 
@@ -1681,7 +1716,18 @@ def check_order(envelope: Envelope) -> Json:
     if envelope.kind not in ORDERS:
         raise Malformed(f"order: expected one, got a {envelope.kind}")
     fields = {"kind": one_of(envelope.kind)} | ORDER | ORDERS[envelope.kind]
-    return check_shape(envelope.kind, envelope.body, fields)
+    order = check_shape(envelope.kind, envelope.body, fields)
+    if envelope.kind == "agreement":
+        if (order["version"] == 1) != (order["previous"] is None):
+            raise Malformed("agreement: previous: expected null in version 1 only")
+        if order["until"] is not None and order["until"] <= order["from"]:
+            raise Malformed("agreement: until: expected after from")
+    if envelope.kind in {"grant", "declare"}:
+        first, last = (datetime.fromisoformat(order[name]) for name in ("from", "until"))
+        days = 31 if envelope.kind == "grant" else 7
+        if not 0 < (last - first).total_seconds() <= days * 86400:
+            raise Malformed(f"{envelope.kind}: until: expected after from by at most {days} days")
+    return order
 
 
 # ------------------------------------------------------------------ cards.md: SLIP-39
@@ -1966,7 +2012,7 @@ ALARM = {
     "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
     "cause": one_of(
         "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
-        "witness-quorum-lost", "engine-corrupt",
+        "witness-quorum-lost", "engine-corrupt", "undeclared-restart",
     ),
 }  # fmt: skip
 SWEPT = {
@@ -3110,7 +3156,8 @@ def read_seat_key(path: Path) -> XWingKey:
             raise KeyRefused(f"{path}: wrong passphrase, or the file was altered") from None
     held = decode_json(secrets)
     keys = held.get("keys") if isinstance(held, dict) else None
-    if not list_of(shape({"alg": is_text, "seed": HASH}))(keys) or len(keys) < 2:
+    well_formed = list_of(shape({"alg": is_text, "seed": HASH}))
+    if not isinstance(keys, list) or not well_formed(keys) or len(keys) < 2:
         raise Malformed(f"{path}: not the keys of a vault or safe")
     if keys[1]["alg"] != "x-wing":
         raise Malformed(f"{path}: its second key is not a seat's")

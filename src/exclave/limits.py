@@ -13,8 +13,9 @@ from typing import Final
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Place, Role, RoleName, SeatType
 from exclave.ids import PersonId
+from exclave.plain_words import duration
 
-__all__ = ["Limit", "departures", "duration", "limits"]
+__all__ = ["Limit", "departures", "limits", "older_layouts"]
 
 _EXILE: Final = (RoleName.EXILE_1, RoleName.EXILE_2)
 _ALARM: Final = (RoleName.ALARM, *_EXILE)
@@ -64,12 +65,23 @@ def departures(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...
     )
 
 
-def duration(seconds: int) -> str:
-    """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+def older_layouts(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...]:
+    """What deposits of charters before this one are made with, where that was something else."""
+    now = (charter.dispersal.k, charter.dispersal.n)
+    return tuple(
+        Limit(
+            name="older-layout",
+            text=f"Deposits made under charter {known.era}.{known.version} keep its "
+            f"{known.dispersal.k} of {known.dispersal.n}: when {_fatal(known)} of the seats that "
+            "it names are destroyed, nothing gives them back.",
+        )
+        for known in sorted(earlier, key=lambda item: item.order)
+        if (known.dispersal.k, known.dispersal.n) != now
+    )
+
+
+def _fatal(charter: Charter) -> int:
+    return charter.dispersal.n - charter.dispersal.k + 1
 
 
 def _destruction(charter: Charter) -> Iterator[Limit]:
@@ -78,7 +90,7 @@ def _destruction(charter: Charter) -> Iterator[Limit]:
         name="own-copy",
         text="A host can destroy its own copy: seats " + ", ".join(_hosts(charter)) + ".",
     )
-    fatal = n - k + 1
+    fatal = _fatal(charter)
     seats = "1 seat is" if fatal == 1 else f"{fatal} of {n} seats are"
     yield Limit(
         name="fatal-loss",
@@ -363,7 +375,7 @@ def _time(charter: Charter) -> Iterator[Limit]:
         name="not-built",
         text="Not carried out by this version, though the formats have their places: audits and "
         "repair between vaults (lost shards show only in the host's own check), filling a seat "
-        "that joined with older packs, drills as evidence in the logs, and agreements.",
+        "that joined with older packs, and drills as evidence in the logs.",
     )
     if charter.notice:
         yield Limit(name="notice", text=f"The charter itself says: {charter.notice}")

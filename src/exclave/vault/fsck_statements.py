@@ -160,7 +160,7 @@ class StatementCheck:
             raise StatementUnfounded("statement: its hash is not the one that the entry names")
         value, signers = value_of(envelope), EnvelopeSigners(envelope)
         standing = self._hearing.seen_at(entry.service)
-        counted = place_members(standing, signers)
+        counted = place_members(standing, value, signers)
         if envelope.kind in TIGHTENING:
             counted |= may_tighten(standing, value, signers)
         # A charter's more signatures may be of those whom only it, or its predecessor, knows.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from exclave.authority.agreement import Agreement, AgreementNotNext, AgreementUnfit
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import (
     ChainBroken,
@@ -20,7 +21,7 @@ from exclave.authority.charter_chain import (
 )
 from exclave.authority.custody import MAX_CUSTODY, Custody, parse_custody, verify_custody
 from exclave.authority.envelope import ORDERS, Envelope, Kind, parse_envelope
-from exclave.authority.persons import signed_persons
+from exclave.authority.persons import signed_by, signed_persons
 from exclave.authority.record import (
     DepositRecord,
     RecordInconsistent,
@@ -43,6 +44,7 @@ from exclave.standing.admission import (
     StatementOutdated,
     admit,
 )
+from exclave.standing.agreed import ActUnlisted, AgreementUnknown
 from exclave.standing.counting import place_members
 from exclave.standing.values import Standing, Value
 from exclave.vault.fold import named_shards, payer_of
@@ -135,6 +137,10 @@ _REFUSALS: Final = (
     (MissionMismatch, "conflict"),
     (HistoryRewritten, "conflict"),
     (EraNotOpen, "not-open"),
+    (AgreementUnfit, "not-open"),
+    (AgreementUnknown, "not-open"),
+    (AgreementNotNext, "conflict"),
+    (ActUnlisted, "conflict"),
     (EraNotOpened, "quorum"),
     (PlacesTaken, "quota"),
     (QuorumNotReached, "quorum"),
@@ -152,6 +158,8 @@ def _check_signatures(standing: Standing, envelope: Envelope, value: Value) -> N
         charters.append(standing.charter_of(value.charter))
     for charter in charters:
         signed_persons(envelope, charter.officials)
+    if isinstance(value, Agreement):
+        signed_by(envelope, value.key)
 
 
 def _more_signatures(mission: Mission, envelope: Envelope) -> None:
@@ -164,8 +172,8 @@ def _more_signatures(mission: Mission, envelope: Envelope) -> None:
         return
     _check_signatures(standing, envelope, value)
     joined = known.merge(envelope)
-    before = place_members(standing, EnvelopeSigners(known))
-    if place_members(standing, EnvelopeSigners(joined)) - before:
+    before = place_members(standing, value, EnvelopeSigners(known))
+    if place_members(standing, value, EnvelopeSigners(joined)) - before:
         _log(mission, EntryType.SIGNATURES, joined, joined.to_bytes())
 
 

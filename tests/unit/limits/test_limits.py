@@ -14,7 +14,8 @@ from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import prepare
 from exclave.ids import Epoch
-from exclave.limits import departures, duration, limits
+from exclave.limits import departures, limits, older_layouts
+from exclave.plain_words import duration
 from exclave.sealing.recovery import XWingPrivateKey
 from tests.founding import NOW, make_founding
 
@@ -194,7 +195,7 @@ def test_liars_and_clocks(charter: Charter) -> None:
 def test_what_is_not_built_is_said(charter: Charter) -> None:
     """And nothing that is built."""
     said = text(charter, "not-built")
-    for missing in ("audits and repair", "older packs", "drills", "agreements"):
+    for missing in ("audits and repair", "older packs", "drills"):
         assert missing in said
     for built in ("Lockdown", "exile", "witness", "sweep"):
         assert built not in said
@@ -260,3 +261,12 @@ def _without(charter: Charter, gone: str) -> Charter:
             for name, role in charter.rosters
         ),
     )
+
+
+def test_older_deposits_keep_what_their_charter_said(charter: Charter) -> None:
+    one = replace(charter, dispersal=replace(charter.dispersal, k=1))
+    (kept,) = older_layouts(charter, [one])
+    assert kept.text.startswith(
+        f"Deposits made under charter {charter.era}.{charter.version} keep its 1 of 3: when 3 of"
+    )
+    assert older_layouts(charter, [charter]) == ()
