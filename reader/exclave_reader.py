@@ -670,7 +670,7 @@ def code_row(k: int, seat: int) -> list[int]:
         return [1]
     if seat <= k:
         return [int(j == seat - 1) for j in range(k)]
-    return [CODE_FIELD.inverse((seat - 1) ^ j) for j in range(k)]
+    return [CODE_FIELD.times(k ^ j, CODE_FIELD.inverse((seat - 1) ^ j)) for j in range(k)]
 
 
 def invert(rows: list[list[int]]) -> list[list[int]]:

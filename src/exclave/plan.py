@@ -70,7 +70,7 @@ class PostgresqlSource:
     lock_timeout: Duration = 30
     max_snapshot_age: Duration = 4 * 3600
     heap_order: tuple[str, ...] = ()  # "schema.table" copied as it lies
-    key_order: tuple[str, ...] = ()  # sorted by key, whatever the server's statistics say
+    key_order: tuple[str, ...] = ()  # sorted by key, however large
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Agreements of a sending and a receiving state.",
     ),
     "vault": ("vault:vault", "A vault in a receiving state."),
+    "line": ("line:line", "Private lines: WireGuard and nftables."),
     "depositor": ("depositor:depositor", "A depositing machine's keys."),
     "deposit": ("deposit:deposit", "Capture registers, seal them and lodge them in the vaults."),
     "deposits": (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.cli.options import CONNECTIONS, DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
 from exclave.plain_words import count, duration, size
 
@@ -51,7 +51,7 @@ def deposit(
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")
     home = learn_charter(home)
-    with ShownDeposit(terminal) as shown:
+    with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
@@ -154,7 +154,9 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
     from exclave.wiring.depositor import open_home
     from exclave.wiring.learning import learn_charter
 
-    results = run_checks(learn_charter(open_home(config)))
+    home = learn_charter(open_home(config))
+    with terminal.telling(CONNECTIONS):
+        results = run_checks(home)
     terminal.result(
         {
             "checks": [

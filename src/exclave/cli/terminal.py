@@ -10,7 +10,8 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from exclave.errors import ExclaveError, UsageError
@@ -114,6 +115,27 @@ class Terminal:
         log = logging.getLogger("exclave")
         log.addHandler(handler)
         log.setLevel(logging.WARNING if self.quiet else logging.INFO)
+
+    @contextmanager
+    def telling(self, part: str) -> Iterator[None]:
+        """Say at the end what a part of this program logged: amid bars nobody would read it."""
+        import logging
+
+        said: list[str] = []
+
+        class Kept(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                said.append(record.getMessage())
+
+        log, kept = logging.getLogger(part), Kept()
+        log.addHandler(kept)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(kept)
+            for text in sorted(said):
+                self.info(text)
 
     @property
     def attended(self) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from exclave.archive.objects import PgTable
 from exclave.demo.postgres import PostgresServer
-from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
+from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder, reading
 from exclave.source.postgresql.connect import Connection, connect
 from exclave.source.postgresql.reading import RowReader, copy_blocks, whole_lines
 from tests.pgfixtures import FreshDatabase
@@ -96,31 +96,29 @@ def test_a_loaded_table_lies_in_the_order_of_its_data(
     assert lying == archive.bytes_of(table.data)
 
 
-def test_a_table_is_read_by_its_key_only_where_rows_follow_it(
+def test_a_table_is_read_by_its_key_where_it_is_small_or_listed(
     pg16: PostgresServer, fresh_database: FreshDatabase, config_for: ConfigFor, scratch: Path
 ) -> None:
     name = fresh_database(pg16)
     with pg16.connect(name) as owner:
-        for table in ("drawn", "unknown"):  # of the second nothing is known
-            owner.execute(f"CREATE TABLE {table} (id uuid PRIMARY KEY, n int)".encode())
-            owner.execute(
-                f"INSERT INTO {table} SELECT md5(g::text)::uuid, g"
-                " FROM generate_series(1, 500) g".encode()
-            )
+        owner.execute("CREATE TABLE drawn (id uuid PRIMARY KEY, n int)")
+        owner.execute(
+            "INSERT INTO drawn SELECT md5(g::text)::uuid, g FROM generate_series(1, 500) g"
+        )
         owner.execute("CREATE TABLE counted (id int PRIMARY KEY, n int)")
-        owner.execute("INSERT INTO counted SELECT 500 - g, g FROM generate_series(1, 500) g")
-        owner.execute("ANALYZE drawn, counted")
+        owner.execute("INSERT INTO counted SELECT g, g FROM generate_series(1, 500) g")
 
-    def orders(always: int, listed: Mapping[str, TableOrder]) -> dict[str, str]:
-        config = config_for(pg16, name, key_order_always=always, orders=listed)
+    def orders(limit: int, listed: Mapping[str, TableOrder]) -> dict[str, str]:
+        config = config_for(pg16, name, key_order_limit=limit, orders=listed)
         source = PostgresSource(config)
         objects = source.capture(MemoryArchive(scratch), silent).objects
         return {item.name: item.order for item in objects if isinstance(item, PgTable)}
 
-    by_key = {"counted": "key", "drawn": "key", "unknown": "key"}
-    assert orders(0, {}) == {**by_key, "drawn": "stored"}
-    assert orders(10_000_000, {}) == by_key
-    assert orders(0, {"public.drawn": TableOrder.KEY}) == by_key
+    stored = {"counted": "stored", "drawn": "stored"}
+    assert orders(0, {}) == stored
+    assert orders(10_000_000, {}) == {"counted": "key", "drawn": "key"}
+    assert orders(10_000_000, {"public.counted": TableOrder.HEAP}) == {**stored, "drawn": "key"}
+    assert orders(0, {"public.drawn": TableOrder.KEY}) == {**stored, "drawn": "key"}
 
 
 def test_who_waits_for_a_table_is_not_waited_for(
@@ -222,6 +220,16 @@ def test_without_psql_the_session_reads(
 ) -> None:
     reader = RowReader(config_for(pg16, psql_from=0), "postgres", psql=make(tmp_path))
     assert list(reader.read(session, TABLE, "COPY (SELECT 1) TO STDOUT", size=1)) == [b"1\n"]
+
+
+def test_without_stdbuf_psql_reads_all_the_same(
+    session: Connection, reader: RowReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = "COPY (SELECT generate_series(1, 200000)) TO STDOUT"
+    usual = b"".join(reader.read(session, TABLE, command, size=1))
+    monkeypatch.setattr(reading, "_in_blocks", tuple)
+    assert b"".join(reader.read(session, TABLE, command, size=1)) == usual
+    assert usual.count(b"\n") == 200_000
 
 
 def test_rows_that_break_off_are_never_the_whole_table(

@@ -126,6 +126,18 @@ def test_versions_are_refused(
         PostgresSource(config_for(pg18, database)).check()
 
 
+def test_a_program_that_is_missing_beside_pg_dump(
+    pg18: PostgresServer, config_for: ConfigFor, database: str, tmp_path: Path
+) -> None:
+    for name in ("pg_dump", "pg_dumpall"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\nexec {pg18.bin_dir / name} "$@"\n')
+        program.chmod(0o755)
+    source = PostgresSource(config_for(pg18, database, bin_dir=tmp_path))
+    with pytest.raises(ToolMissing, match=r"pg_restore: expected beside pg_dump 18\..*, got: No "):
+        source.capture(MemoryArchive(tmp_path), silent)
+
+
 class FailingSink(MemoryArchive):
     """The deposit fails while the first large table streams."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from exclave.archive.objects import PgTable
+from exclave.archive.objects import PgSchema, PgTable
 from exclave.archive.rows import LineTree, line_ends
 from exclave.demo.postgres import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
+from exclave.source.postgresql.connect import tool_environment
 from exclave.source.postgresql.errors import LoadFailed, TargetNotEmpty, TargetTooOld
 from exclave.source.postgresql.parts import ObjectUnknown
 from tests.support.memory_archive import MemoryArchive
@@ -73,6 +75,22 @@ def test_everything_returns(
         assert one[4] == 'public, "Sch""ema"'
         assert one[5] is False
         assert one[6] == 1
+
+
+def test_definitions_are_what_pg_dump_writes(pg16: PostgresServer, nasty: Deposited) -> None:
+    kept = [item for item in nasty.register.objects if isinstance(item, PgSchema)]
+    assert [item.section for item in kept] == ["pre-data", "post-data"]
+    for item in kept:
+        words = ["--schema-only", f"--section={item.section}", "--no-tablespaces"]
+        words += ["--restrict-key=exclave", "nasty"]
+        written = subprocess.run(
+            [pg16.bin_dir / "pg_dump", *words],
+            env={**tool_environment(), **pg16.environment()},
+            capture_output=True,
+            check=True,
+        ).stdout
+        assert b"CREATE" in written
+        assert nasty.archive.bytes_of(item.sql) == written
 
 
 TAMPERING = {

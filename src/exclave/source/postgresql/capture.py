@@ -52,12 +52,11 @@ from exclave.source.postgresql.privileges import refuse_unreadable, refuse_unrea
 from exclave.source.postgresql.reading import RowReader
 from exclave.source.postgresql.settings import database_settings
 from exclave.source.postgresql.snapshot import Snapshot, Watch, locked_snapshot
-from exclave.source.postgresql.tools import DumpTools, find_tools
+from exclave.source.postgresql.tools import SECTIONS, DumpTools, find_tools
 
 __all__ = ["OLDEST_SERVER", "PostgresSource"]
 
 OLDEST_SERVER: Final = 13
-_SECTIONS: Final[tuple[SchemaSection, ...]] = ("pre-data", "post-data")
 
 
 def _unwatched(step: str) -> None:
@@ -135,12 +134,7 @@ class PostgresSource:
         schemas: dict[SchemaSection, bytes] = {}  # of the attempt that counts
 
         def dump(snapshot: Snapshot) -> None:
-            def section_of(section: SchemaSection) -> bytes:
-                return tools.dump_section(self._config, database, section, snapshot.name)
-
-            # Mostly they wait, so one waits beside the other.
-            with ThreadPoolExecutor(len(_SECTIONS), thread_name_prefix="exclave-dump") as beside:
-                schemas.update(zip(_SECTIONS, beside.map(section_of, _SECTIONS), strict=True))
+            schemas.update(tools.dump_sections(self._config, database, snapshot.name))
 
         with locked_snapshot(self._config, database, self._watch, dump) as snapshot:
             self._watch("schema")
@@ -153,7 +147,7 @@ class PostgresSource:
             tables = self._tables(snapshot, reader, sink, progress, facts.encoding)
             large = capture_large_objects(snapshot, sink, progress)
         yield _database_object(database, facts, settings)
-        for section in _SECTIONS:
+        for section in SECTIONS:
             yield PgSchema(database=database, section=section, sql=_store(sink, schemas[section]))
         yield from tables
         yield from sequences

@@ -6,7 +6,7 @@ answers belong to that transaction's snapshot. Nothing here reads rows of user t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from exclave.source.postgresql.connect import Connection
@@ -54,13 +54,6 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
-"""
-
-# Of the columns that the role may read; views of the catalogue tell no more.
-_CORRELATIONS: Final = r"""
-SELECT schemaname, tablename, attname, correlation FROM pg_stats
-WHERE NOT inherited AND correlation IS NOT NULL
-  AND schemaname !~ '^pg_' AND schemaname <> 'information_schema'
 """
 
 _SEQUENCES: Final = r"""
@@ -129,9 +122,6 @@ class ListedTable:
     readable: bool
     filtered: bool  # row-level security would hide rows from this role
     size: int
-    correlation: float | None = None
-    """Of the order of the key's first column with the order of rows, -1 to 1, where the server's
-    statistics know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,22 +151,11 @@ class DatabaseFacts:
 def list_tables(connection: Connection, *, sized: bool = False) -> tuple[ListedTable, ...]:
     """All tables, also those that are only noted, by name.
 
-    `sized` asks for sizes (else 0) and correlations: only where the tables are locked already,
-    since the server locks a table to measure it and would wait for whoever is rewriting it.
+    `sized` asks for sizes (else 0): only where the tables are locked already, since the server
+    locks a table to measure it and would wait for whoever is rewriting it.
     """
     query = _TABLES.replace("AND %s", "AND true" if sized else "AND false")
-    tables = tuple(_table(row) for row in _rows(connection, query))
-    if not sized:
-        return tables
-    known = {
-        (str(row[0]), str(row[1]), str(row[2])): float(str(row[3]))
-        for row in _rows(connection, _CORRELATIONS)
-    }
-    return tuple(
-        replace(table, correlation=known.get((table.shape.schema, table.shape.name, column)))
-        for table in tables
-        for column in (table.shape.key[:1] or ("",))
-    )
+    return tuple(_table(row) for row in _rows(connection, query))
 
 
 def list_sequences(connection: Connection) -> tuple[SequenceShape, ...]:

@@ -20,7 +20,7 @@ __all__ = ["PostgresConfig", "TableOrder"]
 class TableOrder(enum.Enum):
     """In which order a table's rows are copied."""
 
-    AUTOMATIC = "auto"  # by key where rows lie almost in its order and the table is not huge
+    AUTOMATIC = "auto"  # as stored, but for small tables with a key
     KEY = "key"  # by key where there is one
     HEAP = "heap"  # as stored
 
@@ -44,8 +44,7 @@ class PostgresConfig:
     jobs: int = 2  # parallel COPY sessions
     bytes_per_second: int | None = None  # of COPY data, all sessions together
     sort_memory: int = 64 * 1024 * 1024  # of one external sort
-    key_order_limit: int = 16 * 1024**3  # automatic: larger tables are copied as stored
-    key_order_always: int = 2 * 1024 * 1024  # automatic: up to this size sorting costs nothing
+    key_order_limit: int = 2 * 1024 * 1024  # automatic: up to this size sorting costs nothing
     psql_from: int = 2 * 1024 * 1024  # tables of this size on are read through psql
     orders: Mapping[str, TableOrder] = field(default_factory=lambda: MappingProxyType({}))
 

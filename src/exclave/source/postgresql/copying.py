@@ -26,9 +26,6 @@ __all__ = ["RateLimit", "TableCopier", "plan_table"]
 # counts on a cache for them, is told of none, so that it sorts then.
 _SORTING: Final = "SET LOCAL work_mem = '64MB'; SET LOCAL effective_cache_size = '1MB'"
 
-_FOLLOWING: Final = 0.5
-"""Correlation from which on rows lie in their key's order, but for what was changed since."""
-
 
 class RateLimit:
     """Bytes per second over all sessions together; thread-safe."""
@@ -57,14 +54,13 @@ def plan_table(
     order = config.orders.get(f"{database}.{shape.label}") or config.orders.get(
         shape.label, TableOrder.AUTOMATIC
     )
-    follows = table.correlation is None or abs(table.correlation) >= _FOLLOWING
-    limit = config.key_order_limit if follows else config.key_order_always
+    small = table.size <= config.key_order_limit
     return plan_copy(
         schema=shape.schema,
         name=shape.name,
         columns=shape.columns,
         n_key=len(shape.key),
-        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and table.size <= limit),
+        by_key=order is TableOrder.KEY or (order is TableOrder.AUTOMATIC and small),
         encoding=encoding,
     )
 

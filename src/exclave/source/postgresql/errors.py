@@ -3,8 +3,8 @@
     SourceError
     +-- ServerUnreachable    no connection; also a wrong password or a missing database
     +-- ServerUnsupported    older than what pg_dump still reads reliably
-    +-- ToolMissing          no pg_dump at least as new as the server
-    +-- ToolFailed           pg_dump ended with an error
+    +-- ToolMissing          no pg_dump at least as new as the server, with its companions
+    +-- ToolFailed           pg_dump, pg_dumpall or pg_restore ended with an error
     +-- MissingPrivilege     all objects concerned, at once
     +-- LockNotGranted       lock_timeout on a named table
     +-- DefinitionsChanging  no quiet moment in the allowed number of attempts
@@ -58,11 +58,11 @@ class ServerUnsupported(SourceError):
 
 
 class ToolMissing(SourceError):
-    """No pg_dump of a fitting version was found."""
+    """No pg_dump of a fitting version was found, or not the programs that come with it."""
 
 
 class ToolFailed(SourceError):
-    """pg_dump or pg_dumpall ended with an error."""
+    """pg_dump, pg_dumpall or pg_restore ended with an error."""
 
 
 class MissingPrivilege(SourceError):

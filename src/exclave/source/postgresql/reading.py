@@ -2,7 +2,8 @@
 
 psycopg hands over one object a row; psql, a program of the same folder as pg_dump and of the same
 libpq, copies rows into a pipe. For tables worth a process that takes about a fifth of the
-processor time, so they are read through it, smaller ones through the session.
+processor time, so they are read through it, smaller ones through the session. Where coreutils'
+stdbuf is installed, psql writes to the pipe a block at a time, not a page.
 
 Rules
 - psql reads under the session's snapshot, in a read-only transaction with the same settings. It
@@ -18,11 +19,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -46,6 +49,7 @@ _OPTIONS: Final = (
     "--file=-",
 )
 _NO_CONNECTION: Final = 2  # psql's exit status
+_NO_PROGRAM: Final = (126, 127)  # stdbuf's, where there is no psql to become
 _ERROR: Final = re.compile(r"^(?:psql:\S* )?[^\s:]+:\s+([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 
 
@@ -144,7 +148,7 @@ class RowReader:
         target = f"--dbname={conninfo(self._config, self._database)}"
         try:
             process = subprocess.Popen(
-                [str(program), target, *_OPTIONS],
+                [*_in_blocks(), str(program), target, *_OPTIONS],
                 env={**tool_environment(), "PGCLIENTENCODING": "UTF8"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -198,6 +202,14 @@ class RowReader:
             process.wait()
 
 
+@cache
+def _in_blocks() -> tuple[str, ...]:
+    """What goes before a command whose output is to come in blocks."""
+    # It becomes that program, so that signals reach it.
+    stdbuf = shutil.which("stdbuf")
+    return () if stdbuf is None else (stdbuf, f"--output={BLOCK}")
+
+
 def _pieces(pipe: IO[bytes]) -> Iterator[bytes]:
     while piece := pipe.read(BLOCK):
         yield piece
@@ -210,7 +222,7 @@ def _check(status: int, said: int, *, begun: bool) -> None:
     text = os.pread(said, BLOCK, 0).decode(errors="replace")
     match = _ERROR.search(text)
     locked = match is not None and match[1] == errors.LockNotAvailable.sqlstate
-    if not begun and (locked or status == _NO_CONNECTION):
+    if not begun and (locked or status in (_NO_CONNECTION, *_NO_PROGRAM)):
         raise _NotStarted
     if match is None:
         words = [line for line in text.splitlines() if line.strip()] or [f"psql ended: {status}"]

