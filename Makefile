@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers commands unit mutations soak bench fuzz lock \
+.PHONY: help demo scenario test test-fast lint types layers commands unit mutations soak bench fuzz lock \
 	clean env-demo env-dev
 
 help: ## show these targets
@@ -19,6 +19,11 @@ help: ## show these targets
 
 demo: env-demo ## the whole way: registers, three vaults, homeland lost, rebuilt with proof
 	@$(PY) -c 'import sys; from exclave.cli import main; sys.exit(main())' demo $(ARGS)
+
+scenario: env-demo ## one of examples/: NAME=estonia-luxembourg, ...
+	@test -x "examples/$(NAME)/run" || { echo "make: NAME: expected one of" \
+	$$(cd examples && ls -d */ | tr -d /) "got '$(NAME)'" >&2; exit 2; }
+	@examples/$(NAME)/run
 
 test: env-dev ## everything that must pass before a change is taken
 	@$(PY) -m tools.check $(ARGS)

@@ -15,6 +15,7 @@ SUITES: Final = {
     "index": "the dedup index beside SQLite rows, LMDB and RocksDB, by number of chunks",
     "memory": "peak memory of a deposit and a reconstruction of any size",
     "vault": "what a vault costs: transfers, log, lodging, starting with a million shards",
+    "wire": "processor time of home and three vaults in a first deposit, beside another version",
     "stages": "processor time of each stage of a deposit, and the limit that follows",
 }
 """Modules of this package with a `main(arguments) -> int`, and what they measure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,16 @@ from bench import clusters, peers, postgres
 from bench.data import SETS, DataSet
 from bench.embassy import exclave, rest, start_up
 from bench.measuring import Run, temporary_place
-from bench.results import CONDITIONS, Result, machine, table, today, versions, write_result
+from bench.results import (
+    CONDITIONS,
+    Result,
+    machine,
+    new_result,
+    table,
+    today,
+    versions,
+    write_result,
+)
 from exclave import __version__
 
 __all__ = ["main"]
@@ -39,60 +48,83 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **({"pgbackrest": clusters.pgbackrest_version()} if options.postgres else {}),
         }
     )
+    book = _Book(options=options, versions=found, absent=absent)
     with temporary_place(options.place) as place:
-        result = _measure(options, place, found, absent)
-    path = write_result(result, folder=options.results, document=options.document)
-    print("\n".join(table(result.runs)))
-    print(f"written: {path}, {options.document}")
+        _measure(book, place)
+    book.write(whole=True)
+    print("\n".join(table(book.runs)))
+    print(f"written: {book.path}, {options.document}")
     return 0
 
 
-def _measure(
-    options: argparse.Namespace, place: Path, found: Mapping[str, str], absent: list[str]
-) -> Result:
-    before = machine()
-    runs = _shown(start_up(_folder(place / "start-up"), options.starts))
-    sizes: dict[str, str] = {}
+@dataclass(slots=True, kw_only=True)
+class _Book:
+    """What was measured so far. It is written after each repeat: a run takes an hour and more,
+    and one that is cut off has still measured something."""
+
+    options: argparse.Namespace
+    versions: Mapping[str, str]
+    absent: list[str]
+    machine: Mapping[str, object] = field(default_factory=machine)
+    sizes: dict[str, str] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    path: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = new_result(self.options.results, date=today())
+
+    def add(self, runs: list[Run]) -> None:
+        """Show them and keep them."""
+        for run in runs:
+            print(
+                f"{run.repeat}  {run.contender:15} {run.step:10} {run.seconds:8.2f} s", flush=True
+            )
+        self.runs += runs
+
+    def write(self, *, whole: bool = False) -> None:
+        """The results and the page that shows them."""
+        options = self.options
+        result = Result(
+            date=today(),
+            machine={**self.machine, "load_after": round(os.getloadavg()[0], 2)},
+            versions=self.versions,
+            settings={"scale": options.scale, "repeats": options.repeats, "sets": self.sizes},
+            absent=self.absent,
+            conditions=(*CONDITIONS, *options.note),
+            runs=self.runs,
+            whole=whole,
+        )
+        write_result(result, path=self.path, document=options.document)
+
+
+def _measure(book: _Book, place: Path) -> None:
+    options = book.options
+    book.add(start_up(_folder(place / "start-up"), options.starts))
     for name in options.set or SETS:
-        measured, sizes[name] = _measure_set(options, place, found, name)
-        runs += measured
+        _measure_set(book, place, name)
     if options.postgres:
-        runs += _postgres(options, place, absent)
-    return Result(
-        date=today(),
-        machine={**before, "load_after": round(os.getloadavg()[0], 2)},
-        versions=found,
-        settings={
-            "scale": options.scale,
-            "repeats": options.repeats,
-            "sets": sizes,
-        },
-        absent=absent,
-        conditions=(*CONDITIONS, *options.note),
-        runs=runs,
-    )
+        _measure_postgres(book, place)
 
 
-def _measure_set(
-    options: argparse.Namespace, place: Path, found: Mapping[str, str], name: str
-) -> tuple[list[Run], str]:
-    """All contenders in turn on one set of files, and how large it is."""
+def _measure_set(book: _Book, place: Path, name: str) -> None:
+    """All contenders in turn on one set of files."""
     print(f"making data: {name}")
+    options = book.options
     data = SETS[name](place / "data", scale=options.scale)
+    book.sizes[name] = f"{data.files} files, {data.size / 1e6:.0f} MB"
     if options.rest:
         rest(data)
-    runs: list[Run] = []
     for repeat in range(1, options.repeats + 1):
-        for label, contender in _contenders(options, found).items():
+        for label, contender in _contenders(options, book.versions).items():
             folder = _folder(place / f"{label}-{repeat}")
             made = contender(folder, data, repeat)
             # The mixed set is the one that targets speak of.
-            runs += _shown(
+            book.add(
                 made if name == "mixed" else [replace(r, step=f"{r.step}, {name}") for r in made]
             )
             _set_aside(folder)
+        book.write()
     _set_aside(data.folder).rename(place / f"measured, {name}")
-    return runs, f"{data.files} files, {data.size / 1e6:.0f} MB"
 
 
 def _contenders(options: argparse.Namespace, found: Mapping[str, str]) -> dict[str, Contender]:
@@ -112,20 +144,20 @@ def _borgs(options: argparse.Namespace) -> dict[str, str]:
             for place, program in enumerate(options.borg or ["borg"])}  # fmt: skip
 
 
-def _postgres(options: argparse.Namespace, place: Path, absent: list[str]) -> list[Run]:
-    runs: list[Run] = []
+def _measure_postgres(book: _Book, place: Path) -> None:
+    options = book.options
     with postgres.served(place, scale=options.scale) as server:
         if server is None:
-            absent.append(f"PostgreSQL {postgres.MAJOR}")
-            return runs
+            book.absent.append(f"PostgreSQL {postgres.MAJOR}")
+            return
         with clusters.cluster(place, scale=options.scale) as backed_up:
             for repeat in range(1, options.repeats + 1):
                 folder = _folder(place / f"pg-{repeat}")
-                runs += _shown(postgres.measure(server, folder, repeat))
+                book.add(postgres.measure(server, folder, repeat))
                 if backed_up is not None:
-                    runs += _shown(backed_up.measure(repeat))
+                    book.add(backed_up.measure(repeat))
                 _set_aside(folder)
-    return runs
+                book.write()
 
 
 def _set_aside(folder: Path) -> Path:
@@ -143,12 +175,6 @@ def _set_aside(folder: Path) -> Path:
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
-
-
-def _shown(runs: list[Run]) -> list[Run]:
-    for run in runs:
-        print(f"{run.repeat}  {run.contender:15} {run.step:10} {run.seconds:8.2f} s", flush=True)
-    return runs
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

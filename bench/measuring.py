@@ -28,6 +28,7 @@ __all__ = [
     "cpu_seconds",
     "memory_now",
     "run_program",
+    "spent_so_far",
     "temporary_place",
     "tree_size",
 ]
@@ -131,6 +132,12 @@ def cpu_seconds(process: int) -> float:
     return sum(_times(process)[:2]) / _TICKS
 
 
+def spent_so_far(process: int) -> tuple[float, float, int]:
+    """Of a running process: its own processor time, the kernel's for it, and page faults."""
+    user, system, *_ = _times(process)
+    return user / _TICKS, system / _TICKS, int(_stat(process)[7])
+
+
 def cpu_below(process: int) -> float:
     """Processor time of a running process and of all its children, those that have ended too."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
@@ -143,9 +150,13 @@ def cpu_below(process: int) -> float:
 
 def _times(process: int) -> tuple[int, int, int, int]:
     """User and system time of a process, and of its children that have ended, in ticks."""
-    text = Path(f"/proc/{process}/stat").read_text()
-    user, system, below_user, below_system = text.rpartition(")")[2].split()[11:15]
+    user, system, below_user, below_system = _stat(process)[11:15]
     return int(user), int(system), int(below_user), int(below_system)
+
+
+def _stat(process: int) -> list[str]:
+    """Fields after the program's name."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
 def memory_now() -> dict[str, int]:

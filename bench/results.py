@@ -18,7 +18,16 @@ from bench.measuring import Run
 from bench.plots import bars
 from bench.targets import target_table
 
-__all__ = ["CONDITIONS", "Result", "machine", "table", "today", "versions", "write_result"]
+__all__ = [
+    "CONDITIONS",
+    "Result",
+    "machine",
+    "new_result",
+    "table",
+    "today",
+    "versions",
+    "write_result",
+]
 
 CONDITIONS: Final = (
     (
@@ -78,6 +87,7 @@ class Result:
     absent: Sequence[str]
     runs: Sequence[Run]
     conditions: Sequence[str] = CONDITIONS
+    whole: bool = True  # or cut off, with fewer repeats than wanted
 
 
 def machine() -> dict[str, object]:
@@ -111,18 +121,23 @@ def versions(peers: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]
     return found, [name for name, text in peers.items() if text is None]
 
 
-def write_result(result: Result, *, folder: Path, document: Path) -> Path:
-    """`folder`/<date>.json (-2 and so on, if there) and `document`; the path of the first."""
+def new_result(folder: Path, *, date: str) -> Path:
+    """A file that is not there yet: `folder`/<date>.json, -2 and so on."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = (f"{result.date}{end}.json" for end in ("", *(f"-{i}" for i in range(2, 1000))))
-    path = next(folder / name for name in names if not (folder / name).exists())
-    path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+    names = (f"{date}{end}.json" for end in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def write_result(result: Result, *, path: Path, document: Path) -> None:
+    """The raw runs at `path`, replaced as a whole, and the page that shows them."""
+    draft = path.with_name(f"{path.name}.part")
+    draft.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+    draft.replace(path)
     document.parent.mkdir(parents=True, exist_ok=True)
     for name, steps in _plots(result.runs).items():
         text = bars(f"{name}, seconds (median, least to most)", result.runs, steps)
         (document.parent / _plot_file(document, name)).write_text(text)
     document.write_text(_document(result, path.name, document))
-    return path
 
 
 def _plots(runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -187,7 +202,8 @@ def _document(result: Result, name: str, document: Path) -> str:
         "Written by `make bench` (see `bench/`); figures are as they came. Every raw run is in",
         f"`bench/results/{name}`.",
         "",
-        f"- Date: {result.date}; {settings['repeats']} repeats, alternating; medians.",
+        f"- Date: {result.date}; {settings['repeats']} repeats, alternating; medians."
+        + ("" if result.whole else " Cut off before all were done."),
         (
             f"- Machine: {where['processor']}, {where['cores']} cores, "
             f"{int(str(where['memory'])) / 2**30:.0f} GiB, {where['system']}, "

@@ -22,6 +22,11 @@ shows. You need no network, no other program of Exclave and no permission from a
      program ends with 0 when all is equal, 1 on any difference, 2 when it could not go on.
      A PostgreSQL register is loaded with `psql -X -d postgres -f load.sql` from inside its folder.
 
+BAGS (carried media) are named like folders: a bag's folder, or the files of its volumes, which are
+copied from a tape with `dd bs=64k if=TAPE of=FILE`, each one as far as it can be read
+(conv=noerror,sync). Their shards open with the keys of their seats, the vault.key of each vault or
+safe: `extract --seat-keys KEY KEY ...`. All bags of a seat are named, and as many seats as needed.
+
 Delete the card files afterwards: with the folders they open everything.
 
 What it does not do: it asks no vault for anything, changes no folder that it reads, and trusts
@@ -37,6 +42,7 @@ from __future__ import annotations
 import argparse
 import base64
 import functools
+import getpass
 import hashlib
 import hmac
 import ipaddress
@@ -664,7 +670,7 @@ def code_row(k: int, seat: int) -> list[int]:
         return [1]
     if seat <= k:
         return [int(j == seat - 1) for j in range(k)]
-    return [CODE_FIELD.inverse((seat - 1) ^ j) for j in range(k)]
+    return [CODE_FIELD.times(k ^ j, CODE_FIELD.inverse((seat - 1) ^ j)) for j in range(k)]
 
 
 def invert(rows: list[list[int]]) -> list[list[int]]:
@@ -826,8 +832,9 @@ KEY_SIZES = {
 }  # fmt: skip
 KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
-    "unseal-request", "unsealed", "evidence", "alarm", "swept", "veto", "lockdown", "hold",
-    "extend", "compromise", "release", "lift", "narrow", "unlock",
+    "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
+    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
+    "terminate", "grant", "declare",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -998,7 +1005,7 @@ def pae(media_type: str, payload: bytes) -> bytes:
 # Kinds whose envelopes have at most 1 MiB (section 1; orders.md 1).
 SMALL = frozenset([
     "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
-    "release", "lift", "narrow", "unlock",
+    "release", "lift", "narrow", "unlock", "agreement", "terminate", "grant", "declare",
 ])  # fmt: skip
 
 
@@ -1228,7 +1235,7 @@ def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[
 
 ENTRY_TYPES = (
     "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "order",
-    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals",
+    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals", "custody",
 )  # fmt: skip
 
 
@@ -1649,6 +1656,16 @@ def names_to(most: int, rule: Rule) -> Rule:
     return lambda v: list_of(rule)(v) and 1 <= len(v) <= most and ascending(v)
 
 
+def seat_numbers(value: Json) -> bool:
+    """Up to 255 seats, ascending."""
+    return list_to(255, count_from(1, 255))(value) and ascending(value)
+
+
+# agreements.md 1; the closed list of acts is permissions.md 1.
+FLOORS = ("govern", "read", "release", "exile_change")
+ACTS = ("enter", "inspect", "move", "network", "power", "replace-hardware", "update-software")
+AGREED: Rule = list_of(shape({"seat": count_from(1, 255), "addresses": ADDRESSES}))
+AGREED_SEATS: Rule = lambda v: v != [] and AGREED(v) and seat_numbers([s["seat"] for s in v])  # noqa: E731
 ORDER = {
     "mission": HASH, "charter": HASH, "nonce": hex_of(16), "issued": is_time, "reason": is_line,
 }  # fmt: skip
@@ -1667,6 +1684,30 @@ ORDERS: dict[str, dict[str, Rule]] = {
     "lift": {"holds": names_to(1024, HASH)},
     "narrow": {"compromise": HASH, "since": maybe(is_time)},
     "unlock": {"lockdowns": names_to(1024, HASH)},
+    "agreement": {
+        "version": count_from(1),
+        "previous": maybe(HASH),
+        "state": CODE,
+        "key": typed("ed25519", "ml-dsa-65"),
+        "seats": AGREED_SEATS,
+        "capacity": count_from(1),
+        "retention": DAYS,
+        "delays": shape(dict.fromkeys(FLOORS, is_count)),
+        "witness": shape({"seats": seat_numbers, "freshness": count_from(1)}),
+        "maintenance": lambda v: list_of(one_of(*ACTS))(v) and ascending(v),
+        "notice": count_from(0, (2**53 - 1) // 1000),
+        "treaty": HASH,
+        "from": is_time,
+        "until": maybe(is_time),
+    },
+    "terminate": {"agreement": HASH},
+    "grant": {"seat": count_from(1, 255), "act": one_of(*ACTS), "from": is_time, "until": is_time},
+    "declare": {
+        "seat": count_from(1, 255),
+        "act": one_of("migrate-disks", "restart"),
+        "from": is_time,
+        "until": is_time,
+    },
 }
 
 
@@ -1675,7 +1716,18 @@ def check_order(envelope: Envelope) -> Json:
     if envelope.kind not in ORDERS:
         raise Malformed(f"order: expected one, got a {envelope.kind}")
     fields = {"kind": one_of(envelope.kind)} | ORDER | ORDERS[envelope.kind]
-    return check_shape(envelope.kind, envelope.body, fields)
+    order = check_shape(envelope.kind, envelope.body, fields)
+    if envelope.kind == "agreement":
+        if (order["version"] == 1) != (order["previous"] is None):
+            raise Malformed("agreement: previous: expected null in version 1 only")
+        if order["until"] is not None and order["until"] <= order["from"]:
+            raise Malformed("agreement: until: expected after from")
+    if envelope.kind in {"grant", "declare"}:
+        first, last = (datetime.fromisoformat(order[name]) for name in ("from", "until"))
+        days = 31 if envelope.kind == "grant" else 7
+        if not 0 < (last - first).total_seconds() <= days * 86400:
+            raise Malformed(f"{envelope.kind}: until: expected after from by at most {days} days")
+    return order
 
 
 # ------------------------------------------------------------------ cards.md: SLIP-39
@@ -1960,7 +2012,7 @@ ALARM = {
     "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
     "cause": one_of(
         "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
-        "witness-quorum-lost", "engine-corrupt",
+        "witness-quorum-lost", "engine-corrupt", "undeclared-restart",
     ),
 }  # fmt: skip
 SWEPT = {
@@ -2659,9 +2711,23 @@ class Vault:
             raise LogRefused(f"body {name}: is not what the log names")
         return data
 
-    def shard_path(self, root: str) -> Path:
-        """Where a shard of that root would be."""
-        return self.path / "shards" / root[:2] / root
+    @property
+    def size(self) -> int:
+        """Entries of its log."""
+        return self.checkpoint.size
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"log of {self.checkpoint.size} entries"
+
+    def has(self, root: str) -> bool:
+        """Whether a shard of that root is there."""
+        return (self.path / "shards" / root[:2] / root).is_file()
+
+    def shard(self, root: str) -> bytes:
+        """A shard's bytes, unchecked."""
+        return (self.path / "shards" / root[:2] / root).read_bytes()
 
 
 def open_vault(path: Path) -> Vault:
@@ -2702,7 +2768,7 @@ class Mission:
     """What several vaults hold of one mission."""
 
     id: bytes
-    vaults: list[Vault]
+    vaults: list[Vault | Bag]
     charters: list[Envelope] = field(default_factory=list)
     records: dict[str, Json] = field(default_factory=dict)
     lodged: set[str] = field(default_factory=set)
@@ -2744,20 +2810,382 @@ class Mission:
     def holders(self, live: dict[str, Json]) -> list[int]:
         """Seats here that hold a shard file of every live pack."""
         seats = []
-        for vault in self.vaults:
+        for number in sorted({vault.seat for vault in self.vaults}):
+            places = [vault for vault in self.vaults if vault.seat == number]
             roots = (
-                [root for seat, root in self.shards(pack) if seat == vault.seat]
+                [root for seat, root in self.shards(pack) if seat == number]
                 for pack in live.values()
             )
-            if all(any(vault.shard_path(r).is_file() for r in held) for held in roots):
-                seats.append(vault.seat)
-        return sorted(set(seats))
+            if all(any(place.has(r) for r in held for place in places) for held in roots):
+                seats.append(number)
+        return seats
+
+
+# ------------------------------------------------------------------ bag.md: carried media
+
+BLOCK, BLOCK_HEAD = 65536, 128
+BLOCK_DATA = BLOCK - BLOCK_HEAD
+CLASSES = ("kit", "charter", "annex", "statement", "record", "shard")
+INVENTORY = {
+    "kind": one_of("exclave-bag"), "version": one_of(1), "mission": HASH, "bag": hex_of(16),
+    "seat": count_from(1, 255), "packed": is_time,
+    "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**31), HASH)),
+}  # fmt: skip
+PARTY = matches(
+    r"(official|depositor) [a-z0-9][a-z0-9-]{0,62}"
+    r"|seat ([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
+)
+ACTS = ("sealed", "handed-over", "received", "verified", "opened", "lost", "lodged")
+CUSTODY = {
+    "kind": one_of("custody"), "mission": HASH, "bag": hex_of(16), "inventory": HASH,
+    "seat": count_from(1, 255), "act": one_of(*ACTS), "by": PARTY, "to": maybe(PARTY),
+    "previous": maybe(HASH), "marks": is_line, "good": maybe(is_count), "bad": maybe(is_count),
+    "time": is_time,
+}  # fmt: skip
+
+
+def check_inventory(data: bytes) -> dict[str, Json]:
+    """bag.md 1."""
+    if len(data) > 64 << 20:
+        raise Malformed("bag: inventory larger than 64 MiB")
+    value = check_shape("bag", decode_json(data), INVENTORY)
+    items = value["items"]
+    ranks = [CLASSES.index(kind) for kind, *_ in items]
+    if ranks != sorted(ranks):
+        raise Malformed("bag: classes are not in their order")
+    for kind, name, size, _ in items:
+        if kind == "kit":
+            parts = name.split("/")
+            good = len(parts) <= 8 and size <= 4 << 20
+            good = good and all(
+                re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", p) for p in parts
+            )
+        else:
+            good = HASH(name)
+        if not good:
+            raise Malformed(f"bag: {kind} {name[:80]!r}: not a name or size of this class")
+    for kind in CLASSES:
+        names = [name for other, name, *_ in items if other == kind]
+        if len(set(names)) != len(names) or (
+            kind in ("kit", "annex", "shard") and not ascending(names)
+        ):
+            raise Malformed(f"bag: names of class {kind} repeat or do not ascend")
+        if kind in ("charter", "record", "shard") and not names:
+            raise Malformed(f"bag: has no {kind}")
+    return value
+
+
+def check_custody(body: Json) -> dict[str, Json]:
+    """bag.md 4: which act has which fields, and who may say it."""
+    value = check_shape("custody", body, CUSTODY)
+    act, counted = value["act"], value["act"] in ("verified", "lodged")
+    by = {"sealed": "depositor", "lodged": "seat"}.get(act)
+    if by is not None and not value["by"].startswith(by + " "):
+        raise Malformed(f"custody: {act} by {value['by']}")
+    for name, there in (
+        ("previous", act != "sealed"), ("to", act == "handed-over"),
+        ("good", counted), ("bad", counted),
+    ):  # fmt: skip
+        if (value[name] is not None) is not there:
+            raise Malformed(f"custody: {act}: field {name} is there or is missing")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a stream, bag.md 3."""
+
+    kind: int
+    seat: int
+    volume: int
+    number: int
+    offset: int
+    length: int
+    size: int
+    bag: bytes
+    mission: bytes
+    data: bytes
+
+
+def parse_block(raw: bytes) -> Block:
+    """A block that is whole and says what can be."""
+    if len(raw) != BLOCK or raw[:8] != b"EXCLAVEB":
+        raise Malformed("block: not 65,536 bytes of a bag")
+    if sha256(raw[:96] + raw[BLOCK_HEAD:]) != raw[96:128]:
+        raise Malformed("block: damaged")
+    version, kind, seat, volume, number, offset, length, size, zero, bag, mission = struct.unpack(
+        ">HBBIQQIQI16s32s", raw[8:96]
+    )
+    data = raw[BLOCK_HEAD : BLOCK_HEAD + length]
+    good = version == 1 and kind <= 3 and seat and volume and not zero and length <= BLOCK_DATA
+    good = good and not any(raw[BLOCK_HEAD + length :]) and offset + length <= size
+    good = good and (kind == 0) == (number == 0)
+    good = good and ((offset == size and not length) if kind == 3 else length > 0)
+    if not good:
+        raise Malformed("block: its header says what cannot be")
+    return Block(kind, seat, volume, number, offset, length, size, bag, mission, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Content that stands in blocks one behind the other: offset, length, file, place there."""
+
+    start: int
+    length: int
+    path: Path
+    place: int
+
+
+@dataclass(slots=True)
+class Bag:
+    """A bag whose items are read when they are asked for; a seat without a log."""
+
+    path: Path
+    inventory: dict[str, Json]
+    runs: list[Run] | None  # None: a folder
+    problems: list[str]
+    key: XWingKey | None = None  # of its seat
+    spans: dict[tuple[str, str], tuple[int, int, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        at = 0
+        for kind, name, size, digest in self.inventory["items"]:
+            self.spans[kind, name] = at, size, digest
+            at += size
+
+    @property
+    def seat(self) -> int:
+        """Whose shards it carries."""
+        return int(self.inventory["seat"])
+
+    @property
+    def mission(self) -> bytes:
+        """Whose it is."""
+        return bytes.fromhex(self.inventory["mission"])
+
+    @property
+    def size(self) -> int:
+        """It has no log."""
+        return 0
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"bag {self.inventory['bag']} packed {self.inventory['packed']}"
+
+    @property
+    def entries(self) -> list[dict[str, Json]]:
+        """Its statements, as entries of a log would name them."""
+        found = []
+        for kind, name, size, digest in self.inventory["items"]:
+            if kind in ("charter", "record"):
+                found.append({"type": kind, "hash": digest, "size": size, "statement": name})
+            elif kind == "statement":
+                with suppress(ReaderError):
+                    if parse_envelope(self.item(kind, name)).kind == "supplement":
+                        found.append(
+                            {"type": "supplement", "hash": digest, "size": size, "statement": name}
+                        )
+        return found
+
+    def body(self, entry: dict[str, Json]) -> bytes:
+        """A statement that `entries` names."""
+        return self.item(entry["type"] if entry["type"] != "supplement" else "statement",
+                         entry["statement"])  # fmt: skip
+
+    def has(self, root: str) -> bool:
+        """Whether all bytes of a shard seem to be there."""
+        if ("shard", root) not in self.spans:
+            return False
+        at, size, _ = self.spans["shard", root]
+        if self.runs is None:
+            path = self.path / "shards" / root[:2] / root
+            return path.is_file() and path.stat().st_size == size
+        return sum(length for _, length, _ in self._pieces(at, size)) == size
+
+    def shard(self, root: str) -> bytes:
+        """A shard's bytes: unsealed with its seat's key."""
+        if self.key is None:
+            raise SealRefused(f"the key of seat {self.seat} is needed (--seat-keys)")
+        return unseal_shard(self.key, self.item("shard", root), bytes.fromhex(root))
+
+    def item(self, kind: str, name: str) -> bytes:
+        """An item's bytes, checked by size and hash."""
+        at, size, digest = self.spans[kind, name]
+        if self.runs is None:
+            data = read_file(self.path / self._place(kind, name), kind)
+        else:
+            data = b"".join(self._read(run, skip, length) for run, length, skip in
+                            self._pieces(at, size))  # fmt: skip
+        if len(data) != size or sha256(data).hex() != digest:
+            raise ShardCorrupt(f"bag {self.inventory['bag']}: {kind} {name}: not whole")
+        return data
+
+    def _place(self, kind: str, name: str) -> str:
+        folders = {"charter": "charters", "annex": "annexes", "statement": "statements"}
+        if kind in ("kit", "shard"):
+            return f"KIT/{name}" if kind == "kit" else f"shards/{name[:2]}/{name}"
+        return f"{folders.get(kind, 'records')}/{name}"
+
+    def _pieces(self, at: int, size: int) -> Iterator[tuple[Run, int, int]]:
+        """Where the content from `at` on stands: run, how much of it, from where in it."""
+        end = at + size
+        for run in self.runs or ():
+            if run.start <= at < run.start + run.length and at < end:
+                length = min(end, run.start + run.length) - at
+                yield run, length, at - run.start
+                at += length
+
+    def _read(self, run: Run, skip: int, length: int) -> bytes:
+        parts = []
+        with run.path.open("rb") as stream:
+            while length:
+                number, inside = divmod(skip, BLOCK_DATA)
+                stream.seek(run.place + number * BLOCK + BLOCK_HEAD + inside)
+                parts.append(stream.read(min(length, BLOCK_DATA - inside)))
+                if not parts[-1]:
+                    break
+                skip, length = skip + len(parts[-1]), length - len(parts[-1])
+        return b"".join(parts)
+
+
+def open_bags(paths: Iterable[Path]) -> list[Bag]:
+    """Bags among these paths: folders, and volumes of streams, which are put together."""
+    bags: list[Bag] = []
+    streams: dict[tuple[bytes, bytes, int], Stream] = {}
+    for path in paths:
+        if (path / "exclave-bag.json").exists():
+            inventory = check_inventory(read_file(path / "exclave-bag.json", "inventory"))
+            bags.append(Bag(path, inventory, None, []))
+        elif path.is_file():
+            read_volume(path, streams)
+    return bags + [stream.bag() for stream in streams.values()]
+
+
+@dataclass(slots=True)
+class Stream:
+    """Volumes of one bag while they are read."""
+
+    paths: list[Path] = field(default_factory=list)
+    parts: dict[int, bytes] = field(default_factory=dict)  # of the inventory
+    size: int = 0
+    runs: list[Run] = field(default_factory=list)
+    volumes: set[int] = field(default_factory=set)
+    damaged: int = 0
+    ended: bool = False
+
+    def take(self, block: Block, path: Path, place: int) -> None:
+        """One good block at a place of a file."""
+        self.volumes.add(block.volume)
+        self.ended = self.ended or block.kind == 3
+        if block.kind == 1:
+            self.parts[block.offset], self.size = block.data, block.size
+        if block.kind != 2:
+            return
+        if self.runs:
+            last = self.runs[-1]
+            blocks = -(-last.length // BLOCK_DATA)
+            goes_on = last.path == path and last.place + blocks * BLOCK == place
+            if goes_on and last.start + blocks * BLOCK_DATA == block.offset:
+                self.runs[-1] = replace(last, length=last.length + block.length)
+                return
+        self.runs.append(Run(block.offset, block.length, path, place))
+
+    def bag(self) -> Bag:
+        """The bag, as far as it is there."""
+        data = b"".join(self.parts[at] for at in sorted(self.parts))
+        if len(data) != self.size:
+            raise NothingFound(f"{self.paths[0]}: no volume here has the whole inventory")
+        problems = [] if self.ended else ["no end: the last volume is missing or torn"]
+        if self.damaged:
+            problems.append(f"{self.damaged} blocks are damaged")
+        problems += [
+            f"volume {n} is missing" for n in range(1, max(self.volumes)) if n not in self.volumes
+        ][:100]
+        self.runs.sort(key=lambda run: run.start)
+        return Bag(self.paths[0], check_inventory(data), self.runs, problems)
+
+
+def read_volume(path: Path, streams: dict[tuple[bytes, bytes, int], Stream]) -> None:
+    """Enter a volume's blocks with those of its bag."""
+    damaged, place, stream = 0, 0, None
+    with path.open("rb") as file:
+        while raw := file.read(BLOCK):
+            try:
+                block = parse_block(raw)
+                stream = streams.setdefault((block.mission, block.bag, block.seat), Stream())
+                if path not in stream.paths:
+                    stream.paths.append(path)
+                stream.take(block, path, place)
+            except Malformed:
+                damaged += 1
+            place += BLOCK
+    if stream is None:
+        raise NothingFound(f"{path}: no block of a bag in it")
+    stream.damaged += damaged
+
+
+KEY_FILE = {
+    "kind": one_of("exclave-key"), "version": one_of(1), "purpose": one_of("vault"), "id": SLUG,
+    "public": list_of(lambda v: isinstance(v, dict)), "secrets": is_base64,
+    "protection": lambda v: isinstance(v, dict),
+}  # fmt: skip
+SCRYPT = {
+    "method": one_of("scrypt"), "n": one_of(*(2**i for i in range(15, 21))), "r": one_of(8),
+    "p": one_of(1), "salt": HASH, "nonce": hex_of(12),
+}  # fmt: skip
+
+
+def read_seat_key(path: Path) -> XWingKey:
+    """The second key of a vault's or safe's key file (keyfiles.md)."""
+    value = check_shape("key file", decode_json(read_file(path, "key file")), KEY_FILE)
+    secrets, how = decode_base64(value["secrets"]), value["protection"]
+    if how != {"method": "none"}:
+        how = check_shape("key file: protection", how, SCRYPT)
+        text = unicodedata.normalize("NFKC", getpass.getpass(f"passphrase of {path}: "))
+        key = hashlib.scrypt(
+            text.encode(), salt=bytes.fromhex(how["salt"]), n=how["n"], r=8, p=1, dklen=32,
+            maxmem=2**31 - 1,
+        )  # fmt: skip
+        rest = {name: item for name, item in value.items() if name != "secrets"}
+        try:
+            secrets = AESGCM(key).decrypt(
+                bytes.fromhex(how["nonce"]), secrets, b"exclave/1/key-file\0" + encode_json(rest)
+            )
+        except InvalidTag:
+            raise KeyRefused(f"{path}: wrong passphrase, or the file was altered") from None
+    held = decode_json(secrets)
+    keys = held.get("keys") if isinstance(held, dict) else None
+    well_formed = list_of(shape({"alg": is_text, "seed": HASH}))
+    if not isinstance(keys, list) or not well_formed(keys) or len(keys) < 2:
+        raise Malformed(f"{path}: not the keys of a vault or safe")
+    if keys[1]["alg"] != "x-wing":
+        raise Malformed(f"{path}: its second key is not a seat's")
+    return XWingKey.from_seed(bytes.fromhex(keys[1]["seed"]))
+
+
+def give_seat_keys(mission: Mission, keys: Sequence[XWingKey]) -> None:
+    """Each bag the key of its seat, by the public keys of the charters."""
+    held = {key.public(): key for key in keys}
+    for bag in mission.vaults:
+        for envelope in mission.charters:
+            for seat in envelope.body["seats"]:
+                if isinstance(bag, Bag) and seat["seat"] == bag.seat:
+                    bag.key = bag.key or held.get(decode_base64(seat["seat_key"]["key"]))
+
+
+# ------------------------------------------------------------------ what folders and bags hold
 
 
 def load_missions(folders: Iterable[Path]) -> list[Mission]:
     """Everything that the folders hold, checked as far as it goes without keys."""
     missions: dict[bytes, Mission] = {}
-    for folder in folders:
+    paths = list(folders)
+    for bag in open_bags(paths):
+        missions.setdefault(bag.mission, Mission(bag.mission, [])).vaults.append(bag)
+    for folder in paths:
+        if not folder.is_dir() or (folder / "exclave-bag.json").exists():
+            continue
         found = mission_folders(folder)
         if not found:
             raise NothingFound(f"{folder}: no mission in this folder")
@@ -2772,7 +3200,7 @@ def load_missions(folders: Iterable[Path]) -> list[Mission]:
 def load_mission(mission: Mission) -> None:
     """Charters first, then log signatures, then records and supplements."""
     envelopes: dict[str, list[tuple[str, Envelope]]] = {}
-    mission.vaults.sort(key=lambda v: -v.checkpoint.size)
+    mission.vaults.sort(key=lambda v: -v.size)
     for vault in mission.vaults:
         for number, entry in enumerate(vault.entries):
             try:
@@ -2794,7 +3222,8 @@ def load_mission(mission: Mission) -> None:
     mission.charters, mission.problems = walk_charters(charters, mission.id)
     mission.problems += shared_orders(mission.charters)
     for vault in mission.vaults:
-        check_log_key(vault, mission)
+        if isinstance(vault, Vault):
+            check_log_key(vault, mission)
     known = {envelope.statement.hex(): envelope.body for envelope in mission.charters}
     for name, envelope in envelopes.get("record", []):
         with named_problem(mission, f"record {name}"):
@@ -2867,8 +3296,7 @@ def reconstructable(mission: Mission, statement: str) -> tuple[list[int], bool]:
     """Seats that hold all of a deposit, and whether each live pack has k shards here."""
     live = mission.live(statement)
     enough = all(
-        sum(any(v.shard_path(r).is_file() for v in mission.vaults) for _, r in mission.shards(p))
-        >= p["k"]
+        sum(any(v.has(r) for v in mission.vaults) for _, r in mission.shards(p)) >= p["k"]
         for p in live.values()
     )
     return mission.holders(live), enough
@@ -2937,18 +3365,17 @@ class PackStore:
         wanted = (pack["k"], self._mission.id.hex(), pack["root"], pack["length"])
         for seat, root in sorted(self._mission.shards(pack)):
             for vault in self._mission.vaults:
-                path = vault.shard_path(root)
-                if not path.is_file():
+                if vault.seat != seat or not vault.has(root):
                     continue
                 try:
-                    shard = parse_shard(path.read_bytes(), bytes.fromhex(root))
+                    shard = parse_shard(vault.shard(root), bytes.fromhex(root))
                     found = (shard.k, shard.mission.hex(), shard.pack_root.hex(), shard.length)
                     if found != wanted or shard.seat != seat:
                         raise ShardCorrupt("shard: its header is not what the record says")
                     yield shard
                     break
                 except (ReaderError, OSError) as error:
-                    self.warn(f"seat {seat}: {path}: {error}")
+                    self.warn(f"seat {seat}: {vault.path}: shard {root}: {error}")
 
     def _rebuild(self, pack: Json) -> tuple[bytes, list[Shard]]:
         shards: list[Shard] = []
@@ -3510,7 +3937,7 @@ def print_mission(mission: Mission) -> bool:
         )
         print(f"  epoch {epoch['epoch']}: {epoch['group_threshold']} groups of: {groups}")
     for vault in mission.vaults:
-        print(f"  seat {vault.seat}: log of {vault.checkpoint.size} entries, {vault.path}")
+        print(f"  seat {vault.seat}: {vault.what}, {vault.path}")
     statements = sorted(mission.records, key=lambda name: mission.order[name])
     for name in statements:
         print_deposit(mission, name)
@@ -3561,6 +3988,7 @@ def extract_command(args: argparse.Namespace) -> int:
     record, live = mission.records[statement], mission.live(statement)
     epochs = mission.charter_of(record)["recovery"]
     keys = recover_keys(read_cards(args.cards), epochs, mission.id)
+    give_seat_keys(mission, [read_seat_key(path) for path in args.seat_keys or ()])
     store = PackStore(mission, live, record, keys)
     text, manifest = store.manifest()
     registers = [r for r in manifest["registers"] if args.register in (None, r["id"])]
@@ -3633,6 +4061,7 @@ def parser() -> argparse.ArgumentParser:
     extract = commands.add_parser("extract", help="bring registers back")
     extract.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     extract.add_argument("--cards", type=Path, nargs="+", metavar="FILE")
+    extract.add_argument("--seat-keys", type=Path, nargs="+", metavar="FILE", help="for bags")
     extract.add_argument("--out", type=Path, required=True, help="a new folder")
     for name in ("deposit", "register", "mission"):
         extract.add_argument(f"--{name}")
@@ -3954,6 +4383,21 @@ def _run_swept(i: Json) -> Json:
     return {"shards": len(body["shards"])}
 
 
+def _run_inventory(i: Json) -> Json:
+    data = i["inventory"].encode()
+    value = check_inventory(data)
+    size = sum(item[2] for item in value["items"])
+    return {"hash": sha256(data).hex(), "items": len(value["items"]), "content": size}
+
+
+def _run_block(i: Json) -> Json:
+    block = parse_block(_bytes(i["block"]))
+    return {
+        "kind": block.kind, "seat": block.seat, "volume": block.volume, "number": block.number,
+        "offset": block.offset, "size": block.size, "data": sha256(block.data).hex(),
+    }  # fmt: skip
+
+
 def _run_signature(i: Json) -> Json:
     algorithm, raw = i["alg"], _bytes(i["key"])
     if not is_raw_key(algorithm, raw):
@@ -4089,6 +4533,9 @@ OPERATIONS: dict[str, Operation] = {
     "parse-envelope": _run_envelope,
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,
+    "parse-inventory": _run_inventory,
+    "parse-block": _run_block,
+    "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Here and nowhere else, so that all folders share one server of each major.
@@ -18,3 +19,11 @@ settings.register_profile(
 )
 settings.register_profile("soak", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests say that they covered depends on the machine: it stands in every summary."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in report.user_properties:
+            if name == "covered":
+                terminalreporter.write_line(f"COVERED {text}")

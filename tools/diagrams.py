@@ -23,7 +23,8 @@ what it does not name leaves a statement in its phase.
 _NAMES = {
     Sort.CHARTER: "Charters",
     Sort.WARRANT: "Warrants",
-    Sort.ORDER: "Orders (release, lift, narrow, unlock)",
+    Sort.ORDER: "Orders (release, lift, narrow, unlock, terminate)",
+    Sort.AGREEMENT: "Agreements",
 }
 
 

@@ -63,7 +63,10 @@ def code_rows() -> Iterator[Case]:
         elif seat <= k:
             row = [int(column == seat - 1) for column in range(k)]
         else:
-            row = [oracle.reciprocal((seat - 1) ^ column) for column in range(k)]
+            row = [
+                oracle.product(k ^ column, oracle.reciprocal((seat - 1) ^ column))
+                for column in range(k)
+            ]
         yield Case(
             spec="dispersal.md 3",
             case=f"code-row-k{k}-seat{seat}",

@@ -33,6 +33,35 @@ OWN: dict[Kind, Payload] = {
     Kind.LIFT: {"holds": _names("hold", 2)},
     Kind.NARROW: {"compromise": drawn("compromise", 32).hex(), "since": None},
     Kind.UNLOCK: {"lockdowns": _names("lockdown", 2)},
+    Kind.AGREEMENT: {
+        "version": 1,
+        "previous": None,
+        "state": "XB",
+        "key": mission.public("state").to_json(),
+        "seats": [{"seat": 1, "addresses": [{"data": "10.0.0.5:8443", "public": "10.0.0.5:8080"}]}],
+        "capacity": 10**12,
+        "retention": 3650,
+        "delays": {"govern": 100, "read": 50, "release": 100, "exile_change": 300},
+        "witness": {"seats": [1], "freshness": 60},
+        "maintenance": ["enter", "update-software"],
+        "notice": 86400,
+        "treaty": drawn("treaty", 32).hex(),
+        "from": "2026-01-01T00:00:00Z",
+        "until": None,
+    },
+    Kind.TERMINATE: {"agreement": drawn("agreement", 32).hex()},
+    Kind.GRANT: {
+        "seat": 1,
+        "act": "enter",
+        "from": "2026-05-01T00:00:00Z",
+        "until": "2026-06-01T00:00:00Z",
+    },
+    Kind.DECLARE: {
+        "seat": 1,
+        "act": "restart",
+        "from": "2026-05-01T00:00:00Z",
+        "until": "2026-05-08T00:00:00Z",
+    },
 }
 """The fields of a good order of each kind beside the common ones."""
 
@@ -94,6 +123,43 @@ _BAD: list[Bad] = [
      "FieldInvalid", "since is neither a time nor null"),
     ("unlock-none", "an unlock of nothing", Kind.UNLOCK, payload(Kind.UNLOCK, lockdowns=[]),
      "NamesOutOfBounds", "no lockdown"),
+    ("agreement-seats", "an agreement about no seat", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, seats=[]), "FieldInvalid", "no seat"),
+    ("agreement-twice", "one seat twice", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, seats=[{"seat": 1, "addresses": []}] * 2), "OrderBroken",
+     "a seat stands twice"),
+    ("agreement-act", "permission to read", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, maintenance=["read"]), "FieldInvalid", "no such act on the list"),
+    ("agreement-acts", "acts descending", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, maintenance=["power", "enter"]), "OrderBroken",
+     "acts do not ascend"),
+    ("agreement-until", "over before it begins", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, until="2026-01-01T00:00:00Z"), "FieldInvalid",
+     "until is not after from"),
+    ("agreement-first", "version 1 of another one", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, previous="00" * 32), "FieldInvalid", "version 1 follows none"),
+    ("agreement-later", "version 2 of none", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, version=2), "FieldInvalid", "version 2 follows one"),
+    ("agreement-key", "a receiving state with a sealing key", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, key=mission.x_wing_json("state")), "FieldInvalid",
+     "an x-wing key does not sign"),
+    ("agreement-capacity", "room for nothing", Kind.AGREEMENT,
+     payload(Kind.AGREEMENT, capacity=0), "FieldInvalid", "capacity is from 1"),
+    ("terminate-none", "the end of nothing", Kind.TERMINATE,
+     payload(Kind.TERMINATE, agreement=None), "FieldInvalid", "agreement is no statement hash"),
+    *(
+        (f"grant-{act}", f"permission: {act}", Kind.GRANT, payload(Kind.GRANT, act=act),
+         "FieldInvalid", "on no list")
+        for act in ("read", "unlink", "set-clock", "export-keys", "restart")
+    ),
+    ("grant-long", "for a second more than 31 days", Kind.GRANT,
+     payload(Kind.GRANT, until="2026-06-01T00:00:01Z"), "FieldInvalid", "longer than 31 days"),
+    ("grant-over", "over as it begins", Kind.GRANT,
+     payload(Kind.GRANT, until="2026-05-01T00:00:00Z"), "FieldInvalid", "until is not after from"),
+    ("declare-enter", "declared, not asked: people at the rack", Kind.DECLARE,
+     payload(Kind.DECLARE, act="enter"), "FieldInvalid", "that needs a grant"),
+    ("declare-long", "for a second more than 7 days", Kind.DECLARE,
+     payload(Kind.DECLARE, until="2026-05-08T00:00:01Z"), "FieldInvalid", "longer than 7 days"),
 ]  # fmt: skip
 
 
@@ -111,6 +177,15 @@ def orders() -> Iterator[Case]:
     yield _case(
         "narrow-later", "a compromise that began later", later.to_bytes(),
         {"kind": "narrow", "hash": later.statement_hash.hex()},
+    )  # fmt: skip
+    both = mission.sign(Kind.AGREEMENT, payload(
+        Kind.AGREEMENT, version=2, previous=drawn("agreement", 32).hex(), seats=[
+            {"seat": seat, "addresses": []} for seat in (1, 2)
+        ], maintenance=[], until="2030-01-01T00:00:00Z",
+    ), ["anna", "state"])  # fmt: skip
+    yield _case(
+        "agreement-later", "a version that follows another, signed by both states",
+        both.to_bytes(), {"kind": "agreement", "hash": both.statement_hash.hex()},
     )  # fmt: skip
     for name, what, kind, value, error, why in _BAD:
         envelope = mission.sign(kind, value, ["anna"])

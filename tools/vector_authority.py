@@ -26,6 +26,7 @@ __all__ = [
     "sign",
     "warrant",
     "x_wing",
+    "x_wing_json",
 ]
 
 HOME = ("anna", "bela", "cyril")

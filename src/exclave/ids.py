@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NewType
 
 __all__ = [
+    "BagId",
     "ChunkId",
     "DepositId",
     "Epoch",
@@ -31,6 +32,9 @@ PackRoot = NewType("PackRoot", bytes)
 
 ShardRoot = NewType("ShardRoot", bytes)
 """Root of a shard's tree and its name in a vault (spec/dispersal.md 4), 32 bytes."""
+
+BagId = NewType("BagId", bytes)
+"""Random name of a bag (spec/bag.md 1), 16 bytes."""
 
 ChunkId = NewType("ChunkId", bytes)
 """Keyed BLAKE3 of a chunk's plaintext (spec/archive.md 2), 32 bytes; never in the clear."""

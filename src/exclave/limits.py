@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Place, Role, RoleName
+from exclave.authority.charter_parts import Place, Role, RoleName, SeatType
 from exclave.ids import PersonId
+from exclave.plain_words import duration
 
-__all__ = ["Limit", "departures", "duration", "limits"]
+__all__ = ["Limit", "departures", "limits", "older_layouts"]
 
 _EXILE: Final = (RoleName.EXILE_1, RoleName.EXILE_2)
 _ALARM: Final = (RoleName.ALARM, *_EXILE)
@@ -40,6 +41,7 @@ def limits(charter: Charter) -> tuple[Limit, ...]:
         *_signing(charter),
         *_acting(charter),
         *_custody(charter),
+        *_bags(charter),
         *_time(charter),
     )
 
@@ -63,12 +65,23 @@ def departures(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...
     )
 
 
-def duration(seconds: int) -> str:
-    """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+def older_layouts(charter: Charter, earlier: Iterable[Charter]) -> tuple[Limit, ...]:
+    """What deposits of charters before this one are made with, where that was something else."""
+    now = (charter.dispersal.k, charter.dispersal.n)
+    return tuple(
+        Limit(
+            name="older-layout",
+            text=f"Deposits made under charter {known.era}.{known.version} keep its "
+            f"{known.dispersal.k} of {known.dispersal.n}: when {_fatal(known)} of the seats that "
+            "it names are destroyed, nothing gives them back.",
+        )
+        for known in sorted(earlier, key=lambda item: item.order)
+        if (known.dispersal.k, known.dispersal.n) != now
+    )
+
+
+def _fatal(charter: Charter) -> int:
+    return charter.dispersal.n - charter.dispersal.k + 1
 
 
 def _destruction(charter: Charter) -> Iterator[Limit]:
@@ -77,7 +90,7 @@ def _destruction(charter: Charter) -> Iterator[Limit]:
         name="own-copy",
         text="A host can destroy its own copy: seats " + ", ".join(_hosts(charter)) + ".",
     )
-    fatal = n - k + 1
+    fatal = _fatal(charter)
     seats = "1 seat is" if fatal == 1 else f"{fatal} of {n} seats are"
     yield Limit(
         name="fatal-loss",
@@ -283,6 +296,45 @@ def _custody(charter: Charter) -> Iterator[Limit]:
     )
 
 
+def _bags(charter: Charter) -> Iterator[Limit]:
+    """What carried media and safes add: papers say what people say."""
+    k = charter.dispersal.k
+    safes = [seat for seat in charter.active_seats if seat.type is SeatType.SAFE]
+    yield Limit(
+        name="bags",
+        text="Whoever carries a bag can lose or destroy it, and copy it: that shows only where its "
+        "papers contradict each other. A bag is one seat's part of its deposits; with that seat's "
+        f"key it counts as one of the {k} that reading needs.",
+    )
+    if safes:
+        yield Limit(
+            name="safes",
+            text="Safes: "
+            + ", ".join(f"{seat.seat} ({seat.state}, {seat.operator})" for seat in safes)
+            + ". They have no server, delay nothing and log nothing themselves: whoever has the "
+            f"bags and keys of {k} of them and enough cards reads without a warrant. A deposit is "
+            "there only once its bag is.",
+        )
+    if charter.settings.whole_deposit_bags:
+        alone = (
+            "whoever has a single one, its seat's key and enough cards reads all of it without a "
+            "warrant."
+            if k == 1
+            else f"it comes to bear where a deposit was made with k = 1; with k = {k} no bag opens "
+            "alone."
+        )
+        yield Limit(
+            name="whole-deposit-bags",
+            text=f"This charter lets a bag carry whole deposits: {alone}",
+        )
+    elif k == 1:
+        yield Limit(
+            name="no-bags",
+            text="With k = 1 every bag would hold whole deposits, which this charter does not "
+            "allow: none can be packed, and a line that is cut has nothing in its place.",
+        )
+
+
 def _time(charter: Charter) -> Iterator[Limit]:
     witness, n, k = charter.witness, charter.dispersal.n, charter.dispersal.k
     if witness.f == 0:
@@ -312,8 +364,7 @@ def _time(charter: Charter) -> Iterator[Limit]:
         name="not-built",
         text="Not carried out by this version, though the formats have their places: audits and "
         "repair between vaults (lost shards show only in the host's own check), filling a seat "
-        "that joined with older packs, drills as evidence in the logs, agreements, and carried "
-        "bags.",
+        "that joined with older packs, and drills as evidence in the logs.",
     )
     if charter.notice:
         yield Limit(name="notice", text=f"The charter itself says: {charter.notice}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["after", "count", "grouped", "period", "size"]
+__all__ = ["after", "count", "duration", "grouped", "period", "size"]
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -21,6 +21,14 @@ def period(seconds: int) -> str:
         if number:
             parts.append(f"{number} {word}" + "s" * (number > 1))
     return " ".join(parts) or "no time"
+
+
+def duration(seconds: int) -> str:
+    """Seconds as people say them: `2 d`, `90 min`, `45 s`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def after(seconds: int) -> str:

@@ -8,14 +8,13 @@ from a password file, a service file or the environment of the database's own to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-
 from exclave.config import load_toml
 from exclave.errors import ConfigurationError
+from exclave.shapes import Between, Checked, Length, Matches, Parsed
 
 __all__ = [
     "Duration",
@@ -31,7 +30,7 @@ __all__ = [
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]+) ?(s|min|h|d|w)")
-_SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_SLUG = r"[a-z0-9][a-z0-9-]{0,62}"
 
 
 class PlanInconsistent(ConfigurationError):
@@ -46,68 +45,71 @@ def parse_duration(value: object) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _no_secret(value: str) -> str:
+def _no_secret(value: str) -> None:
     if "password" in value.lower():
         raise ValueError("a password in clear text; name a password_file instead")
-    return value
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-Slug = Annotated[str, Field(pattern=_SLUG)]
-Clean = Annotated[str, AfterValidator(_no_secret)]
+Duration = Annotated[int, Parsed(parse_duration)]
+Slug = Annotated[str, Matches(_SLUG)]
+Clean = Annotated[str, Checked(_no_secret)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class PostgresqlSource(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresqlSource:
     """All named databases of one server."""
 
     kind: Literal["postgresql"]
     host: Clean  # name, address or folder of the Unix socket
-    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    port: Annotated[int, Between(1, 65535)] = 5432
     user: Clean
-    databases: Annotated[list[Clean], Field(min_length=1)]
+    databases: Annotated[tuple[Clean, ...], Length(least=1)]
     password_file: str | None = None  # one line of libpq's .pgpass format or more
     bin_dir: str | None = None  # where the server's own pg_dump lies
-    jobs: Annotated[int, Field(ge=1, le=32)] = 2
+    jobs: Annotated[int, Between(1, 32)] = 2
     lock_timeout: Duration = 30
     max_snapshot_age: Duration = 4 * 3600
-    heap_order: list[str] = []  # "schema.table" copied as it lies
-    key_order: list[str] = []  # sorted by key, however large
+    heap_order: tuple[str, ...] = ()  # "schema.table" copied as it lies
+    key_order: tuple[str, ...] = ()  # sorted by key, however large
 
 
-class SqliteSource(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteSource:
     """One database file."""
 
     kind: Literal["sqlite"]
     path: str
 
 
-class FilesSource(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesSource:
     """One folder."""
 
     kind: Literal["files"]
     path: str
 
 
-class _Register(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Register:
+    """`[[register]]`."""
+
     id: Slug
-    title: Annotated[str, Field(min_length=1)]
+    title: Annotated[str, Length(least=1)]
     owner: str
     classification: str
     rpo: Duration
     rto: Duration
-    depends_on: list[Slug] = []
+    depends_on: tuple[Slug, ...] = ()
     runbook: str | None = None
     artefacts: str | None = None
-    source: Annotated[PostgresqlSource | SqliteSource | FilesSource, Field(discriminator="kind")]
+    source: PostgresqlSource | SqliteSource | FilesSource
 
 
-class _PlanFile(_Model):
-    # Not `register`: pydantic's models have that as a class method, and warn.
-    registers: Annotated[list[_Register], Field(alias="register", min_length=1)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlanFile:
+    """All of `registers.toml`."""
+
+    register: Annotated[tuple[_Register, ...], Length(least=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ def load_plan(path: Path) -> Plan:
     """Read and check a plan; raises `ConfigurationError` with every error found."""
     parsed = load_toml(path, _PlanFile)
     folder = path.parent.resolve()
-    registers = tuple(_register(item, folder) for item in parsed.registers)
+    registers = tuple(_register(item, folder) for item in parsed.register)
     return Plan(path=path, text=path.read_bytes(), registers=_in_order(path, registers))
 
 
@@ -158,9 +160,9 @@ def _register(item: _Register, folder: Path) -> RegisterPlan:
     if isinstance(source, PostgresqlSource):
         if source.password_file is not None:
             password_file = str(folder / source.password_file)
-            source = source.model_copy(update={"password_file": password_file})
+            source = replace(source, password_file=password_file)
     else:
-        source = source.model_copy(update={"path": str(folder / source.path)})
+        source = replace(source, path=str(folder / source.path))
     return RegisterPlan(
         id=item.id,
         title=item.title,
@@ -168,7 +170,7 @@ def _register(item: _Register, folder: Path) -> RegisterPlan:
         classification=item.classification,
         rpo=item.rpo,
         rto=item.rto,
-        depends_on=tuple(item.depends_on),
+        depends_on=item.depends_on,
         runbook=None if item.runbook is None else folder / item.runbook,
         artefacts=None if item.artefacts is None else folder / item.artefacts,
         source=source,

@@ -44,7 +44,7 @@ from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import call, free_ports, must
 from tools.make_fixture_v1 import FIXTURE, main
 
-FROZEN: Final = "2610035be066a34175d53e1e71a67bc6183c105783ce0b2e48bafc0e70744e71"
+FROZEN: Final = "0ee1010628d1a20d1ccf5681a7f7755707ee65aeadc7884ecdb99760135d7c0e"
 READER = Path(__file__).resolve().parents[2] / "reader" / "exclave_reader.py"
 SEATS = (1, 2, 3)
 CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))

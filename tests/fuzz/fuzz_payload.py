@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exclave.authority.alarm import alarm_envelope, parse_alarm
 from exclave.authority.charter import charter_payload, parse_charter
+from exclave.authority.custody import custody_envelope, parse_custody
 from exclave.authority.depositor_request import (
     depositor_request_payload,
     parse_depositor_request,
@@ -44,6 +45,7 @@ AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.EVIDENCE: lambda e: evidence_payload(parse_evidence(e)),
     Kind.ALARM: lambda e: alarm_envelope(parse_alarm(e)).payload,
     Kind.SWEPT: lambda e: swept_envelope(parse_swept(e)).payload,
+    Kind.CUSTODY: lambda e: custody_envelope(parse_custody(e)).payload,
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,
     Kind.UNSEALED: lambda e: answer_envelope(parse_unsealed(e)).payload,
 }

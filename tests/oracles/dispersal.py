@@ -51,10 +51,14 @@ def body(pack: bytes, k: int, seat: int) -> bytes:
         return rows[seat - 1]
     result = bytes(size)
     for index, row in enumerate(rows):
-        factor = reciprocal((seat - 1) ^ index)
-        table = bytes(product(factor, value) for value in range(256))
-        result = bytes(a ^ b for a, b in zip(result, row.translate(table), strict=True))
+        factor = product(k ^ index, reciprocal((seat - 1) ^ index))
+        result = bytes(a ^ b for a, b in zip(result, times(row, factor), strict=True))
     return result
+
+
+def times(row: bytes, factor: int) -> bytes:
+    """A row, every byte times a factor."""
+    return row.translate(bytes(product(factor, value) for value in range(256)))
 
 
 def pack_root(pack: bytes, k: int) -> bytes:

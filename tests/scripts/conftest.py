@@ -21,7 +21,7 @@ import pytest
 from exclave.cli import main
 from exclave.demo.founding import HOSTS, OFFICIALS, founding_toml
 from exclave.signer.file import public_keys_bytes, save_key_file, write_once
-from exclave.signer.parties import new_official_key
+from exclave.signer.parties import new_official_key, new_state_key
 
 PASSPHRASE = "correct horse battery staple"
 QUICK_SCRYPT = 2**15
@@ -109,6 +109,10 @@ class Mission:
         """An official's key file."""
         return self.root / "officials" / f"{label}.key"
 
+    def state_key(self, state: str) -> Path:
+        """A receiving state's key file."""
+        return self.root / "states" / f"{state}.key"
+
     def card(self, group: int, member: int) -> Path:
         """A card's file."""
         return self.root / "cards" / f"card-{group}-{member}.txt"
@@ -152,11 +156,16 @@ def embassy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mission]:
 
 
 @contextmanager
-def founded_mission(root: Path) -> Iterator[Mission]:
-    """A mission of its own, for tests that leave traces; its servers are stopped at the end."""
+def founded_mission(root: Path, *, agreements: bool = False) -> Iterator[Mission]:
+    """A mission of its own, for tests that leave traces; its servers are stopped at the end.
+
+    Its vaults ask for agreements only where that is wanted: most tests are about other things.
+    """
     made = Mission(root=root)
     try:
-        _vaults(made)
+        made.passphrase.write_text(PASSPHRASE + "\n")
+        made.passphrase.chmod(0o600)
+        _vaults(made, agreements=agreements)
         _officials(made)
         _found(made)
         _home(made)
@@ -167,23 +176,39 @@ def founded_mission(root: Path) -> Iterator[Mission]:
         made.close()
 
 
-def _vaults(made: Mission) -> None:
+def _vaults(made: Mission, *, agreements: bool) -> None:
     ports = free_ports(2 * len(HOSTS))
     (made.root / "requests").mkdir()
     for host in HOSTS:
         data, public = ports.pop(), ports.pop()
+        asks = ["--state-key", _state(made, host.state)] if agreements else ["--without-agreement"]
         must(
             "vault", "init", made.vault(host.seat),
             "--vault", host.vault, "--state", host.state, "--operator", host.operator,
-            "--data", f"127.0.0.1:{data}", "--public", f"127.0.0.1:{public}",
+            "--data", f"127.0.0.1:{data}", "--public", f"127.0.0.1:{public}", *asks,
         )  # fmt: skip
+        if agreements:
+            must(
+                "agreement", "vouch", made.vault(host.seat) / "seat-request.json", "--yes",
+                "--key", made.state_key(host.state), "--passphrase-file", made.passphrase,
+            )  # fmt: skip
         request = (made.vault(host.seat) / "seat-request.json").read_bytes()
         (made.root / "requests" / f"{host.vault}.json").write_bytes(request)
 
 
+def _state(made: Mission, state: str) -> Path:
+    """The public keys file of a receiving state, whose key is made here."""
+    path = made.state_key(state)
+    path.parent.mkdir(exist_ok=True)
+    bundle = new_state_key(state, os.urandom)
+    secret = PASSPHRASE.encode()
+    save_key_file(path, bundle, passphrase=secret, random=os.urandom, n=QUICK_SCRYPT)
+    public = path.with_name(path.name + ".pub")
+    write_once(public, public_keys_bytes(bundle))
+    return public
+
+
 def _officials(made: Mission) -> None:
-    made.passphrase.write_text(PASSPHRASE + "\n")
-    made.passphrase.chmod(0o600)
     (made.root / "officials").mkdir()
     for person in OFFICIALS[1:]:
         bundle = new_official_key(os.urandom)

@@ -45,8 +45,8 @@ def refused(code: int, *arguments: object, says: str, hint: str | None = None) -
         (["conquer"], "conquer"),
         (["deposit"], "--config"),
         (["vault", "fsck", "x", "--repair"], "--repair"),
-        (["deposits"], "expected either --config or --card"),
-        (["deposits", "--card", "a", "--config", "b"], "expected either --config or --card"),
+        (["deposits"], "expected one of --config, --card and --charter"),
+        (["deposits", "--card", "a", "--config", "b"], "expected one of --config, --card"),
         (["found", "f.toml", "--out", "x"], "expected --key for signing now, or --prepare"),
         (
             ["reconstruct", "d", "--answer", "a", "--targets", "t", "--no-network"],
@@ -111,6 +111,8 @@ def test_vault(tmp_path: Path, embassy: Mission) -> None:
     """Addresses, folders and enrolments."""
     new = tmp_path / "vault"
     said = ["--vault", "v", "--state", "XA", "--operator", "o", "--public", "127.0.0.1:2"]
+    refused(2, "vault", "init", new, *said, "--data", "127.0.0.1:1", says="--without-agreement")
+    said.append("--without-agreement")
     refused(3, "vault", "init", new, *said, "--data", "8.8.8.8:1", says="private or loopback")
     refused(3, "vault", "init", new, *said, "--data", "0.0.0.0:1", says="the wildcard address")
     refused(3, "vault", "init", new, *said, "--data", "here", says="expected a.b.c.d:port")

@@ -24,7 +24,7 @@ def test_help_names_every_command() -> None:
     assert ran.code == 0
     for name in COMMANDS:
         assert f" {name} " in ran.out
-    heavy = ("aiohttp", "cryptography", "numpy", "psycopg", "pydantic", "rich.progress", "apsw")
+    heavy = ("aiohttp", "cryptography", "numpy", "psycopg", "rich.progress", "apsw")
     code = (
         "import sys; from exclave.cli import main; main(['--help']); "
         f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"

@@ -9,7 +9,8 @@
         assert report.proven
 
 Functions
-    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False)   real ceremony; cards/
+    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=())
+                                                       real ceremony; cards/; some seats are safes
     embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
     embassy.deposit_process()                          `exclave deposit` as a process (Popen)
     embassy.write_registers(mib, seed)                 makes or changes home/registers
@@ -123,9 +124,11 @@ __all__ = [
     "Survey",
     "TestVault",
     "files_register",
+    "found_at",
     "found_embassy",
     "postgres_register",
     "sqlite_register",
+    "vault_at",
 ]
 
 DAILY = 2**40
@@ -167,7 +170,7 @@ def postgres_register(id: str, config: PostgresConfig) -> HomeRegister:
         host=str(config.host),
         port=config.port or 5432,
         user=str(config.user),
-        databases=list(config.databases),
+        databases=config.databases,
     )
     return HomeRegister(plan=_plan(id, plan), source=PostgresSource(config))
 
@@ -268,7 +271,7 @@ class TestVault:
             vault=self.host.vault,
             state=self.host.state,
             operator=self.host.operator,
-            addresses=(self.address,),
+            addresses=() if self.host.safe else (self.address,),
             identity=self.identity.certificate,
             log_key=log,
             seat_key=seat,
@@ -365,10 +368,7 @@ class Embassy:
 
     def new_vault(self, seat: int) -> Path:
         """Set up a vault for a seat that a later charter will have; its seat request."""
-        host = Host(
-            seat=seat, vault=f"vault-{seat}", state=f"X{chr(64 + seat)}", operator=f"host {seat}"
-        )
-        vault = _vault(self.folder, host, free_ports(2))
+        vault = _vault(self.folder, _host(seat), free_ports(2))
         vault.create()
         self.vaults[vault.seat] = vault
         return vault.folder / "seat-request.json"
@@ -478,7 +478,11 @@ class Embassy:
         try:
             yield Workplace(
                 loop=self.loop,
-                lines={seat: self.line(seat) for seat in self.vaults},
+                lines={
+                    seat: self.line(seat)
+                    for seat, vault in self.vaults.items()
+                    if not vault.host.safe
+                },
                 journal=journal,
                 spool=Spool(state / "spool", limit=spool_limit),
                 catalogue=Catalogue(state / "catalogue"),
@@ -795,26 +799,55 @@ def found_embassy(
     h: int | None = None,
     delay: int = 0,
     processes: bool = False,
+    safes: Sequence[int] = (),
 ) -> Iterator[Embassy]:
     """Found a mission and serve its vaults; everything is stopped at the end."""
-    hosts = [
-        Host(seat=i, vault=f"vault-{i}", state=f"X{chr(64 + i)}", operator=f"host {i}")
-        for i in range(1, n + 1)
-    ]
     ports = free_ports(2 * n)
     vaults = {
-        Seat(host.seat): _vault(folder, host, ports[2 * i : 2 * i + 2])
-        for i, host in enumerate(hosts)
+        Seat(i): _vault(folder, _host(i, safe=i in safes), ports[2 * i - 2 : 2 * i])
+        for i in range(1, n + 1)
     }
+    with found_at(folder, vaults, k=k, h=h, delay=delay) as embassy:
+        embassy.processes = processes
+        for seat, vault in vaults.items():
+            if not vault.host.safe:
+                embassy.start_vault(seat)
+        yield embassy
+
+
+@contextmanager
+def found_at(
+    folder: Path,
+    vaults: dict[Seat, TestVault],
+    *,
+    k: int,
+    h: int | None = None,
+    delay: int = 0,
+) -> Iterator[Embassy]:
+    """Found a mission at these vaults, also at those of another one, and serve none of them."""
     officials = {person.label: new_official_key(os.urandom) for person in OFFICIALS}
     embassy = _found(folder, vaults, officials, k=k, h=k if h is None else h, delay=delay)
-    embassy.processes = processes
     try:
-        for seat in vaults:
-            embassy.start_vault(seat)
         yield embassy
     finally:
         embassy.close()
+
+
+def vault_at(folder: Path, seat: int, address: SeatAddress) -> TestVault:
+    """A vault that listens there; its folder is made when a mission is founded."""
+    made = _vault(folder, _host(seat), (0, 0))
+    made.address = address
+    return made
+
+
+def _host(seat: int, *, safe: bool = False) -> Host:
+    return Host(
+        seat=seat,
+        vault=f"vault-{seat}",
+        state=f"X{chr(64 + seat)}",
+        operator=f"host {seat}",
+        safe=safe,
+    )
 
 
 def _vault(folder: Path, host: Host, ports: Sequence[int]) -> TestVault:
@@ -840,7 +873,8 @@ def _found(
     for name in ("officials", "requests"):
         (desk / name).mkdir(parents=True, exist_ok=True)
     for vault in vaults.values():
-        vault.create()
+        if not vault.folder.exists():
+            vault.create()
         shutil.copy(
             vault.folder / "seat-request.json", desk / "requests" / f"{vault.host.vault}.json"
         )

@@ -20,6 +20,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from exclave.authority.agreement import (
+    Act,
+    AgreedSeat,
+    Agreement,
+    DelayFloors,
+    Terminate,
+    WitnessDuties,
+)
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import (
     Official,
@@ -42,6 +50,7 @@ from exclave.authority.orders import (
     Veto,
     order_payload,
 )
+from exclave.authority.permission import Declare, DeclaredAct, Grant
 from exclave.authority.warrant import Warrant, warrant_payload
 from exclave.ids import DepositId, MissionId, PackRoot, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
@@ -62,14 +71,27 @@ class SignedBy:
 
     persons: frozenset[PersonId]
 
+    def has(self, key: TypedKey) -> bool:
+        """Whether a receiving state's key is among them."""
+        return PersonId(key.key_id) in self.persons
+
     def by(self, charter: Charter) -> frozenset[PersonId]:
         """Those of them whom the charter knows."""
         return self.persons & {official.id for official in charter.officials}
 
 
 def person(name: str) -> PersonId:
-    """The id of a person by a short name."""
+    """The id of a person by a short name; `host...` is a receiving state, `log1` a log."""
+    if name.startswith("log"):
+        return PersonId(_base().seats[int(name[3:]) - 1].log_key.key_id)
+    if name.startswith("host"):
+        return PersonId(host_key(name).key_id)
     return PersonId(f"p-{name.encode().hex():0>16}")
+
+
+def host_key(name: str = "host") -> TypedKey:
+    """The key of a receiving state by a short name."""
+    return TypedKey(ED25519, name.encode().ljust(32, b"\x01"))
 
 
 def roles(
@@ -212,6 +234,42 @@ class Polity:
             unseal_key=_key(),
         )
 
+    def agreement(self, before: Agreement | None = None, **changes: object) -> Agreement:
+        """An agreement about seat 1, or the version after `before`."""
+        if before is not None:
+            changes = {"version": before.version + 1, "previous": hash_of(before)} | changes
+            return replace(before, head=self.head(), **changes)  # type: ignore[arg-type]
+        first = Agreement(
+            head=self.head(),
+            version=1,
+            previous=None,
+            state=self.first.seats[0].state,
+            key=host_key(),
+            seats=(AgreedSeat(seat=Seat(1), addresses=()),),
+            capacity=10**9,
+            retention=1,
+            delays=DelayFloors(govern=0, read=0, release=0, exile_change=0),
+            witness=WitnessDuties(seats=(Seat(2),), freshness=60),
+            maintenance=(Act.ENTER, Act.POWER),
+            notice=50,
+            treaty=b"\x09" * 32,
+            since=START,
+            until=START + timedelta(days=365),
+        )
+        return replace(first, **changes)  # type: ignore[arg-type]
+
+    def terminate(self, agreement: StatementHash) -> Terminate:
+        return Terminate(head=self.head(), agreement=agreement)
+
+    def grant(self, act: Act = Act.ENTER, seat: int = 1, days: int = 1) -> Grant:
+        until = START + timedelta(days=days)
+        return Grant(head=self.head(), seat=Seat(seat), act=act, since=START, until=until)
+
+    def declare(self, seat: int = 1, days: int = 1) -> Declare:
+        until = START + timedelta(days=days)
+        act = DeclaredAct.RESTART
+        return Declare(head=self.head(), seat=Seat(seat), act=act, since=START, until=until)
+
     def next(self, before: Charter | None = None, **changes: object) -> Charter:
         """The next version after a charter."""
         before = before or self.first
@@ -246,6 +304,16 @@ class Polity:
             previous=before.statement_hash,
             **changes,  # type: ignore[arg-type]
         )
+
+
+def host_polity(**settings: object) -> Polity:
+    """The same, its charter pinning the receiving states' keys: `host` at seat 1, `host2` at 2."""
+    pins = {Seat(1): "host", Seat(2): "host2"}
+    seats = tuple(
+        replace(seat, agreement=bytes.fromhex(host_key(pins.get(seat.seat, "host3")).key_id))
+        for seat in _base().seats
+    )
+    return make_polity(seats=seats, **settings)
 
 
 def make_polity(**settings: object) -> Polity:

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.support.systrace import Event
+
+T = TypeVar("T")
 
 __all__ = ["Disk", "power_cuts"]
 
@@ -44,6 +47,7 @@ class Disk:
                 self._names[name] = _File(bytearray(data), data)
         self._safe_names = dict(self._names)
         self._safe_folders = set(self._folders)
+        self._renamed: dict[str, str] = {}  # folders by their new names, not yet synced
         self._syncing: dict[int, tuple[_File, bytes] | tuple[dict[str, _File], set[str]]] = {}
 
     def apply(self, event: Event) -> None:
@@ -61,6 +65,10 @@ class Disk:
                 del now[event.offset :]
             case "fsync" | "fdatasync":
                 self._sync(event)
+            case "rename" if event.path in self._folders:
+                self._names = _moved(self._names, event.path, event.other)
+                self._folders = set(_moved(dict.fromkeys(self._folders), event.path, event.other))
+                self._renamed[event.other] = event.path
             case "rename":
                 self._names[event.other] = self._names.pop(event.path)
             case "link":
@@ -105,12 +113,24 @@ class Disk:
             self._syncing[event.thread] = (here, folders)
 
     def _settle(self, folder: str, here: dict[str, _File], folders: set[str]) -> None:
+        for new in folders & self._renamed.keys():
+            old = self._renamed.pop(new)  # what was safe in it is safe under its new name
+            self._safe_names = _moved(self._safe_names, old, new)
+            self._safe_folders = set(_moved(dict.fromkeys(self._safe_folders), old, new))
         for path in [p for p in self._safe_names if _above(p)[0] == folder]:
             del self._safe_names[path]
         self._safe_names |= here
         gone = {p for p in self._safe_folders if p != "." and _above(p)[0] == folder} - folders
         self._safe_folders -= gone
         self._safe_folders |= folders
+
+
+def _moved(names: dict[str, T], old: str, new: str) -> dict[str, T]:
+    """Names with those at and below a folder under its new name."""
+    return {
+        new + name[len(old) :] if f"{name}/".startswith(f"{old}/") else name: value
+        for name, value in names.items()
+    }
 
 
 def _above(path: str) -> list[str]:

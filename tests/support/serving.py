@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from exclave import clock
 from exclave.clock import Clock
-from exclave.ids import Seat
+from exclave.ids import KeyId, Seat
 from exclave.vault.client import HttpVault
 from exclave.vault.config import Limits, VaultConfig
 from exclave.vault.expiry import WitnessTimes
@@ -31,6 +31,7 @@ def open_mission(
     now: Clock = clock.now,
     min_free: int = 0,
     witnesses: WitnessTimes = dict,
+    agreement_key: KeyId | None = None,
 ) -> Mission:
     """The mission at a seat; charter 1 is logged when the store is new."""
     return Mission(
@@ -42,6 +43,7 @@ def open_mission(
         clock=now,
         charter=world.envelope.to_bytes(),
         min_free_bytes=min_free,
+        agreement_key=agreement_key,
         witness_times=witnesses,
     )
 
@@ -91,9 +93,10 @@ async def serving(
     limits: Limits | None = None,
     min_free: int = 0,
     now: Clock = clock.now,
+    agreement_key: KeyId | None = None,
 ) -> AsyncIterator[Served]:
     """A served mission; everything is closed at the end."""
-    mission = open_mission(world, store, min_free=min_free, now=now)
+    mission = open_mission(world, store, min_free=min_free, now=now, agreement_key=agreement_key)
     config = VaultConfig(
         data="127.0.0.1:0", public="127.0.0.1:0", limits=limits or Limits(), min_free_bytes=min_free
     )

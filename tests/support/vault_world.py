@@ -75,6 +75,7 @@ class VaultParty:
     log: Ed
     seat_private: XWingPrivateKey
     cosigning: tuple[Ed, MLDSA44PrivateKey]
+    state: Ed  # the receiving state's
 
     @property
     def witness(self) -> tuple[TypedKey, TypedKey]:
@@ -111,6 +112,7 @@ def new_vault(number: int) -> VaultParty:
         log=ed(),
         seat_private=XWingPrivateKey.from_seed(os.urandom(32)),
         cosigning=(ed(), MLDSA44PrivateKey.generate()),
+        state=ed(),
     )
 
 
@@ -376,7 +378,7 @@ def _charter(
                 log_key=party.log.public,
                 seat_key=TypedKey(X_WING, party.seat_private.public.raw),
                 witness_keys=party.witness,
-                agreement=None,
+                agreement=bytes.fromhex(party.state.public.key_id),
                 retired=False,
             )
             for seat, party in sorted(vaults.items())

@@ -149,10 +149,10 @@ class Chunker:
         certain = len(view) - (0 if final else self._params.maximum)
         end = 0
         for chunk in self._cutter.cut_buf(view):
-            if chunk.offset > certain:
-                break
             end = chunk.offset + chunk.length
             chunks.append(view[chunk.offset : end])
+            if end > certain:  # asked here: the next cut would be sought in vain
+                break
         # A new buffer for what is left: the old one belongs to the chunks.
         self._buffer = bytearray(view[end:])
         return chunks

@@ -218,16 +218,20 @@ class PackBuilder:
     """Collects chunks into one pack's plaintext.
 
     `capacity` is the plaintext length that is not to be exceeded, except by a single chunk that
-    is larger than that: the first chunk always fits.
+    is larger than that: the first chunk always fits. `memory` may hold an earlier pack's plaintext
+    that nobody reads any more: fresh pages cost more than the copy into them.
     """
 
-    __slots__ = ("_body", "_capacity", "_count", "_directory", "_finished")
+    __slots__ = ("_capacity", "_count", "_directory", "_finished", "_memory", "_size")
 
-    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
+    def __init__(
+        self, capacity: int = DEFAULT_CAPACITY, *, memory: bytearray | None = None
+    ) -> None:
         if not LADDER[0] <= capacity <= MAX_PACK:
             raise ValueError(f"pack: expected a capacity of {LADDER[0]} to {MAX_PACK} bytes")
         self._capacity = capacity
-        self._body = bytearray()
+        self._memory = bytearray() if memory is None else memory
+        self._size = 0  # bytes of the memory that are this pack's
         self._directory = bytearray()
         self._count = 0
         self._finished = False
@@ -240,11 +244,11 @@ class PackBuilder:
     @property
     def stored_size(self) -> int:
         """Bytes of chunks so far, without directory and padding; 0 when finished."""
-        return len(self._body)
+        return self._size
 
     def fits(self, stored_length: int) -> bool:
         """Whether a chunk of this stored length still goes into this pack."""
-        needed = _size_with(len(self._body) + stored_length, self._count + 1)
+        needed = _size_with(self._size + stored_length, self._count + 1)
         return needed <= (self._capacity if self._count else MAX_PACK)
 
     def add(
@@ -260,29 +264,41 @@ class PackBuilder:
             raise ValueError("pack: finished or full")
         if len(chunk) != 32:
             raise ValueError(f"pack: expected a chunk id of 32 bytes, got {len(chunk)}")
-        offset = len(self._body)
+        offset = self._size
         check_reference(Reference(0, offset, len(stored), plain_length, codec))
-        self._body += stored
+        self._append(stored)
         self._directory += _ENTRY.pack(
             chunk, offset, len(stored), plain_length, codec, Role(role), 0
         )
         self._count += 1
         return offset
 
-    def finish(self) -> bytearray:
-        """The pack's plaintext, padded to its rung. Nothing may be added afterwards."""
+    def finish(self) -> memoryview:
+        """The pack's plaintext, padded to its rung: a view of all memory that was needed for it.
+
+        Nothing may be added afterwards.
+        """
         if self._finished or not self._count:
             raise ValueError("pack: finished or without chunks")
         self._finished = True
+        start, total = self._size, ladder_size(_size_with(self._size, self._count))
+        self._append(self._directory)
+        self._append(bytes(total - self._size - _TRAILER.size))
+        self._append(_TRAILER.pack(start, self._count, _MAGIC))
         # Whoever keeps the builder for its count does not keep the plaintext in memory.
-        body, self._body = self._body, bytearray()
-        start, directory = len(body), self._directory
-        self._directory = bytearray()
-        body += directory
-        total = ladder_size(_size_with(start, self._count))
-        body += bytes(total - len(body) - _TRAILER.size)
-        body += _TRAILER.pack(start, self._count, _MAGIC)
-        return body
+        memory, self._memory = self._memory, bytearray()
+        self._directory, self._size = bytearray(), 0
+        return memoryview(memory)[:total]
+
+    def _append(self, data: bytes | bytearray | memoryview) -> None:
+        end = self._size + len(data)
+        if end > len(self._memory):
+            del self._memory[self._size :]
+            self._memory += data
+        else:
+            with memoryview(self._memory) as view:
+                view[self._size : end] = data
+        self._size = end
 
 
 def _size_with(stored: int, count: int) -> int:

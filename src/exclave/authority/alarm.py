@@ -27,6 +27,7 @@ class AlarmCause(enum.Enum):
     WITNESS_MINORITY = "witness-minority"
     WITNESS_QUORUM_LOST = "witness-quorum-lost"
     ENGINE_CORRUPT = "engine-corrupt"
+    UNDECLARED_RESTART = "undeclared-restart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,8 +34,13 @@ LOOSENED_BY = {
     Kind.RELEASE: RoleName.RELEASE,
     Kind.LIFT: RoleName.RELEASE,
     Kind.NARROW: RoleName.GOVERN,
+    Kind.AGREEMENT: RoleName.GOVERN,
+    Kind.TERMINATE: RoleName.GOVERN,
+    Kind.GRANT: RoleName.GOVERN,
 }
 """Home's roster of each loosening kind but `unlock`, which is exile's (spec/orders.md 3)."""
+_ABROAD = frozenset({Kind.WARRANT, Kind.AGREEMENT, Kind.GRANT})
+"""What exile signs in home's place under a lockdown."""
 _SIGNED = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
 
 
@@ -88,8 +93,8 @@ def asked(envelope: Envelope, charter: Charter | None) -> Asking:
         raise KindUnexpected(f"statement: expected one that officials sign, got a {kind}")
     if kind is Kind.CHARTER:
         return _asked_for_charter(envelope, charter)
-    if charter is None:
-        return Asking()
+    if charter is None or kind is Kind.DECLARE:
+        return Asking()  # a host declares, and asks nobody
     if kind in TIGHTENING:
         members = frozenset(item for name in ALARM for item in charter.role(name).members)
         signed = signed_persons(envelope, charter.officials) & members
@@ -103,7 +108,7 @@ def asked(envelope: Envelope, charter: Charter | None) -> Asking:
         return Asking(either=exile)
     return Asking(
         every=(_roster(envelope, charter, LOOSENED_BY[kind]),),
-        locked=exile if kind is Kind.WARRANT else (),
+        locked=exile if kind in _ABROAD else (),
         override=_roster(envelope, charter, RoleName.OVERRIDE),
     )
 
@@ -158,5 +163,7 @@ def _signing_rosters(kind: Kind) -> tuple[RoleName, ...]:
         return ALARM
     if kind is Kind.UNLOCK:
         return EXILE
+    if kind is Kind.DECLARE:
+        return ()
     home = (LOOSENED_BY[kind], RoleName.OVERRIDE)
-    return (*home, *EXILE) if kind in {Kind.WARRANT, Kind.CHARTER} else home
+    return (*home, *EXILE) if kind in {*_ABROAD, Kind.CHARTER} else home

@@ -26,6 +26,7 @@ from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import KeyId, StatementHash
 
 __all__ = [
+    "AGREED",
     "LOOSENING",
     "MAX_ENVELOPE",
     "MAX_SIGNATURES",
@@ -74,6 +75,7 @@ class Kind(enum.StrEnum):
     EVIDENCE = "evidence"
     ALARM = "alarm"
     SWEPT = "swept"
+    CUSTODY = "custody"
     VETO = "veto"
     LOCKDOWN = "lockdown"
     HOLD = "hold"
@@ -83,14 +85,20 @@ class Kind(enum.StrEnum):
     LIFT = "lift"
     NARROW = "narrow"
     UNLOCK = "unlock"
+    AGREEMENT = "agreement"
+    TERMINATE = "terminate"
+    GRANT = "grant"
+    DECLARE = "declare"
 
 
 TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.COMPROMISE})
 """Orders that one person gives and that take effect at once (spec/orders.md 2)."""
-LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK})
-"""Orders that need a threshold and wait in public (spec/orders.md 3)."""
+AGREED = frozenset({Kind.AGREEMENT, Kind.TERMINATE, Kind.GRANT, Kind.DECLARE})
+"""Orders between the two states, some signed by the host (spec/agreements.md, permissions.md)."""
+LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK}) | AGREED
+"""Orders that need a threshold, or a host's key; most wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-_RESERVED = frozenset(["agreement", "audit", "custody", "grant", "drill"])
+_RESERVED = frozenset(["audit", "drill"])
 _SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
 
 

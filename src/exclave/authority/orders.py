@@ -1,9 +1,10 @@
 """Orders: what officials say about what stands at the vaults (spec/orders.md).
 
-Reads and writes the nine kinds; who must sign which, and what each does to what else is logged, is
-the standing's. Rules: one table says which kind has which fields and who reads them; an order that
-is constructed is within its bounds, so that nothing is signed that no vault would take; writing a
-parsed order gives the same bytes. A tightening order takes effect at once, a loosening one waits.
+Reads and writes every kind, agreements and permissions too; who must sign which, and
+what each does to what else is logged, is the standing's. Rules: one table says which kind has which
+fields and who reads them; an order that is constructed is within its bounds, so that nothing is
+signed that no vault would take; writing a parsed order gives the same bytes. A tightening order
+takes effect at once, a loosening one waits.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, TypeAlias
 
+from exclave.authority.agreement import AGREEMENT_FIELDS, Agreement, Terminate, check_fits
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind, KindUnexpected, payload_object
-from exclave.authority.fields import FieldInvalid, Fields, Node, require_ascending
+from exclave.authority.fields import Fields, Node
+from exclave.authority.order_parts import HEAD, NamesOutOfBounds, OrderHead, check_names, read_hash
+from exclave.authority.permission import PERMISSION_FIELDS, Declare, Grant
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
-from exclave.ids import DepositId, MissionId, PackRoot, StatementHash
+from exclave.ids import DepositId, PackRoot, StatementHash
 
 __all__ = [
     "LAST_UNTIL",
@@ -53,52 +57,10 @@ MAX_PACKS = 8192
 MAX_DEPOSITORS = 255
 LAST_UNTIL = datetime(2106, 1, 1, tzinfo=UTC)
 """Where unsigned seconds of 32 bits end, which is what object stores keep retention in."""
-_NONCE = 16
-
-
-class NamesOutOfBounds(AuthorityError):
-    """An order names nothing, or more than one order may."""
 
 
 class UntilTooFar(AuthorityError):
     """An extension reaches beyond the last moment that one may name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderHead:
-    """What every order has: `charter` is the newest that the signers know."""
-
-    mission: MissionId
-    charter: StatementHash
-    nonce: bytes
-    issued: datetime  # for people; no rule reads it
-    reason: str  # as `issued`
-
-    def __post_init__(self) -> None:
-        if len(self.nonce) != _NONCE:
-            raise FieldInvalid(f"order.nonce: expected {_NONCE} bytes, got {len(self.nonce)}")
-        Node(self.reason, "order.reason").text()
-
-    def to_json(self) -> JsonObject:
-        """Its fields of the order."""
-        return {
-            "mission": self.mission.hex(),
-            "charter": self.charter.hex(),
-            "nonce": self.nonce.hex(),
-            "issued": format_time(self.issued),
-            "reason": self.reason,
-        }
-
-    @classmethod
-    def read(cls, fields: Fields) -> OrderHead:
-        """Read its fields of an order."""
-        return cls(
-            mission=MissionId(fields["mission"].hex(32)),
-            charter=StatementHash(fields["charter"].hex(32)),
-            nonce=fields["nonce"].hex(_NONCE),
-            issued=fields["issued"].time(),
-            reason=fields["reason"].text(),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +78,7 @@ class Veto:
     @classmethod
     def read(cls, head: OrderHead, fields: Fields) -> Veto:
         """Read one whose head was read."""
-        return cls(head=head, target=_hash(fields["target"]))
+        return cls(head=head, target=read_hash(fields["target"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +163,7 @@ class Compromise:
     since: datetime
 
     def __post_init__(self) -> None:
-        _check_names("compromise.depositors", self.depositors, MAX_DEPOSITORS)
+        check_names("compromise.depositors", self.depositors, MAX_DEPOSITORS)
 
     def own(self) -> JsonObject:
         """The fields beside the head's."""
@@ -226,7 +188,7 @@ class Release:
     packs: tuple[PackRoot, ...]
 
     def __post_init__(self) -> None:
-        _check_names("release.packs", _hexes(self.packs), MAX_PACKS)
+        check_names("release.packs", _hexes(self.packs), MAX_PACKS)
 
     def own(self) -> JsonObject:
         """The fields beside the head's."""
@@ -247,7 +209,7 @@ class Lift:
     holds: tuple[StatementHash, ...]
 
     def __post_init__(self) -> None:
-        _check_names("lift.holds", _hexes(self.holds), MAX_NAMES)
+        check_names("lift.holds", _hexes(self.holds), MAX_NAMES)
 
     def own(self) -> JsonObject:
         """The fields beside the head's."""
@@ -256,7 +218,7 @@ class Lift:
     @classmethod
     def read(cls, head: OrderHead, fields: Fields) -> Lift:
         """Read one whose head was read."""
-        return cls(head=head, holds=fields["holds"].each(_hash))
+        return cls(head=head, holds=fields["holds"].each(read_hash))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +242,7 @@ class Narrow:
         """Read one whose head was read."""
         return cls(
             head=head,
-            compromise=_hash(fields["compromise"]),
+            compromise=read_hash(fields["compromise"]),
             since=fields["since"].optional(Node.time),
         )
 
@@ -294,7 +256,7 @@ class Unlock:
     lockdowns: tuple[StatementHash, ...]
 
     def __post_init__(self) -> None:
-        _check_names("unlock.lockdowns", _hexes(self.lockdowns), MAX_NAMES)
+        check_names("unlock.lockdowns", _hexes(self.lockdowns), MAX_NAMES)
 
     def own(self) -> JsonObject:
         """The fields beside the head's."""
@@ -303,12 +265,15 @@ class Unlock:
     @classmethod
     def read(cls, head: OrderHead, fields: Fields) -> Unlock:
         """Read one whose head was read."""
-        return cls(head=head, lockdowns=fields["lockdowns"].each(_hash))
+        return cls(head=head, lockdowns=fields["lockdowns"].each(read_hash))
 
 
-Order: TypeAlias = Veto | Lockdown | Hold | Extend | Compromise | Release | Lift | Narrow | Unlock
+Order: TypeAlias = (
+    Veto | Lockdown | Hold | Extend | Compromise
+    | Release | Lift | Narrow | Unlock
+    | Agreement | Terminate | Grant | Declare
+)  # fmt: skip
 
-_HEAD = ("kind", *OrderHead.__slots__)
 _Reader: TypeAlias = Callable[[OrderHead, Fields], Order]
 _FORMS: Mapping[Kind, tuple[tuple[str, ...], _Reader]] = {
     Kind.VETO: (("target",), Veto.read),
@@ -320,6 +285,10 @@ _FORMS: Mapping[Kind, tuple[tuple[str, ...], _Reader]] = {
     Kind.LIFT: (("holds",), Lift.read),
     Kind.NARROW: (("compromise", "since"), Narrow.read),
     Kind.UNLOCK: (("lockdowns",), Unlock.read),
+    Kind.AGREEMENT: (AGREEMENT_FIELDS, Agreement.read),
+    Kind.TERMINATE: (("agreement",), Terminate.read),
+    Kind.GRANT: (PERMISSION_FIELDS, Grant.read),
+    Kind.DECLARE: (PERMISSION_FIELDS, Declare.read),
 }
 
 
@@ -340,7 +309,7 @@ def parse_order(envelope: Envelope) -> Order:
         expected = " or ".join(sorted(ORDERS))
         raise KindUnexpected(f"statement: expected {expected}, got a {envelope.kind}")
     names, read = form
-    fields = payload_object(envelope, envelope.kind).fields(*_HEAD, *names)
+    fields = payload_object(envelope, envelope.kind).fields(*HEAD, *names)
     return read(OrderHead.read(fields), fields)
 
 
@@ -354,17 +323,13 @@ def check_order(order: Order, charter: Charter) -> None:
     if isinstance(order, Compromise):
         for name in order.depositors:
             charter.depositor(name)
+    elif isinstance(order, Agreement):
+        check_fits(order, charter)
 
 
 def _check_deposits(kind: str, deposits: tuple[DepositId, ...] | None) -> None:
     if deposits is not None:
-        _check_names(f"{kind}.deposits", _hexes(deposits), MAX_NAMES)
-
-
-def _check_names(path: str, names: tuple[str, ...], most: int) -> None:
-    if not 1 <= len(names) <= most:
-        raise NamesOutOfBounds(f"{path}: expected 1 to {most}, got {len(names)}")
-    require_ascending(path, names)
+        check_names(f"{kind}.deposits", _hexes(deposits), MAX_NAMES)
 
 
 def _deposits_json(deposits: tuple[DepositId, ...] | None) -> list[JsonValue]:
@@ -375,10 +340,6 @@ def _read_deposits(node: Node) -> tuple[DepositId, ...] | None:
     if node.value == ["all"]:
         return None
     return node.each(lambda item: DepositId(item.hex(16)))
-
-
-def _hash(node: Node) -> StatementHash:
-    return StatementHash(node.hex(32))
 
 
 def _hexes(values: tuple[bytes, ...]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from exclave.ids import PersonId
 if TYPE_CHECKING:
     from exclave.authority.charter import Charter
 
-__all__ = ["SignatureMissing", "require_keys", "require_threshold", "signed_persons"]
+__all__ = ["SignatureMissing", "require_keys", "require_threshold", "signed_by", "signed_persons"]
 
 
 class SignatureMissing(AuthorityError):
@@ -59,6 +59,11 @@ def require_keys(envelope: Envelope, keys: Iterable[TypedKey], *, party: str) ->
             raise SignatureMissing(
                 f"{envelope.kind}: expected a signature of {party}'s {key.alg} key, got none"
             )
+
+
+def signed_by(envelope: Envelope, key: TypedKey) -> bool:
+    """Whether a key signed; raises `SignatureInvalid` where its signature is bad."""
+    return _verified(envelope, envelope.pae, key)
 
 
 def _verified(envelope: Envelope, message: bytes, key: TypedKey) -> bool:

@@ -8,6 +8,7 @@ a record for coming too early: what is missing is named, so that a vault keeps i
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from exclave.authority.record import (
     SealedSecret,
 )
 from exclave.errors import AuthorityError
-from exclave.ids import Epoch, KeyId, PackRoot, StatementHash
+from exclave.ids import Epoch, KeyId, PackRoot, Seat, StatementHash
 from exclave.merkle import leaf_hash, tree_root
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Author",
     "DepositConflict",
     "Fork",
+    "Layout",
     "LiveSet",
     "SetRootMismatch",
     "added_packs",
@@ -98,6 +100,14 @@ def _author(charter: Charter, depositor: str) -> Author:
     return Author(depositor=depositor, keys=keys)
 
 
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Layout:
+    """How packs are spread: any `k` of these seats give them back, fewer hold nothing."""
+
+    k: int
+    seats: tuple[Seat, ...]  # ascending
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSet:
     """Packs and sealed secrets that a deposit refers to, by root and secret id."""
@@ -110,6 +120,18 @@ class LiveSet:
     def roots(self) -> tuple[PackRoot, ...]:
         """Pack roots, ascending."""
         return tuple(sorted(self.packs))
+
+    @property
+    def layouts(self) -> Mapping[Layout, int]:
+        """How the packs are spread, and how many of them so; ascending.
+
+        More than one where a seat joined, or k changed, after some of the packs were made.
+        """
+        counts = Counter(
+            Layout(k=pack.k, seats=tuple(seat for seat, _ in pack.shards))
+            for pack in self.packs.values()
+        )
+        return MappingProxyType(dict(sorted(counts.items())))
 
     def apply(self, record: DepositRecord) -> LiveSet:
         """The live set after a record; raises when the record does not fit this one."""

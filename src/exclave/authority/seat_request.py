@@ -38,6 +38,12 @@ class SeatRequest:
     receiving_state_key: TypedKey | None
     created: datetime
 
+    @property
+    def agreement(self) -> bytes | None:
+        """What a charter pins of the receiving state's key: its id."""
+        key = self.receiving_state_key
+        return None if key is None else bytes.fromhex(key.key_id)
+
     def seated(self, seat: Seat, type: SeatType = SeatType.VAULT) -> SeatEntry:
         """The vault as a seat of a charter."""
         return SeatEntry(
@@ -51,7 +57,7 @@ class SeatRequest:
             log_key=self.log_key,
             seat_key=self.seat_key,
             witness_keys=self.witness_keys,
-            agreement=None,
+            agreement=self.agreement,
             retired=False,
         )
 

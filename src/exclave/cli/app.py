@@ -75,7 +75,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "standing:standing",
         "Show what stands at each vault: charters, lockdowns, statements with their hashes, holds.",
     ),
+    "agreement": (
+        "agreement:agreement",
+        "Agreements of a sending and a receiving state.",
+    ),
     "vault": ("vault:vault", "A vault in a receiving state."),
+    "line": ("line:line", "Private lines: WireGuard and nftables."),
     "depositor": ("depositor:depositor", "A depositing machine's keys."),
     "deposit": ("deposit:deposit", "Capture registers, seal them and lodge them in the vaults."),
     "deposits": (
@@ -91,6 +96,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "deposit:check",
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
     ),
+    "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
     "unseal": (
         "unseal:unseal",

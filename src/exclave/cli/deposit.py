@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exclave.cli.allocator import return_large_memory
-from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.cli.options import CONNECTIONS, DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
-from exclave.plain_words import count, size
+from exclave.plain_words import count, duration, size
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
@@ -42,6 +41,7 @@ def deposit(
     read_everything
         Read all files, also those that stand as they did at the last deposit.
     """
+    from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
     from exclave.wiring.learning import learn_charter
@@ -51,7 +51,7 @@ def deposit(
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")
     home = learn_charter(home)
-    with ShownDeposit(terminal) as shown:
+    with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
@@ -77,6 +77,7 @@ def deposits(
     *,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     card: Path | None = None,
+    charter: Path | None = None,
     terminal: Out,
 ) -> None:
     """List deposits: from the vaults (opaque ids), or with the depositor's config (titles).
@@ -87,9 +88,11 @@ def deposits(
         The depositor's deposit.toml: lists its catalogue.
     card
         A share card: its vaults are asked; only its addresses and keys are used.
+    charter
+        Instead of a card: a charter, whose vaults are asked.
     """
-    if (config is None) is (card is None):
-        raise UsageError("deposits: expected either --config or --card")
+    if (config, card, charter).count(None) != 2:
+        raise UsageError("deposits: expected one of --config, --card and --charter")
     if config is not None:
         entries = _catalogue(config)
         terminal.result(
@@ -97,10 +100,9 @@ def deposits(
             [line for entry in entries for line in _entry_lines(entry)] or ["no deposit yet"],
         )
         return
-    assert card is not None
     from exclave.cli.warrant import show_surveyed
 
-    show_surveyed(card, terminal)
+    show_surveyed(charter, card, terminal)
 
 
 def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
@@ -111,12 +113,18 @@ def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
     deposit
         Its id or the first digits of it, its sequence number, or `latest`.
     """
+    from exclave.cli.words.layouts import layouts_json, layouts_words
+    from exclave.deposit.catalogue import Catalogue
+    from exclave.wiring.settings import load_deposit_settings
+
     entry = _find(_catalogue(config), deposit)
-    lines = _entry_lines(entry)
+    live = Catalogue(load_deposit_settings(config).catalogue).live(entry.sequence)
+    layouts = None if live is None else live.layouts
+    lines = [*_entry_lines(entry), f"  {layouts_words(layouts)}"]
     lines += [
         f"  {item.id:24} {count(item.rows, item.files)}  {item.title}" for item in entry.registers
     ]
-    terminal.result(_entry_json(entry), lines)
+    terminal.result({**_entry_json(entry), "layouts": layouts_json(layouts)}, lines)
 
 
 def status(*, config: DepositConfigFile, offline: Flag = False, terminal: Out) -> int:
@@ -146,7 +154,9 @@ def check(*, config: DepositConfigFile, terminal: Out) -> int:
     from exclave.wiring.depositor import open_home
     from exclave.wiring.learning import learn_charter
 
-    results = run_checks(learn_charter(open_home(config)))
+    home = learn_charter(open_home(config))
+    with terminal.telling(CONNECTIONS):
+        results = run_checks(home)
     terminal.result(
         {
             "checks": [
@@ -284,8 +294,6 @@ def _overview_lines(found: Overview) -> list[str]:
 
 
 def _register_line(item: RegisterState) -> str:
-    from exclave.limits import duration
-
     if item.last is None or item.age is None:
         return f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     held = ", ".join(map(str, item.held)) or "none known"

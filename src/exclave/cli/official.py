@@ -240,11 +240,15 @@ class _DetachedFile:
 
 
 def _check_say(bundle: SigningKeys, envelope: Envelope, law: Charter | None) -> None:
+    from exclave.authority.agreement import check_state_key
     from exclave.authority.asked import may_sign
     from exclave.authority.charter import parse_charter
     from exclave.authority.envelope import Kind
     from exclave.signer.bundle import Purpose
 
+    if bundle.purpose is Purpose.STATE:
+        check_state_key(bundle.public, envelope)
+        return
     if bundle.purpose is not Purpose.OFFICIAL:
         raise KeyForeign(f"keys of {bundle.id}: expected an official's, got a {bundle.purpose}'s")
     if envelope.kind is Kind.LOCKDOWN:
@@ -278,6 +282,7 @@ def standing(
 ) -> tuple[dict[str, object], list[str]]:
     """How many of whom have signed, for programs and for people."""
     from exclave.authority.asked import asked
+    from exclave.cli.words.agreement import host_line
 
     asking = asked(envelope, law)
     rosters = asking.all
@@ -300,6 +305,8 @@ def standing(
         for item in asking.locked
         if item.signed
     ]
+    if (host := host_line(envelope)) is not None:
+        lines.append(f"{file}: {host}")
     if rosters:
         value |= {"signed": len(rosters[0].signed), "required": rosters[0].threshold}
     return value, lines or [f"{file}: {len(envelope.signatures)} signatures"]

@@ -9,8 +9,17 @@ from cyclopts import Parameter
 
 from exclave.cli.terminal import Terminal
 
-__all__ = ["DepositConfigFile", "Flag", "Out", "PassphraseDescriptor", "PassphraseFile"]
+__all__ = [
+    "CONNECTIONS",
+    "DepositConfigFile",
+    "Flag",
+    "Out",
+    "PassphraseDescriptor",
+    "PassphraseFile",
+]
 
+CONNECTIONS = "exclave.vault.client"
+"""What each seat's connection came to, cipher and key exchange, is logged by this part."""
 Out = Annotated[Terminal, Parameter(parse=False)]
 Flag = Annotated[bool, Parameter(negative=())]
 DepositConfigFile = Annotated[

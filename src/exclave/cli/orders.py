@@ -20,7 +20,8 @@ from exclave.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from exclave.authority.envelope import Kind
+    from exclave.authority.charter import Charter
+    from exclave.authority.envelope import Envelope, Kind
     from exclave.authority.orders import Order, OrderHead
     from exclave.cli.terminal import Terminal
     from exclave.ids import DepositId, StatementHash
@@ -31,9 +32,13 @@ __all__ = [
     "NameUnreadable",
     "compromise",
     "extend",
+    "give",
+    "hand_in",
     "hold",
     "lift",
     "lockdown",
+    "named_moment",
+    "named_statement",
     "narrow",
     "release",
     "submit",
@@ -60,8 +65,8 @@ class Making:
     card
         The head of a share card: the charter is asked from the vaults on it.
     key
-        The key file, SSH key or `pkcs11:` URI of an official who signs it; may be repeated. Without
-        one it is not signed yet.
+        The key file, SSH key or `pkcs11:` URI of an official who signs it, of agreements also the
+        receiving state's; may be repeated. Without one it is not signed yet.
     out
         The new file; by default named by kind and hash, in the current folder.
     send
@@ -92,7 +97,7 @@ def lockdown(*, making: Making, terminal: Out) -> int:
     """
     from exclave.authority.orders import Lockdown
 
-    return _give(terminal, making, lambda head: Lockdown(head=head))
+    return give(terminal, making, lambda head: Lockdown(head=head))
 
 
 def veto(target: str, *, making: Making, terminal: Out) -> int:
@@ -106,8 +111,8 @@ def veto(target: str, *, making: Making, terminal: Out) -> int:
     from exclave.authority.envelope import LOOSENING, Kind
     from exclave.authority.orders import Veto
 
-    statement = _statement(target, LOOSENING | {Kind.CHARTER, Kind.WARRANT})
-    return _give(terminal, making, lambda head: Veto(head=head, target=statement))
+    statement = named_statement(target, LOOSENING | {Kind.CHARTER, Kind.WARRANT})
+    return give(terminal, making, lambda head: Veto(head=head, target=statement))
 
 
 def hold(*deposits: str, making: Making, terminal: Out) -> int:
@@ -121,7 +126,7 @@ def hold(*deposits: str, making: Making, terminal: Out) -> int:
     from exclave.authority.orders import Hold
 
     named = _deposits(deposits)
-    return _give(terminal, making, lambda head: Hold(head=head, deposits=named))
+    return give(terminal, making, lambda head: Hold(head=head, deposits=named))
 
 
 def extend(*deposits: str, until: str, making: Making, terminal: Out) -> int:
@@ -136,8 +141,8 @@ def extend(*deposits: str, until: str, making: Making, terminal: Out) -> int:
     """
     from exclave.authority.orders import Extend
 
-    named, moment = _deposits(deposits), _moment(until)
-    return _give(terminal, making, lambda head: Extend(head=head, deposits=named, until=moment))
+    named, moment = _deposits(deposits), named_moment(until)
+    return give(terminal, making, lambda head: Extend(head=head, deposits=named, until=moment))
 
 
 def compromise(*depositors: str, since: str, making: Making, terminal: Out) -> int:
@@ -152,8 +157,8 @@ def compromise(*depositors: str, since: str, making: Making, terminal: Out) -> i
     """
     from exclave.authority.orders import Compromise
 
-    names, moment = tuple(sorted(set(depositors))), _moment(since)
-    return _give(
+    names, moment = tuple(sorted(set(depositors))), named_moment(since)
+    return give(
         terminal, making, lambda head: Compromise(head=head, depositors=names, since=moment)
     )
 
@@ -173,7 +178,7 @@ def release(*packs: str, listed: Path | None = None, making: Making, terminal: O
 
     names = [*packs, *(_lines(listed) if listed is not None else ())]
     roots = tuple(sorted({PackRoot(_hex(name, 32, "pack root")) for name in names}))
-    return _give(terminal, making, lambda head: Release(head=head, packs=roots))
+    return give(terminal, making, lambda head: Release(head=head, packs=roots))
 
 
 def lift(*holds: str, making: Making, terminal: Out) -> int:
@@ -188,7 +193,7 @@ def lift(*holds: str, making: Making, terminal: Out) -> int:
     from exclave.authority.orders import Lift
 
     names = _statements(holds, Kind.HOLD)
-    return _give(terminal, making, lambda head: Lift(head=head, holds=names))
+    return give(terminal, making, lambda head: Lift(head=head, holds=names))
 
 
 def narrow(
@@ -210,9 +215,9 @@ def narrow(
 
     if never is (since is not None):
         raise UsageError("narrow: expected either --since or --never")
-    statement = _statement(declared, {Kind.COMPROMISE})
-    moment = None if since is None else _moment(since)
-    return _give(
+    statement = named_statement(declared, {Kind.COMPROMISE})
+    moment = None if since is None else named_moment(since)
+    return give(
         terminal, making, lambda head: Narrow(head=head, compromise=statement, since=moment)
     )
 
@@ -229,7 +234,7 @@ def unlock(*lockdowns: str, making: Making, terminal: Out) -> int:
     from exclave.authority.orders import Unlock
 
     names = _statements(lockdowns, Kind.LOCKDOWN)
-    return _give(terminal, making, lambda head: Unlock(head=head, lockdowns=names))
+    return give(terminal, making, lambda head: Unlock(head=head, lockdowns=names))
 
 
 def submit(
@@ -266,18 +271,25 @@ def submit(
     return _code(answers)
 
 
-def _give(terminal: Terminal, making: Making, build: Callable[[OrderHead], Order]) -> int:
+def give(
+    terminal: Terminal,
+    making: Making,
+    build: Callable[[OrderHead], Order],
+    *,
+    law: Charter | None = None,
+) -> int:
+    """Make an order, sign it where keys are given, and hand it in where that is wanted."""
     import os
 
     from exclave.cli.official import sign_file, standing
     from exclave.clock import now
-    from exclave.wiring.orders import law_for, make_order, send_statement, write_order
+    from exclave.wiring.orders import law_for, make_order, write_order
 
     if making.send and not making.key:
         raise UsageError(
             "--send: expected a signature, got none", hint="give --key, or submit it once signed"
         )
-    law = law_for(making.charter, making.card)
+    law = law or law_for(making.charter, making.card)
     envelope = make_order(law, build, reason=making.reason, issued=now(), random=os.urandom)
     file = write_order(envelope, making.out)
     signed = sign_file(
@@ -290,12 +302,28 @@ def _give(terminal: Terminal, making: Making, build: Callable[[OrderHead], Order
         passphrase_file=making.passphrase_file,
         passphrase_fd=making.passphrase_fd,
     )
-    value, lines = standing(file, signed, law)
+    said = standing(file, signed, law)
+    return hand_in(terminal, signed, law, file, said=said, send=making.send)
+
+
+def hand_in(
+    terminal: Terminal,
+    envelope: Envelope,
+    law: Charter,
+    file: Path,
+    *,
+    said: tuple[dict[str, object], list[str]],
+    send: bool,
+) -> int:
+    """Hand a statement's file in where that is wanted, and say what it says and who took it."""
+    from exclave.wiring.orders import send_statement
+
+    value, lines = said
     value["file"] = str(file)
-    if not making.send:
+    if not send:
         terminal.result(value, lines)
         return 0
-    answers = send_statement(signed, law)
+    answers = send_statement(envelope, law)
     value["seats"] = _answers_json(answers)
     terminal.result(value, [*lines, *_answers_lines(answers, file)])
     return _code(answers)
@@ -345,10 +373,10 @@ def _deposits(names: tuple[str, ...]) -> tuple[DepositId, ...] | None:
 
 
 def _statements(names: tuple[str, ...], kind: Kind) -> tuple[StatementHash, ...]:
-    return tuple(sorted({_statement(name, {kind}) for name in names}))
+    return tuple(sorted({named_statement(name, {kind}) for name in names}))
 
 
-def _statement(name: str, kinds: Collection[Kind]) -> StatementHash:
+def named_statement(name: str, kinds: Collection[Kind]) -> StatementHash:
     """A file's statement, or a hash as it is printed: with or without its spaces."""
     from exclave.ids import StatementHash
     from exclave.wiring.orders import statement_named
@@ -371,7 +399,8 @@ def _hex(text: str, length: int, what: str) -> bytes:
         ) from error
 
 
-def _moment(text: str) -> datetime:
+def named_moment(text: str) -> datetime:
+    """A day or a moment, as people write it."""
     from exclave.clock import parse_time
     from exclave.errors import MalformedData
 

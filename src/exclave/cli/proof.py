@@ -34,15 +34,17 @@ def limits(
     charter
         The charter's file.
     before
-        An earlier charter, to say who has left since and what he can still do; may be repeated.
+        An earlier charter, to say who has left since and what he can still do, and how deposits of
+        that time are spread; may be repeated.
     """
-    from exclave.limits import departures
+    from exclave.limits import departures, older_layouts
     from exclave.limits import limits as limits_of
     from exclave.wiring.files import load_charter
 
     law = load_charter(charter)
-    earlier = [_earlier(charter, file) for file in before or []]
-    found = (*limits_of(law), *departures(law, [item for item in earlier if item is not None]))
+    read = [_earlier(charter, file) for file in before or []]
+    earlier = [item for item in read if item is not None]
+    found = (*limits_of(law), *departures(law, earlier), *older_layouts(law, earlier))
     terminal.result(
         {"limits": [{"name": item.name, "text": item.text} for item in found]},
         [f"- {item.text}" for item in found],

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
-from exclave.cli.options import Flag, Out
+from exclave.cli.options import CONNECTIONS, Flag, Out
 from exclave.errors import DifferenceFound, UsageError
 
 __all__ = ["reconstruct"]
@@ -66,7 +66,7 @@ def reconstruct(
         scope=Scope(registers=tuple(register or ()), objects=tuple(table or ())),
         vault_folders=folders,
     )
-    with ShownReconstruction(terminal) as shown:
+    with terminal.telling(CONNECTIONS), ShownReconstruction(terminal) as shown:
         report = run_reconstruction(what, shown)
     for line in report.findings.lines:
         terminal.warning(line)

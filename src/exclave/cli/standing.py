@@ -24,6 +24,7 @@ def standing(*, charter: Path | None = None, card: Path | None = None, terminal:
     """
     from exclave.cli.deposit import NOT_AS_IT_SHOULD_BE
     from exclave.cli.words.standing import listing_json, standing_lines
+    from exclave.clock import now
     from exclave.plain_words import grouped
     from exclave.standing.listing import differences, listed
     from exclave.wiring.orders import view_for
@@ -40,7 +41,7 @@ def standing(*, charter: Path | None = None, card: Path | None = None, terminal:
             "differences": list(differing),
             "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
         },
-        [f"mission {grouped(view.mission)}", *standing_lines(listings, differing)],
+        [f"mission {grouped(view.mission)}", *standing_lines(listings, differing, now())],
     )
     for item in view.problems:
         terminal.warning(f"seat {item.seat}: {item.what}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from exclave.errors import ExclaveError, UsageError
@@ -89,6 +90,22 @@ class Terminal:
         self._err.flush()
         return self._ask.readline().strip().lower() in {"y", "yes"}
 
+    def wait_for(self, what: str) -> None:
+        """Ask for something to be done; goes on when Enter was pressed."""
+        if not self._ask.isatty():
+            raise NoTerminal(f"{what}: nobody to ask", hint="name one file or device for each")
+        self._err.write(f"{what}, then press Enter: ")
+        self._err.flush()
+        self._ask.readline()
+
+    def line(self, question: str) -> str:
+        """Ask for a line; an empty one where nobody is there."""
+        if not self._ask.isatty():
+            return ""
+        self._err.write(f"{question}: ")
+        self._err.flush()
+        return self._ask.readline().strip()
+
     def show_log(self) -> None:
         """Write what this program's parts log to standard error, a line each."""
         import logging
@@ -98,6 +115,27 @@ class Terminal:
         log = logging.getLogger("exclave")
         log.addHandler(handler)
         log.setLevel(logging.WARNING if self.quiet else logging.INFO)
+
+    @contextmanager
+    def telling(self, part: str) -> Iterator[None]:
+        """Say at the end what a part of this program logged: amid bars nobody would read it."""
+        import logging
+
+        said: list[str] = []
+
+        class Kept(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                said.append(record.getMessage())
+
+        log, kept = logging.getLogger(part), Kept()
+        log.addHandler(kept)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(kept)
+            for text in sorted(said):
+                self.info(text)
 
     @property
     def attended(self) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import Flag, Out
-from exclave.errors import IntegrityError
+from exclave.errors import IntegrityError, UsageError
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
@@ -28,9 +29,14 @@ def init(
     operator: str,
     data: str,
     public: str,
+    state_key: Path | None = None,
+    without_agreement: Flag = False,
     terminal: Out,
 ) -> None:
     """Set up a vault's folder and export its seat request.
+
+    Missions that are enrolled here make new deposits under an agreement of both states only, unless
+    it is set up without.
 
     Parameters
     ----------
@@ -46,10 +52,27 @@ def init(
         Address and port of the data listener, such as 10.0.0.5:8443.
     public
         Address and port of the public record.
+    state_key
+        The receiving state's public keys file (exclave agreement key): it signs agreements.
+    without_agreement
+        Take deposits without one.
     """
     from exclave.wiring.host import init_vault
 
-    made = init_vault(folder, vault=vault, state=state, operator=operator, data=data, public=public)
+    if without_agreement is (state_key is not None):
+        raise UsageError(
+            "vault init: expected either --state-key or --without-agreement",
+            hint="the receiving state makes its key with exclave agreement key",
+        )
+    made = init_vault(
+        folder,
+        vault=vault,
+        state=state,
+        operator=operator,
+        data=data,
+        public=public,
+        state_key=state_key,
+    )
     terminal.result(
         {
             "vault": vault,
@@ -59,7 +82,12 @@ def init(
         },
         [
             f"vault {vault} in {folder}",
-            f"seat request  {made.seat_request} (hand this to the founders)",
+            f"seat request  {made.seat_request} "
+            + (
+                "(hand this to the founders)"
+                if state_key is None
+                else "(the receiving state signs it: exclave agreement vouch)"
+            ),
             f"identity      {grouped(made.identity_hash)}",
         ],
     )
@@ -105,6 +133,9 @@ def serve(folder: Path, *, terminal: Out) -> None:
     """
     from exclave.wiring.host import serve_vault
 
+    # Uploads come in pieces of a quarter of a MiB: left alone, the allocator gives their memory
+    # back and takes it anew, at 80 page faults a MiB.
+    return_large_memory()
     terminal.show_log()
     serve_vault(folder)
 

@@ -12,6 +12,8 @@ from exclave.cli.options import Flag, Out
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from exclave.ids import Seat
     from exclave.vault.interface import StatementState
     from exclave.vault.survey import DepositView, MissionView
@@ -31,7 +33,8 @@ _SUSPECT = "  SUSPECT: of keys declared compromised, and not surely from before"
 @warrant.command(name="prepare")
 def prepare(
     *,
-    card: Path,
+    card: Path | None = None,
+    charter: Path | None = None,
     out: Path,
     deposit: str = "latest",
     purpose: str = "reconstruction",
@@ -46,6 +49,8 @@ def prepare(
     ----------
     card
         A share card; only its addresses and keys are used, never its words.
+    charter
+        Instead of a card: a charter; a later one names the vaults that joined since.
     out
         The new folder of this reconstruction.
     deposit
@@ -59,18 +64,12 @@ def prepare(
     vault_folder
         A vault's folder; may be repeated; only with --no-network.
     """
-    from datetime import timedelta
-
     from exclave.errors import UsageError
-    from exclave.plan import parse_duration
     from exclave.vault.identity import identity_hash
-    from exclave.wiring.reader import load_card
+    from exclave.wiring.orders import source_for
     from exclave.wiring.reader import prepare as prepare_folder
 
-    try:
-        seconds = parse_duration(life)
-    except ValueError as error:
-        raise UsageError(f"--life: {error}, got {life[:20]!r}") from error
+    lasting = _life(life)
     folders = tuple(vault_folder or ())
     if no_network is not bool(folders):
         raise UsageError(
@@ -78,11 +77,11 @@ def prepare(
             hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
         )
     prepared = prepare_folder(
-        load_card(card),
+        source_for(charter, card),
         out,
         deposit=deposit,
         purpose=purpose,
-        life=timedelta(seconds=seconds),
+        life=lasting,
         vault_folders=folders,
     )
     reader, chosen = prepared.reader, prepared.deposit
@@ -108,6 +107,19 @@ def prepare(
     )
     for line in prepared.findings.lines:
         terminal.warning(line)
+
+
+def _life(text: str) -> timedelta:
+    """`--life` as a duration; raises `UsageError`."""
+    from datetime import timedelta
+
+    from exclave.errors import UsageError
+    from exclave.plan import parse_duration
+
+    try:
+        return timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--life: {error}, got {text[:20]!r}") from error
 
 
 @warrant.command(name="submit")
@@ -144,12 +156,12 @@ def status(place: Path, *, card: Path | None = None, terminal: Out) -> int:
     return _show_states(states, terminal)
 
 
-def show_surveyed(card: Path, terminal: Out) -> None:
-    """`deposits --card`: what the vaults themselves say."""
+def show_surveyed(charter: Path | None, card: Path | None, terminal: Out) -> None:
+    """`deposits --card` or `--charter`: what the vaults themselves say."""
     from exclave.reconstruct.findings import findings
-    from exclave.wiring.reader import load_card, survey_card
+    from exclave.wiring.orders import view_for
 
-    view = survey_card(load_card(card))
+    view = view_for(charter, card)
     terminal.result(_view_json(view), _view_lines(view))
     for line in findings(view, None, ()).lines:
         terminal.warning(line)
@@ -177,6 +189,7 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
 
 
 def _view_json(view: MissionView) -> dict[str, object]:
+    from exclave.cli.words.layouts import layouts_json
     from exclave.reconstruct.findings import findings
     from exclave.reconstruct.report import fork_json
 
@@ -190,6 +203,7 @@ def _view_json(view: MissionView) -> dict[str, object]:
                 "sequence": item.record.sequence,
                 "claimed_time": item.record.claimed_time.isoformat(),
                 "bytes": _live_bytes(item),
+                "layouts": layouts_json(None if item.live is None else item.live.layouts),
                 "lodged": list(item.lodged),
                 "mirrored": list(item.mirrored),
                 "suspect": item.suspect,
@@ -202,6 +216,8 @@ def _view_json(view: MissionView) -> dict[str, object]:
 
 
 def _view_lines(view: MissionView) -> list[str]:
+    from exclave.cli.words.layouts import layouts_words
+
     lines = [
         f"mission {grouped(view.mission)}",
         f"kept at least {view.charter.settings.retention_days} days after lodging",
@@ -214,6 +230,7 @@ def _view_lines(view: MissionView) -> list[str]:
             f"{'size unknown' if amount is None else size(amount)}  seats {_seats(item)}"
             f"{_SUSPECT if item.suspect else ''}"
         )
+        lines.append(f"  {layouts_words(None if item.live is None else item.live.layouts)}")
     return lines if view.deposits else [*lines, "no deposit yet"]
 
 

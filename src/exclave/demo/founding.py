@@ -40,6 +40,7 @@ class Host:
     vault: str
     state: str
     operator: str
+    safe: bool = False  # an embassy's safe: no server, no address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,8 @@ def founding_toml(
     ]
     for host in hosts:
         request = quoted(str(requests / f"{host.vault}.json"))
-        lines.append(f"[[seat]]\nseat = {host.seat}\nrequest = {request}\n")
+        kind = 'type = "safe"\n' if host.safe else ""
+        lines.append(f"[[seat]]\nseat = {host.seat}\nrequest = {request}\n{kind}")
     for person in OFFICIALS:
         lines.append(_official(person, officials))
     lines.append(

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from exclave.signer.parties import new_official_key
 
 __all__ = [
     "PASSPHRASE",
+    "QUICK_SCRYPT",
     "Home",
     "HostedVault",
     "found_mission",
@@ -47,7 +48,7 @@ __all__ = [
 PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
 """Name of the file beside an official's keys that opens them."""
 
-_SCRYPT_N: Final = 2**15
+QUICK_SCRYPT: Final = 2**15
 _GROUP_FOLDERS: Final = {1: None, 2: "embassy-a", 3: "embassy-b"}
 
 
@@ -99,8 +100,17 @@ class HostedVault:
     process: Background | None = None
 
 
-def open_hosts(stage: Stage, narrator: Narrator) -> Sequence[HostedVault]:
-    """Three receiving states set up a vault each and export their seat requests."""
+def open_hosts(
+    stage: Stage,
+    narrator: Narrator,
+    *,
+    state_key: Callable[[Path, Host], Path] | None = None,
+) -> Sequence[HostedVault]:
+    """Three receiving states set up a vault each and export their seat requests.
+
+    With `state_key`, which makes a state's key and returns its public part, they ask for
+    agreements.
+    """
     ports = iter(_free_ports(2 * len(HOSTS)))
     vaults: list[HostedVault] = []
     for host in HOSTS:
@@ -110,9 +120,13 @@ def open_hosts(stage: Stage, narrator: Narrator) -> Sequence[HostedVault]:
 
     def init(vault: HostedVault) -> None:
         host = vault.host
+        asks: tuple[str | Path, ...] = ("--without-agreement",)
+        if state_key is not None:
+            asks = ("--state-key", state_key(vault.folder.parent, host))
         stage.run(
             *("vault", "init", vault.folder, "--vault", host.vault, "--state", host.state),
             *("--operator", host.operator, "--data", vault.data, "--public", vault.public),
+            *asks,
         )
 
     with ThreadPoolExecutor(2) as pool:
@@ -220,7 +234,7 @@ def make_official(stage: Stage, person: Person, public: Path) -> None:
     passphrase = (folder / PASSPHRASE).read_bytes().rstrip()
     # Cheaper to open than in earnest: a demonstration's keys guard nothing.
     save_key_file(
-        folder / person.key_file, bundle, passphrase=passphrase, random=os.urandom, n=_SCRYPT_N
+        folder / person.key_file, bundle, passphrase=passphrase, random=os.urandom, n=QUICK_SCRYPT
     )
     write_once(public / f"{person.key_file}.pub", public_keys_bytes(bundle))
 

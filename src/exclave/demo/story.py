@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exclave import clock
+from exclave.demo.agreeing import agree, make_state_key, vouch
 from exclave.demo.evidence import Attested, Refused, show_receipts, try_deletion
 from exclave.demo.founding import Law
 from exclave.demo.homeland import DepositFigures, build_homeland, make_deposit, pass_a_day
@@ -104,9 +105,11 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
     with narrator.phase("A state and its registers"):
         homeland = build_homeland(stage, narrator, size)
     with narrator.phase("Three receiving states, a founding, a charter"):
-        vaults = open_hosts(stage, narrator)
+        vaults = open_hosts(stage, narrator, state_key=make_state_key)
+        vouch(stage, vaults)
         found_mission(stage, narrator, homeland, vaults, LAW)
         vaults = serve_vaults(stage, narrator, homeland, vaults)
+        agree(stage, narrator, homeland, vaults)
     with narrator.phase("First deposit"):
         first = make_deposit(stage, narrator, homeland)
     with narrator.phase("A day passes; second deposit"):

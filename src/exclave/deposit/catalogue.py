@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catalogue_pack
 from exclave.encoding import canonical_json
 from exclave.engine.durable import make_path, replace_file
-from exclave.ids import PackRoot
+from exclave.ids import PackRoot, StatementHash
 from exclave.journal.rows import SafePack
+
+if TYPE_CHECKING:
+    from exclave.authority.record import DepositRecord
+    from exclave.authority.record_chain import LiveSet
 
 __all__ = ["Catalogue", "CatalogueEntry", "RegisterSummary"]
 
@@ -69,6 +73,30 @@ class Catalogue:
     def envelope(self, sequence: int) -> bytes:
         """The record's envelope of a deposit."""
         return (self._path / f"{sequence:08d}" / "record.json").read_bytes()
+
+    def live(self, sequence: int) -> LiveSet | None:
+        """What a deposit refers to; None where a record before it is not here.
+
+        A depositor whose keys were replaced goes on from a record that another catalogue has.
+        """
+        # Records are law and keys, which looking at what was deposited needs nothing of.
+        from exclave.authority.envelope import parse_envelope
+        from exclave.authority.record import parse_record
+        from exclave.authority.record_chain import AncestorMissing, live_set
+
+        known: dict[StatementHash, DepositRecord] = {}
+        for number in range(sequence, 0, -1):
+            try:
+                envelope = parse_envelope(self.envelope(number))
+            except FileNotFoundError:
+                return None
+            record = known[envelope.statement_hash] = parse_record(envelope)
+            if record.full:
+                break
+        try:
+            return live_set(next(iter(known.values())), known)
+        except AncestorMissing:
+            return None
 
     def _pack_file(self, root: PackRoot) -> Path:
         return self._path / "packs" / root.hex()[:2] / root.hex()

@@ -18,6 +18,7 @@ from typing import Final
 
 from exclave.archive.pack import DEFAULT_CAPACITY, PackBuilder, Role
 from exclave.archive.reference import MANIFEST_PACK_BIT, Codec, Reference
+from exclave.deposit.memory import PackMemory
 from exclave.errors import ExclaveError
 from exclave.ids import ChunkId, PackRoot
 from exclave.journal.store import Journal
@@ -98,6 +99,7 @@ class Packer:
         table: PackTable,
         hand_on: Callable[[FullPack], None],
         journal: Journal | None,
+        memory: PackMemory,
         capacity: int = DEFAULT_CAPACITY,
         most: int = MOST_CHUNKS,
     ) -> None:
@@ -107,6 +109,7 @@ class Packer:
         self._table = table
         self._hand_on = hand_on
         self._journal = journal
+        self._memory = memory
         self._capacity = capacity
         self._most = most
         # Two locks: filling blocks while later stages are full, and these need the index to
@@ -148,7 +151,8 @@ class Packer:
             if self._builder is not None and not self._takes(self._builder, chunk):
                 self._close_pack()
             if self._builder is None:
-                self._builder = PackBuilder(self._capacity)
+                memory = self._memory.take_any()
+                self._builder = PackBuilder(self._capacity, memory=memory)
                 self._number = self._table.open_number()
             offset = self._builder.add(chunk.id, chunk.plain, chunk.codec, chunk.stored, role)
             reference = Reference(

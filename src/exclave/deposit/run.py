@@ -35,6 +35,7 @@ from exclave.deposit.lodging import (
     require_lodged,
     sign_record,
 )
+from exclave.deposit.memory import PackMemory
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, SealedPack
 from exclave.deposit.stages import SealingStage
@@ -88,6 +89,7 @@ class _Attempt:
         self._place = place
         self._deposit = DepositId(place.random(16))
         self._tables = {kind: PackTable() for kind in PackKind}
+        memory = PackMemory()
         self._sealer = PackSealer(
             mission=party.mission,
             deposit=self._deposit,
@@ -96,6 +98,7 @@ class _Attempt:
             k=party.charter.dispersal.k,
             seats=party.seats,
             dedup_key=party.dedup_key,
+            memory=memory,
             random=place.random,
         )
         self._dispatcher = Dispatcher(
@@ -114,6 +117,7 @@ class _Attempt:
                 kind,
                 table=self._tables[kind],
                 hand_on=self._stage.take,
+                memory=memory,
                 journal=place.journal if kind is PackKind.DATA else None,
             )
             for kind in PackKind

@@ -11,12 +11,13 @@ import hmac
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from exclave.archive.pack import chunk_id, decode_chunk, make_decompressor, parse_directory
 from exclave.archive.reference import Codec
+from exclave.deposit.memory import PackMemory
 from exclave.deposit.packing import FullPack
-from exclave.dispersal.code import body_length
+from exclave.dispersal.code import body_length, row_of
 from exclave.dispersal.shard import Shard, make_shards
 from exclave.errors import IntegrityError
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
@@ -67,8 +68,10 @@ class PackSealer:
         k: int,
         seats: tuple[Seat, ...],
         dedup_key: bytes,
+        memory: PackMemory,
         random: Callable[[int], bytes],
     ) -> None:
+        """`memory` is where packs are filled: theirs goes back there."""
         self._mission = mission
         self._deposit = deposit
         self._epoch = epoch
@@ -78,7 +81,8 @@ class PackSealer:
         self._dedup_key = dedup_key
         self._random = random
         self._reopening = _Reopening()
-        self._buffers = _Buffers()
+        self._plain = memory
+        self._sealed = PackMemory()
         self._secret = bytearray(random(32))
         self.sealed_secret = seal_deposit_secret(
             recovery,
@@ -108,17 +112,17 @@ class PackSealer:
         )
         secret = bytes(self._secret)
         plaintext = full.builder.finish()
-        length = sealed_length(len(plaintext))
-        size = self._k * body_length(length, self._k)
-        memory = self._buffers.take(size)
-        padded = memoryview(memory)[:size]
+        memory, padded, parity = self._room(sealed_length(len(plaintext)))
         sealed = seal_pack(header, secret=secret, veil=veil, plaintext=plaintext, out=padded)
-        padded[length:] = bytes(size - length)
+        padded[len(sealed) :] = bytes(len(padded) - len(sealed))
         self._reopen(sealed, secret, veil, full, out=plaintext)
-        del plaintext
+        emptied = cast(bytearray, plaintext.obj)
+        plaintext.release()  # memory that is looked at cannot grow
+        self._plain.give_back(emptied)
         shards = make_shards(
             sealed,
             padded=padded,
+            parity=parity,
             mission=self._mission,
             veil=veil,
             k=self._k,
@@ -139,10 +143,19 @@ class PackSealer:
 
     def sent(self, pack: SealedPack) -> None:
         """A pack is safe: its memory may hold another. Nobody reads its shards any more."""
-        self._buffers.give_back(pack.memory)
+        self._sealed.give_back(pack.memory)
+
+    def _room(self, length: int) -> tuple[bytearray, memoryview, memoryview]:
+        """Memory for the bodies of a pack, and its parts for the k rows and for the others."""
+        size = body_length(length, self._k)
+        rows = self._k * size
+        whole = rows + size * sum(row_of(seat, self._k) is None for seat in self._seats)
+        memory = self._sealed.take(whole)
+        view = memoryview(memory)
+        return memory, view[:rows], view[rows:whole]
 
     def _reopen(
-        self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack, *, out: bytearray
+        self, sealed: memoryview, secret: bytes, veil: bytes, full: FullPack, *, out: memoryview
     ) -> None:
         """`out` is the memory of what was sealed: nothing of that may pass for what comes back."""
         _clear(out)
@@ -165,10 +178,9 @@ class PackSealer:
                 )
 
 
-def _clear(memory: bytearray) -> None:
-    view = memoryview(memory)
-    for start in range(0, len(view), len(_ZEROS)):
-        part = view[start : start + len(_ZEROS)]
+def _clear(memory: memoryview) -> None:
+    for start in range(0, len(memory), len(_ZEROS)):
+        part = memory[start : start + len(_ZEROS)]
         part[:] = _ZEROS[: len(part)]
 
 
@@ -177,24 +189,3 @@ class _Reopening(threading.local):
 
     def __init__(self) -> None:
         self.decompressor = make_decompressor()
-
-
-class _Buffers:
-    """Memory for sealed packs, used again: fresh pages cost several times the encryption."""
-
-    def __init__(self) -> None:
-        self._free: list[bytearray] = []
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> bytearray:
-        """At least `size` bytes, of which nothing is known."""
-        with self._lock:
-            for index, buffer in enumerate(self._free):
-                if len(buffer) >= size:
-                    return self._free.pop(index)
-        return bytearray(size)
-
-    def give_back(self, buffer: bytearray) -> None:
-        """May be taken again."""
-        with self._lock:
-            self._free.append(buffer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import Final
 
 from exclave.deposit.dispatch import Dispatcher
@@ -31,7 +32,7 @@ class SealingStage:
     def __init__(self, sealer: PackSealer, dispatcher: Dispatcher) -> None:
         self._sealer = sealer
         self._dispatcher = dispatcher
-        self._queue: queue.Queue[FullPack] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[FullPack | None] = queue.Queue(maxsize=1)  # None: the end
         self._failure: BaseException | None = None
         self._unsealed = 0
         self._idle = threading.Condition()
@@ -60,6 +61,7 @@ class SealingStage:
         """End the threads; what is queued and not drained is dropped."""
         if self._failure is None:
             self._failure = StageClosed("deposit: sealing has ended")
+        self._wake()
         for thread in self._threads:
             thread.join()
 
@@ -83,6 +85,8 @@ class SealingStage:
                 full = self._queue.get(timeout=_POLL)
             except queue.Empty:
                 continue
+            if full is None:
+                break
             try:
                 sealed: SealedPack = self._sealer.seal(full)
                 del full
@@ -92,3 +96,9 @@ class SealingStage:
             with self._idle:
                 self._unsealed -= 1
                 self._idle.notify_all()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let a thread that waits for a pack see that it is over; it wakes the next one."""
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)

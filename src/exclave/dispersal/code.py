@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exclave.dispersal.field import Bytes, combine, inverse, invert
+from exclave.dispersal.field import Bytes, combine, inverse, invert, multiply
 from exclave.dispersal.veil import DuplicateSeat, TooFewShards
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import Seat
@@ -52,15 +52,21 @@ def code_row(seat: Seat, k: int) -> list[int]:
         return [1]
     if seat <= k:
         return [int(seat - 1 == column) for column in range(k)]
-    return [inverse((seat - 1) ^ column) for column in range(k)]
+    return [multiply(k ^ column, inverse((seat - 1) ^ column)) for column in range(k)]
 
 
 def encode_bodies(
-    ciphertext: Bytes, k: int, seats: Sequence[Seat], *, padded: Bytes | None = None
+    ciphertext: Bytes,
+    k: int,
+    seats: Sequence[Seat],
+    *,
+    padded: Bytes | None = None,
+    parity: memoryview | None = None,
 ) -> dict[Seat, memoryview]:
     """The body of each seat; those of data seats are views of `ciphertext` where it is full.
 
     `padded` is the ciphertext with zeros after it up to k bodies: all are views of it then.
+    `parity` is memory that the other seats' bodies are written to, one after the other.
     """
     size = body_length(len(ciphertext), k)
     if padded is not None and len(padded) != k * size:
@@ -68,15 +74,19 @@ def encode_bodies(
     if len(set(seats)) != len(seats):
         raise DuplicateSeat("dispersal: a seat was given twice")
     rows = _cut(memoryview(ciphertext if padded is None else padded).toreadonly(), k, size)
+    coded = [seat for seat in seats if row_of(seat, k) is None]
+    room = memoryview(bytearray(size * len(coded))) if parity is None else parity
+    if len(room) != size * len(coded):
+        raise BodySizeWrong(f"parity: expected {size * len(coded)} bytes, got {len(room)}")
     bodies: dict[Seat, memoryview] = {}
     for seat in seats:
-        factors = code_row(seat, k)
-        if k == 1 or seat <= k:
-            bodies[seat] = rows[0 if k == 1 else seat - 1]
-        else:
-            body = bytearray(size)
-            combine(factors, rows, body)
-            bodies[seat] = memoryview(body).toreadonly()
+        row = row_of(seat, k)
+        if row is not None:
+            bodies[seat] = rows[row]
+            continue
+        body, room = room[:size], room[size:]
+        combine(code_row(seat, k), rows, body)
+        bodies[seat] = body.toreadonly()
     return bodies
 
 

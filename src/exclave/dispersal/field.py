@@ -110,6 +110,9 @@ def combine(factors: Sequence[int], rows: Sequence[Bytes], out: bytearray | memo
     if not sources:
         target[:] = 0
         return
+    if len(sources) > 1 and all(factor == 1 for factor, _ in sources):
+        _add_rows([row for _, row in sources], target)
+        return
     (first, lead), *others = sources
     scratch = np.empty(min(_PIECE, len(target)), dtype=np.uint16)
     for start in range(0, len(target), _PIECE):
@@ -121,3 +124,16 @@ def combine(factors: Sequence[int], rows: Sequence[Bytes], out: bytearray | memo
         for factor, row in others:
             np.take(_products(factor), row[piece], out=product, mode="clip")
             np.bitwise_xor(total, product, out=total)
+
+
+def _add_rows(rows: Sequence[npt.NDArray[np.uint16]], target: npt.NDArray[np.uint16]) -> None:
+    """The sum of two rows or more as they are: what the first seat of parity holds."""
+    import numpy as np
+
+    first, second, *others = rows
+    for start in range(0, len(target), _PIECE):
+        piece = slice(start, start + _PIECE)
+        total = target[piece]
+        np.bitwise_xor(first[piece], second[piece], out=total)
+        for row in others:
+            np.bitwise_xor(total, row[piece], out=total)

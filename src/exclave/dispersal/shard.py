@@ -195,14 +195,16 @@ def make_shards(
     seats: Sequence[Seat],
     random: Callable[[int], bytes],
     padded: Bytes | None = None,
+    parity: memoryview | None = None,
 ) -> tuple[Shard, ...]:
     """One shard per seat, in the order of `seats`; bodies may be views of `sealed_pack`.
 
     `padded`: the same bytes, with zeros after them up to k bodies; then no row is copied.
+    `parity`: memory for the bodies of the other seats.
     """
     rows = row_leaves(sealed_pack, k)
     root = root_over(len(sealed_pack), rows)
-    bodies = encode_bodies(sealed_pack, k, seats, padded=padded)
+    bodies = encode_bodies(sealed_pack, k, seats, padded=padded, parity=parity)
     shards: list[Shard] = []
     for share in split_veil(veil, k, seats, random):
         header = ShardHeader(

@@ -12,10 +12,11 @@ from pathlib import Path
 from exclave.authority.annex import AnnexEntry
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Official
-from exclave.config import ConfigurationInvalid, Places
+from exclave.config import ConfigurationInvalid
 from exclave.found.changes import Changes
 from exclave.ids import PersonId
 from exclave.signer.file import PublicKeys
+from exclave.toml_lines import Places
 
 __all__ = ["ChangeDesk", "ChangesRefused", "Persons", "Place"]
 

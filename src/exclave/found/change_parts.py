@@ -6,9 +6,9 @@ lie under them; a depositor's request is signed by the keys that it asks to have
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exclave.authority.charter_parts import Depositor, SeatEntry
 from exclave.authority.charter_settings import (
@@ -27,6 +27,9 @@ from exclave.errors import ConfigurationError, ExclaveError
 from exclave.found.change_desk import ChangeDesk, Place
 from exclave.found.draft import read_seat
 from exclave.ids import Seat
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = [
     "change_depositors",
@@ -61,7 +64,7 @@ def change_seats(desk: ChangeDesk) -> tuple[SeatEntry, ...]:
                 f"expected the seat key of vault {old.vault}, got another: a new vault takes a "
                 "new seat",
             )
-        seats[old.seat] = replace(new, agreement=old.agreement)
+        seats[old.seat] = replace(new, agreement=new.agreement or old.agreement)
     for index, named in enumerate(desk.changes.seat.add):
         place = ("seat", "add", index)
         new = _requested(desk, place, named.request, named.seat, named.type)
@@ -100,7 +103,7 @@ def change_depositors(desk: ChangeDesk) -> tuple[Depositor, ...]:
             del known[removed.id]
     for index, quota in enumerate(change.quota):
         if old := _known(desk, ("depositor", "quota", index, "id"), known, quota.id):
-            known[old.id] = replace(old, **quota.model_dump(exclude={"id"}, exclude_none=True))
+            known[old.id] = replace(old, **_stated(quota))
     for index, rekeyed in enumerate(change.replace_keys):
         place: Place = ("depositor", "replace_keys", index, "request")
         request = _depositor_request(desk, place, rekeyed.request)
@@ -141,21 +144,18 @@ def change_settings(desk: ChangeDesk) -> Settings:
 
 def changed_delays(desk: ChangeDesk) -> Delays:
     """Delays of no role."""
-    stated = desk.changes.delays.model_dump(exclude_none=True)
-    return replace(desk.before.delays, **stated)
+    return replace(desk.before.delays, **_stated(desk.changes.delays))
 
 
 def changed_quotas(desk: ChangeDesk) -> Quotas:
     """Bytes kept apart."""
-    stated = desk.changes.quotas.model_dump(exclude_none=True)
-    return replace(desk.before.quotas, **stated)
+    return replace(desk.before.quotas, **_stated(desk.changes.quotas))
 
 
 def change_witness(desk: ChangeDesk) -> Witness:
     """Witnesses; `external` replaces the whole list."""
     change = desk.changes.witness
-    stated = change.model_dump(exclude_none=True, exclude={"external"})
-    witness = replace(desk.before.witness, **stated)
+    witness = replace(desk.before.witness, **_stated(replace(change, external=None)))
     if change.external is None:
         return witness
     external: list[ExternalWitness] = []
@@ -225,3 +225,9 @@ def _depositor_request(desk: ChangeDesk, place: Place, path: str) -> DepositorRe
     except ExclaveError as error:
         desk.complain(place, f"{file}: {error.message}")
     return None
+
+
+def _stated(change: DataclassInstance) -> dict[str, Any]:
+    """What a change names, by the names that the charter has for it."""
+    every = {item.name: getattr(change, item.name) for item in fields(change)}
+    return {name: value for name, value in every.items() if value is not None}

@@ -6,13 +6,12 @@ fits the charter is `exclave.found.amend`'s. Paths are relative to the file's fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from exclave.authority.charter_parts import RoleName
-from exclave.config import Places, load_toml, read_places
+from exclave.config import load_toml
 from exclave.found.plan import (
     Bytes,
     Days,
@@ -23,6 +22,8 @@ from exclave.found.plan import (
     RecoveryPlan,
     Slug,
 )
+from exclave.shapes import Between, Length, Matches
+from exclave.toml_lines import Places, read_places
 
 __all__ = [
     "Changes",
@@ -38,26 +39,24 @@ __all__ = [
     "load_changes",
 ]
 
-Person = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Person = Annotated[str, Matches(r"[a-z0-9][a-z0-9-]{0,62}")]
 """An official: a label of this file, or the id that stands in the charter (`p-...`)."""
-PersonIdText = Annotated[str, Field(pattern=r"^p-[0-9a-f]{16}$")]
-SeatNumber = Annotated[int, Field(ge=1, le=255)]
-Small = Annotated[int, Field(ge=0, le=255)]
+PersonIdText = Annotated[str, Matches(r"p-[0-9a-f]{16}")]
+SeatNumber = Annotated[int, Between(1, 255)]
+Small = Annotated[int, Between(0, 255)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DispersalChange(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispersalChange:
     """All three, since they are chosen together."""
 
-    k: Annotated[int, Field(ge=1, le=255)]
-    h: Annotated[int, Field(ge=1, le=255)]
-    n: Annotated[int, Field(ge=1, le=255)]
+    k: Annotated[int, Between(1, 255)]
+    h: Annotated[int, Between(1, 255)]
+    n: Annotated[int, Between(1, 255)]
 
 
-class SeatNamed(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatNamed:
     """A seat and its vault's request."""
 
     seat: SeatNumber
@@ -65,21 +64,24 @@ class SeatNamed(_Strict):
     type: Literal["vault", "safe"] = "vault"
 
 
-class SeatRetired(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatRetired:
     """A seat that is given up; its number is never used again."""
 
     seat: SeatNumber
 
 
-class SeatChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatChanges:
     """`[[seat.add]]`, `[[seat.update]]`, `[[seat.retire]]`."""
 
-    add: list[SeatNamed] = []
-    update: list[SeatNamed] = []  # the same vault with other addresses or certificates
-    retire: list[SeatRetired] = []
+    add: tuple[SeatNamed, ...] = ()
+    update: tuple[SeatNamed, ...] = ()  # the same vault with other addresses or certificates
+    retire: tuple[SeatRetired, ...] = ()
 
 
-class OfficialRekeyed(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialRekeyed:
     """The same person with other keys; `keep_old` leaves the former ones valid beside them."""
 
     official: Person
@@ -87,7 +89,8 @@ class OfficialRekeyed(_Strict):
     keep_old: bool = False
 
 
-class OfficialMoved(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialMoved:
     """The same person in another place."""
 
     official: Person
@@ -95,7 +98,8 @@ class OfficialMoved(_Strict):
     institution: Slug
 
 
-class OfficialRenamed(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialRenamed:
     """The same person under another name or contact."""
 
     official: Person
@@ -103,34 +107,38 @@ class OfficialRenamed(_Strict):
     contact: Line
 
 
-class OfficialRemoved(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialRemoved:
     """A person who leaves; he leaves every roster with it."""
 
     official: Person
 
 
-class OfficialChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialChanges:
     """`[[official.add]]` and so on."""
 
-    add: list[OfficialPlan] = []
-    replace_keys: list[OfficialRekeyed] = []
-    move: list[OfficialMoved] = []
-    rename: list[OfficialRenamed] = []
-    remove: list[OfficialRemoved] = []
+    add: tuple[OfficialPlan, ...] = ()
+    replace_keys: tuple[OfficialRekeyed, ...] = ()
+    move: tuple[OfficialMoved, ...] = ()
+    rename: tuple[OfficialRenamed, ...] = ()
+    remove: tuple[OfficialRemoved, ...] = ()
 
 
-class RoleChange(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleChange:
     """A roster: what is named is changed. `members` is the whole list, `add`, `remove` parts."""
 
-    threshold: Annotated[int, Field(ge=1, le=255)] | None = None
-    members: Annotated[list[Person], Field(min_length=1)] | None = None
-    add: list[Person] = []
-    remove: list[Person] = []
+    threshold: Annotated[int, Between(1, 255)] | None = None
+    members: Annotated[tuple[Person, ...], Length(least=1)] | None = None
+    add: tuple[Person, ...] = ()
+    remove: tuple[Person, ...] = ()
     delay: Duration | None = None
     veto_window: Duration | None = None
 
 
-class RosterChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterChanges:
     """Any of the rosters."""
 
     govern: RoleChange | None = None
@@ -155,24 +163,27 @@ class RosterChanges(_Strict):
         return {name: change for name, change in every.items() if change is not None}
 
 
-class DelayChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayChanges:
     """Delays of no role."""
 
-    dark_factor: Annotated[int, Field(ge=3, le=1000)] | None = None
+    dark_factor: Annotated[int, Between(3, 1000)] | None = None
     exile_change: Duration | None = None
     warrant_life: Duration | None = None
 
 
-class WitnessChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessChanges:
     """`external` is the whole list."""
 
     f: Small | None = None
-    q: Annotated[int, Field(ge=1, le=255)] | None = None
+    q: Annotated[int, Between(1, 255)] | None = None
     freshness: Duration | None = None
-    external: list[ExternalWitnessPlan] | None = None
+    external: tuple[ExternalWitnessPlan, ...] | None = None
 
 
-class QuotaChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaChanges:
     """Bytes kept apart."""
 
     reserve: Bytes | None = None
@@ -180,7 +191,8 @@ class QuotaChanges(_Strict):
     staging_days: Days | None = None
 
 
-class DepositorAdded(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorAdded:
     """A machine that begins to deposit: what `exclave depositor init` made there."""
 
     request: str
@@ -189,13 +201,15 @@ class DepositorAdded(_Strict):
     reserve: bool
 
 
-class DepositorRekeyed(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorRekeyed:
     """The same depositor with other keys: after a theft, or on a new machine."""
 
     request: str
 
 
-class DepositorQuota(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorQuota:
     """Other quotas; what is not named stays."""
 
     id: Slug
@@ -204,35 +218,39 @@ class DepositorQuota(_Strict):
     reserve: bool | None = None
 
 
-class DepositorRemoved(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorRemoved:
     """A depositor that ends; what it lodged stays."""
 
     id: Slug
 
 
-class DepositorChanges(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorChanges:
     """`[[depositor.add]]` and so on."""
 
-    add: list[DepositorAdded] = []
-    replace_keys: list[DepositorRekeyed] = []
-    quota: list[DepositorQuota] = []
-    remove: list[DepositorRemoved] = []
+    add: tuple[DepositorAdded, ...] = ()
+    replace_keys: tuple[DepositorRekeyed, ...] = ()
+    quota: tuple[DepositorQuota, ...] = ()
+    remove: tuple[DepositorRemoved, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryChange(RecoveryPlan):
     """A new epoch: a new key with new cards. `keys` are public key files of holders, by label."""
 
-    epoch: Annotated[int, Field(ge=2, le=2**32 - 1)]
+    epoch: Annotated[int, Between(2, 2**32 - 1)]
     reader: Line
     same_key: bool = False
-    keys: Annotated[dict[Person, str], Field(default_factory=dict)]
+    keys: dict[Person, str] = field(default_factory=dict)
 
 
-class Changes(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
     """All of `changes.toml`."""
 
-    mission: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    after: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}\.[1-9][0-9]{0,8}$")]
+    mission: Annotated[str, Matches(r"[0-9a-f]{64}")]
+    after: Annotated[str, Matches(r"[1-9][0-9]{0,8}\.[1-9][0-9]{0,8}")]
     notice: Line | None = None
     advisory_expiry_days: Days | None = None
     retention_days: Days | None = None
@@ -240,7 +258,7 @@ class Changes(_Strict):
     drill_cards_days: Days | None = None
     whole_deposit_bags: bool | None = None
     agreements_required: bool | None = None
-    labels: dict[Person, PersonIdText] = {}
+    labels: dict[Person, PersonIdText] = field(default_factory=dict)
     dispersal: DispersalChange | None = None
     seat: SeatChanges = SeatChanges()
     official: OfficialChanges = OfficialChanges()

@@ -13,9 +13,16 @@ from types import MappingProxyType
 
 from exclave.authority.annex import AnnexEntry
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Depositor, Official, RecoveryEpoch, RoleName, SeatEntry
+from exclave.authority.charter_parts import (
+    Address,
+    Depositor,
+    Official,
+    RecoveryEpoch,
+    RoleName,
+    SeatEntry,
+)
 from exclave.clock import format_time
-from exclave.ids import PersonId
+from exclave.ids import PersonId, Seat
 from exclave.plain_words import period, size
 
 __all__ = ["Names", "change_lines"]
@@ -121,6 +128,16 @@ def _seats(before: Charter, new: Charter) -> Iterator[str]:
             yield f"seat changed ({_differing(earlier, seat)}): {_seat(earlier)}, now {_seat(seat)}"
     for seat in old.values():
         yield f"! SEAT REMOVED: {_seat(seat)}"
+    if _places(before) != _places(new):
+        # What is printed cannot follow: if the old vaults are gone, such a card finds nobody.
+        yield (
+            "cards in hand name the vaults of their own day: once this is in force, give each "
+            "holder this charter's file beside the card"
+        )
+
+
+def _places(charter: Charter) -> set[tuple[Seat, tuple[Address, ...]]]:
+    return {(seat.seat, seat.addresses) for seat in charter.active_seats}
 
 
 def _epochs(before: Charter, new: Charter) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -129,10 +129,10 @@ def draft_charter(
         officials=founders.officials,
         annex=hashlib.sha256(annex).digest(),
         rosters=_rosters(plan, founders),
-        delays=Delays(**plan.delays.model_dump()),
+        delays=Delays(**asdict(plan.delays)),
         witness=_witness(plan),
         depositors=tuple(sorted(depositors, key=lambda item: item.id)),
-        quotas=Quotas(**plan.quotas.model_dump()),
+        quotas=Quotas(**asdict(plan.quotas)),
         settings=_settings(plan),
     )
 

@@ -6,13 +6,13 @@ out (examples/founding.toml explains each line). Paths are relative to the plan'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
 from exclave.config import load_toml
 from exclave.plan import parse_duration
+from exclave.shapes import Between, Length, Matches, Parsed
 
 __all__ = [
     "Bytes",
@@ -28,64 +28,67 @@ __all__ = [
     "RolePlan",
     "SeatPlan",
     "Slug",
+    "StateCode",
     "load_founding_plan",
 ]
 
-_SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_STATE = r"^[A-Z]{2}$"
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-Slug = Annotated[str, Field(pattern=_SLUG)]
-StateCode = Annotated[str, Field(pattern=_STATE)]
-Line = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
-Bytes = Annotated[int, Field(ge=0, le=2**53 - 1)]
-Days = Annotated[int, Field(ge=1, le=36500)]
+_SLUG = r"[a-z0-9][a-z0-9-]{0,62}"
+_STATE = r"[A-Z]{2}"
+Duration = Annotated[int, Parsed(parse_duration)]
+Slug = Annotated[str, Matches(_SLUG)]
+StateCode = Annotated[str, Matches(_STATE)]
+Line = Annotated[str, Length(most=1024), Matches(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")]
+Bytes = Annotated[int, Between(0, 2**53 - 1)]
+Days = Annotated[int, Between(1, 36500)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class StatePlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePlan:
     """The sending state."""
 
     code: StateCode
     name: Line
 
 
-class DispersalPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispersalPlan:
     """k seats rebuild; a deposit counts once h hold it. n is the number of seats."""
 
-    k: Annotated[int, Field(ge=1, le=255)]
-    h: Annotated[int, Field(ge=1, le=255)]
+    k: Annotated[int, Between(1, 255)]
+    h: Annotated[int, Between(1, 255)]
 
 
-class SeatPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatPlan:
     """A seat and the vault's seat request."""
 
-    seat: Annotated[int, Field(ge=1, le=255)]
+    seat: Annotated[int, Between(1, 255)]
     request: str
     type: Literal["vault", "safe"] = "vault"
 
 
-class GroupPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPlan:
     """A share group; `holders` are officials' labels, one a member, for sealed cards."""
 
     name: Line
     place: Literal["home", "abroad"]
     state: StateCode
-    threshold: Annotated[int, Field(ge=1, le=16)]
-    members: Annotated[int, Field(ge=1, le=16)]
-    holders: list[Slug] = []
+    threshold: Annotated[int, Between(1, 16)]
+    members: Annotated[int, Between(1, 16)]
+    holders: tuple[Slug, ...] = ()
 
 
-class RecoveryPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryPlan:
     """How the recovery key is shared."""
 
-    group_threshold: Annotated[int, Field(ge=1, le=16)]
-    group: Annotated[list[GroupPlan], Field(min_length=1, max_length=16)]
+    group_threshold: Annotated[int, Between(1, 16)]
+    group: Annotated[tuple[GroupPlan, ...], Length(1, 16)]
 
 
-class OfficialPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialPlan:
     """An official: `label` is used in this file only, `keys` is his public key file."""
 
     label: Slug
@@ -96,16 +99,18 @@ class OfficialPlan(_Strict):
     contact: Line
 
 
-class RolePlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePlan:
     """A roster: labels of officials."""
 
-    threshold: Annotated[int, Field(ge=1, le=255)]
-    members: Annotated[list[Slug], Field(min_length=1)]
+    threshold: Annotated[int, Between(1, 255)]
+    members: Annotated[tuple[Slug, ...], Length(least=1)]
     delay: Duration
     veto_window: Duration
 
 
-class RostersPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RostersPlan:
     """All rosters."""
 
     govern: RolePlan
@@ -117,15 +122,17 @@ class RostersPlan(_Strict):
     exile_2: RolePlan
 
 
-class DelaysPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelaysPlan:
     """Delays of no role."""
 
-    dark_factor: Annotated[int, Field(ge=3, le=1000)]
+    dark_factor: Annotated[int, Between(3, 1000)]
     exile_change: Duration
     warrant_life: Duration
 
 
-class ExternalWitnessPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalWitnessPlan:
     """A witness that is no seat: its typed key."""
 
     name: Line
@@ -133,16 +140,18 @@ class ExternalWitnessPlan(_Strict):
     key: str  # Base64
 
 
-class WitnessPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessPlan:
     """How many witnesses may lie, and how many make a quorum."""
 
-    f: Annotated[int, Field(ge=0, le=255)]
-    q: Annotated[int, Field(ge=1, le=255)]
+    f: Annotated[int, Between(0, 255)]
+    q: Annotated[int, Between(1, 255)]
     freshness: Duration
-    external: list[ExternalWitnessPlan] = []
+    external: tuple[ExternalWitnessPlan, ...] = ()
 
 
-class DepositorPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositorPlan:
     """A machine that may lodge deposits."""
 
     id: Slug
@@ -151,7 +160,8 @@ class DepositorPlan(_Strict):
     reserve: bool
 
 
-class QuotasPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotasPlan:
     """Bytes kept apart."""
 
     reserve: Bytes
@@ -159,7 +169,8 @@ class QuotasPlan(_Strict):
     staging_days: Days
 
 
-class FoundingPlan(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundingPlan:
     """All of `founding.toml`."""
 
     notice: Line
@@ -177,9 +188,9 @@ class FoundingPlan(_Strict):
     delays: DelaysPlan
     witness: WitnessPlan
     quotas: QuotasPlan
-    seat: Annotated[list[SeatPlan], Field(min_length=1)]
-    official: Annotated[list[OfficialPlan], Field(min_length=1)]
-    depositor: Annotated[list[DepositorPlan], Field(min_length=1)]
+    seat: Annotated[tuple[SeatPlan, ...], Length(least=1)]
+    official: Annotated[tuple[OfficialPlan, ...], Length(least=1)]
+    depositor: Annotated[tuple[DepositorPlan, ...], Length(least=1)]
 
 
 def load_founding_plan(path: Path) -> FoundingPlan:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
 from exclave.found.differences import Names, change_lines
-from exclave.limits import duration
+from exclave.plain_words import duration
 
 __all__ = ["summary"]
 

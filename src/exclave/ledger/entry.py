@@ -37,6 +37,7 @@ class EntryType(enum.Enum):
     RECORD = "record"
     LODGED = "lodged"
     SUPPLEMENT = "supplement"
+    CUSTODY = "custody"
     WARRANT = "warrant"
     SIGNATURES = "signatures"
     ORDER = "order"

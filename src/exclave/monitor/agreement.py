@@ -29,6 +29,7 @@ _MIRRORED: Final = {
     EntryType.WARRANT: "warrant",
     EntryType.ORDER: "order",
     EntryType.SUPPLEMENT: "supplement",
+    EntryType.CUSTODY: "custody",
 }
 _PAST: Final = frozenset({"charter", "warrant", "order"})
 """What may be over, and then is no seat's that was not there yet; records reach every seat."""

@@ -7,17 +7,20 @@ that an honest log can only be ahead of it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.witnesses import witnesses_of
+from exclave.clock import format_time
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, open_checkpoint
 from exclave.ledger.cosignature import Cosigned, open_cosigned
 from exclave.ledger.note import MAX_COSIGNED_LINES
 from exclave.monitor.values import DIFFERENCE_SECONDS, Cause, Finding, Level, Sight, period
+from exclave.standing.agreed import declared
 from exclave.vault.interface import State
 from exclave.vault.survey import Fault, SeatView
 from exclave.vault.testimony import log_keys
@@ -50,6 +53,7 @@ def log_findings(sight: Sight, seat: SeatView) -> Iterator[Finding]:
         yield from _grown(sight, seat)
         yield from _fresh(sight, seat)
         yield from _clock(sight, seat)
+        yield from _standstill(sight, seat)
     yield from _claims(sight, seat)
 
 
@@ -203,6 +207,26 @@ def _clock(sight: Sight, seat: SeatView) -> Iterator[Finding]:
             "too early"
         )
         yield sight.finding(Level.CRITICAL, Cause.CLOCK, seat.seat, what)
+
+
+def _standstill(sight: Sight, seat: SeatView) -> Iterator[Finding]:
+    """A vault that was down between two new entries: its clock went on, service time did not."""
+    memory, standing = sight.memory.seats.get(seat.seat), sight.standing(seat)
+    if memory is None or standing is None:
+        return
+    since = max(0, memory.checkpoint.size - 1)
+    for before, after in itertools.pairwise(seat.entries[since:]):
+        went_on = (after.logged - before.logged).total_seconds()
+        stood = went_on - (after.service - before.service) / 1000
+        if stood <= DIFFERENCE_SECONDS or declared(
+            standing, seat.seat, before.logged, after.logged
+        ):
+            continue
+        what = (
+            f"stood still for {period(stood)} before {format_time(after.logged)}, and its host had "
+            "declared neither a restart nor a move of its disks"
+        )
+        yield sight.finding(Level.WARNING, Cause.STANDSTILL, seat.seat, what)
 
 
 def _claims(sight: Sight, seat: SeatView) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ class Cause(enum.Enum):
     LOCKDOWN = "lockdown"
     CONFLICT = "conflict"
     CLOCK = "clock"
+    STANDSTILL = "standstill"
     EARLY = "early"
     CLAIM = "claim"
     ALARM = "alarm"

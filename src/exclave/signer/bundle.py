@@ -44,6 +44,7 @@ class Purpose(enum.StrEnum):
     DEPOSITOR = "depositor"
     VAULT = "vault"
     READER = "reader"
+    STATE = "state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ __all__ = [
     "new_depositor_key",
     "new_official_key",
     "new_reader_key",
+    "new_state_key",
     "new_vault_key",
     "official_id",
 ]
@@ -48,6 +49,11 @@ def new_depositor_key(id: str, random: Random) -> KeyBundle:
 def new_reader_key(id: str, random: Random) -> KeyBundle:
     """A reader's report key and one-time unsealing key: for one warrant."""
     return new_bundle(Purpose.READER, id, (ED25519, X_WING), random=random)
+
+
+def new_state_key(state: str, random: Random) -> KeyBundle:
+    """A receiving state's key: what it signs stands for as long as an agreement does."""
+    return new_bundle(Purpose.STATE, f"state-{state.lower()}", (ML_DSA_65,), random=random)
 
 
 def new_vault_key(id: str, random: Random) -> KeyBundle:

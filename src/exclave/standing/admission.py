@@ -11,15 +11,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from exclave.authority.agreement import Agreement, Terminate
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import TIGHTENING
 from exclave.authority.orders import Compromise, Lockdown, Veto
+from exclave.authority.permission import Grant
 from exclave.authority.warrant import Warrant
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, PersonId, StatementHash
 from exclave.ledger.entry import EntryType
+from exclave.standing.agreed import check_known, check_listed, check_next, host_signed
 from exclave.standing.counting import (
     EXILE,
     may_tighten,
@@ -99,7 +102,7 @@ class Rival:
         return any(run.way.roster is RoleName.EXILE_1 for run in self.item.runs)
 
 
-def _rosters(standing: Standing, charter: Charter, signers: Signers) -> set[RoleName]:
+def _rosters(standing: Standing, charter: Charter, signers: Signers) -> set[RoleName | None]:
     return {way.roster for way in ways(standing, charter, signers)}
 
 
@@ -148,6 +151,10 @@ def admit(
         if not _kills(standing, value, persons):
             _check_places(standing, value, persons)
         return EntryType.ORDER
+    if isinstance(value, Agreement):
+        check_next(standing, value)
+    elif isinstance(value, Grant):
+        check_listed(standing, value)
     _check_places(standing, value, _loosening(standing, value, signers))
     return EntryType.ORDER
 
@@ -184,7 +191,12 @@ def _loosening(standing: Standing, value: Value, signers: Signers) -> frozenset[
         persons = signers.by(exile) & role_members(exile, *EXILE)
     else:
         persons = signers.by(standing.charter) & role_members(standing.charter, *RoleName)
+    host = host_signed(standing, value, signers)
+    if host is not None:
+        persons |= {PersonId(host)}
     if not persons:
+        if isinstance(value, Terminate):
+            check_known(standing, value.agreement)  # then its key may count
         raise _nobody(standing, "warrant" if isinstance(value, Warrant) else "order")
     return persons
 
@@ -226,7 +238,7 @@ def _check_places(standing: Standing, value: Value, persons: frozenset[PersonId]
             recent = standing.now < item.logged + _DAY
             counts = item.number > joined and not isinstance(item.value, Charter)
             if counts and (item.pending or recent):
-                taken.update(place_members(standing, item.signers))
+                taken.update(place_members(standing, item.value, item.signers))
     if all(taken[person] >= PLACES for person in persons):
         raise PlacesTaken(
             f"statement: expected at most {PLACES} open ones of one person, got another",

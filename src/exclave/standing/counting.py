@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
+from exclave.authority.agreement import Agreement, Terminate
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Role, RoleName
 from exclave.authority.orders import Lift, Lockdown, Narrow, Release, Unlock
+from exclave.authority.permission import Declare, Grant
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, StatementHash
+from exclave.standing.agreed import host_signed, may_complete
 from exclave.standing.values import Item, Side, Signers, Standing, Value, Way
 
 __all__ = [
@@ -37,7 +41,12 @@ _ROSTERS: Final = {
     Release: RoleName.RELEASE,
     Lift: RoleName.RELEASE,
     Narrow: RoleName.GOVERN,
+    Agreement: RoleName.GOVERN,
+    Terminate: RoleName.GOVERN,
+    Grant: RoleName.GOVERN,
 }
+_ABROAD: Final = (Warrant, Unlock, Agreement, Grant)
+"""What exile does under a lockdown, beside opening an era."""
 
 
 def role_members(charter: Charter, *names: RoleName) -> frozenset[PersonId]:
@@ -89,17 +98,27 @@ def objectors(charter: Charter) -> frozenset[PersonId]:
 
 def ways(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:
     """Each roster that is enough for a loosening statement now; empty: incomplete."""
+    host = host_signed(standing, value, signers)
+    if isinstance(value, Terminate | Declare) and host is not None:
+        # Whatever stands at home: nobody is held to an agreement by his partner's disorder.
+        return (Way(side=Side.HOST, roster=None, wait=0, dark=0),)
     era = standing.frozen_era
     if era is not None and not (isinstance(value, Charter) and value.era > era):
         return ()
     if isinstance(value, Charter) and value.version == 1:
         return opening(standing, value, signers)
+    if isinstance(value, Agreement) and (host is None or not may_complete(standing, value)):
+        return ()
     exile = standing.exile_charter
     if exile is None:
-        return _home(standing, value, signers)
-    if not isinstance(value, Warrant | Unlock):
-        return ()
-    return tuple(_exile(exile, signers, extra=0, times=1))
+        found = _home(standing, value, signers)
+    else:
+        found = tuple(
+            _exile(exile, signers, extra=0, times=1) if isinstance(value, _ABROAD) else ()
+        )
+    if isinstance(value, Agreement | Grant):  # they shorten nothing that stands, and open nothing
+        return tuple(replace(way, wait=0, dark=0) for way in found)
+    return found
 
 
 def overrides(standing: Standing, item: Item) -> tuple[Way, ...]:
@@ -122,16 +141,17 @@ def overrides(standing: Standing, item: Item) -> tuple[Way, ...]:
     return (Way(side=Side.HOME, roster=RoleName.OVERRIDE, wait=wait, dark=wait * factor),)
 
 
-def place_members(standing: Standing, signers: Signers) -> frozenset[PersonId]:
-    """Everybody who signed and has any say now: whose places a statement takes."""
+def place_members(standing: Standing, value: Value, signers: Signers) -> frozenset[PersonId]:
+    """Everybody who signed and has any say now: whose places a statement takes.
+
+    A receiving state is named by its key.
+    """
     charters = [standing.charter]
     if standing.exile_charter is not None:
         charters.append(standing.exile_charter)
-    return frozenset(
-        person
-        for charter in charters
-        for person in signers.by(charter) & role_members(charter, *RoleName)
-    )
+    persons = (signers.by(charter) & role_members(charter, *RoleName) for charter in charters)
+    host = host_signed(standing, value, signers)
+    return frozenset().union(*persons, () if host is None else (PersonId(host),))
 
 
 def _home(standing: Standing, value: Value, signers: Signers) -> tuple[Way, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.orders import Extend, Lockdown, Unlock, Veto
@@ -133,6 +134,8 @@ class Draft:
             self._in_force(name)
         elif isinstance(item.value, Unlock):
             self._unlock()
+        elif isinstance(item.value, Agreement):
+            self._agree(name, item.value)
 
     # Statements
 
@@ -286,6 +289,18 @@ class Draft:
         ]  # fmt: skip
         self._all(Event.SUPERSEDED, lower)
         self._recount()
+
+    def _agree(self, name: StatementHash, agreement: Agreement) -> None:
+        """The version before gives way, and whatever else would have followed it."""
+        if agreement.previous is None:
+            return
+        others = [
+            other
+            for other, item in self.items.items()
+            if isinstance(item.value, Agreement) and item.value.previous == agreement.previous
+            and other != name
+        ]  # fmt: skip
+        self._all(Event.AMENDED, [agreement.previous, *others])
 
     def _recount(self) -> None:
         for name in sorted(self._moving, key=lambda item: self.items[item].number):

@@ -13,17 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind
 from exclave.authority.orders import Compromise, Extend, Hold, Lockdown
+from exclave.authority.permission import Declare, Grant
 from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, Seat, StatementHash
+from exclave.standing.agreed import ends, host_signed, in_effect
 from exclave.standing.effects import compromises, lifted
 from exclave.standing.machine import due
 from exclave.standing.phases import FINAL, Phase
 from exclave.standing.values import Conflict, Item, Standing, Tightened, Value
 
-__all__ = ["Given", "Listing", "Open", "differences", "listed"]
+__all__ = ["Agreed", "Given", "Listing", "Open", "Permitted", "differences", "listed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Open:
     phase: Phase
     seconds: int | None  # until it takes effect as things stand now
     signed: tuple[PersonId, ...]
+    host: bool | None = None  # whether the receiving state has signed; None: it is not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,23 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """An agreement in effect; one that was terminated until its notice has run."""
+
+    statement: StatementHash
+    value: Agreement
+    ends: int | None  # seconds until a terminated one takes no more deposits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """A grant or a declaration in effect; whoever shows it knows whether its time is over."""
+
+    statement: StatementHash
+    value: Grant | Declare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One vault."""
 
@@ -55,6 +76,8 @@ class Listing:
     exile: Charter | None  # whose exile rosters act; None: no lockdown stands
     open: tuple[Open, ...]
     given: tuple[Given, ...]
+    agreements: tuple[Agreed, ...]
+    permissions: tuple[Permitted, ...]
     conflicts: tuple[Conflict, ...]
     phases: Mapping[StatementHash, Phase]  # of every loosening statement that is here
 
@@ -74,6 +97,12 @@ def listed(standing: Standing) -> Listing:
         exile=standing.exile_charter,
         open=tuple(_open(standing, item) for item in items if _matters(item)),
         given=tuple(_given(standing, orders)),
+        agreements=tuple(_agreements(standing)),
+        permissions=tuple(
+            Permitted(statement=item.statement, value=item.value)
+            for item in items
+            if isinstance(item.value, Grant | Declare) and item.phase is Phase.EFFECTIVE
+        ),
         conflicts=standing.conflicts,
         phases={item.statement: item.phase for item in items},
     )
@@ -95,6 +124,13 @@ def differences(listings: Mapping[Seat, Listing]) -> tuple[str, ...]:
             for seat, one in listings.items()
         }
         found += (f"{kind} {statement.hex()}: {line}" for line in _unlike(phases))
+    made = {item.statement for one in listings.values() for item in one.agreements}
+    for statement in sorted(made):
+        stands = {
+            seat: "in effect" if any(a.statement == statement for a in one.agreements) else "not"
+            for seat, one in listings.items()
+        }
+        found += (f"agreement {statement.hex()}: {line}" for line in _unlike(stands))
     orders = {item.statement: item.value.kind for one in listings.values() for item in one.given}
     for statement, kind in orders.items():
         stands = {
@@ -121,7 +157,30 @@ def _open(standing: Standing, item: Item) -> Open:
         phase=item.phase,
         seconds=None if at is None else max(0, -(-(at - standing.now) // 1000)),
         signed=tuple(sorted(_signed(standing, item))),
+        host=_host(standing, item),
     )
+
+
+def _host(standing: Standing, item: Item) -> bool | None:
+    if not isinstance(item.value, Agreement):
+        return None
+    return host_signed(standing, item.value, item.signers) is not None
+
+
+def _agreements(standing: Standing) -> Iterator[Agreed]:
+    for seat in standing.charter.active_seats:
+        item = in_effect(standing, seat.seat)
+        # Once, by the first of its seats.
+        if item is None or seat.seat != min(_agreement(item).numbers):
+            continue
+        at = ends(standing, item)
+        left = None if at is None else max(0, -(-(at - standing.now) // 1000))
+        yield Agreed(statement=item.statement, value=_agreement(item), ends=left)
+
+
+def _agreement(item: Item) -> Agreement:
+    assert isinstance(item.value, Agreement)
+    return item.value
 
 
 def _signed(standing: Standing, item: Item) -> frozenset[PersonId]:

@@ -20,6 +20,7 @@ class Sort(enum.Enum):
     CHARTER = "charter"
     WARRANT = "warrant"
     ORDER = "order"
+    AGREEMENT = "agreement"
 
 
 class Phase(enum.Enum):
@@ -49,10 +50,12 @@ class Event(enum.Enum):
     BEREFT = "its predecessor died"
     SUPERSEDED = "a later charter in force"
     LIFE_OVER = "life over"
+    AMENDED = "a later version in effect"
 
 
 FINAL: Final = frozenset({Phase.STOPPED, Phase.SUPERSEDED, Phase.EXPIRED})
 _ALL: Final = tuple(Sort)
+_RECOUNTED: Final = (Sort.WARRANT, Sort.ORDER, Sort.AGREEMENT)
 _PENDING: Final = (Phase.WAITING, Phase.OVERRIDING)
 _OPEN: Final = (Phase.INCOMPLETE, *_PENDING, Phase.VETOED)
 
@@ -77,9 +80,9 @@ TRANSITIONS: Final = (
     Transition(_ALL, (Phase.INCOMPLETE, Phase.WAITING), Event.VETO, Phase.VETOED),
     Transition(_ALL, (Phase.VETOED,), Event.OVERRIDDEN, Phase.OVERRIDING),
     Transition(_ALL, _PENDING, Event.DUE, Phase.EFFECTIVE),
-    Transition((Sort.WARRANT, Sort.ORDER), (Phase.WAITING,), Event.TOO_FEW, Phase.INCOMPLETE),
+    Transition(_RECOUNTED, (Phase.WAITING,), Event.TOO_FEW, Phase.INCOMPLETE),
     # Of an overriding statement the veto comes back with the loss of those who overrode it.
-    Transition((Sort.WARRANT, Sort.ORDER), (Phase.OVERRIDING,), Event.TOO_FEW, Phase.VETOED),
+    Transition(_RECOUNTED, (Phase.OVERRIDING,), Event.TOO_FEW, Phase.VETOED),
     Transition((Sort.WARRANT,), (Phase.EFFECTIVE,), Event.TOO_FEW, Phase.INCOMPLETE),
     Transition(_ALL, _PENDING, Event.LOCKDOWN, Phase.STOPPED),
     Transition((Sort.WARRANT,), (Phase.EFFECTIVE,), Event.LOCKDOWN, Phase.STOPPED),
@@ -88,6 +91,7 @@ TRANSITIONS: Final = (
     Transition((Sort.CHARTER,), _PENDING, Event.BEREFT, Phase.STOPPED),
     Transition((Sort.CHARTER,), (*_OPEN, Phase.EFFECTIVE), Event.SUPERSEDED, Phase.SUPERSEDED),
     Transition((Sort.WARRANT,), (*_OPEN, Phase.EFFECTIVE), Event.LIFE_OVER, Phase.EXPIRED),
+    Transition((Sort.AGREEMENT,), (*_OPEN, Phase.EFFECTIVE), Event.AMENDED, Phase.SUPERSEDED),
 )
 
 _STEPS: Final = {key: row.to for row in TRANSITIONS for key in row}

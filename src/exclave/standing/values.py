@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RoleName
+from exclave.authority.keys import TypedKey
 from exclave.authority.orders import Compromise, Extend, Hold, Lockdown, Order, Veto
 from exclave.authority.warrant import Warrant
 from exclave.ids import DepositId, PersonId, Seat, StatementHash
@@ -46,12 +48,16 @@ class Signers(Protocol):
     def by(self, charter: Charter) -> frozenset[PersonId]:
         """The officials of `charter` who signed; never raises."""
 
+    def has(self, key: TypedKey) -> bool:
+        """Whether that key signed; never raises."""
+
 
 class Side(enum.Enum):
-    """Who acts: the rosters at home, or those abroad under a lockdown."""
+    """Who acts: the rosters at home, those abroad under a lockdown, or the receiving state."""
 
     HOME = "home"
     EXILE = "exile"
+    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ class Way:
     """A roster that is enough for a statement now, and how long it then waits."""
 
     side: Side
-    roster: RoleName
+    roster: RoleName | None  # None: the receiving state
     wait: int
     dark: int  # `wait` where no quorum of witnesses has seen it
 
@@ -101,7 +107,7 @@ class Item:
 
     @property
     def sort(self) -> Sort:
-        """Charter, warrant or order."""
+        """As the table tells them apart."""
         return sort_of(self.value)
 
     @property
@@ -122,9 +128,11 @@ class Item:
 
 
 def sort_of(value: Value) -> Sort:
-    """Charter, warrant or order."""
+    """As the table tells them apart."""
     if isinstance(value, Charter):
         return Sort.CHARTER
+    if isinstance(value, Agreement):
+        return Sort.AGREEMENT
     return Sort.WARRANT if isinstance(value, Warrant) else Sort.ORDER
 
 

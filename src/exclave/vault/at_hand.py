@@ -168,6 +168,7 @@ class VaultAtHand:
             return False
         usage = mission.reserve_room(length, self._identity)
         try:
+            mission.check_agreed()
             limit = mission.staging_limit(self._identity)
             check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
             return _take(Intake(mission, root, sealed=sealed, uploader=self._identity), parts)

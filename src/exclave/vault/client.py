@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final, Self
-
-import aiohttp
 
 from exclave.clock import Clock
 from exclave.dispersal.shard import parse_shard
@@ -27,10 +25,13 @@ from exclave.ledger.note import MAX_COSIGNED_NOTE
 from exclave.ledger.receipt import MAX_RECEIPT_SIZE
 from exclave.vault.addresses import Address
 from exclave.vault.buffers import ShardBuffers
-from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.http_library import aiohttp
+from exclave.vault.identity import Identity
 from exclave.vault.interface import MissionStatus, StatementState, WitnessReply
+from exclave.vault.negotiated import Negotiated
+from exclave.vault.own_leaf import OwnLeaf
 from exclave.vault.problems import read_problem, refused
-from exclave.vault.tls import client_context, use_leaf
+from exclave.vault.tls import client_context
 from exclave.vault.wire import (
     MAX_ANONYMOUS,
     MAX_BODY,
@@ -44,10 +45,9 @@ from exclave.vault.wire import (
 
 __all__ = ["BodyCorrupt", "HttpVault"]
 
+_LOG = logging.getLogger(__name__)
 _PIECE: Final = 2**20
 _OK: Final = 200
-_RENEW: Final = timedelta(days=1)
-"""A leaf that expires sooner than this is replaced."""
 
 
 class BodyCorrupt(IntegrityError):
@@ -76,9 +76,13 @@ class HttpVault:
         self._public = f"https://{public}/v1/{mission.hex()}"
         self._data = None if data is None else f"https://{data}/v1/{mission.hex()}"
         self._identity = identity
-        self._clock = clock
-        self._context: ssl.SSLContext = client_context(anchor)
-        self._renew_at = clock()
+        self._context = client_context(anchor)
+        self._context.note = self._note
+        self._noted: Negotiated | None = None
+        self._leaf: OwnLeaf | None = None
+        if identity is not None:
+            self._leaf = OwnLeaf(identity, server=False, clock=clock)
+            self._leaf.show(self._context)  # made when it is needed
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=idle_seconds, sock_read=idle_seconds
@@ -238,12 +242,16 @@ class HttpVault:
                 )
         return bytes(taken)
 
+    def _note(self, negotiated: Negotiated, connection: ssl.SSLObject) -> None:
+        """Log what a connection came to, once and when it changes."""
+        del connection
+        if negotiated != self._noted:
+            self._noted = negotiated
+            _LOG.info("seat %s: %s", self._seat, negotiated)
+
     def _open(self) -> aiohttp.ClientSession:
-        now = self._clock()
-        if self._identity is not None and now >= self._renew_at:
-            leaf = issue_leaf(self._identity, server=False, now=now)
-            use_leaf(self._context, leaf)
-            self._renew_at = leaf.expires - _RENEW
+        if self._leaf is not None:
+            self._leaf.renew()
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._context),

@@ -51,6 +51,7 @@ _READ: Final = FOLLOWED | {
     EntryType.SWEPT,
     EntryType.EVIDENCE,
     EntryType.ALARM,
+    EntryType.CUSTODY,
 }
 """Entries whose bodies are read for what they say; of the rest only the bytes are compared."""
 

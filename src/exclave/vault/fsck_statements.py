@@ -22,6 +22,7 @@ from typing import TypeVar
 from exclave.authority.alarm import parse_alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
+from exclave.authority.custody import verify_custody
 from exclave.authority.envelope import ORDERS, TIGHTENING, Kind, parse_envelope
 from exclave.authority.evidence import parse_evidence
 from exclave.authority.record import parse_record
@@ -159,7 +160,7 @@ class StatementCheck:
             raise StatementUnfounded("statement: its hash is not the one that the entry names")
         value, signers = value_of(envelope), EnvelopeSigners(envelope)
         standing = self._hearing.seen_at(entry.service)
-        counted = place_members(standing, signers)
+        counted = place_members(standing, value, signers)
         if envelope.kind in TIGHTENING:
             counted |= may_tighten(standing, value, signers)
         # A charter's more signatures may be of those whom only it, or its predecessor, knows.
@@ -178,6 +179,8 @@ class StatementCheck:
                 parse_record(parse_envelope(body))
             case EntryType.EVIDENCE:
                 self._evidence(body)
+            case EntryType.CUSTODY:
+                verify_custody(parse_envelope(body), self._charters)
             case _:
                 pass
 

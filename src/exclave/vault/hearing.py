@@ -17,8 +17,9 @@ from typing import Final
 
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.envelope import ORDERS, Envelope, Kind, parse_envelope
+from exclave.authority.keys import TypedKey
 from exclave.authority.orders import parse_order
-from exclave.authority.persons import signed_persons
+from exclave.authority.persons import signed_by, signed_persons
 from exclave.authority.warrant import parse_warrant
 from exclave.errors import AuthorityError, IntegrityError
 from exclave.ids import PersonId, Seat, StatementHash
@@ -54,6 +55,13 @@ class EnvelopeSigners:
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
         self._known: dict[StatementHash, frozenset[PersonId]] = {}
+
+    def has(self, key: TypedKey) -> bool:
+        """Whether that key signed; no where its signature is bad."""
+        try:
+            return signed_by(self.envelope, key)
+        except AuthorityError:
+            return False
 
     def by(self, charter: Charter) -> frozenset[PersonId]:
         """Officials of a charter who signed; nobody where a known key's signature is bad."""

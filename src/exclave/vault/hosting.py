@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from aiohttp import web
 
+from exclave.clock import Clock, now
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId
 from exclave.vault.config import Limits
-from exclave.vault.identity import IdentityUnknown, identity_hash, issuing_anchor
+from exclave.vault.identity import IdentityUnknown, expiry, identity_hash, issuing_anchor
 from exclave.vault.interface import VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.problems import CONTENT_TYPE, as_refusal, problem_document, refused
@@ -33,6 +35,16 @@ _LOG = logging.getLogger(__name__)
 _SLOWEST: Final = 16 * 1024
 """Bytes a second below which a body is given up: else a thousand trickling peers hold us."""
 _KNOWN_LEAVES: Final = 1024
+_LAST_DAYS: Final = timedelta(days=2)
+"""Clients renew a leaf long before: one that ends sooner is shown by an old connection only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """Who issued a leaf, and until when it is good."""
+
+    anchor: bytes
+    expires: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +85,11 @@ class Hosting:
     limits: Limits
     software: str
     workers: ThreadPoolExecutor
+    clock: Clock = now  # the machine's, which handshakes go by too; not a mission's
     anchors: frozenset[bytes] = frozenset()  # identities of all missions, as of the last statement
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of large statements
     busy: Counter[str] = field(default_factory=Counter)
-    leaves: dict[bytes, bytes] = field(default_factory=dict)
+    leaves: dict[bytes, Issued] = field(default_factory=dict)
     line: ssl.SSLContext | None = None  # the data listener's
     statements: Counter[str] = field(default_factory=Counter)  # by address, of one minute
     minute: int = 0
@@ -112,12 +125,31 @@ class Hosting:
         leaf = connection.getpeercert(True) if connection is not None else None
         if leaf is None:
             raise refused("identity", "expected a client certificate, got none")
+        try:
+            issued = self._issued(leaf)
+        except IdentityUnknown as error:
+            raise refused("identity", error.message) from error
+        if self.clock() >= issued.expires:
+            # The handshake was in time; the connection has outlived what it was opened with.
+            raise refused("identity", "client certificate: ran out since the connection was opened")
+        return issued.anchor
+
+    def issuer(self, leaf: bytes) -> bytes:
+        """The pinned identity that issued a leaf; raises `IdentityUnknown`."""
+        return self._issued(leaf).anchor
+
+    def outlived(self, request: web.Request) -> bool:
+        """Whether the next request should come over a new connection, under a renewed leaf."""
+        connection = request.get_extra_info("ssl_object")
+        leaf = None if connection is None else connection.getpeercert(True)
+        issued = None if leaf is None else self.leaves.get(leaf)
+        return issued is not None and self.clock() >= issued.expires - _LAST_DAYS
+
+    def _issued(self, leaf: bytes) -> Issued:
         known = self.leaves.get(leaf)
         if known is None:
-            try:
-                known = issuing_anchor(leaf, self.anchors)
-            except IdentityUnknown as error:
-                raise refused("identity", error.message) from error
+            anchor = issuing_anchor(leaf, self.anchors)
+            known = Issued(anchor=anchor, expires=expiry(leaf))
             if len(self.leaves) >= _KNOWN_LEAVES:
                 self.leaves.clear()
             self.leaves[leaf] = known
@@ -188,27 +220,36 @@ def problem_middleware(
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], object]
     ) -> web.StreamResponse:
-        peer = hosting.peer(request)
-        name = peer if peer != ANONYMOUS else f"address {request.remote}"
-        try:
-            with hosting.slot(name, hosting.limits.requests_per_peer):
-                return await handler(request)  # type: ignore[misc,no-any-return]
-        except web.HTTPException as error:
-            answer = _http_refusal(error)
-        except ExclaveError as error:
-            answer = as_refusal(error)
-            if answer.cause == "unavailable":
-                _LOG.error("%s %s: %s", request.method, request.path, error.message)
-                _note(hosting, request, error)
-        except OSError as error:
-            _LOG.error("%s %s: %s", request.method, request.path, type(error).__name__)
-            answer = refused("unavailable", "the vault cannot answer now")
-        _count(hosting, request, peer, answer)
-        return web.Response(
-            status=answer.status, body=problem_document(answer), content_type=CONTENT_TYPE
-        )
+        answer = await _answered(hosting, request, handler)
+        if hosting.outlived(request):
+            answer.force_close()
+        return answer
 
     return middleware
+
+
+async def _answered(
+    hosting: Hosting, request: web.Request, handler: Callable[[web.Request], object]
+) -> web.StreamResponse:
+    peer = hosting.peer(request)
+    name = peer if peer != ANONYMOUS else f"address {request.remote}"
+    try:
+        with hosting.slot(name, hosting.limits.requests_per_peer):
+            return await handler(request)  # type: ignore[misc,no-any-return]
+    except web.HTTPException as error:
+        answer = _http_refusal(error)
+    except ExclaveError as error:
+        answer = as_refusal(error)
+        if answer.cause == "unavailable":
+            _LOG.error("%s %s: %s", request.method, request.path, error.message)
+            _note(hosting, request, error)
+    except OSError as error:
+        _LOG.error("%s %s: %s", request.method, request.path, type(error).__name__)
+        answer = refused("unavailable", "the vault cannot answer now")
+    _count(hosting, request, peer, answer)
+    return web.Response(
+        status=answer.status, body=problem_document(answer), content_type=CONTENT_TYPE
+    )
 
 
 def _http_refusal(error: web.HTTPException) -> VaultRefused:

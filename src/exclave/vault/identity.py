@@ -32,6 +32,7 @@ __all__ = [
     "IdentityUnknown",
     "Leaf",
     "check_identity",
+    "expiry",
     "identity_hash",
     "issue_leaf",
     "issuing_anchor",
@@ -157,6 +158,11 @@ def issuing_anchor(leaf: bytes, anchors: Iterable[bytes]) -> bytes:
             continue
         return anchor
     raise IdentityUnknown("client certificate: no pinned identity issued it")
+
+
+def expiry(leaf: bytes) -> datetime:
+    """When a leaf that `issuing_anchor` has recognised runs out."""
+    return x509.load_der_x509_certificate(leaf).not_valid_after_utc
 
 
 def save_identity(identity: Identity, path: Path) -> None:

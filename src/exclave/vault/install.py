@@ -6,6 +6,7 @@ enrolment never changes. Which keys there are and how they are saved is the call
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -18,12 +19,13 @@ from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrol
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.clock import Clock
-from exclave.errors import ConfigurationError, ExclaveError
-from exclave.ids import MissionId
+from exclave.encoding import hex_decode
+from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.ids import KeyId, MissionId
 from exclave.vault.identity import Identity, load_identity, save_identity
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.seating import rehearse
-from exclave.vault.storage import ENROLMENT, ObjectStore
+from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT, ObjectStore
 
 __all__ = [
     "VaultExists",
@@ -32,6 +34,7 @@ __all__ = [
     "create_vault",
     "enrol",
     "find_kit",
+    "kit_files",
     "open_missions",
 ]
 
@@ -80,6 +83,21 @@ class VaultFolder:
     def identity(self) -> Identity:
         """The vault's identity."""
         return load_identity(self.keys / "identity.pem")
+
+    def agreement_key(self, mission: MissionId) -> KeyId | None:
+        """The receiving state's key, where this vault asks for an agreement of that mission."""
+        try:
+            data = (self.mission(mission) / AGREEMENT_KEY).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return KeyId(hex_decode(data.decode("ascii").strip(), length=32).hex())
+        except (MalformedData, UnicodeDecodeError) as error:
+            # Not taken for none: whoever spoils the file must not open the vault.
+            raise ConfigurationError(
+                f"missions/{mission.hex()}/{AGREEMENT_KEY}: expected a key id of 64 hex digits, "
+                "got something else"
+            ) from error
 
     def missions(self) -> list[tuple[MissionId, bytes]]:
         """Missions with their enrolment files."""
@@ -130,9 +148,19 @@ def create_vault(
 
 
 def enrol(
-    folder: VaultFolder, data: bytes, *, log_key: TypedKey, seat_key: TypedKey
+    folder: VaultFolder,
+    data: bytes,
+    *,
+    log_key: TypedKey,
+    seat_key: TypedKey,
+    agreement_key: KeyId | None = None,
 ) -> tuple[Enrolment, Charter]:
-    """Pin a mission; refused unless a charter in effect has this vault's own keys. Idempotent."""
+    """Pin a mission; refused unless a charter in effect has this vault's own keys. Idempotent.
+
+    With `agreement_key` new deposits of the mission are taken under an agreement only, from the
+    first one on; whether they are is decided here once, and not changed for a mission that is
+    enrolled.
+    """
     envelope = parse_envelope(data, kinds=[Kind.ENROLMENT])
     enrolment, charter = verify_enrolment(
         envelope,
@@ -143,6 +171,10 @@ def enrol(
     rehearse(enrolment)
     target = folder.mission(enrolment.mission)
     target.mkdir(mode=_OWN, exist_ok=True)
+    if agreement_key is not None and not (target / ENROLMENT).exists():
+        # First: a crash in between must not leave a mission enrolled that nothing asks for one.
+        with contextlib.suppress(FileExistsError):
+            _write_new(target / AGREEMENT_KEY, f"{agreement_key}\n".encode("ascii"))
     try:
         _write_new(target / ENROLMENT, data)
     except FileExistsError as error:
@@ -177,6 +209,7 @@ def open_missions(
         enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
         place = folder.mission(mission)
         try:
+            agreement_key = folder.agreement_key(mission)
             opened.append(
                 Mission(
                     mission=mission,
@@ -188,6 +221,7 @@ def open_missions(
                     charter=enrolment.charter.to_bytes(),
                     history=enrolment.history,
                     min_free_bytes=min_free_bytes,
+                    agreement_key=agreement_key,
                 )
             )
         except ExclaveError as error:
@@ -198,7 +232,8 @@ def open_missions(
     return opened
 
 
-def _kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
+def kit_files(kit: Path) -> Iterator[tuple[Path, Path]]:
+    """Files of a kit, each with its path there."""
     for name in _KIT:
         for source in sorted((kit / name).rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
@@ -211,7 +246,7 @@ def _copy_kit(kit: Path, target: Path) -> None:
     All are written before the first is synced: that one sync then carries most of the others.
     """
     written: list[Path] = []
-    for source, relative in _kit_files(kit):
+    for source, relative in kit_files(kit):
         file = target / relative
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(source.read_bytes())

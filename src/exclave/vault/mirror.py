@@ -34,6 +34,7 @@ MIRRORED: Final = frozenset(
         EntryType.WARRANT,
         EntryType.SIGNATURES,
         EntryType.SUPPLEMENT,
+        EntryType.CUSTODY,
         EntryType.ANNEX,
         EntryType.ORDER,
         EntryType.CONFLICT,

@@ -29,7 +29,7 @@ from exclave.clock import Clock
 from exclave.dispersal.shard import PREFIX_SIZE, ShardHeader
 from exclave.dispersal.veil import VEIL_SIZE
 from exclave.errors import IntegrityError
-from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ids import KeyId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import log_verifier, origin_for
 from exclave.ledger.cosignature import (
     Cosigned,
@@ -41,8 +41,10 @@ from exclave.ledger.cosignature import (
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import Note, NoteSigner
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.standing.agreed import declared
 from exclave.standing.phases import Phase
 from exclave.standing.values import Standing
+from exclave.vault.agreed import asks_agreement, check_deposits, why_no_deposits
 from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
@@ -92,10 +94,12 @@ class Mission:
         charter: bytes | None = None,
         history: Sequence[Envelope] = (),
         min_free_bytes: int = 0,
+        agreement_key: KeyId | None = None,
         witness_times: WitnessTimes | None = None,
     ) -> None:
         """`charter` and `history` are the enrolment's: charter 1, and what follows, begin the log.
 
+        `agreement_key` is the receiving state's, where this vault asks for an agreement.
         `witness_times` is for tests: else what the others' cosignatures of this log say.
         """
         self.mission = mission
@@ -103,6 +107,7 @@ class Mission:
         self.store = store
         self.keys = keys
         self.clock = clock
+        self.agreement_key = agreement_key
         self.lock = threading.RLock()
         self._min_free = min_free_bytes
         signer = NoteSigner(
@@ -119,12 +124,9 @@ class Mission:
         self._arriving: Counter[bytes] = Counter()  # bytes by uploading identity
         self._room = threading.Lock()  # for `_arriving`; taken last and never held for long
         self._lodging = Lodging(self.index, seat)
+        self._started_again = self.log.size > 0
         if charter is not None:
-            # Nothing else is logged before all of it is: a crash in between leaves a shorter log.
-            begins = [_addition(item) for item in (parse_envelope(charter), *history)]
-            if self.log.size < len(begins):
-                rest = begins[self.log.size :]
-                self.log.append(rest, clock=clock, service=self.service.now)
+            self._begin([_addition(item) for item in (parse_envelope(charter), *history)])
         if self.index.fact(_CLEAN) and self.index.fact(_SIZE) == self.log.size:
             self.fold = self._new_fold()
         else:
@@ -144,6 +146,12 @@ class Mission:
         self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.staging = Staging(store)
         self._count_again()
+
+    def _begin(self, entries: list[Addition]) -> None:
+        # Nothing else is logged before all of it is: a crash in between leaves a shorter log.
+        if self.log.size < len(entries):
+            rest = entries[self.log.size :]
+            self.log.append(rest, clock=self.clock, service=self.service.now)
 
     def close(self) -> None:
         """Keep service time and the index; the next start is then quick."""
@@ -167,6 +175,17 @@ class Mission:
             due = self.alarms.due(self.service.now(), self.fold.last_alarm)
             if due:
                 self.append(due)
+            if asks_agreement(self):
+                self.lodge_ready()  # one may have begun: what waited for it is complete
+
+    def note_start(self) -> None:
+        """A server begins to serve it: named where the host did not say so before."""
+        moment = self.clock()
+        with self.lock:
+            said = declared(self.standing(), self.seat, moment, moment)
+        if self._started_again and not said and asks_agreement(self):
+            cause = AlarmCause.UNDECLARED_RESTART
+            self.alarms.note(cause, "vault: started again, undeclared", self._reading())
 
     def note_corrupt(self, detail: str) -> None:
         """The engine gave something else than it was given; logged by the next `watch`."""
@@ -299,7 +318,7 @@ class Mission:
     def lodge_ready(self) -> None:
         """Lodge every pending record that has become complete, ancestors first."""
         self.sync()
-        progress = True
+        progress = why_no_deposits(self) is None
         while progress:
             progress = False
             for row in self.index.pending():
@@ -318,6 +337,12 @@ class Mission:
         self._lodging.lodged(row.statement)
 
     # Shards
+
+    def check_agreed(self) -> None:
+        """Refuse a new shard, for which room was reserved, where no agreement lets it in."""
+        with self._room:
+            arriving = self._arriving.total()
+        check_deposits(self, arriving)
 
     def reserve_room(self, size: int, uploader: bytes = b"") -> Usage:
         """Usage before an identity's upload of `size` bytes, which then counts as arriving."""
@@ -401,7 +426,9 @@ class Mission:
 
     def pending_reason(self, row: RecordRow) -> str | None:
         """Why a record is not lodged; None when it is, or never will be."""
-        return self._hindrance(row) if row.state is State.PENDING else None
+        if row.state is not State.PENDING:
+            return None
+        return why_no_deposits(self) or self._hindrance(row)
 
     def _witness_rules(self) -> WitnessRules:
         witness = self.charter().witness

@@ -27,24 +27,26 @@ from exclave.ids import Seat
 from exclave.vault.addresses import Address, check_bind, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
+from exclave.vault.connections import Connections
 from exclave.vault.handlers_data import add_data_routes
 from exclave.vault.handlers_public import add_public_routes
 from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
-from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
+from exclave.vault.own_leaf import OwnLeaf
 from exclave.vault.rounds import Rounds
 from exclave.vault.rules import fellow_addresses
 from exclave.vault.sweeper import sweep
-from exclave.vault.tls import server_context, use_leaf
+from exclave.vault.tls import server_context
 
 __all__ = ["VaultServer", "serve"]
 
 _LOG = logging.getLogger(__name__)
-_RENEW_SECONDS: Final = 24 * 3600
 _HOUSEKEEPING_SECONDS: Final = 30
+_LEAF_SECONDS: Final = 60
 _HANDSHAKE_SECONDS: Final = 15
 _STOP_SECONDS: Final = 10
 
@@ -63,6 +65,7 @@ class VaultServer:
     ) -> None:
         """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures."""
         self._identity = identity
+        self._leaf = OwnLeaf(identity, server=True, clock=clock)
         self._config = config
         self._clock = clock
         self._mirror = mirror
@@ -87,16 +90,20 @@ class VaultServer:
 
     async def start(self) -> None:
         """Bind both listeners; returns when they accept."""
-        leaf = issue_leaf(self._identity, server=True, now=self._clock())
         anchors = {a for h in self._hosted() for a in h.mission.anchors()}
-        data, public = server_context(leaf, anchors), server_context(leaf, None)
+        data, public = server_context(None, anchors), server_context(None, None)
+        data.note = Connections("data", self._hosting.issuer)
+        public.note = Connections("public", self._hosting.issuer)
+        self._leaf.show(data, public)
+        self._leaf.renew()
         self._hosting.line = data
         self._hosting.anchors = frozenset(anchors)
         self.data = await self._listen(parse_address(self._config.data), data, data=True)
         self.public = await self._listen(parse_address(self._config.public), public, data=False)
-        self._spawn(self._renew([data, public]))
+        self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
+            await self._hosting.run(hosted.mission.note_start)
             self._spawn(self._follow(hosted))
 
     async def stop(self) -> None:
@@ -156,12 +163,16 @@ class VaultServer:
         bound: socket.socket = server.sockets[0]
         return Address(address.host, int(bound.getsockname()[1]))
 
-    async def _renew(self, contexts: list[ssl.SSLContext]) -> None:
+    async def _renew(self) -> None:
+        """Looks often and renews by the clock: a machine that slept has not waited."""
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            leaf = issue_leaf(self._identity, server=True, now=self._clock())
-            for context in contexts:
-                use_leaf(context, leaf)
+            await asyncio.sleep(_LEAF_SECONDS)
+            try:
+                if self._leaf.renew():
+                    _LOG.info("tls: a new leaf is shown from now on")
+            except (OSError, ssl.SSLError) as error:
+                # The one that is shown is good for days: no reason to stop serving.
+                _LOG.error("tls: the leaf could not be renewed: %s", error)
 
     async def _housekeeping(self) -> None:
         """Keeps times, logs refusals and alarms, sweeps what may go."""

@@ -23,6 +23,7 @@ from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot
 
 __all__ = [
+    "AGREEMENT_KEY",
     "CHECKPOINT",
     "COSIGNED",
     "ENROLMENT",
@@ -41,6 +42,7 @@ Key: TypeAlias = Any
 CHECKPOINT: Final = "log/checkpoint"
 COSIGNED: Final = "log/cosigned"
 ENROLMENT: Final = "enrolment.json"
+AGREEMENT_KEY: Final = "agreement-key"
 
 
 class Upload(Protocol):

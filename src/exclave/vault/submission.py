@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from exclave.authority.agreement import Agreement, AgreementNotNext, AgreementUnfit
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import (
     ChainBroken,
@@ -18,8 +19,9 @@ from exclave.authority.charter_chain import (
     MissionMismatch,
     verify_successor,
 )
+from exclave.authority.custody import MAX_CUSTODY, Custody, parse_custody, verify_custody
 from exclave.authority.envelope import ORDERS, Envelope, Kind, parse_envelope
-from exclave.authority.persons import signed_persons
+from exclave.authority.persons import signed_by, signed_persons
 from exclave.authority.record import (
     DepositRecord,
     RecordInconsistent,
@@ -42,6 +44,7 @@ from exclave.standing.admission import (
     StatementOutdated,
     admit,
 )
+from exclave.standing.agreed import ActUnlisted, AgreementUnknown
 from exclave.standing.counting import place_members
 from exclave.standing.values import Standing, Value
 from exclave.vault.fold import named_shards, payer_of
@@ -58,7 +61,9 @@ __all__ = ["state_of", "submit"]
 
 _ACTS: Final = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
 """What `exclave.standing` decides about."""
-_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT}
+_PAPERS: Final = 64
+"""Custody statements of one party and day (spec/bag.md 4)."""
+_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT, Kind.CUSTODY}
 
 
 def submit(mission: Mission, data: bytes) -> StatementState:
@@ -132,6 +137,10 @@ _REFUSALS: Final = (
     (MissionMismatch, "conflict"),
     (HistoryRewritten, "conflict"),
     (EraNotOpen, "not-open"),
+    (AgreementUnfit, "not-open"),
+    (AgreementUnknown, "not-open"),
+    (AgreementNotNext, "conflict"),
+    (ActUnlisted, "conflict"),
     (EraNotOpened, "quorum"),
     (PlacesTaken, "quota"),
     (QuorumNotReached, "quorum"),
@@ -149,6 +158,8 @@ def _check_signatures(standing: Standing, envelope: Envelope, value: Value) -> N
         charters.append(standing.charter_of(value.charter))
     for charter in charters:
         signed_persons(envelope, charter.officials)
+    if isinstance(value, Agreement):
+        signed_by(envelope, value.key)
 
 
 def _more_signatures(mission: Mission, envelope: Envelope) -> None:
@@ -161,14 +172,40 @@ def _more_signatures(mission: Mission, envelope: Envelope) -> None:
         return
     _check_signatures(standing, envelope, value)
     joined = known.merge(envelope)
-    before = place_members(standing, EnvelopeSigners(known))
-    if place_members(standing, EnvelopeSigners(joined)) - before:
+    before = place_members(standing, value, EnvelopeSigners(known))
+    if place_members(standing, value, EnvelopeSigners(joined)) - before:
         _log(mission, EntryType.SIGNATURES, joined, joined.to_bytes())
 
 
 def _supplement(mission: Mission, envelope: Envelope, data: bytes) -> None:
     verify_supplement(envelope, mission.charter())
     _log(mission, EntryType.SUPPLEMENT, envelope, data)
+
+
+def _custody(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    if len(data) > MAX_CUSTODY:
+        raise refused("too-large", f"custody: expected {MAX_CUSTODY} bytes, got {len(data)}")
+    was = [item.value for item in mission.standing().items.values() if item.effective is not None]
+    charters = [mission.charter(), *(value for value in was if isinstance(value, Charter))]
+    try:
+        custody = verify_custody(envelope, charters)
+    except MissionMismatch as error:
+        raise refused("conflict", error.message) from error
+    _check_papers(mission, custody)
+    _log(mission, EntryType.CUSTODY, envelope, data)
+
+
+def _check_papers(mission: Mission, custody: Custody) -> None:
+    """Refuse more of a day than anybody carries: what is logged stays for ever."""
+    today, count = format_time(mission.clock())[:10], 0
+    for number in reversed(mission.index.numbers_of({EntryType.CUSTODY})):
+        entry = mission.log.entry(number)
+        if format_time(entry.logged)[:10] != today:
+            break
+        other = parse_custody(parse_envelope(mission.log.body(entry.hash)))
+        count += other.by == custody.by
+    if count >= _PAPERS:
+        raise refused("quota", f"custody of {custody.by}: expected {_PAPERS} a day, got more")
 
 
 def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
@@ -258,4 +295,5 @@ def _log(mission: Mission, kind: EntryType, envelope: Envelope, data: bytes) -> 
 _TAKE: Final = {
     Kind.RECORD: _record,
     Kind.SUPPLEMENT: _supplement,
+    Kind.CUSTODY: _custody,
 }

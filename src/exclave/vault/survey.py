@@ -21,6 +21,7 @@ from exclave.authority.alarm import Alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.charter_parts import Official
+from exclave.authority.custody import Custody, verify_custody
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import signed_persons
 from exclave.authority.record import DepositRecord, verify_record
@@ -151,6 +152,7 @@ class MissionView:
     deposits: tuple[DepositView, ...]
     warrants: tuple[WarrantView, ...]
     supplements: tuple[Supplement, ...]
+    papers: tuple[tuple[StatementHash, Custody], ...]  # of bags
     problems: tuple[Problem, ...]
 
     @property
@@ -197,6 +199,7 @@ async def survey(
     in_force = _in_force(chain, views)
     warrants = _warrants(walks, chain)
     supplements = _supplements(walks, chain)
+    papers = _papers(walks, chain)
     # 6. records, last: they are most of what was fetched, and are let go as they are read
     deposits = _deposits(walks, views, chain, in_force)
     problems = tuple(problem for walk in walks for problem in walk.problems)
@@ -212,6 +215,7 @@ async def survey(
         deposits=deposits,
         warrants=warrants,
         supplements=supplements,
+        papers=papers,
         problems=problems,
     )
 
@@ -411,6 +415,19 @@ def _supplements(walks: Sequence[Walk], chain: CharterChain) -> tuple[Supplement
             found.append(check[1])
         except ExclaveError as error:
             _complain_all(walks, statement, f"supplement {statement.hex()[:16]}: {error.message}")
+    return tuple(found)
+
+
+def _papers(
+    walks: Sequence[Walk], chain: CharterChain
+) -> tuple[tuple[StatementHash, Custody], ...]:
+    found: list[tuple[StatementHash, Custody]] = []
+    for statement, forms in _parse(walks, (EntryType.CUSTODY,)).items():
+        try:
+            check = _first_valid(forms, lambda item: verify_custody(item, chain.charters))
+            found.append((statement, check[1]))
+        except ExclaveError as error:
+            _complain_all(walks, statement, f"custody {statement.hex()[:16]}: {error.message}")
     return tuple(found)
 
 

@@ -13,28 +13,36 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from exclave.vault.identity import Leaf
+from exclave.vault.negotiated import NotingContext
+
+if TYPE_CHECKING:
+    from exclave.vault.identity import Leaf
 
 __all__ = ["add_anchors", "client_context", "server_context", "use_leaf"]
 
 
-def server_context(leaf: Leaf, anchors: Iterable[bytes] | None) -> ssl.SSLContext:
-    """For a listener: `anchors` are the clients' identities, None asks for no certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def server_context(leaf: Leaf | None, anchors: Iterable[bytes] | None) -> NotingContext:
+    """For a listener: `anchors` are the clients' identities, None asks for no certificate.
+
+    Without a leaf it must be given one by `use_leaf` before it serves.
+    """
+    context = NotingContext(ssl.PROTOCOL_TLS_SERVER)
     _narrow(context)
     # A resumed session would skip the client's certificate, whose life is short on purpose.
     context.num_tickets = 0
-    use_leaf(context, leaf)
+    if leaf is not None:
+        use_leaf(context, leaf)
     if anchors is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         add_anchors(context, anchors)
     return context
 
 
-def client_context(anchor: bytes, leaf: Leaf | None = None) -> ssl.SSLContext:
+def client_context(anchor: bytes, leaf: Leaf | None = None) -> NotingContext:
     """For a connection to the one party whose identity is `anchor`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = NotingContext(ssl.PROTOCOL_TLS_CLIENT)
     _narrow(context)
     # Addresses change and name nothing: the single anchor is the name.
     context.check_hostname = False

@@ -24,7 +24,7 @@ from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import DEDUP_SECRET
-from exclave.vault.identity import Identity, load_identity
+from exclave.vault.identity_file import read_certificate
 from exclave.wiring.files import load_charter
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
 
@@ -33,9 +33,24 @@ if TYPE_CHECKING:
     from exclave.deposit.catalogue import Catalogue
     from exclave.deposit.remembered import Remembering
     from exclave.deposit.run import DepositOutcome, Workplace
+    from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
+    from exclave.vault.identity import Identity
 
-__all__ = ["DepositBusy", "Home", "StateForeign", "open_home", "run_catch_up", "run_deposit"]
+__all__ = [
+    "ASKING_SECONDS",
+    "DepositBusy",
+    "Home",
+    "StateForeign",
+    "open_home",
+    "open_stores",
+    "run_catch_up",
+    "run_deposit",
+]
+
+_IDENTITY = "identity.pem"
+ASKING_SECONDS = 5
+"""How long a vault is waited for that is only asked how it stands."""
 
 
 class StateForeign(ConfigurationError):
@@ -53,7 +68,13 @@ class Home:
     settings: DepositSettings
     plan: Plan
     party: DepositorParty
-    identity: Identity
+
+    def identity(self) -> Identity:
+        """What a deposit shows to vaults; raises `ConfigurationError`."""
+        # Who only looks at home is spared X.509, which is a tenth of his time.
+        from exclave.vault.identity import load_identity
+
+        return load_identity(self.settings.depositor / _IDENTITY)
 
 
 def open_home(config: Path) -> Home:
@@ -67,7 +88,7 @@ def open_home(config: Path) -> Home:
         )
     charter = load_charter(settings.depositor / "charter.json")
     keys = load_key_file(settings.depositor / "keys.json")
-    identity = load_identity(settings.depositor / "identity.pem")
+    certificate = read_certificate(settings.depositor / _IDENTITY)
     if keys.purpose is not Purpose.DEPOSITOR:
         raise ConfigurationError(
             f"keys of {keys.id}: expected a depositor's, got a {keys.purpose}'s"
@@ -78,7 +99,7 @@ def open_home(config: Path) -> Home:
             f"depositor {keys.id}: the charter of {settings.depositor} seats no such depositor",
             hint="put the charter that seats it into charter.json",
         )
-    if entry.keys != keys.public or entry.identity != identity.certificate:
+    if entry.keys != keys.public or entry.identity != certificate:
         raise ConfigurationError(
             f"depositor {keys.id}: the charter seats other keys than those of {settings.depositor}"
         )
@@ -88,7 +109,7 @@ def open_home(config: Path) -> Home:
         signers=keys.signers,
         dedup_key=keys.secret(DEDUP_SECRET),
     )
-    return Home(settings=settings, plan=plan, party=party, identity=identity)
+    return Home(settings=settings, plan=plan, party=party)
 
 
 def run_deposit(
@@ -114,6 +135,23 @@ def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
 
     with _workplace(home, progress) as place:
         return catch_up(home.party, place)
+
+
+@contextmanager
+def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
+    """Journal and spool alone, for what needs no line; nobody else has them meanwhile."""
+    from exclave.deposit.spool import Spool
+    from exclave.journal.store import Journal
+
+    settings, party = home.settings, home.party
+    with _lock(settings.journal):
+        journal = Journal.open(
+            settings.journal, mission=party.mission, depositor=party.id, epoch=party.epoch
+        )
+        try:
+            yield journal, Spool(settings.spool, limit=settings.spool_limit)
+        finally:
+            journal.close()
 
 
 @contextmanager
@@ -149,7 +187,7 @@ def _workplace(
                 party.charter,
                 loop=loop,
                 clock=now,
-                identity=home.identity,
+                identity=home.identity(),
                 addresses=settings.addresses,
                 folders=settings.folders,
             )

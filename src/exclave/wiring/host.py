@@ -12,21 +12,25 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Address
 from exclave.authority.enrolment import Enrolment, parse_enrolment
-from exclave.authority.envelope import Kind, envelope_for, parse_envelope
+from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
 from exclave.authority.keys import ED25519, TypedKey
-from exclave.authority.seat_request import SeatRequest, seat_request_payload
+from exclave.authority.order_parts import OrderHead
+from exclave.authority.orders import order_payload
+from exclave.authority.permission import Declare, DeclaredAct
+from exclave.authority.seat_request import SeatRequest, parse_seat_request, seat_request_payload
 from exclave.clock import now
 from exclave.config import load_toml, parse_toml
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError
-from exclave.ids import MissionId
+from exclave.ids import KeyId, MissionId
 from exclave.ledger.cosignature import CosigningKey
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.lines import LoopThread
@@ -52,7 +56,9 @@ if TYPE_CHECKING:
 __all__ = [
     "MissionUnexpected",
     "NewVault",
+    "StateKeyMissing",
     "VaultBusy",
+    "declare_act",
     "enrol_vault",
     "fsck_vault",
     "init_vault",
@@ -73,6 +79,10 @@ class MissionUnexpected(AuthorityError):
     """An enrolment of another mission than the one compared out of band."""
 
 
+class StateKeyMissing(ConfigurationError):
+    """A vault that asks for agreements has no receiving state's key."""
+
+
 class VaultBusy(ConfigurationError):
     """Another process has the vault open."""
 
@@ -87,10 +97,25 @@ class NewVault:
 
 
 def init_vault(
-    path: Path, *, vault: str, state: str, operator: str, data: str, public: str
+    path: Path,
+    *,
+    vault: str,
+    state: str,
+    operator: str,
+    data: str,
+    public: str,
+    state_key: Path | None = None,
 ) -> NewVault:
-    """Make keys, folder, `vault.toml` and the signed seat request."""
-    text = f'data = "{data}"\npublic = "{public}"\n'
+    """Make keys, folder, `vault.toml` and the signed seat request.
+
+    With `state_key`, the receiving state's public keys file, the request names its key, which signs
+    it later, and missions enrolled here deposit under an agreement only.
+    """
+    from exclave.found.terms import read_state_key
+
+    receiving = None if state_key is None else read_state_key(state_key)
+    asks = "true" if receiving else "false"
+    text = f'data = "{data}"\npublic = "{public}"\nrequire_agreement = {asks}\n'
     # Refused before anything is made: addresses that a vault may not have.
     parse_toml(text.encode(), VaultConfig, name=_CONFIG)
     keys, identity = new_vault_key(vault, os.urandom), new_identity(vault, now())
@@ -104,7 +129,7 @@ def init_vault(
         log_key=log.key,
         seat_key=seat.key,
         witness_keys=(first.key, second.key),
-        receiving_state_key=None,
+        receiving_state_key=receiving,
         created=now().replace(microsecond=0),
     )
     payload = parse_canonical_json(seat_request_payload(request))
@@ -140,8 +165,9 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
             hint="compare the mission id with the sending state once more, by another way",
         )
     log, seat = _log_and_seat(_keys(folder))
+    asked = _named_state_key(folder) if _config(folder).require_agreement else None
     with _opened(folder):
-        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key)
+        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key, agreement_key=asked)
 
 
 def serve_vault(path: Path) -> None:
@@ -174,8 +200,42 @@ def status_vault(path: Path) -> Sequence[MissionStatus]:
 
 def submit_to_vault(path: Path, file: Path) -> StatementState:
     """Hand a statement to the one mission that it is of."""
+    return _hand_in(VaultFolder.open(path), read_file(file))
+
+
+def declare_act(
+    path: Path,
+    act: DeclaredAct,
+    *,
+    since: datetime,
+    until: datetime,
+    reason: str,
+    only: MissionId | None = None,
+) -> Sequence[tuple[MissionId, StatementState]]:
+    """Say to every mission of a vault, or to `only` one, what will be done; its log key signs."""
     folder = VaultFolder.open(path)
-    config, data = _config(folder), read_file(file)
+    log, _ = _log_and_seat(_keys(folder))
+    found = [item for item in status_vault(path) if only in {None, item.mission}]
+    if not found:
+        raise _unknown(only) if only is not None else ConfigurationError("no mission enrolled")
+    answers: list[tuple[MissionId, StatementState]] = []
+    for item in found:
+        head = OrderHead(
+            mission=item.mission,
+            charter=item.charter,
+            nonce=os.urandom(16),
+            issued=now().replace(microsecond=0),
+            reason=reason,
+        )
+        order = Declare(head=head, seat=item.seat, act=act, since=since, until=until)
+        envelope = Envelope(payload=order_payload(order), kind=order.kind)
+        signed = sign_envelope(envelope, [log])
+        answers.append((item.mission, _hand_in(folder, signed.to_bytes())))
+    return answers
+
+
+def _hand_in(folder: VaultFolder, data: bytes) -> StatementState:
+    config = _config(folder)
     wanted = _mission_of(data)
     try:
         with _opened(folder):
@@ -235,6 +295,18 @@ def rebuild_vault(path: Path) -> int:
 
 def _config(folder: VaultFolder) -> VaultConfig:
     return load_toml(folder.path / _CONFIG, VaultConfig)
+
+
+def _named_state_key(folder: VaultFolder) -> KeyId:
+    data = read_file(folder.path / "seat-request.json")
+    request = parse_seat_request(parse_envelope(data, kinds=[Kind.SEAT_REQUEST]))
+    if request.receiving_state_key is None:
+        raise StateKeyMissing(
+            f"{_CONFIG}: require_agreement: expected a seat request with the receiving state's "
+            "key, got one without",
+            hint="set require_agreement = false, or set the vault up with --state-key",
+        )
+    return request.receiving_state_key.key_id
 
 
 def _keys(folder: VaultFolder) -> KeyBundle:

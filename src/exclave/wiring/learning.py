@@ -1,8 +1,8 @@
 """Which charter the vaults go by: the depositor learns later ones from their logs.
 
 Asks every seat which charter is in force there. Where that is another than the one at hand, the
-chain is fetched from the logs and verified from the mission id on, and kept in `charters/` beside
-the bundle's `charter.json`.
+chain is fetched from the logs and verified from the mission id on, the seats that joined since are
+asked as well, and what was learnt is kept in `charters/` beside the bundle's `charter.json`.
 
 Rules
 - A charter counts here once vaults in h states (its own h) go by it: deposits under one that waits
@@ -52,6 +52,7 @@ def learn_charter(home: Home) -> Home:
             view = loop.run(survey(list(records.values()), home.party.mission))
         except MissionNotFound:
             return _seated(home, own)
+    answers |= _joined(home, view)
     chosen = _chosen(view, answers, own)
     if chosen.statement_hash == own.statement_hash:
         return _seated(home, own)
@@ -59,6 +60,21 @@ def learn_charter(home: Home) -> Home:
     if chosen.order > own.order:
         _keep(home, view.charter_envelopes, chosen)
     return learnt
+
+
+def _joined(home: Home, view: MissionView) -> Mapping[Seat, StatementHash]:
+    """What the seats go by that later charters seat: the one at hand does not know them.
+
+    Where a mission grows from one seat, the states that its next charter wants are not among those
+    of the charter before.
+    """
+    own = {entry.seat for entry in home.party.charter.active_seats}
+    newest = max(view.chain.charters, key=lambda charter: charter.order)
+    new = {entry.seat for entry in newest.active_seats if entry.addresses} - own
+    if not new:
+        return {}
+    with asking(home, charter=newest, only=new) as (loop, records):
+        return loop.run(_in_force(records))
 
 
 def _chosen(view: MissionView, answers: Mapping[Seat, StatementHash], own: Charter) -> Charter:

@@ -10,30 +10,25 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
 from exclave.clock import Clock
 from exclave.deposit.seat_line import SeatLine
-from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
-from exclave.vault.addresses import Address, parse_address
-from exclave.vault.identity import Identity
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
+from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
     from exclave.vault.at_hand import VaultAtHand
     from exclave.vault.client import HttpVault
+    from exclave.vault.identity import Identity
 
-__all__ = ["Lines", "SeatUnreachableByDesign"]
-
-
-class SeatUnreachableByDesign(ConfigurationError):
-    """A seat that has no address: a safe, which only carried media reach."""
+__all__ = ["Lines"]
 
 
 class Lines:
     """Clients to all active seats, or `only` to some; as a context, closes their connections.
 
     Without an identity they reach the public record only. A seat in `folders` is not called: its
-    vault's rules run in this process.
+    vault's rules run in this process. A safe that nothing reaches is left out.
     """
 
     def __init__(
@@ -58,14 +53,16 @@ class Lines:
             if only is None or entry.seat in only
         }
         addresses, folders = addresses or {}, folders or {}
-        _check_known(self._entries, {*addresses, *folders})
+        require_known(self._entries, {*addresses, *folders})
+        if only is None:
+            self._entries = reached(self._entries, {*addresses, *folders})
 
         def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
             if entry.seat in folders:
                 return _at_hand(entry.seat, folders[entry.seat], self._mission, identity)
             from exclave.vault.client import HttpVault
 
-            data, public = _place(entry, addresses)
+            data, public = seat_addresses(entry, addresses)
             return HttpVault(
                 mission=self._mission,
                 seat=entry.seat,
@@ -117,23 +114,3 @@ def _at_hand(
         lambda: mission_at_hand(folder, mission),
         identity=b"" if identity is None else identity.certificate,
     )
-
-
-def _place(entry: SeatEntry, addresses: Mapping[Seat, tuple[str, str]]) -> tuple[Address, Address]:
-    known = [(item.data, item.public) for item in entry.addresses]
-    pair = addresses.get(entry.seat) or (known[0] if known else None)
-    if pair is None:
-        raise SeatUnreachableByDesign(
-            f"seat {entry.seat}: has no address",
-            hint="it is a safe, reached by carried media only: name its folder in deposit.toml",
-        )
-    return parse_address(pair[0]), parse_address(pair[1])
-
-
-def _check_known(entries: Mapping[Seat, SeatEntry], named: Collection[Seat]) -> None:
-    unknown = sorted(set(named) - set(entries))
-    if unknown:
-        raise ConfigurationError(
-            f"seat {unknown[0]}: the charter has no such seat in use",
-            hint="seats in use: " + ", ".join(map(str, sorted(entries))),
-        )

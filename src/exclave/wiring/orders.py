@@ -24,6 +24,7 @@ from exclave.wiring.files import load_charter, read_file
 from exclave.wiring.seats import Answers, each_seat
 
 if TYPE_CHECKING:
+    from exclave.authority.card import CardHead
     from exclave.vault.survey import MissionView
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "law_for",
     "make_order",
     "send_statement",
+    "source_for",
     "statement_named",
     "view_for",
     "write_order",
@@ -48,15 +50,23 @@ class OrderFileExists(ConfigurationError):
     """An order would be written over a file."""
 
 
-def view_for(charter: Path | None, card: Path | None) -> MissionView:
-    """What the logs say of the vaults of a charter's file, or of those on a card."""
-    from exclave.wiring.reader import load_card, survey_card, survey_charter
+def source_for(charter: Path | None, card: Path | None) -> Charter | CardHead:
+    """What says where the vaults are: a charter's file or a card, exactly one of them."""
+    from exclave.wiring.reader import load_card
 
     _check_one(charter, card)
     if charter is not None:
-        return survey_charter(load_charter(charter))
+        return load_charter(charter)
     assert card is not None
-    return survey_card(load_card(card))
+    return load_card(card)
+
+
+def view_for(charter: Path | None, card: Path | None) -> MissionView:
+    """What the logs say of the vaults of a charter's file, or of those on a card."""
+    from exclave.wiring.reader import survey_card, survey_charter
+
+    source = source_for(charter, card)
+    return survey_charter(source) if isinstance(source, Charter) else survey_card(source)
 
 
 def law_for(charter: Path | None, card: Path | None, *, beside: Path | None = None) -> Charter:

@@ -19,7 +19,8 @@ from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.plan import RegisterPlan
-from exclave.wiring.depositor import Home
+from exclave.wiring.depositor import ASKING_SECONDS, Home
+from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
     from exclave.vault.interface import MissionStatus, PublicRecord
@@ -122,9 +123,32 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
+    seats = {entry.seat: entry for entry in home.party.charter.active_seats}
+    settings = home.settings
+    named = {*settings.addresses, *settings.folders}
+    require_known(seats, named)
+    seats = reached(seats, named)
+    answers = dict(_ask_at_hand(home)) if settings.folders else {}
+    called = [entry for seat, entry in seats.items() if seat not in settings.folders]
+    if called:
+        from exclave.vault.asked import Asked, ask_statuses
+
+        places = {
+            entry.seat: Asked(
+                seat=entry.seat,
+                public=seat_addresses(entry, settings.addresses)[1],
+                anchor=entry.identity,
+            )
+            for entry in called
+        }
+        answers |= ask_statuses(home.party.mission, places, seconds=ASKING_SECONDS)
+    return {seat: answers[seat] for seat in seats}
+
+
+def _ask_at_hand(home: Home) -> Mapping[Seat, MissionStatus | str]:
     from exclave.wiring.asking import asking
 
-    with asking(home) as (loop, records):
+    with asking(home, only=home.settings.folders) as (loop, records):
         return loop.run(_ask_all(records))
 
 

@@ -27,7 +27,7 @@ from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, MalformedData, QuorumNotReached
-from exclave.ids import Seat, StatementHash
+from exclave.ids import MissionId, Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
 from exclave.reconstruct.findings import Findings, findings
@@ -117,17 +117,17 @@ def survey_charter(charter: Charter) -> MissionView:
     return found
 
 
-def survey_folders(card: CardHead, folders: Sequence[Path]) -> MissionView:
-    """What vaults' folders say, checked from the card's mission id on; asks nobody."""
+def survey_folders(mission: MissionId, folders: Sequence[Path]) -> MissionView:
+    """What vaults' folders say, checked from the mission id on; asks nobody."""
     from exclave.wiring.disks import open_disks
 
-    disks = open_disks(folders, card.mission)
+    disks = open_disks(folders, mission)
     with _loop() as loop:
-        return loop.run(survey(disks.vaults, card.mission))
+        return loop.run(survey(disks.vaults, mission))
 
 
 def prepare(
-    card: CardHead,
+    source: CardHead | Charter,
     folder: Path,
     *,
     deposit: str,
@@ -137,10 +137,11 @@ def prepare(
 ) -> Prepared:
     """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit.
 
-    With `vault_folders` these are read and no vault is asked.
+    The vaults of a card or a charter are asked; with `vault_folders` these are read and no vault
+    is asked.
     """
     new_folder(folder)
-    view = survey_folders(card, vault_folders) if vault_folders else survey_card(card)
+    view = _surveyed(source, vault_folders)
     everything = deposit == "all"
     seats = _verified(view)
     chosen = choose_deposit(view, "latest" if everything else deposit, seats)
@@ -169,6 +170,13 @@ def prepare(
         charter=view.charter,
         findings=findings(view, chosen, seats),
     )
+
+
+def _surveyed(source: CardHead | Charter, folders: Sequence[Path]) -> MissionView:
+    if folders:
+        mission = source.mission if isinstance(source, CardHead) else source.mission_id
+        return survey_folders(mission, folders)
+    return survey_card(source) if isinstance(source, CardHead) else survey_charter(source)
 
 
 def _verified(view: MissionView) -> list[Seat]:
@@ -258,9 +266,7 @@ def _state_folder(what: Restoring) -> Path:
     targets = what.targets
     named = {"default/server": targets.default_server, "default/folder": targets.default_folder}
     places = sorted(
-        (name, target.model_dump_json(include={"kind", "host", "port", "path"}))
-        for name, target in (named | targets.registers).items()
-        if target is not None
+        (name, target.place) for name, target in (named | targets.registers).items() if target
     )
     folder = what.folder / "state" / hashlib.sha256(repr(places).encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,15 +6,14 @@ Shapes only, plus paths made absolute: relative ones start at the file's own fol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from exclave.config import load_toml
 from exclave.ids import Seat
 from exclave.plan import Duration
+from exclave.shapes import Between, Length, Matches, Parsed, Told
 
 __all__ = [
     "DepositSettings",
@@ -29,7 +28,7 @@ __all__ = [
 _WEEK = 7 * 86_400
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(r"([0-9]+) ?(KiB|MiB|GiB|TiB)")
-_ENDPOINT = r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$"
+_ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
 
 def parse_size(value: object) -> int:
@@ -40,36 +39,38 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-Size = Annotated[int, BeforeValidator(parse_size)]
-Endpoint = Annotated[str, Field(pattern=_ENDPOINT)]
+Size = Annotated[int, Parsed(parse_size)]
+Endpoint = Annotated[str, Matches(_ENDPOINT)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SeatAddress:
+    """A seat that is called at other addresses than the charter's."""
 
-
-class _SeatAddress(_Model):
-    seat: Annotated[int, Field(ge=1, le=255)]
+    seat: Annotated[int, Between(1, 255)]
     data: Endpoint
     public: Endpoint
 
 
-class _SeatFolder(_Model):
-    seat: Annotated[int, Field(ge=1, le=255)]
-    folder: Annotated[str, Field(min_length=1)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SeatFolder:
+    """A seat whose vault lies in a folder at hand."""
+
+    seat: Annotated[int, Between(1, 255)]
+    folder: Annotated[str, Length(least=1)]
 
 
-def _place_kind(value: object) -> str:
-    return "in-folder" if isinstance(value, dict) and "folder" in value else "on-line"
+def _place_shape(value: object) -> type[object]:
+    return _SeatFolder if isinstance(value, dict) and "folder" in value else _SeatAddress
 
 
-_SeatPlace = Annotated[
-    Annotated[_SeatFolder, Tag("in-folder")] | Annotated[_SeatAddress, Tag("on-line")],
-    Discriminator(_place_kind),
-]
+_SeatPlace = Annotated[_SeatFolder | _SeatAddress, Told(_place_shape)]
 
 
-class _DepositFile(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DepositFile:
+    """All of `deposit.toml`."""
+
     depositor: str
     plan: str
     journal: str
@@ -78,7 +79,7 @@ class _DepositFile(_Model):
     spool_limit: Size
     scratch: str
     read_all_after: Duration = _WEEK
-    seat: list[_SeatPlace] = []
+    seat: tuple[_SeatPlace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,38 +126,55 @@ def load_deposit_settings(path: Path) -> DepositSettings:
     )
 
 
-class ServerTarget(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTarget:
     """A PostgreSQL server that takes whole databases."""
 
     kind: Literal["postgresql"]
     host: str  # name, address or folder of the Unix socket
-    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    port: Annotated[int, Between(1, 65535)] = 5432
     user: str
     password_file: str | None = None
     bin_dir: str | None = None
-    jobs: Annotated[int, Field(ge=1, le=32)] = 2
+    jobs: Annotated[int, Between(1, 32)] = 2
+
+    @property
+    def place(self) -> str:
+        """What tells it from other places."""
+        return f"{self.host} {self.port}"
 
 
-class FolderTarget(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderTarget:
     """A folder for file trees and SQLite databases."""
 
     kind: Literal["folder"]
     path: str
 
+    @property
+    def place(self) -> str:
+        """What tells it from other places."""
+        return self.path
 
-class _DefaultTargets(_Model):
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DefaultTargets:
+    """Where registers go that are not named."""
+
     postgresql: ServerTarget | None = None
     folder: FolderTarget | None = None
 
 
-Target = Annotated[ServerTarget | FolderTarget, Field(discriminator="kind")]
+Target = ServerTarget | FolderTarget
 
 
-class _TargetFile(_Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TargetFile:
+    """All of `targets.toml`."""
+
     default: _DefaultTargets = _DefaultTargets()
-    # Not `register`: pydantic's models have that as a class method, and warn.
-    registers: Annotated[dict[str, Target], Field(alias="register")] = {}
-    seat: list[_SeatFolder] = []
+    register: dict[str, Target] = field(default_factory=dict)
+    seat: tuple[_SeatFolder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +184,7 @@ class TargetSettings:
     path: Path
     default_server: ServerTarget | None
     default_folder: FolderTarget | None
-    registers: dict[str, ServerTarget | FolderTarget]
+    registers: dict[str, Target]
     folders: dict[Seat, Path] = field(default_factory=dict)  # seats whose vaults nobody serves
 
 
@@ -175,12 +193,12 @@ def load_target_settings(path: Path) -> TargetSettings:
     parsed = load_toml(path, _TargetFile)
     folder = path.parent.resolve()
 
-    def absolute(target: ServerTarget | FolderTarget) -> ServerTarget | FolderTarget:
+    def absolute(target: Target) -> Target:
         if isinstance(target, FolderTarget):
-            return target.model_copy(update={"path": str(folder / target.path)})
+            return replace(target, path=str(folder / target.path))
         if target.password_file is None:
             return target
-        return target.model_copy(update={"password_file": str(folder / target.password_file)})
+        return replace(target, password_file=str(folder / target.password_file))
 
     server, place = parsed.default.postgresql, parsed.default.folder
     absolute_server = None if server is None else absolute(server)
@@ -191,6 +209,6 @@ def load_target_settings(path: Path) -> TargetSettings:
         path=path,
         default_server=absolute_server,
         default_folder=absolute_place,
-        registers={name: absolute(target) for name, target in parsed.registers.items()},
+        registers={name: absolute(target) for name, target in parsed.register.items()},
         folders={Seat(item.seat): folder / item.folder for item in parsed.seat},
     )

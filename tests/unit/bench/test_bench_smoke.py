@@ -78,6 +78,8 @@ def test_every_suite_runs_to_its_end_on_tiny_data(
     place = ("--place", str(tmp_path))
     assert main(["stages", "--scale", "0.0005", *place]) == 0
     assert "limit on two cores" in capsys.readouterr().out
+    assert main(["wire", "--scale", "0.0005", "--repeats", "1", *place]) == 0
+    assert "vault 3" in capsys.readouterr().out
     words = ("--scale", "0.002", "--no-peers", "--only", "heap: update")
     assert main(["changes", *words, *place]) == 0
     lines = capsys.readouterr().out.splitlines()[3:]

@@ -11,7 +11,7 @@ import pytest
 from exclave.authority.asked import asked, may_sign
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import MissionMismatch
-from exclave.authority.envelope import LOOSENING, ORDERS, TIGHTENING, Envelope, Kind
+from exclave.authority.envelope import AGREED, LOOSENING, ORDERS, TIGHTENING, Envelope, Kind
 from exclave.cli.words.effects import EFFECTS
 from exclave.cli.words.statement import NotForOfficials, describe
 from exclave.plain_words import after, period
@@ -120,7 +120,12 @@ def test_every_kind_has_its_effects_and_its_moment() -> None:
             *["under a lockdown only members of exile_1 and exile_2 count"]
             * (kind is not Kind.LOCKDOWN),
         ]
-    for kind in LOOSENING - {Kind.UNLOCK}:
+    at_once = AGREED - {Kind.TERMINATE}
+    for kind in at_once:
+        own = payload(kind, mission=HASH, charter="77" * 32)  # of which nothing is known here
+        when = section(describe(mission.sign(kind, own, []), LAW), "When it takes effect")
+        assert when[0].startswith("at once, at each vault that has it")
+    for kind in LOOSENING - {Kind.UNLOCK} - at_once:
         assert section(describe(order(kind), LAW), "When it takes effect") == [
             "after 1 minute 40 seconds, counted at each vault from when enough have signed",
             "(delay 1 minute 40 seconds, veto window 1 minute 40 seconds)",

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
 
 from exclave.config import ConfigurationInvalid, ConfigurationUnreadable, load_toml, parse_toml
+from exclave.shapes import Length
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Disk(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Disk:
     kind: Literal["disk"]
     path: str
-    secret: Annotated[str, Field(min_length=30)] = "x" * 30
+    secret: Annotated[str, Length(least=30)] = "x" * 30
 
 
-class _Tape(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tape:
     kind: Literal["tape"]
     drive: int
 
 
-class _Site(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
     name: str
-    ports: list[int] = []
-    store: Annotated[_Disk | _Tape, Field(discriminator="kind")]
+    ports: tuple[int, ...] = ()
+    store: _Disk | _Tape
 
 
-class _File(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
     title: str
-    site: list[_Site]
+    site: tuple[_Site, ...]
 
 
 GOOD = b"""\

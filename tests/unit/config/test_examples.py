@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from exclave.config import load_toml
+from exclave.found.terms import AgreementTerms
 from exclave.plan import load_plan
 from exclave.vault.config import VaultConfig
 from exclave.wiring.settings import load_deposit_settings, load_target_settings
@@ -11,7 +12,8 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.iterdir()} == {
+    assert {path.name for path in EXAMPLES.glob("*.toml")} == {
+        "agreement.toml",
         "changes.toml",
         "deposit.toml",
         "founding.toml",
@@ -19,6 +21,11 @@ def test_every_example_is_tested() -> None:
         "targets.toml",
         "vault.toml",
     }
+
+
+def test_agreement() -> None:
+    terms = load_toml(EXAMPLES / "agreement.toml", AgreementTerms)
+    assert (terms.state, terms.seats, terms.notice) == ("XB", (2,), 180 * 86400)
 
 
 def test_plan() -> None:

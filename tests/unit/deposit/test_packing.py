@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exclave.archive.reference import Codec
+from exclave.deposit.memory import PackMemory
 from exclave.deposit.packing import FullPack, Packer, PackTable, StoredChunk
 from exclave.ids import ChunkId
 from exclave.sealing.pack import PackKind
@@ -15,6 +16,7 @@ def filled(chunks: int, size: int, *, most: int) -> list[FullPack]:
         table=PackTable(),
         hand_on=full.append,
         journal=None,
+        memory=PackMemory(),
         capacity=1 << 16,
         most=most,
     )

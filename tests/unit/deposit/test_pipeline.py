@@ -13,6 +13,7 @@ import pytest
 from exclave.archive.reference import MANIFEST_PACK_BIT
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.dispatch import Dispatcher, TooFewSeats
+from exclave.deposit.memory import PackMemory
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, ReopenedDiffers, SealedPack
 from exclave.deposit.seat_line import SeatLine
@@ -112,6 +113,7 @@ class Attempt:
 
     def __init__(self, bench: Bench) -> None:
         self.tables = {kind: PackTable() for kind in PackKind}
+        memory = PackMemory()
         self.sealer = PackSealer(
             mission=MISSION,
             deposit=DepositId(os.urandom(16)),
@@ -120,6 +122,7 @@ class Attempt:
             k=2,
             seats=SEATS,
             dedup_key=b"\x03" * 32,
+            memory=memory,
             random=os.urandom,
         )
         self.dispatcher = Dispatcher(
@@ -139,6 +142,7 @@ class Attempt:
                 table=self.tables[kind],
                 hand_on=self.stage.take,
                 journal=bench.journal if kind is PackKind.DATA else None,
+                memory=memory,
                 capacity=64 * 1024,
             )
             for kind in PackKind

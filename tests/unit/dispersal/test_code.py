@@ -30,11 +30,17 @@ def seats(*numbers: int) -> list[Seat]:
 
 @pytest.mark.parametrize(("k", "m"), [(2, 1), (3, 2), (4, 3), (5, 9), (2, 30), (20, 12)])
 def test_same_as_isa_l(k: int, m: int) -> None:
-    """liberasurecode's isa_l_rs_cauchy puts 80 bytes before each fragment."""
+    """Row j is given to ISA-L times k XOR j; it puts 80 bytes before each fragment."""
     pack = data(8192 * k)
-    fragments = ECDriver(k=k, m=m, ec_type="isa_l_rs_cauchy").encode(pack)
+    scaled = [oracle.times(row, k ^ j) for j, row in enumerate(oracle.cut(pack, 8192))]
+    fragments = ECDriver(k=k, m=m, ec_type="isa_l_rs_cauchy").encode(b"".join(scaled))
     bodies = encode_bodies(pack, k, seats(*range(1, k + m + 1)))
-    assert [bytes(body) for body in bodies.values()] == [part[80:] for part in fragments]
+    assert [bytes(body) for body in bodies.values()][k:] == [part[80:] for part in fragments[k:]]
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 254])
+def test_the_first_seat_of_parity_holds_the_xor_of_all_rows(k: int) -> None:
+    assert code_row(Seat(k + 1), k) == [1] * k
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 6])
@@ -59,6 +65,17 @@ def test_full_data_rows_are_views() -> None:
     bodies = encode_bodies(pack, 3, seats(1, 2, 3, 4))
     assert all(bodies[seat].obj is pack for seat in seats(1, 2, 3))
     assert all(body.readonly for body in bodies.values())
+
+
+def test_parity_goes_to_the_memory_that_is_given_for_it() -> None:
+    pack = data(50_000)
+    room = memoryview(bytearray(b"\xff" * 2 * body_length(len(pack), 2)))
+    bodies = encode_bodies(pack, 2, seats(1, 2, 3, 4), parity=room)
+    assert bodies == encode_bodies(pack, 2, seats(1, 2, 3, 4))
+    assert all(bodies[seat].obj is room.obj for seat in seats(3, 4))
+    assert all(body.readonly for body in bodies.values())
+    with pytest.raises(BodySizeWrong, match="parity: expected 57344 bytes, got 57343"):
+        encode_bodies(pack, 2, seats(1, 2, 3, 4), parity=room[1:])
 
 
 def test_rows_that_are_all_padding() -> None:
@@ -97,5 +114,6 @@ def test_impossible_seat(seat: int) -> None:
 def test_rows_depend_on_k_and_seat_only() -> None:
     assert code_row(Seat(1), 3) == [1, 0, 0]
     assert code_row(Seat(3), 3) == [0, 0, 1]
-    assert code_row(Seat(3), 2) == [oracle.reciprocal(2), oracle.reciprocal(3)]
+    two_thirds, three_halves = (2, oracle.reciprocal(3)), (3, oracle.reciprocal(2))
+    assert code_row(Seat(4), 2) == [oracle.product(*two_thirds), oracle.product(*three_halves)]
     assert code_row(Seat(200), 1) == [1]

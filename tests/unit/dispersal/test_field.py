@@ -53,5 +53,11 @@ def test_combine_of_zero_factors_and_long_rows() -> None:
     out = bytearray(b"x" * size)
     combine([0, 0, 0], rows, out)
     assert out == bytes(size)
+    combine([1, 1, 1], rows, out)
+    assert out == bytes(size)
+    combine([1, 0, 1], rows, out)
+    assert out == b"\x02" * size
+    combine([0, 1, 0], rows, out)
+    assert out == b"\x02" * size
     combine([5, 0, 1], rows, out)
     assert out == bytes([multiply(5, 1) ^ 3]) * size

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import RoleName
+from exclave.authority.charter_parts import RoleName, SeatType
 from exclave.authority.charter_settings import Dispersal
 from exclave.authority.keys import TypedKey
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import prepare
 from exclave.ids import Epoch
-from exclave.limits import departures, duration, limits
+from exclave.limits import departures, limits, older_layouts
+from exclave.plain_words import duration
 from exclave.sealing.recovery import XWingPrivateKey
 from tests.founding import NOW, make_founding
 
@@ -36,6 +37,7 @@ ALWAYS = [
     "exile-delays",
     "places-abroad",
     "advisory-expiry",
+    "bags",
     "no-liar-tolerated",
     "receipts-provisional",
     "host-clocks",
@@ -90,7 +92,10 @@ def test_one_host(charter: Charter) -> None:
         dispersal=Dispersal(k=1, n=1, h=1),
         witness=replace(charter.witness, q=1),
     )
-    assert names(one) == [*ALWAYS[:2], "single-host", "state-fatal", *ALWAYS[2:]]
+    at = ALWAYS.index("bags") + 1
+    assert names(one) == [
+        *ALWAYS[:2], "single-host", "state-fatal", *ALWAYS[2:at], "no-bags", *ALWAYS[at:]
+    ]  # fmt: skip
     assert "when 1 seat is destroyed, nothing does" in text(one, "fatal-loss")
 
 
@@ -190,10 +195,25 @@ def test_liars_and_clocks(charter: Charter) -> None:
 def test_what_is_not_built_is_said(charter: Charter) -> None:
     """And nothing that is built."""
     said = text(charter, "not-built")
-    for missing in ("audits and repair", "older packs", "drills", "agreements", "bags"):
+    for missing in ("audits and repair", "older packs", "drills"):
         assert missing in said
     for built in ("Lockdown", "exile", "witness", "sweep"):
         assert built not in said
+
+
+def test_bags_and_safes(charter: Charter) -> None:
+    """A safe is named; a bag that opens alone is said to, where the charter allows it."""
+    assert "one of the 2 that reading needs" in text(charter, "bags")
+    assert not [limit for limit in limits(charter) if limit.name in {"safes", "no-bags"}]
+    safe = replace(charter.seats[0], type=SeatType.SAFE, addresses=())
+    with_safe = replace(charter, seats=(safe, *charter.seats[1:]))
+    assert f"Safes: {safe.seat} ({safe.state}" in text(with_safe, "safes")
+    allowed = replace(charter, settings=replace(charter.settings, whole_deposit_bags=True))
+    assert "with k = 2 no bag opens alone" in text(allowed, "whole-deposit-bags")
+    one = replace(charter.dispersal, k=1)
+    assert "none can be packed" in text(replace(charter, dispersal=one), "no-bags")
+    said = text(replace(allowed, dispersal=one), "whole-deposit-bags")
+    assert "a single one, its seat's key and enough cards reads all of it" in said
 
 
 def test_places_abroad_and_age(charter: Charter) -> None:
@@ -238,3 +258,12 @@ def _without(charter: Charter, gone: str) -> Charter:
             for name, role in charter.rosters
         ),
     )
+
+
+def test_older_deposits_keep_what_their_charter_said(charter: Charter) -> None:
+    one = replace(charter, dispersal=replace(charter.dispersal, k=1))
+    (kept,) = older_layouts(charter, [one])
+    assert kept.text.startswith(
+        f"Deposits made under charter {charter.era}.{charter.version} keep its 1 of 3: when 3 of"
+    )
+    assert older_layouts(charter, [charter]) == ()

@@ -59,7 +59,7 @@ def test_orders_that_stand_and_no_others() -> None:
     one = listed(vault.standing)
     assert [item.statement for item in one.given] == [hold, declared, extend, lockdown]
     assert one.locked
-    lines = list(standing_lines({Seat(1): one}, ()))
+    lines = list(standing_lines({Seat(1): one}, (), START))
     assert lines[0] == ("seat 1: charter 1.1 in force, LOCKED DOWN: exile of charter 1.1 acts")
     assert f"hold {hold.hex()}" in lines
     assert f"lockdown {lockdown.hex()}" in lines
@@ -97,6 +97,6 @@ def test_a_conflict_shows_with_both_charters() -> None:
     vault.hear(second, "h1", "h2")
     one = listed(vault.standing)
     assert one.frozen
-    (line,) = [x for x in standing_lines({Seat(1): one}, ()) if x.startswith("CONFLICT")]
+    (line,) = [x for x in standing_lines({Seat(1): one}, (), START) if x.startswith("CONFLICT")]
     assert first.statement_hash.hex() in line
     assert second.statement_hash.hex() in line

@@ -7,6 +7,7 @@ import pytest
 from exclave.standing.phases import FINAL, TRANSITIONS, Event, Phase, Sort, step
 
 E, P = Event, Phase
+RECOUNTED = ("warrant", "order", "agreement")
 # A row a phase; an event that is not named leaves it where it is. `=` all sorts.
 PINNED: dict[Phase, dict[Event, dict[str, Phase]]] = {
     P.INCOMPLETE: {
@@ -14,38 +15,43 @@ PINNED: dict[Phase, dict[Event, dict[str, Phase]]] = {
         E.VETO: {"=": P.VETOED},
         E.SUPERSEDED: {"charter": P.SUPERSEDED},
         E.LIFE_OVER: {"warrant": P.EXPIRED},
+        E.AMENDED: {"agreement": P.SUPERSEDED},
     },
     P.WAITING: {
         E.VETO: {"=": P.VETOED},
         E.DUE: {"=": P.EFFECTIVE},
-        E.TOO_FEW: {"warrant": P.INCOMPLETE, "order": P.INCOMPLETE},
+        E.TOO_FEW: dict.fromkeys(RECOUNTED, P.INCOMPLETE),
         E.LOCKDOWN: {"=": P.STOPPED},
         E.UNLOCK: {"=": P.STOPPED},
         E.CONFLICT: {"=": P.STOPPED},
         E.BEREFT: {"charter": P.STOPPED},
         E.SUPERSEDED: {"charter": P.SUPERSEDED},
         E.LIFE_OVER: {"warrant": P.EXPIRED},
+        E.AMENDED: {"agreement": P.SUPERSEDED},
     },
     P.OVERRIDING: {
         E.DUE: {"=": P.EFFECTIVE},
-        E.TOO_FEW: {"warrant": P.VETOED, "order": P.VETOED},
+        E.TOO_FEW: dict.fromkeys(RECOUNTED, P.VETOED),
         E.LOCKDOWN: {"=": P.STOPPED},
         E.UNLOCK: {"=": P.STOPPED},
         E.CONFLICT: {"=": P.STOPPED},
         E.BEREFT: {"charter": P.STOPPED},
         E.SUPERSEDED: {"charter": P.SUPERSEDED},
         E.LIFE_OVER: {"warrant": P.EXPIRED},
+        E.AMENDED: {"agreement": P.SUPERSEDED},
     },
     P.VETOED: {
         E.OVERRIDDEN: {"=": P.OVERRIDING},
         E.SUPERSEDED: {"charter": P.SUPERSEDED},
         E.LIFE_OVER: {"warrant": P.EXPIRED},
+        E.AMENDED: {"agreement": P.SUPERSEDED},
     },
     P.EFFECTIVE: {
         E.TOO_FEW: {"warrant": P.INCOMPLETE},
         E.LOCKDOWN: {"warrant": P.STOPPED},
         E.SUPERSEDED: {"charter": P.SUPERSEDED},
         E.LIFE_OVER: {"warrant": P.EXPIRED},
+        E.AMENDED: {"agreement": P.SUPERSEDED},
     },
     P.STOPPED: {},
     P.SUPERSEDED: {},
@@ -61,7 +67,7 @@ def test_each_triple_leads_where_it_is_pinned(sort: Sort, phase: Phase, event: E
 
 
 def test_there_are_as_many_triples_as_there_should_be() -> None:
-    assert len(TRIPLES) == 3 * 8 * 11
+    assert len(TRIPLES) == 4 * 8 * 12
 
 
 @pytest.mark.parametrize("phase", sorted(FINAL, key=str))
@@ -81,6 +87,7 @@ def test_only_what_is_due_takes_effect() -> None:
 
 def test_what_tightens_never_leads_nearer_to_effect() -> None:
     tightening = {E.VETO, E.TOO_FEW, E.LOCKDOWN, E.CONFLICT, E.BEREFT, E.SUPERSEDED, E.LIFE_OVER}
+    tightening.add(E.AMENDED)
     for row in TRANSITIONS:
         if row.event in tightening:
             assert row.to not in {Phase.WAITING, Phase.OVERRIDING, Phase.EFFECTIVE}

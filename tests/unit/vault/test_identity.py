@@ -20,6 +20,7 @@ from exclave.vault.identity import (
     new_identity,
     save_identity,
 )
+from exclave.vault.identity_file import read_certificate
 from exclave.vault.tls import add_anchors, client_context, server_context
 
 NOW = clock.now()
@@ -125,9 +126,22 @@ def test_the_file_is_for_its_owner_and_written_once(tmp_path: Path) -> None:
     made, path = new_identity("vault-1", NOW), tmp_path / "identity.pem"
     save_identity(made, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_identity(path).certificate == made.certificate
+    assert load_identity(path).certificate == read_certificate(path) == made.certificate
     with pytest.raises(ConfigurationError):
         save_identity(made, path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----"]
+)
+def test_a_file_without_certificate_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "identity.pem"
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_certificate(path)
+    path.write_text(text)
+    for read in (read_certificate, load_identity):
+        with pytest.raises(ConfigurationError, match="not an identity file"):
+            read(path)
 
 
 def test_a_mixed_up_file_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from pydantic import ValidationError
 
 from exclave.errors import ConfigurationError, VaultUnreachable
 from exclave.ids import ShardRoot
+from exclave.shapes import Unfit
 from exclave.vault.addresses import Address, AddressPublic, check_bind, parse_address
 from exclave.vault.config import VaultConfig
 from exclave.vault.identity import new_identity
@@ -41,7 +41,7 @@ def test_public_and_wildcard_addresses_only_when_told(text: str) -> None:
     with pytest.raises(AddressPublic):
         check_bind(parse_address(text))
     check_bind(parse_address(text), unsafe_public_bind=True)
-    with pytest.raises(ValidationError):
+    with pytest.raises(Unfit):
         VaultConfig(data=text, public="127.0.0.1:1")
     VaultConfig(data=text, public="127.0.0.1:1", unsafe_public_bind=True)
 

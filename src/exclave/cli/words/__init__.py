@@ -8,6 +8,7 @@
     timing      when it takes effect, and what can stop it
     standing    what stands at each vault
     states      where a statement stands
+    bag         what was wrong with a bag, and where each is
     effects     what a signature makes possible, and what cannot be undone
 
 Pure: lines from values. They show what the payload says, not what somebody says about it.

@@ -85,5 +85,36 @@ EFFECTS: dict[Kind, tuple[Lines, Lines]] = {
         ),
         ("What the lockdown stopped stays stopped. One person can call another lockdown.",),
     ),
+    Kind.AGREEMENT: (
+        (
+            "With the other state's signature, vaults that ask for an agreement take new deposits",
+            "at these seats. It opens nothing and deletes nothing.",
+        ),
+        (
+            "Once both have signed it is only strengthened. It ends when its time is over, or when",
+            "one of the states terminates it, after its notice.",
+        ),
+    ),
+    Kind.TERMINATE: (
+        (
+            "When the agreement's notice has run, vaults that ask for one take no new deposits at",
+            "its seats.",
+        ),
+        (
+            "It is not taken back: both states sign a new agreement. What is lodged stays, is kept",
+            "as long as before, and can be read by warrant as before.",
+        ),
+    ),
+    Kind.GRANT: (
+        (
+            "The host may do this one thing at this seat in that time. It opens nothing: what lies",
+            "there stays sealed, and whatever else shows in the logs is named as before.",
+        ),
+        ("It is not taken back. It ends by itself.",),
+    ),
+    Kind.DECLARE: (
+        ("A restart or a move of disks in that time is not named as unforeseen.",),
+        ("It is in the log of every vault for good.",),
+    ),
 }
 """For each kind that officials sign: what it makes possible; what cannot be undone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from exclave.authority.agreement import Agreement, Terminate
 from exclave.authority.orders import (
     Compromise,
     Extend,
@@ -16,6 +17,8 @@ from exclave.authority.orders import (
     Unlock,
     Veto,
 )
+from exclave.authority.permission import Declare, Grant
+from exclave.cli.words.agreement import agreement_lines
 from exclave.clock import format_time
 from exclave.ids import DepositId
 from exclave.plain_words import grouped
@@ -56,6 +59,14 @@ def _own(order: Order) -> Iterator[str]:
             yield "  IT NEVER WAS" if since is None else f"  it began only {format_time(since)}"
         case Unlock():
             yield from _list("lockdowns that end", order.lockdowns)
+        case Agreement():
+            yield from agreement_lines(order)
+        case Grant() | Declare():
+            verb = "the host may" if isinstance(order, Grant) else "the host will"
+            yield f"  {verb} {order.act.value} at seat {order.seat}"
+            yield f"  from {format_time(order.since)} until {format_time(order.until)}"
+        case Terminate():
+            yield f"  ends the agreement {grouped(order.agreement)}, and what came of it"
 
 
 def _deposits(deposits: Sequence[DepositId] | None) -> str:

@@ -6,24 +6,31 @@ Pure: lines and values from listings. A statement is shown once, with what each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from exclave.authority.charter import Charter
 from exclave.authority.orders import Compromise, Extend, Hold
+from exclave.cli.words.agreement import agreement_lines
 from exclave.cli.words.states import seats_words, state_words
 from exclave.clock import format_time
 from exclave.ids import PersonId, Seat
+from exclave.plain_words import after
 from exclave.standing.listing import Given, Listing, Open
 from exclave.standing.phases import Phase
 
-__all__ = ["listing_json", "standing_lines"]
+__all__ = ["agreement_json", "agreements_lines", "listing_json", "standing_lines"]
 
 
-def standing_lines(listings: Mapping[Seat, Listing], differing: tuple[str, ...]) -> Iterator[str]:
-    """All vaults whose log could be followed."""
+def standing_lines(
+    listings: Mapping[Seat, Listing], differing: tuple[str, ...], now: datetime
+) -> Iterator[str]:
+    """All vaults whose log could be followed; of permissions those whose time is not over."""
     for seat, one in listings.items():
         yield f"seat {seat}: {_head(one)}"
     yield from _statements(listings)
     yield from _orders(listings)
+    yield from agreements_lines(listings)
+    yield from _permissions(listings, now)
     for conflict in dict.fromkeys(item for one in listings.values() for item in one.conflicts):
         era, version = conflict.order
         seats = [int(seat) for seat, one in listings.items() if conflict in one.conflicts]
@@ -61,6 +68,18 @@ def listing_json(one: Listing) -> dict[str, object]:
             }
             for item in one.given
         ],
+        "agreements": agreement_json(one),
+        "permissions": [
+            {
+                "statement": item.statement.hex(),
+                "kind": item.value.kind.value,
+                "seat": item.value.seat,
+                "act": item.value.act.value,
+                "from": format_time(item.value.since),
+                "until": format_time(item.value.until),
+            }
+            for item in one.permissions
+        ],
         "conflicts": [
             {
                 "order": f"{item.order[0]}.{item.order[1]}",
@@ -71,6 +90,22 @@ def listing_json(one: Listing) -> dict[str, object]:
             for item in one.conflicts
         ],
     }
+
+
+def agreement_json(one: Listing) -> list[dict[str, object]]:
+    """The agreements in effect by one vault's log."""
+    return [
+        {
+            "statement": item.statement.hex(),
+            "version": item.value.version,
+            "state": item.value.state,
+            "seats": sorted(int(seat) for seat in item.value.numbers),
+            "capacity": item.value.capacity,
+            "until": None if item.value.until is None else format_time(item.value.until),
+            "ends": item.ends,
+        }
+        for item in one.agreements
+    ]
 
 
 def _head(one: Listing) -> str:
@@ -94,6 +129,9 @@ def _statements(listings: Mapping[Seat, Listing]) -> Iterator[str]:
                     said.setdefault(state_words(_state(item), item.seconds), []).append(int(seat))
                     signed.update(item.signed)
         yield f"  signed: {_persons(signed)}"
+        hosts = [i.host for one in listings.values() for i in one.open if i.statement == statement]
+        if any(host is not None for host in hosts):
+            yield f"  the receiving state has {'' if any(hosts) else 'NOT '}signed"
         for words, seats in said.items():
             yield f"  {seats_words(seats)}: {words}"
 
@@ -104,6 +142,35 @@ def _orders(listings: Mapping[Seat, Listing]) -> Iterator[str]:
         yield f"{item.value.kind} {item.statement.hex()}"
         yield f"  {_says(item)} ({seats_words(seats)})"
         yield f"  signed: {_persons(set(item.signed))}"
+
+
+def agreements_lines(listings: Mapping[Seat, Listing]) -> Iterator[str]:
+    """The agreements in effect, each with the vaults that have it so."""
+    for item in dict.fromkeys(item for one in listings.values() for item in one.agreements):
+        seats = [int(seat) for seat, one in listings.items() if item in one.agreements]
+        yield f"agreement {item.statement.hex()} in effect ({seats_words(seats)})"
+        if item.ends is not None:
+            yield f"  TERMINATED: {_left(item.ends)}; what is lodged stays"
+        yield from agreement_lines(item.value)
+
+
+def _permissions(listings: Mapping[Seat, Listing], now: datetime) -> Iterator[str]:
+    for item in dict.fromkeys(item for one in listings.values() for item in one.permissions):
+        value = item.value
+        if value.until < now:
+            continue
+        seats = [int(seat) for seat, one in listings.items() if item in one.permissions]
+        yield f"{value.kind} {item.statement.hex()}"
+        yield (
+            f"  {value.act.value} at seat {value.seat}, {format_time(value.since)} to "
+            f"{format_time(value.until)} ({seats_words(seats)})"
+        )
+
+
+def _left(seconds: int) -> str:
+    if not seconds:
+        return "no new deposits"
+    return f"no new deposits {after(seconds)}"
 
 
 def _state(item: Open) -> str:

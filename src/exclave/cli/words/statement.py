@@ -10,6 +10,7 @@ from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind
 from exclave.authority.orders import check_order, parse_order
 from exclave.authority.warrant import parse_warrant
+from exclave.cli.words.agreement import host_line
 from exclave.cli.words.asked import quorum_lines
 from exclave.cli.words.charter import charter_lines
 from exclave.cli.words.effects import EFFECTS
@@ -112,4 +113,8 @@ def _asked(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
         laws.append(parse_charter(envelope))
     officials = tuple(person for law in laws for person in law.officials)
     lines = tuple(quorum_lines(asked(envelope, charter), officials))
+    if (host := host_line(envelope)) is not None:
+        lines = (*lines, f"  and {host}")
+    if envelope.kind is Kind.DECLARE:
+        lines = ("  nobody: the host signs with its log key",)
     yield from lines or ("  give the charter in force with --charter to see it",)

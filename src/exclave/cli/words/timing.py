@@ -38,6 +38,16 @@ def timing_lines(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
             return
     if not laws:
         yield "  after the charter's delay: give the charter in force with --charter to see it"
+    elif envelope.kind is Kind.AGREEMENT:
+        yield "  at once, at each vault that has it, when both states have signed"
+        yield "  until then one official of alarm, exile_1 or exile_2 can veto it"
+        yield "  under a lockdown exile_1 or exile_2 signs in place of govern"
+    elif envelope.kind is Kind.GRANT:
+        yield "  at once, at each vault that has it, when enough have signed"
+        yield "  until then one official of alarm, exile_1 or exile_2 can veto it"
+        yield "  under a lockdown exile_1 or exile_2 signs in place of govern"
+    elif envelope.kind is Kind.DECLARE:
+        yield "  at once, at each vault that has it"
     elif envelope.kind is Kind.UNLOCK:
         yield from _exile_lines(laws[0], "it counts under lockdown only")
     else:

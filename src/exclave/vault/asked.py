@@ -1,0 +1,93 @@
+"""How vaults stand, each asked one short question: for commands that ask nothing else.
+
+`HttpVault` asks the same over the same line, but importing its library and its loop takes as long
+as all the rest of `status`. Here is the standard library's client, and a thread for each vault.
+Rules: as there, exactly the one pinned identity is trusted, the system's proxies and certificates
+have no say, and what comes back is bounded in size. Nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Thread
+from typing import Final
+
+from exclave.errors import ExclaveError, VaultUnreachable
+from exclave.ids import MissionId, Seat
+from exclave.vault.addresses import Address
+from exclave.vault.interface import MissionStatus
+from exclave.vault.problems import read_problem
+from exclave.vault.tls import client_context
+from exclave.vault.wire import MAX_BODY, read_status
+
+__all__ = ["Asked", "ask_status", "ask_statuses"]
+
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A vault that is asked: where, and whose certificate (DER) it must show."""
+
+    seat: Seat
+    public: Address
+    anchor: bytes
+
+
+def ask_statuses(
+    mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
+) -> Mapping[Seat, MissionStatus | str]:
+    """All at once; by seat its answer, or why there is none."""
+    answers: dict[Seat, MissionStatus | str] = {}
+
+    def ask(seat: Seat, vault: Asked) -> None:
+        try:
+            answers[seat] = ask_status(mission, vault, seconds=seconds)
+        except ExclaveError as error:
+            answers[seat] = error.message
+
+    threads = [Thread(target=ask, args=item, name="ask") for item in vaults.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionStatus:
+    """One vault's public status; waits for no step longer than `seconds`."""
+    line = http.client.HTTPSConnection(
+        vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
+    )
+    try:
+        line.request("GET", f"/v1/{mission.hex()}/status", headers={"Accept-Encoding": "identity"})
+        answer = line.getresponse()
+        body = _body(answer)
+    except ssl.SSLCertVerificationError as error:
+        raise VaultUnreachable(
+            f"seat {vault.seat}: expected the pinned identity, got another certificate",
+            hint="compare the address with the charter; somebody else may answer there",
+        ) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise VaultUnreachable(
+            f"seat {vault.seat}: no answer from {vault.public}: {type(error).__name__}"
+        ) from error
+    finally:
+        line.close()
+    if body is None:
+        raise VaultUnreachable(f"seat {vault.seat}: expected at most {MAX_BODY} bytes, got more")
+    if answer.status != _OK:
+        raise read_problem(body, answer.status)
+    return read_status(body)
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes | None:
+    """All that was sent, None if it is too much."""
+    if answer.length is not None:
+        # Without a number to read: only then it minds when less comes than was announced.
+        return answer.read() if answer.length <= MAX_BODY else None
+    body = answer.read(MAX_BODY + 1)
+    return body if len(body) <= MAX_BODY else None

@@ -1,0 +1,240 @@
+"""Bags at home and at a seat: packed from journal and spool, lodged into a vault's folder.
+
+Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules on
+its folder, so its server is stopped for that long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exclave.authority.charter import Charter
+from exclave.authority.custody import Act
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.record import DepositRecord, parse_record
+from exclave.bag.folder import FolderWriter
+from exclave.bag.interface import BagWriter, ReadableBag
+from exclave.bag.lodging import LodgedBag, lodge_bag, require_seat
+from exclave.bag.packing import Contents, choose_records, gather_contents, pack_bag
+from exclave.bag.stream import StreamWriter
+from exclave.carried.inventory import ItemClass
+from exclave.clock import now
+from exclave.errors import AuthorityError, ConfigurationError, ExclaveError, StorageError
+from exclave.ids import BagId, DepositId, Seat, ShardRoot
+from exclave.signer.file import load_key_file
+from exclave.vault.at_hand import VaultAtHand
+from exclave.vault.install import find_kit, kit_files
+from exclave.vault.mission import Mission
+from exclave.wiring.depositor import Home, open_stores
+from exclave.wiring.files import FileUnusable, load_envelope, read_file
+from exclave.wiring.host import mission_at_hand
+from exclave.wiring.officials import CHARTERS
+from exclave.wiring.papers import (
+    Papers,
+    add_paper,
+    begin_papers,
+    require_no_papers,
+    require_same,
+)
+
+if TYPE_CHECKING:
+    from exclave.deposit.spool import Spool
+    from exclave.journal.store import Journal
+
+__all__ = ["Carrier", "PackedBag", "SettleRefused", "lodge", "pack", "settle"]
+
+
+class SettleRefused(ConfigurationError):
+    """Papers that do not say that everything of a bag arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """Where a bag is packed to: a folder, or volumes as they are asked for."""
+
+    folder: Path | None = None
+    next_volume: Callable[[int], Path | None] | None = None
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBag:
+    """A bag that was packed."""
+
+    contents: Contents
+    records: int
+    whole_deposit: bool
+
+
+def pack(
+    home: Home,
+    seat: Seat,
+    carrier: Carrier,
+    papers: Path,
+    *,
+    deposit: DepositId | None = None,
+    more: Sequence[Path] = (),
+) -> PackedBag:
+    """Pack what a seat lacks and lies in the spool, up to one deposit if it is named."""
+    home.party.charter.seat(seat)
+    require_no_papers(papers)
+    with open_stores(home) as (journal, spool):
+        records = _records(journal, spool, seat, deposit)
+        charters, annexes, statements = _carried(home, more)
+        contents = gather_contents(
+            mission=home.party.mission,
+            bag=BagId(os.urandom(16)),
+            seat=seat,
+            packed=now(),
+            charters=charters,
+            records=records,
+            spooled=_spooled(spool, seat),
+            kit=_kit(),
+            held=journal.held_shards(seat),
+            annexes=annexes,
+            statements=statements,
+        )
+        pack_bag(contents, _writer(carrier, contents))
+    named = {item.name for item in contents.inventory.of_class(ItemClass.CHARTER)}
+    begin_papers(
+        papers, contents.inventory, [c for c in charters if c.statement_hash.hex() in named]
+    )
+    return PackedBag(
+        contents=contents,
+        records=len(records),
+        whole_deposit=any(pack.k == 1 for record, _ in records for pack in record.packs_added),
+    )
+
+
+def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[LodgedBag, Path | None]:
+    """Lodge a bag into a vault's or safe's folder; its papers go into the log, one more is signed.
+
+    The server of that vault is stopped. `BagForeign` and `BagAstray` come before anything is read.
+    """
+    inventory = bag.inventory
+    if papers is not None:
+        require_same(papers, inventory)
+    _require_enrolled(folder, bag)
+    with mission_at_hand(folder, inventory.mission) as mission:
+        require_seat(inventory, mission.mission, mission.seat)
+        vault = _at_hand(mission, b"")
+        lodged = asyncio.run(lodge_bag(bag, vault, partial(_store, mission)))
+        if papers is None:
+            return lodged, None
+        keys = load_key_file(folder / "keys" / "vault.key")
+        path, paper = add_paper(
+            papers, keys, Act.LODGED, now=now(), good=lodged.good, bad=lodged.bad
+        )
+        for envelope in (*papers.envelopes, paper):
+            asyncio.run(vault.submit(envelope.to_bytes()))
+        return lodged, path
+
+
+def settle(home: Home, papers: Papers) -> int:
+    """Let the spool forget what a seat's own paper says it has; returns how many shards."""
+    seat = papers.inventory.seat
+    if not any(
+        paper.custody.act is Act.LODGED
+        and paper.custody.bad == 0
+        and paper.custody.by.id == str(seat)
+        and paper.custody.inventory == papers.inventory.hash
+        for paper in papers.papers
+    ):
+        raise SettleRefused(
+            f"{papers.folder}: expected a paper by which seat {seat} lodged all of it, got none",
+            hint="what is in the spool stays there until then",
+        )
+    done = 0
+    with open_stores(home) as (journal, spool):
+        for item in papers.inventory.of_class(ItemClass.SHARD):
+            root = ShardRoot(bytes.fromhex(item.name))
+            if spool.has(seat, root):
+                journal.mark_held(seat, root)
+                spool.delivered(seat, root)
+                done += 1
+    return done
+
+
+def _records(
+    journal: Journal, spool: Spool, seat: Seat, deposit: DepositId | None
+) -> Sequence[tuple[DepositRecord, Envelope]]:
+    known: list[tuple[DepositRecord, Envelope, bool]] = []
+    for row in journal.records():
+        envelope = parse_envelope(row.envelope, kinds=[Kind.RECORD])
+        known.append((parse_record(envelope), envelope, seat in row.lodged))
+    roots = frozenset(root for _, root in spool.shards(seat))
+    return choose_records(reversed(known), roots, seat=seat, deposit=deposit)
+
+
+def _spooled(spool: Spool, seat: Seat) -> Mapping[ShardRoot, Callable[[], bytes]]:
+    def load(root: ShardRoot) -> bytes:
+        data = spool.get(seat, root)
+        if data is None:
+            raise StorageError(f"spool: shard {root.hex()[:16]} is gone while it is packed")
+        return data
+
+    return {root: partial(load, root) for _, root in spool.shards(seat)}
+
+
+def _carried(
+    home: Home, more: Sequence[Path]
+) -> tuple[list[Envelope], list[bytes], list[Envelope]]:
+    """Charters beside the bundle; and from files that were named, charters, annexes, statements."""
+    bundle = home.settings.depositor
+    files = [*sorted((bundle / CHARTERS).glob("*.json")), bundle / "charter.json"]
+    charters = {e.statement_hash: e for e in (load_envelope(f, Kind.CHARTER) for f in files)}
+    annexes: list[bytes] = []
+    statements: dict[bytes, Envelope] = {}
+    for path in more:
+        data = read_file(path)
+        try:
+            envelope = parse_envelope(data)
+        except ExclaveError as error:
+            if data[:1] == b"{":
+                raise FileUnusable(f"{path}: expected a statement, got: {error.message}") from error
+            annexes.append(data)
+            continue
+        kept = charters if envelope.kind is Kind.CHARTER else statements
+        kept[envelope.statement_hash] = envelope
+    return list(charters.values()), annexes, list(statements.values())
+
+
+def _kit() -> Iterator[tuple[str, Callable[[], bytes]]]:
+    for source, relative in kit_files(find_kit()):
+        if source.stat().st_size:
+            yield relative.as_posix(), source.read_bytes
+
+
+def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
+    if carrier.folder is not None:
+        return FolderWriter(carrier.folder, contents.inventory)
+    assert carrier.next_volume is not None
+    return StreamWriter(contents.inventory, carrier.next_volume, capacity=carrier.capacity)
+
+
+def _require_enrolled(folder: Path, bag: ReadableBag) -> None:
+    """Name a bag of another mission as that, and not as a vault that is not enrolled."""
+    from exclave.vault.install import VaultFolder
+
+    missions = [mission for mission, _ in VaultFolder.open(folder).missions()]
+    if bag.inventory.mission not in missions and missions:
+        require_seat(bag.inventory, missions[0], bag.inventory.seat)
+
+
+def _at_hand(mission: Mission, identity: bytes) -> VaultAtHand:
+    return VaultAtHand(mission.seat, lambda: nullcontext(mission), identity=identity)
+
+
+def _store(mission: Mission, depositor: str) -> VaultAtHand:
+    charter: Charter = mission.charter()
+    try:
+        return _at_hand(mission, charter.depositor(depositor).identity)
+    except AuthorityError:
+        return _at_hand(mission, b"")  # refused by the vault's own rules, as on the line

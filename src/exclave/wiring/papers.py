@@ -1,0 +1,243 @@
+"""A bag's papers in a folder: who had it when, each statement a file (spec/bag.md 4).
+
+The folder goes beside the bag, or by mail: `exclave-bag.json` (a copy of the inventory), the
+charters, and `01-sealed-...json` and so on. Papers are only ever added. What is in the folder and
+is not rightly signed stops whoever reads it: somebody put it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exclave.authority.charter import Charter, parse_charter
+from exclave.authority.charter_chain import CharterChain, verify_chain
+from exclave.authority.custody import (
+    Act,
+    Custody,
+    Party,
+    PartyRole,
+    custody_envelope,
+    parse_custody,
+    verify_custody,
+)
+from exclave.authority.envelope import Envelope, Kind
+from exclave.bag.lodging import BagAstray
+from exclave.carried.inventory import Inventory, parse_inventory
+from exclave.carried.papers import BagState, Paper, judge_bags
+from exclave.engine.durable import make_path, write_new_file
+from exclave.errors import ConfigurationError
+from exclave.signer.bundle import Purpose
+from exclave.signer.interface import sign_envelope
+from exclave.wiring.files import load_envelope, read_file
+
+if TYPE_CHECKING:
+    from exclave.signer.opening import SigningKeys
+
+__all__ = [
+    "BagNotSealed",
+    "Papers",
+    "PapersExist",
+    "PapersForeign",
+    "PartyUnknown",
+    "add_paper",
+    "begin_papers",
+    "open_papers",
+    "party_of",
+    "require_no_papers",
+    "require_same",
+]
+
+_INVENTORY: Final = "exclave-bag.json"
+_CHARTERS: Final = "charters"
+
+
+class PapersExist(ConfigurationError):
+    """Papers would be written over others."""
+
+
+class PapersForeign(ConfigurationError):
+    """Papers of another bag, or a bag that is not what its papers say."""
+
+
+class PartyUnknown(ConfigurationError):
+    """Keys of somebody whom no charter of the mission knows."""
+
+
+class BagNotSealed(ConfigurationError):
+    """A bag without its first paper, or one that is sealed again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Papers:
+    """Papers that were read, all of them rightly signed."""
+
+    folder: Path
+    inventory: Inventory
+    chain: CharterChain
+    papers: tuple[Paper, ...]
+    envelopes: tuple[Envelope, ...]
+
+    def state(self, now: datetime, *, torn: int = 0) -> BagState | None:
+        """Where the bag is; None before it is sealed."""
+        states = judge_bags(self.papers, now=now, torn={self.inventory.bag: torn})
+        return states[0] if states else None
+
+
+def require_no_papers(folder: Path) -> None:
+    """Raise `PapersExist` unless a bag's papers can begin there."""
+    if folder.exists() and any(folder.iterdir()):
+        raise PapersExist(
+            f"{folder}: expected a new or empty folder, got one with files in it",
+            hint="each bag has papers of its own",
+        )
+
+
+def begin_papers(folder: Path, inventory: Inventory, charters: Sequence[Envelope]) -> None:
+    """Make the folder of a bag that was packed."""
+    require_no_papers(folder)
+    make_path(folder / _CHARTERS, mode=0o755)
+    for number, envelope in enumerate(charters, start=1):
+        write_new_file(folder / _CHARTERS / f"{number:04}.json", [envelope.to_bytes()])
+    newest = max(charters, key=lambda item: parse_charter(item).order)
+    write_new_file(folder / "charter.json", [newest.to_bytes()])
+    write_new_file(folder / _INVENTORY, [inventory.encode()])
+
+
+def open_papers(folder: Path) -> Papers:
+    """Read a folder of papers; raises what is wrong with any of them."""
+    if not (folder / _INVENTORY).is_file():
+        raise ConfigurationError(
+            f"{folder}: expected a bag's papers, got no {_INVENTORY}",
+            hint="it is the folder that `exclave bag pack --papers` made",
+        )
+    inventory = parse_inventory(read_file(folder / _INVENTORY))
+    charters = [
+        load_envelope(file, Kind.CHARTER) for file in sorted((folder / _CHARTERS).glob("*.json"))
+    ]
+    chain = verify_chain(charters, inventory.mission)
+    envelopes = [
+        load_envelope(file, Kind.CUSTODY) for file in sorted(folder.glob("[0-9][0-9]-*.json"))
+    ]
+    papers: list[Paper] = []
+    for envelope in envelopes:
+        custody = verify_custody(envelope, chain.charters)
+        if custody.bag != inventory.bag:
+            raise ConfigurationError(
+                f"{folder}: expected papers of bag {inventory.bag.hex()}, "
+                f"got one of bag {custody.bag.hex()}"
+            )
+        papers.append(Paper(statement=envelope.statement_hash, custody=custody))
+    return Papers(
+        folder=folder,
+        inventory=inventory,
+        chain=chain,
+        papers=tuple(papers),
+        envelopes=tuple(envelopes),
+    )
+
+
+def require_same(papers: Papers, inventory: Inventory) -> None:
+    """Raise `PapersForeign` unless these are the papers of the bag with this very inventory."""
+    if papers.inventory != inventory:
+        raise PapersForeign(
+            f"{papers.folder}: expected papers of bag {inventory.bag.hex()}, got those of "
+            f"{papers.inventory.bag.hex()} with inventory {papers.inventory.hash.hex()[:16]}",
+            hint="a bag whose inventory is not that of its papers was packed by somebody else",
+        )
+
+
+def add_paper(
+    papers: Papers,
+    keys: SigningKeys,
+    act: Act,
+    *,
+    now: datetime,
+    to: Party | None = None,
+    marks: str = "",
+    good: int | None = None,
+    bad: int | None = None,
+) -> tuple[Path, Envelope]:
+    """Sign what happened and put it with the others; returns its file and the statement."""
+    state = papers.state(now)
+    if (state is None) is not (act is Act.SEALED):
+        raise BagNotSealed(
+            f"{papers.folder}: expected a bag that {'was' if state is None else 'was not yet'} "
+            f"sealed, got one that {'was not' if state is None else 'was'}",
+            hint="exclave bag seal PAPERS" if state is None else None,
+        )
+    if to is not None:
+        _require_known(to, papers.chain.charters)
+    by = party_of(keys, papers.chain)
+    if act is Act.LODGED and by != Party(PartyRole.SEAT, str(papers.inventory.seat)):
+        raise BagAstray(
+            f"bag {papers.inventory.bag.hex()}: expected the key of seat "
+            f"{papers.inventory.seat}, got that of {by}",
+            hint="its shards open at their own seat only: hand it on",
+        )
+    custody = Custody(
+        mission=papers.inventory.mission,
+        bag=papers.inventory.bag,
+        inventory=papers.inventory.hash,
+        seat=papers.inventory.seat,
+        act=act,
+        by=by,
+        to=to,
+        previous=None if state is None else state.newest.statement,
+        marks=marks,
+        good=good,
+        bad=bad,
+        time=now.replace(microsecond=0),
+    )
+    signers = keys.signers[:1] if keys.purpose is Purpose.VAULT else keys.signers
+    envelope = sign_envelope(custody_envelope(custody), signers)
+    parse_custody(envelope)
+    name = f"{len(papers.papers) + 1:02}-{act}-{envelope.statement_hash.hex()[:8]}.json"
+    write_new_file(papers.folder / name, [envelope.to_bytes()])
+    return papers.folder / name, envelope
+
+
+def party_of(keys: SigningKeys, chain: CharterChain) -> Party:
+    """As whom a charter knows these keys; raises `PartyUnknown`."""
+    for charter in reversed(chain.charters):
+        if (found := _known_as(keys, charter)) is not None:
+            return found
+    raise PartyUnknown(
+        f"keys of {keys.id}: expected an official's, depositor's or seat's of the mission, "
+        "got keys that no charter has",
+        hint="couriers are officials: a charter change seats another",
+    )
+
+
+def _known_as(keys: SigningKeys, charter: Charter) -> Party | None:
+    match keys.purpose:
+        case Purpose.OFFICIAL:
+            own = {key.key_id for key in keys.public}
+            for official in charter.officials:
+                if any({key.key_id for key in keyset} <= own for keyset in official.key_sets):
+                    return Party(PartyRole.OFFICIAL, official.id)
+        case Purpose.DEPOSITOR:
+            for depositor in charter.depositors:
+                if depositor.keys == keys.public:
+                    return Party(PartyRole.DEPOSITOR, depositor.id)
+        case Purpose.VAULT:
+            for seat in charter.seats:
+                if seat.log_key == keys.public[0]:
+                    return Party(PartyRole.SEAT, str(seat.seat))
+        case _:
+            pass
+    return None
+
+
+def _require_known(party: Party, charters: Sequence[Charter]) -> None:
+    names = {f"official {official.id}" for c in charters for official in c.officials}
+    names |= {f"depositor {depositor.id}" for c in charters for depositor in c.depositors}
+    names |= {f"seat {seat.seat}" for c in charters for seat in c.seats}
+    if str(party) not in names:
+        raise PartyUnknown(
+            f"{party}: expected a party of the mission, got none that a charter has",
+            hint="official p-..., depositor NAME or seat NUMBER",
+        )

@@ -1,0 +1,87 @@
+"""Every vector of bags: inventories, blocks, papers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from exclave.authority.custody import custody_envelope, parse_custody
+from exclave.authority.envelope import Envelope, Kind
+from exclave.carried.blocks import parse_block
+from exclave.carried.inventory import parse_inventory
+from exclave.errors import ExclaveError
+from tests.vectors.cases import Loaded, load
+from tools import make_vectors_bag
+from tools.vector_cases import ROOT
+
+CASES = load("bag")
+
+
+def expand(value: dict[str, Any]) -> bytes:
+    """The shorthand for a block that is mostly zeros."""
+    return bytes.fromhex(value["head"]) + bytes(value["zeros"]) + bytes.fromhex(value["tail"])
+
+
+def inventory(given: dict[str, Any]) -> dict[str, Any]:
+    data = given["inventory"].encode()
+    parsed = parse_inventory(data)
+    assert parsed.encode() == data
+    return {
+        "hash": parsed.hash.hex(),
+        "items": len(parsed.items),
+        "content": parsed.content_size,
+    }
+
+
+def block(given: dict[str, Any]) -> dict[str, Any]:
+    raw = expand(given["block"])
+    parsed = parse_block(raw)
+    assert parsed.encode() == raw
+    return {
+        "kind": int(parsed.kind),
+        "seat": parsed.address.seat,
+        "volume": parsed.volume,
+        "number": parsed.number,
+        "offset": parsed.offset,
+        "size": parsed.size,
+        "data": hashlib.sha256(parsed.data).hexdigest(),
+    }
+
+
+def custody(given: dict[str, Any]) -> dict[str, Any]:
+    payload = given["payload"].encode()
+    parsed = parse_custody(Envelope(payload=payload, kind=Kind.CUSTODY))
+    assert custody_envelope(parsed).payload == payload
+    return {"act": parsed.act.value}
+
+
+OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "parse-inventory": inventory,
+    "parse-block": block,
+    "parse-custody": custody,
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_vector(case: Loaded) -> None:
+    run = OPERATIONS[case.operation]
+    if "refused" not in case.expect:
+        assert run(case.given) == case.expect
+        return
+    with pytest.raises(ExclaveError) as caught:
+        run(case.given)
+    assert type(caught.value).__name__ == case.expect["refused"]
+
+
+def test_every_operation_has_a_vector() -> None:
+    assert {case.operation for case in CASES} == set(OPERATIONS)
+
+
+def test_generator_writes_what_is_committed() -> None:
+    for folder, cases in make_vectors_bag.folders().items():
+        texts = {f"{case.case}.json": case.encode() for case in cases}
+        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
+        assert found == texts
