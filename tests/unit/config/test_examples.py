@@ -1,4 +1,4 @@
-"""The files under examples/ are what the program reads; founding and changes have own tests."""
+"""The files under examples/ are what the program reads; founding, changes and lines have own tests."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ def test_every_example_is_tested() -> None:
         "changes.toml",
         "deposit.toml",
         "founding.toml",
+        "lines.toml",
         "registers.toml",
         "targets.toml",
         "vault.toml",
