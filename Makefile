@@ -20,9 +20,9 @@ help: ## show these targets
 demo: env-demo ## the whole way: registers, three vaults, homeland lost, rebuilt with proof
 	@$(PY) -c 'import sys; from exclave.cli import main; sys.exit(main())' demo $(ARGS)
 
-scenario: env-demo ## one of examples/: NAME=estonia-luxembourg, ...
+scenario: env-demo ## one of examples/: NAME=estonia-luxembourg, monaco-luxembourg, singapore-india-uae
 	@test -x "examples/$(NAME)/run" || { echo "make: NAME: expected one of" \
-	$$(cd examples && ls -d */ | tr -d /) "got '$(NAME)'" >&2; exit 2; }
+	$$(cd examples && dirname */run) "got '$(NAME)'" >&2; exit 2; }
 	@examples/$(NAME)/run
 
 test: env-dev ## everything that must pass before a change is taken

@@ -313,7 +313,7 @@ def _bags(charter: Charter) -> Iterator[Limit]:
             + ", ".join(f"{seat.seat} ({seat.state}, {seat.operator})" for seat in safes)
             + ". They have no server, delay nothing and log nothing themselves: whoever has the "
             f"bags and keys of {k} of them and enough cards reads without a warrant. A deposit is "
-            "there only once its bag is.",
+            "there only once its bag is." + _witnessing(charter, len(safes)),
         )
     if charter.settings.whole_deposit_bags:
         alone = (
@@ -333,6 +333,17 @@ def _bags(charter: Charter) -> Iterator[Limit]:
             text="With k = 1 every bag would hold whole deposits, which this charter does not "
             "allow: none can be packed, and a line that is cut has nothing in its place.",
         )
+
+
+def _witnessing(charter: Charter, safes: int) -> str:
+    """What safes cost the quorum of witnesses, which is counted over all seats."""
+    witnesses = charter.dispersal.n - safes + len(charter.witness.external)
+    if witnesses >= charter.witness.q:
+        return ""
+    return (
+        f" They witness nothing: {witnesses} witnesses are left of the {charter.witness.q} that a "
+        "quorum needs, so receipts stay provisional and delays run at the dark rate."
+    )
 
 
 def _time(charter: Charter) -> Iterator[Limit]:

@@ -99,7 +99,11 @@ def settle(embassy: Embassy, seat: int, bag: Bag) -> None:
     key = embassy.vault_folder(seat) / "keys" / "vault.key"
     run("bag", "seal", bag.papers, "--key", embassy.home / "keys" / "keys.json")
     run("bag", "store", bag.papers, *bag.places, "--key", key)
-    assert run("bag", "settle", bag.papers, "-c", embassy.write_config())["settled"]
+    config = embassy.write_config()
+    assert run("bag", "settle", bag.papers, "-c", config)["settled"]
+    found = run("status", "-c", config, "--offline", expect=None)["seats"]
+    states = {item["seat"]: item["health"] for item in found}
+    assert states[seat] == "good", "its keeper's word stands for a receipt"
 
 
 @pytest.mark.parametrize("torn", [False, True])

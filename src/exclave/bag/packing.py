@@ -37,6 +37,7 @@ __all__ = [
     "choose_records",
     "gather_contents",
     "pack_bag",
+    "seat_shards",
 ]
 
 
@@ -92,7 +93,7 @@ def choose_records(
     wanted = [
         n
         for n, (record, _, lodged) in enumerate(known)
-        if not lodged or any(root in roots for _, root in _shards(record, seat))
+        if not lodged or any(root in roots for _, root in seat_shards(record, seat))
     ]
     if not wanted:
         return []
@@ -118,7 +119,7 @@ def gather_contents(
 ) -> Contents:
     """Choose and name everything; raises `NothingToPack`, `CharterMissing`, and so on."""
     named = {root: pack for r, _ in records for pack in r.packs_added for _, root in pack.shards}
-    wanted = [root for record, _ in records for _, root in _shards(record, seat)]
+    wanted = [root for record, _ in records for _, root in seat_shards(record, seat)]
     taken = sorted({root for root in wanted if root in spooled})
     if not taken:
         raise NothingToPack(
@@ -165,7 +166,8 @@ def pack_bag(contents: Contents, writer: BagWriter) -> None:
         writer.abandon()
 
 
-def _shards(record: DepositRecord, seat: Seat) -> Iterator[tuple[Seat, ShardRoot]]:
+def seat_shards(record: DepositRecord, seat: Seat) -> Iterator[tuple[Seat, ShardRoot]]:
+    """The shards of one seat among the packs that a record adds."""
     return (both for pack in record.packs_added for both in pack.shards if both[0] == seat)
 
 

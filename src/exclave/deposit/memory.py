@@ -1,7 +1,6 @@
 """Memory of packs, used again: fresh pages cost several times the copy or the encryption into them.
 
-What lies in it is an earlier pack's and nobody's any more. It grows to as many pieces as packs were
-in the stages at once, and goes with the deposit.
+What lies in it is an earlier pack's and nobody's any more. It goes with the deposit.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ __all__ = ["PackMemory"]
 class PackMemory:
     """Pieces of memory that may be taken and given back; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int) -> None:
+        """At most `keep` pieces lie here unused; what comes beyond goes back to the system."""
+        self._keep = keep
         self._free: list[bytearray] = []
         self._lock = threading.Lock()
 
@@ -34,4 +35,5 @@ class PackMemory:
     def give_back(self, memory: bytearray) -> None:
         """May be taken again."""
         with self._lock:
-            self._free.append(memory)
+            if len(self._free) < self._keep:
+                self._free.append(memory)

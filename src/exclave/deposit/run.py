@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from exclave import __version__
 from exclave.archive.manifest import Manifest, manifest_to_bytes
@@ -47,6 +48,9 @@ from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
+
+_KEEP: Final = 1
+"""Pieces of memory to fill that may wait: a pack is filled while one before it is sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ class _Attempt:
         self._place = place
         self._deposit = DepositId(place.random(16))
         self._tables = {kind: PackTable() for kind in PackKind}
-        memory = PackMemory()
+        memory = PackMemory(keep=_KEEP)
         self._sealer = PackSealer(
             mission=party.mission,
             deposit=self._deposit,

@@ -34,6 +34,8 @@ from exclave.sealing.secret import DepositContext, seal_deposit_secret, secret_i
 __all__ = ["PackSealer", "ReopenedDiffers", "SealedPack"]
 
 _ZEROS: Final = bytes(1 << 20)
+_KEEP: Final = 3
+"""Pieces of memory that may wait for the next pack to seal: as many as go on the line at once."""
 
 
 class ReopenedDiffers(IntegrityError):
@@ -82,7 +84,7 @@ class PackSealer:
         self._random = random
         self._reopening = _Reopening()
         self._plain = memory
-        self._sealed = PackMemory()
+        self._sealed = PackMemory(keep=_KEEP)
         self._secret = bytearray(random(32))
         self.sealed_secret = seal_deposit_secret(
             recovery,

@@ -191,7 +191,7 @@ def _parts(desk: ChangeDesk, persons: Persons, moment: datetime) -> _Parts:
     return _Parts(
         dispersal=change_dispersal(desk, seats),
         depositors=change_depositors(desk),
-        settings=change_settings(desk),
+        settings=change_settings(desk, seats),
         delays=changed_delays(desk),
         quotas=changed_quotas(desk),
         witness=change_witness(desk),

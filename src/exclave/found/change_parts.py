@@ -25,7 +25,7 @@ from exclave.authority.keys import TypedKey
 from exclave.encoding import b64decode
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.found.change_desk import ChangeDesk, Place
-from exclave.found.draft import read_seat
+from exclave.found.draft import read_seat, unpinned
 from exclave.ids import Seat
 
 if TYPE_CHECKING:
@@ -130,15 +130,21 @@ def change_depositors(desk: ChangeDesk) -> tuple[Depositor, ...]:
     return tuple(known[name] for name in sorted(known))
 
 
-def change_settings(desk: ChangeDesk) -> Settings:
-    """Retention, drills, bags and agreements."""
+def change_settings(desk: ChangeDesk, seats: tuple[SeatEntry, ...]) -> Settings:
+    """Retention, drills, bags and agreements; `seats` are those of the next charter."""
     old, new = desk.before.settings, desk.changes
+    required = _or(new.agreements_required, old.agreements_required)
+    if required and (without := unpinned(seats)):
+        desk.complain(
+            ("agreements_required",),
+            f"expected seat requests with the receiving state's key, got none of seat {without[0]}",
+        )
     return Settings(
         retention_days=_or(new.retention_days, old.retention_days),
         drill_interval_days=_or(new.drill_interval_days, old.drill_interval_days),
         drill_cards_days=_or(new.drill_cards_days, old.drill_cards_days),
         whole_deposit_bags=_or(new.whole_deposit_bags, old.whole_deposit_bags),
-        agreements_required=_or(new.agreements_required, old.agreements_required),
+        agreements_required=required,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,7 @@ __all__ = [
     "read_seat",
     "share_groups",
     "signing_set",
+    "unpinned",
 ]
 
 
@@ -112,6 +113,8 @@ def draft_charter(
     now: datetime,
 ) -> Charter:
     """Charter 1; raises the rule that it breaks. `annex` is the sealed annex."""
+    if plan.agreements_required:
+        _require_pins(founders.seats)
     moment = now.replace(microsecond=0)
     return Charter(
         mission=None,
@@ -135,6 +138,24 @@ def draft_charter(
         quotas=Quotas(**asdict(plan.quotas)),
         settings=_settings(plan),
     )
+
+
+def unpinned(seats: Iterable[SeatEntry]) -> tuple[Seat, ...]:
+    """Vaults in use whose seat requests named no key of their state: no agreement can be made."""
+    return tuple(
+        seat.seat
+        for seat in seats
+        if seat.agreement is None and not seat.retired and seat.type is SeatType.VAULT
+    )
+
+
+def _require_pins(seats: Iterable[SeatEntry]) -> None:
+    if without := unpinned(seats):
+        raise FoundingInconsistent(
+            "agreements_required: expected seat requests with the receiving state's key, "
+            f"got none of seat {without[0]}",
+            hint="the vault is set up with --state-key, and the state vouches for it",
+        )
 
 
 def share_groups(plans: Sequence[GroupPlan]) -> tuple[ShareGroup, ...]:

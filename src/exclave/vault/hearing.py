@@ -22,7 +22,7 @@ from exclave.authority.orders import parse_order
 from exclave.authority.persons import signed_by, signed_persons
 from exclave.authority.warrant import parse_warrant
 from exclave.errors import AuthorityError, IntegrityError
-from exclave.ids import PersonId, Seat, StatementHash
+from exclave.ids import KeyId, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.standing.machine import Conflicting, Event, advance, begin, follow, quiet_until
 from exclave.standing.values import Heard, Standing, Value, Witnessed
@@ -50,18 +50,23 @@ class NothingHeard(IntegrityError):
 class EnvelopeSigners:
     """Who signed an envelope, counted by each charter's keys."""
 
-    __slots__ = ("_known", "envelope")
+    __slots__ = ("_keys", "_known", "envelope")
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
         self._known: dict[StatementHash, frozenset[PersonId]] = {}
+        self._keys: dict[KeyId, bool] = {}
 
     def has(self, key: TypedKey) -> bool:
         """Whether that key signed; no where its signature is bad."""
-        try:
-            return signed_by(self.envelope, key)
-        except AuthorityError:
-            return False
+        found = self._keys.get(key.key_id)
+        if found is None:
+            try:
+                found = signed_by(self.envelope, key)
+            except AuthorityError:
+                found = False
+            self._keys[key.key_id] = found
+        return found
 
     def by(self, charter: Charter) -> frozenset[PersonId]:
         """Officials of a charter who signed; nobody where a known key's signature is bad."""

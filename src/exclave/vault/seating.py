@@ -19,6 +19,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.enrolment import Enrolment, HistoryUnfit
 from exclave.authority.envelope import TIGHTENING, Envelope
 from exclave.authority.orders import Veto
+from exclave.authority.permission import Declare, Grant
 from exclave.authority.warrant import Warrant
 from exclave.errors import AuthorityError
 from exclave.ids import MissionId, Seat, StatementHash
@@ -30,6 +31,8 @@ from exclave.vault.hearing import EnvelopeSigners, Hearing, value_of
 
 __all__ = ["SeatNotJoining", "history_of", "rehearse"]
 
+_PASSING: Final = (Charter, Warrant, Grant, Declare)
+"""No part of a history, or only while in force: what a host declares for years would fill it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -126,7 +129,7 @@ def _in_effect(standing: Standing) -> Iterator[tuple[int, int, StatementHash]]:
     for name, item in standing.items.items():
         if name in since:
             yield since[name], item.number, name
-        elif isinstance(item.value, Charter | Warrant) or item.effective is None:
+        elif isinstance(item.value, _PASSING) or item.effective is None:
             continue
         else:
             yield item.effective, item.number, name

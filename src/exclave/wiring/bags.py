@@ -16,13 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
+from exclave.authority.charter_parts import SeatType
 from exclave.authority.custody import Act
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.bag.folder import FolderWriter
 from exclave.bag.interface import BagWriter, ReadableBag
 from exclave.bag.lodging import LodgedBag, lodge_bag, require_seat
-from exclave.bag.packing import Contents, choose_records, gather_contents, pack_bag
+from exclave.bag.packing import (
+    Contents,
+    choose_records,
+    gather_contents,
+    pack_bag,
+    seat_shards,
+)
 from exclave.bag.stream import StreamWriter
 from exclave.carried.inventory import ItemClass
 from exclave.clock import now
@@ -138,19 +145,12 @@ def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[Lodged
 
 
 def settle(home: Home, papers: Papers) -> int:
-    """Let the spool forget what a seat's own paper says it has; returns how many shards."""
+    """Let the spool forget what a seat's own paper says it has; returns how many shards.
+
+    A vault's receipt comes over the line once there is one; a safe's word is all there will be.
+    """
     seat = papers.inventory.seat
-    if not any(
-        paper.custody.act is Act.LODGED
-        and paper.custody.bad == 0
-        and paper.custody.by.id == str(seat)
-        and paper.custody.inventory == papers.inventory.hash
-        for paper in papers.papers
-    ):
-        raise SettleRefused(
-            f"{papers.folder}: expected a paper by which seat {seat} lodged all of it, got none",
-            hint="what is in the spool stays there until then",
-        )
+    word = _lodged_paper(papers)
     done = 0
     with open_stores(home) as (journal, spool):
         for item in papers.inventory.of_class(ItemClass.SHARD):
@@ -159,7 +159,39 @@ def settle(home: Home, papers: Papers) -> int:
                 journal.mark_held(seat, root)
                 spool.delivered(seat, root)
                 done += 1
+        if home.party.charter.seat(seat).type is SeatType.SAFE:
+            _mark_lodged(journal, papers, word)
     return done
+
+
+def _lodged_paper(papers: Papers) -> Envelope:
+    for paper, envelope in zip(papers.papers, papers.envelopes, strict=True):
+        custody = paper.custody
+        if (
+            custody.act is Act.LODGED
+            and custody.bad == 0
+            and custody.by.id == str(papers.inventory.seat)
+            and custody.inventory == papers.inventory.hash
+        ):
+            return envelope
+    raise SettleRefused(
+        f"{papers.folder}: expected a paper by which seat {papers.inventory.seat} lodged all of "
+        "it, got none",
+        hint="what is in the spool stays there until then",
+    )
+
+
+def _mark_lodged(journal: Journal, papers: Papers, word: Envelope) -> None:
+    """Records of the bag of which the safe lacks no shard: its paper stands for a receipt."""
+    seat = papers.inventory.seat
+    carried = {item.name for item in papers.inventory.of_class(ItemClass.RECORD)}
+    late = {root for _, root in journal.late_shards(seat)}
+    for row in list(journal.records()):
+        if row.statement.hex() not in carried or seat in row.lodged:
+            continue
+        record = parse_record(parse_envelope(row.envelope, kinds=[Kind.RECORD]))
+        if not late & {root for _, root in seat_shards(record, seat)}:
+            journal.mark_lodged(row.sequence, seat, word.to_bytes().decode("ascii"))
 
 
 def _records(

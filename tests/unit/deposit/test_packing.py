@@ -16,7 +16,7 @@ def filled(chunks: int, size: int, *, most: int) -> list[FullPack]:
         table=PackTable(),
         hand_on=full.append,
         journal=None,
-        memory=PackMemory(),
+        memory=PackMemory(keep=1),
         capacity=1 << 16,
         most=most,
     )

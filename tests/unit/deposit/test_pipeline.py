@@ -113,7 +113,7 @@ class Attempt:
 
     def __init__(self, bench: Bench) -> None:
         self.tables = {kind: PackTable() for kind in PackKind}
-        memory = PackMemory()
+        memory = PackMemory(keep=1)
         self.sealer = PackSealer(
             mission=MISSION,
             deposit=DepositId(os.urandom(16)),

@@ -186,6 +186,10 @@ REFUSED = {
         'holders = ["envoy-west", "consul-west"]',
         'holders = ["envoy-west", "archivist"]',
     ),
+    "agreements without a state's key": (
+        "agreements_required = false",
+        "agreements_required = true",
+    ),
     "missing request": ("requests/vault-two.json", "requests/vault-none.json"),
     "two officials with one key": (
         "officials/archivist.public.json",
@@ -201,6 +205,7 @@ CAUSES: dict[str, type[ExclaveError]] = {
     "unknown label": FoundingInconsistent,
     "two seats with one request": FoundingInconsistent,
     "a card of exile held at home": FoundingInconsistent,
+    "agreements without a state's key": FoundingInconsistent,
     "missing request": InputRefused,
     "two officials with one key": FoundingInconsistent,
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from exclave.authority.agreement import Act
 from exclave.authority.charter import NotInCharter
 from exclave.authority.charter_parts import SeatEntry
 from exclave.authority.enrolment import (
@@ -21,16 +23,19 @@ from exclave.authority.envelope import Envelope, KindUnexpected, envelope_for, p
 from exclave.authority.fields import FieldInvalid
 from exclave.authority.keys import X_WING, TypedKey
 from exclave.authority.orders import Hold, Order, OrderHead, Veto, kind_of, order_payload
+from exclave.authority.permission import Grant
 from exclave.encoding import JsonValue, b64encode
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSigner
+from exclave.standing.agreed import in_effect
 from exclave.vault.log import Addition, Log
 from exclave.vault.mission import Mission
 from exclave.vault.seating import SeatNotJoining, history_of, rehearse
 from exclave.vault.submission import submit
+from tests.support.agreements import agreement, head, next_version, signed, statement_of
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, VaultParty, World, new_vault, new_world, next_charter
 
@@ -148,6 +153,28 @@ def test_the_log_begins_with_the_history(world: World, vault: VaultParty) -> Non
         assert new.charter().statement_hash == charter.statement_hash
         assert new.keys_seated()
         new.close()
+
+
+def test_a_history_has_the_agreements_and_not_what_passes(world: World, vault: VaultParty) -> None:
+    """Each version of an agreement, since one follows the other; no grant, no declaration."""
+    older = open_mission(world, MemoryEngine())
+    first = agreement(world)
+    second = next_version(world, first, capacity=2**50)
+    grant = Grant(
+        head=head(world), seat=Seat(1), act=Act.ENTER, since=START, until=START + timedelta(days=1)
+    )
+    charter = growing(world, vault)
+    for data in (signed(world, first), signed(world, second), signed(world, grant, hosts=())):
+        submit(older, data)
+    submit(older, charter.to_bytes())
+    history = history_of(older.standing(), older.fold.hearing.envelopes, NEW)
+    named = [item.statement_hash for item in history]
+    assert named == [statement_of(first), statement_of(second), charter.statement_hash]
+    verify(world, vault, *history)
+    new = opened(world, vault, MemoryEngine(), history)
+    found = in_effect(new.standing(), Seat(1))
+    assert found is not None
+    assert found.statement == statement_of(second)
 
 
 def test_a_crash_while_the_history_was_logged_is_made_good(world: World, vault: VaultParty) -> None:

@@ -1,9 +1,9 @@
 """Restores PostgreSQL databases into an empty place of a server, and goes on after interruption.
 
 Order: roles, databases, pre-data, rows, sequences, large objects, post-data, refreshed
-materialised views, statistics; rows, indexes and statistics of several tables at a time.
-Constraints, indexes and triggers come after the rows (post-data), so no trigger fires and no
-order of tables matters.
+materialised views; rows and indexes of several tables at a time. Constraints, indexes and triggers
+come after the rows (post-data), so no trigger fires and no order of tables matters. Statistics are
+made while the same target compares, which leaves a core to them.
 
 With `only`, each named table's database gets all definitions (pre-data), the rows of the named
 tables, and of the post-data what belongs to these tables alone: keys, unique constraints and
@@ -66,6 +66,7 @@ class PostgresTarget:
     def __init__(self, config: PostgresConfig) -> None:
         self._config = config
         self._kept_roles: set[str] = set()
+        self._bare: list[str] = []  # databases that were filled and have no statistics yet
 
     def check_empty(self, register: Register) -> None:
         """Raise `TargetNotEmpty`, `TargetTooOld` or `TargetUnreachable`."""
@@ -112,6 +113,7 @@ class PostgresTarget:
                     only=named,
                     marker=marker,
                 ).run(session)
+                self._bare.append(parts.name)
             for parts in wanted:
                 _execute(session, _comment(parts.database), f"database {parts.name}: comment")
 
@@ -123,14 +125,27 @@ class PostgresTarget:
         *,
         only: Sequence[str] = (),
     ) -> Compared:
-        """Read the restored databases through new sessions and compare (`compare.py`)."""
+        """Read the restored databases through new sessions and compare (`compare.py`).
+
+        Statistics of what `restore` has filled are made meanwhile. After an interruption between
+        the two, they are left to the server's autovacuum.
+        """
         refuse_unknown(register, only)
-        result = compare_register(self._config, register, supply, progress, tuple(only))
+        with ThreadPoolExecutor(1, thread_name_prefix="exclave-statistics") as beside:
+            made = beside.submit(self._make_statistics)
+            result = compare_register(self._config, register, supply, progress, tuple(only))
+            made.result()
         kept = tuple(
             f"role {name}: it was there before and stays as it was"
             for name in sorted(self._kept_roles)
         )
         return replace(result, not_compared=(*result.not_compared, *kept))
+
+    def _make_statistics(self) -> None:
+        while self._bare:
+            with _filling(self._config, self._bare.pop()) as session:
+                for name in _analyzable(session):
+                    _execute(session, f"ANALYZE {name}", f"{name}: statistics")
 
     def _maintenance(self) -> Connection:
         return _connect(self._config, self._config.maintenance_database)
@@ -210,12 +225,9 @@ class _DatabaseRestore:
                 _refresh(session, name)
             else:
                 self._partial_post_data(session)
-            self._each_in_parallel(_analyzable(session), _analyze)
 
     def _session(self) -> Connection:
-        session = _connect(self._config, self._parts.name)
-        session.execute(b"SET synchronous_commit = off")
-        return session
+        return _filling(self._config, self._parts.name)
 
     def _mark(self, step: Step) -> str:
         return Marker(token=self._token, step=step).statement(self._parts.name)
@@ -321,6 +333,13 @@ def _connect(config: PostgresConfig, database: str) -> Connection:
         raise TargetUnreachable(error.message, hint=error.hint) from None
 
 
+def _filling(config: PostgresConfig, database: str) -> Connection:
+    """A session whose commits do not wait for the disk."""
+    session = _connect(config, database)
+    session.execute(b"SET synchronous_commit = off")
+    return session
+
+
 def _read(supply: ArchiveSupply, stream: StreamRef) -> bytes:
     return b"".join(supply.read_stream(stream))
 
@@ -411,10 +430,6 @@ def _analyzable(session: Connection) -> list[str]:
         b" ORDER BY c.relpages DESC, c.oid"
     ).fetchall()
     return [str(row[0]) for row in rows]
-
-
-def _analyze(session: Connection, name: str) -> None:
-    _execute(session, f"ANALYZE {name}", f"{name}: statistics")
 
 
 def _belongs(statement: str, names: list[str]) -> bool:
