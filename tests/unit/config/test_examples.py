@@ -1,4 +1,4 @@
-"""The files under examples/ are what the program reads; founding and changes have own tests."""
+"""The files under examples/ are what the program reads; some of them have tests of their own."""
 
 from pathlib import Path
 
