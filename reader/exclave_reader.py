@@ -2835,10 +2835,10 @@ PARTY = matches(
     r"(official|depositor) [a-z0-9][a-z0-9-]{0,62}"
     r"|seat ([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 )
-ACTS = ("sealed", "handed-over", "received", "verified", "opened", "lost", "lodged")
+BAG_ACTS = ("sealed", "handed-over", "received", "verified", "opened", "lost", "lodged")
 CUSTODY = {
     "kind": one_of("custody"), "mission": HASH, "bag": hex_of(16), "inventory": HASH,
-    "seat": count_from(1, 255), "act": one_of(*ACTS), "by": PARTY, "to": maybe(PARTY),
+    "seat": count_from(1, 255), "act": one_of(*BAG_ACTS), "by": PARTY, "to": maybe(PARTY),
     "previous": maybe(HASH), "marks": is_line, "good": maybe(is_count), "bad": maybe(is_count),
     "time": is_time,
 }  # fmt: skip
