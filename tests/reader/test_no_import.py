@@ -39,3 +39,16 @@ def test_nothing_is_run_from_text() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not calls & {"eval", "exec", "__import__", "compile"}
+
+
+def test_no_name_of_the_reader_is_given_twice() -> None:
+    """In one file of thousands of lines the later one would hide the earlier."""
+    given: list[str] = []
+    for node in ast.parse(PATH.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            given.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names = [part for target in node.targets for part in ast.walk(target)]
+            given += [name.id for name in names if isinstance(name, ast.Name)]
+    assert len(given) > 200
+    assert sorted(given) == sorted(set(given))
