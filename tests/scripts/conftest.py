@@ -82,6 +82,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def serve(vault: Path) -> subprocess.Popen[str]:
+    """Start a vault's server and wait until it accepts."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "exclave", "vault", "serve", str(vault)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert select.select([server.stdout], [], [], 60)[0], "the vault did not start"
+    assert "ready" in json.loads(server.stdout.readline())
+    return server
+
+
 @dataclass(kw_only=True)
 class Mission:
     """A mission founded by commands: folders by role."""
@@ -123,15 +136,7 @@ class Mission:
 
     def start(self, seat: int) -> None:
         """Start a vault's server and wait until it accepts."""
-        server = subprocess.Popen(
-            [sys.executable, "-m", "exclave", "vault", "serve", str(self.vault(seat))],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        assert select.select([server.stdout], [], [], 60)[0], "the vault did not start"
-        assert "ready" in json.loads(server.stdout.readline())
-        self.servers[seat] = server
+        self.servers[seat] = serve(self.vault(seat))
 
     def stop(self, seat: int) -> int:
         """Stop a vault's server by SIGTERM; its exit code."""
@@ -166,9 +171,9 @@ def founded_mission(root: Path, *, agreements: bool = False) -> Iterator[Mission
         made.passphrase.write_text(PASSPHRASE + "\n")
         made.passphrase.chmod(0o600)
         _vaults(made, agreements=agreements)
-        _officials(made)
+        make_officials(made)
         _found(made)
-        _home(made)
+        make_home(made)
         for host in HOSTS:
             made.start(host.seat)
         yield made
@@ -208,7 +213,8 @@ def _state(made: Mission, state: str) -> Path:
     return public
 
 
-def _officials(made: Mission) -> None:
+def make_officials(made: Mission) -> None:
+    """Keys of all officials, with one passphrase."""
     (made.root / "officials").mkdir()
     for person in OFFICIALS[1:]:
         bundle = new_official_key(os.urandom)
@@ -241,7 +247,8 @@ def _found(made: Mission) -> None:
         must("vault", "enrol", made.vault(host.seat), enrolment, "--mission", made.mission)
 
 
-def _home(made: Mission) -> None:
+def make_home(made: Mission) -> None:
+    """Two registers at home, and the depositor's files."""
     home = made.root / "home"
     (home / "land" / "maps").mkdir(parents=True)
     (home / "land" / "deeds.txt").write_text("plot 1: Õnne Põder\n" * 5000)
