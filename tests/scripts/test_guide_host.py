@@ -92,9 +92,12 @@ class Desk:
             (ROOT / "examples" / "agreement.toml").read_text().partition("# Where the sending")[0]
         )
         for old, new in (
-            ("[2]", "[1]"), ("[1, 3]", "[]"), ("3650 ", "30 "), ("xb.key.pub", f"{self.place}/xb.key.pub"),
+            ("[2]", "[1]"),
+            ("[1, 3]", "[]"),
+            ("3650 ", "30 "),
+            ("xb.key.pub", f"{self.place}/xb.key.pub"),
             *((f'"{days}d"', '"0s"') for days in (14, 2, 30)),
-        ):  # fmt: skip
+        ):
             terms = terms.replace(old, new)
         (root / "agreement.toml").write_text(terms)
         (root / "treaty.pdf").write_bytes(b"treaty")
