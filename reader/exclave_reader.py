@@ -56,6 +56,7 @@ import struct
 import sys
 import tempfile
 import unicodedata
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -3907,6 +3908,56 @@ class TreeWriter:
             self._attributes(self._path(entry.path), entry)
 
 
+# ------------------------------------------------------------------ printed.md: sheets
+
+SHEET_LINE = re.compile(r"EXCLAVE1/([0-9A-F]{64})/([1-9][0-9]?)/([1-9][0-9]?)/([A-Z2-7]+)")
+
+
+def join_sheet(lines: Iterable[str]) -> bytes:
+    """printed.md 2: the file whose symbols' texts these are."""
+    heads: set[tuple[str, str]] = set()
+    parts: dict[int, bytes] = {}
+    for line in filter(None, map(str.strip, lines)):
+        match = SHEET_LINE.fullmatch(line)
+        if match is None or int(match[2]) > int(match[3]):
+            raise Malformed("sheet: a line that is no part, or a piece of one")
+        text = match[4]
+        try:
+            part = base64.b32decode(text + "=" * (-len(text) % 8))
+        except ValueError:
+            raise Malformed(f"sheet: part {match[2]} is not whole") from None
+        if base64.b32encode(part).decode().rstrip("=") != text:
+            raise Malformed(f"sheet: part {match[2]} has other last bits than zeros")
+        heads.add((match[1], match[3]))
+        if len(heads) > 1 or parts.setdefault(int(match[2]), part) != part:
+            raise Malformed("sheet: parts of several files, or one part twice and different")
+    if not heads:
+        raise Malformed("sheet: no part")
+    ((name, total),) = heads
+    missing = sorted(set(range(1, int(total) + 1)) - parts.keys())
+    if missing:
+        raise Malformed(f"sheet: parts {missing} of {total} are missing")
+    stream = zlib.decompressobj()
+    try:
+        file = stream.decompress(b"".join(parts[number] for number in sorted(parts)), 4 * 2**20)
+    except zlib.error:
+        raise Malformed("sheet: no zlib stream") from None
+    if not stream.eof or stream.unused_data:
+        raise Malformed("sheet: not one whole zlib stream of at most 4 MiB")
+    if hashlib.sha256(file).hexdigest().upper() != name:
+        raise Malformed("sheet: not the file that is named")
+    return file
+
+
+def sheet_command(args: argparse.Namespace) -> int:
+    """Make a file again from the texts of its symbols."""
+    file = join_sheet(args.texts.read_text(encoding="ascii").splitlines())
+    with args.out.open("xb") as out:
+        out.write(file)
+    print(f"{args.out}: {len(file)} bytes")
+    return 0
+
+
 # ------------------------------------------------------------------ commands
 
 
@@ -4066,6 +4117,10 @@ def parser() -> argparse.ArgumentParser:
     for name in ("deposit", "register", "mission"):
         extract.add_argument(f"--{name}")
     extract.set_defaults(run=extract_command)
+    sheet = commands.add_parser("read-sheet", help="a file from the texts of its printed symbols")
+    sheet.add_argument("texts", type=Path)
+    sheet.add_argument("out", type=Path, help="a new file")
+    sheet.set_defaults(run=sheet_command)
     receipt = commands.add_parser("verify-receipt", help="check a receipt")
     receipt.add_argument("receipt", type=Path)
     receipt.add_argument("folder", type=Path, help="a vault's folder, for the charters")
@@ -4383,6 +4438,11 @@ def _run_swept(i: Json) -> Json:
     return {"shards": len(body["shards"])}
 
 
+def _run_parts(i: Json) -> Json:
+    file = join_sheet(i["lines"])
+    return {"sha256": hashlib.sha256(file).hexdigest(), "bytes": len(file)}
+
+
 def _run_inventory(i: Json) -> Json:
     data = i["inventory"].encode()
     value = check_inventory(data)
@@ -4534,6 +4594,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-alarm": _run_alarm,
     "parse-swept": _run_swept,
     "parse-inventory": _run_inventory,
+    "join-parts": _run_parts,
     "parse-block": _run_block,
     "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
     "verify-signature": _run_signature,

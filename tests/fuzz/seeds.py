@@ -229,6 +229,7 @@ SEEDS: dict[str, Source] = {
     "filetree": given("archive", "file-tree", bytes_of("entries")),
     "gathering": lambda: iter([bytes([0, 0, 255, 0, 1, 81, 255, 0, 2, 163, 255, 0])]),
     "groups": groups,
+    "printed": lambda: iter("\n".join(case.given["lines"]).encode() for case in load("printed")),
     "inventory": given("bag", "parse-inventory", text_of("inventory")),
     "json": given("archive", "manifest", text_of("manifest")),
     "key_file": key_files,

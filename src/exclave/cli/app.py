@@ -97,6 +97,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
     ),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),
+    "sheet": ("sheet:sheet", "Small files on paper: cards, charters, checkpoints as QR codes."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
     "unseal": (
         "unseal:unseal",
