@@ -168,7 +168,7 @@ class VaultAtHand:
             return False
         usage = mission.reserve_room(length, self._identity)
         try:
-            mission.check_agreed()
+            mission.check_agreed(usage)
             limit = mission.staging_limit(self._identity)
             check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
             return _take(Intake(mission, root, sealed=sealed, uploader=self._identity), parts)

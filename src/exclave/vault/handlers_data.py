@@ -103,7 +103,7 @@ class _Data:
             return False
         usage = await self._hosting.run(mission.reserve_room, length, identity)
         try:
-            await self._hosting.run(mission.check_agreed)
+            await self._hosting.run(mission.check_agreed, usage)
             named = await self._hosting.run(is_named, mission, root)
             limit = mission.staging_limit(identity)
             check_room(length, named=named, limit=limit, usage=usage)

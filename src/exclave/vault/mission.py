@@ -338,21 +338,25 @@ class Mission:
 
     # Shards
 
-    def check_agreed(self) -> None:
-        """Refuse a new shard, for which room was reserved, where no agreement lets it in."""
+    def check_agreed(self, usage: Usage) -> None:
+        """Refuse a new shard, for which room was reserved, where no agreement lets it in.
+
+        What reserved room later does not count: of many uploads at once the first ones fit.
+        """
         with self._room:
-            arriving = self._arriving.total()
+            arriving = min(usage.ahead, self._arriving.total())
         check_deposits(self, arriving)
 
     def reserve_room(self, size: int, uploader: bytes = b"") -> Usage:
         """Usage before an identity's upload of `size` bytes, which then counts as arriving."""
         with self.lock, self._room:
-            mine = self._arriving[uploader]
+            mine, everybody = self._arriving[uploader], self._arriving.total()
             usage = Usage(
                 staged=self.staging.of(uploader),
                 arriving=mine,
-                free=self.store.free_bytes() - (self._arriving.total() - mine),
+                free=self.store.free_bytes() - (everybody - mine),
                 kept_free=self._min_free + self.kept_for_reserve(uploader),
+                ahead=everybody + size,
             )
             self._arriving[uploader] += size
             return usage

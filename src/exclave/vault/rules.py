@@ -55,6 +55,7 @@ class Usage:
     arriving: int
     free: int
     kept_free: int
+    ahead: int = 0  # of everybody, this upload among them: what had room reserved before, and it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
