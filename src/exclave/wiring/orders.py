@@ -63,10 +63,9 @@ def source_for(charter: Path | None, card: Path | None) -> Charter | CardHead:
 
 def view_for(charter: Path | None, card: Path | None) -> MissionView:
     """What the logs say of the vaults of a charter's file, or of those on a card."""
-    from exclave.wiring.reader import survey_card, survey_charter
+    from exclave.wiring.reader import survey_source
 
-    source = source_for(charter, card)
-    return survey_charter(source) if isinstance(source, Charter) else survey_card(source)
+    return survey_source(source_for(charter, card))
 
 
 def law_for(charter: Path | None, card: Path | None, *, beside: Path | None = None) -> Charter:

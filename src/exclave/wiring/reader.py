@@ -59,6 +59,7 @@ __all__ = [
     "survey_card",
     "survey_charter",
     "survey_folders",
+    "survey_source",
     "warrant_states",
 ]
 
@@ -96,6 +97,11 @@ def load_card(path: Path) -> CardHead:
 def survey_card(card: CardHead) -> MissionView:
     """What the vaults on a card say, checked from the mission id on."""
     return survey_charter(first_charter(card)[1])
+
+
+def survey_source(source: CardHead | Charter) -> MissionView:
+    """What the vaults say that a card or a charter names."""
+    return survey_card(source) if isinstance(source, CardHead) else survey_charter(source)
 
 
 def survey_charter(charter: Charter) -> MissionView:
@@ -176,7 +182,7 @@ def _surveyed(source: CardHead | Charter, folders: Sequence[Path]) -> MissionVie
     if folders:
         mission = source.mission if isinstance(source, CardHead) else source.mission_id
         return survey_folders(mission, folders)
-    return survey_card(source) if isinstance(source, CardHead) else survey_charter(source)
+    return survey_source(source)
 
 
 def _verified(view: MissionView) -> list[Seat]:
