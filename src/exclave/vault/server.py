@@ -1,4 +1,4 @@
-"""A running vault: two listeners, its background tasks, its orderly end.
+"""A running vault: two listeners and a local door, its background tasks, its orderly end.
 
 Joins the parts; decides nothing. `serve` prints one line of JSON with the bound addresses when
 both listeners accept, which whoever started it may wait for, and returns after SIGTERM.
@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -28,12 +29,13 @@ from exclave.vault.addresses import Address, check_bind, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.connections import Connections
-from exclave.vault.handlers_data import add_data_routes
-from exclave.vault.handlers_public import add_public_routes
+from exclave.vault.handlers_data import add_carried_routes, add_data_routes
+from exclave.vault.handlers_public import add_local_routes, add_public_routes
 from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
+from exclave.vault.local_door import open_door, shut_door
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
@@ -62,13 +64,18 @@ class VaultServer:
         config: VaultConfig,
         clock: Clock,
         mirror: bool = True,
+        local: Path | None = None,
     ) -> None:
-        """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures."""
+        """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures.
+
+        `local` is the folder, locked by the caller, where its local door is; else it has none.
+        """
         self._identity = identity
         self._leaf = OwnLeaf(identity, server=True, clock=clock)
         self._config = config
         self._clock = clock
         self._mirror = mirror
+        self._local = local
         self._hosting = Hosting(
             missions={mission.mission: Hosted.of(mission) for mission in missions},
             limits=config.limits,
@@ -100,6 +107,8 @@ class VaultServer:
         self._hosting.anchors = frozenset(anchors)
         self.data = await self._listen(parse_address(self._config.data), data, data=True)
         self.public = await self._listen(parse_address(self._config.public), public, data=False)
+        if self._local is not None:
+            await self._open_door(self._local)
         self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
@@ -108,6 +117,8 @@ class VaultServer:
 
     async def stop(self) -> None:
         """Take no more connections, let running requests end, keep the indexes."""
+        if self._local is not None:
+            shut_door(self._local)
         for server in self._servers:
             server.close()
         for task in self._tasks:
@@ -127,11 +138,40 @@ class VaultServer:
 
     async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
         check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
-        app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
+        app = self._application()
         add_public_routes(app, self._hosting)
         add_witness_routes(app, self._hosting)
         if data:
             add_data_routes(app, self._hosting)
+        answering = await self._answering(app)
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                answering,
+                address.host,
+                address.port,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                backlog=128,
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"listener {address}: cannot be bound: {error.strerror}"
+            ) from error
+        self._servers.append(server)
+        bound: socket.socket = server.sockets[0]
+        return Address(address.host, int(bound.getsockname()[1]))
+
+    async def _open_door(self, folder: Path) -> None:
+        app = self._application()
+        add_local_routes(app, self._hosting)
+        add_carried_routes(app, self._hosting)
+        answering, loop = await self._answering(app), asyncio.get_running_loop()
+        self._servers.append(await loop.create_unix_server(answering, sock=open_door(folder)))
+
+    def _application(self) -> web.Application:
+        return web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
+
+    async def _answering(self, app: web.Application) -> web.Server:
         runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -146,22 +186,7 @@ class VaultServer:
         await runner.setup()
         self._runners.append(runner)
         assert runner.server is not None
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                runner.server,
-                address.host,
-                address.port,
-                ssl=context,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-                backlog=128,
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"listener {address}: cannot be bound: {error.strerror}"
-            ) from error
-        self._servers.append(server)
-        bound: socket.socket = server.sockets[0]
-        return Address(address.host, int(bound.getsockname()[1]))
+        return runner.server
 
     async def _renew(self) -> None:
         """Looks often and renews by the clock: a machine that slept has not waited."""

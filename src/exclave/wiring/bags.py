@@ -1,7 +1,7 @@
 """Bags at home and at a seat: packed from journal and spool, lodged into a vault's folder.
 
-Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules on
-its folder, so its server is stopped for that long.
+Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules: on
+its folder, or in the server that has it open.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatType
 from exclave.authority.custody import Act
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -33,15 +31,13 @@ from exclave.bag.packing import (
 from exclave.bag.stream import StreamWriter
 from exclave.carried.inventory import ItemClass
 from exclave.clock import now
-from exclave.errors import AuthorityError, ConfigurationError, ExclaveError, StorageError
+from exclave.errors import ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, Seat, ShardRoot
 from exclave.signer.file import load_key_file
-from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.install import find_kit, kit_files
-from exclave.vault.mission import Mission
 from exclave.wiring.depositor import Home, open_stores
 from exclave.wiring.files import FileUnusable, load_envelope, read_file
-from exclave.wiring.host import mission_at_hand
+from exclave.wiring.host import carried_to, enrolled_seat
 from exclave.wiring.officials import CHARTERS
 from exclave.wiring.papers import (
     Papers,
@@ -123,16 +119,21 @@ def pack(
 def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[LodgedBag, Path | None]:
     """Lodge a bag into a vault's or safe's folder; its papers go into the log, one more is signed.
 
-    The server of that vault is stopped. `BagForeign` and `BagAstray` come before anything is read.
+    Where its server runs, it is the server that takes all of it. `BagForeign` and `BagAstray` come
+    before anything is read.
     """
     inventory = bag.inventory
     if papers is not None:
         require_same(papers, inventory)
     _require_enrolled(folder, bag)
-    with mission_at_hand(folder, inventory.mission) as mission:
-        require_seat(inventory, mission.mission, mission.seat)
-        vault = _at_hand(mission, b"")
-        lodged = asyncio.run(lodge_bag(bag, vault, partial(_store, mission)))
+    return asyncio.run(_lodge(folder, bag, papers))
+
+
+async def _lodge(
+    folder: Path, bag: ReadableBag, papers: Papers | None
+) -> tuple[LodgedBag, Path | None]:
+    async with carried_to(folder, bag.inventory.mission) as vault:
+        lodged = await lodge_bag(bag, vault)
         if papers is None:
             return lodged, None
         keys = load_key_file(folder / "keys" / "vault.key")
@@ -140,7 +141,7 @@ def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[Lodged
             papers, keys, Act.LODGED, now=now(), good=lodged.good, bad=lodged.bad
         )
         for envelope in (*papers.envelopes, paper):
-            asyncio.run(vault.submit(envelope.to_bytes()))
+            await vault.submit(envelope.to_bytes())
         return lodged, path
 
 
@@ -258,15 +259,5 @@ def _require_enrolled(folder: Path, bag: ReadableBag) -> None:
     missions = [mission for mission, _ in VaultFolder.open(folder).missions()]
     if bag.inventory.mission not in missions and missions:
         require_seat(bag.inventory, missions[0], bag.inventory.seat)
-
-
-def _at_hand(mission: Mission, identity: bytes) -> VaultAtHand:
-    return VaultAtHand(mission.seat, lambda: nullcontext(mission), identity=identity)
-
-
-def _store(mission: Mission, depositor: str) -> VaultAtHand:
-    charter: Charter = mission.charter()
-    try:
-        return _at_hand(mission, charter.depositor(depositor).identity)
-    except AuthorityError:
-        return _at_hand(mission, b"")  # refused by the vault's own rules, as on the line
+    mission = bag.inventory.mission
+    require_seat(bag.inventory, mission, enrolled_seat(folder, mission))

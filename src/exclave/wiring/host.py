@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from exclave.config import load_toml, parse_toml
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError
-from exclave.ids import KeyId, MissionId
+from exclave.ids import KeyId, MissionId, Seat
 from exclave.ledger.cosignature import CosigningKey
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.lines import LoopThread
@@ -39,11 +39,13 @@ from exclave.signer.file import load_key_file, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
 from exclave.vault.addresses import parse_address
+from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.config import VaultConfig
 from exclave.vault.identity import new_identity
 from exclave.vault.install import VaultFolder, create_vault, find_kit, open_missions
 from exclave.vault.install import enrol as enrol_mission
-from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.interface import CarriedStore, MissionStatus, StatementState
+from exclave.vault.local_door import SOCKET
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
@@ -58,8 +60,10 @@ __all__ = [
     "NewVault",
     "StateKeyMissing",
     "VaultBusy",
+    "carried_to",
     "declare_act",
     "enrol_vault",
+    "enrolled_seat",
     "fsck_vault",
     "init_vault",
     "mission_at_hand",
@@ -179,7 +183,15 @@ def serve_vault(path: Path) -> None:
     config = _config(folder)
     with _opened(folder):
         missions = _missions(folder, config)
-        serve(VaultServer(identity=folder.identity(), missions=missions, config=config, clock=now))
+        serve(
+            VaultServer(
+                identity=folder.identity(),
+                missions=missions,
+                config=config,
+                clock=now,
+                local=folder.path,
+            )
+        )
 
 
 def status_vault(path: Path) -> Sequence[MissionStatus]:
@@ -279,6 +291,30 @@ def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
             for opened in missions:
                 opened.watch()
             _close(missions)
+
+
+@asynccontextmanager
+async def carried_to(path: Path, mission: MissionId) -> AsyncIterator[CarriedStore]:
+    """A vault that takes what was carried to it: its folder, or the server that has it open."""
+    try:
+        with mission_at_hand(path, mission) as opened:
+            yield VaultAtHand(opened.seat, lambda: nullcontext(opened))
+            return
+    except VaultBusy as busy:
+        if not (path / SOCKET).is_socket():
+            raise busy from None
+    from exclave.vault.local_vault import LocalVault
+
+    async with LocalVault(path, mission, enrolled_seat(path, mission)) as vault:
+        yield vault
+
+
+def enrolled_seat(path: Path, mission: MissionId) -> Seat:
+    """The seat that a vault has in a mission; raises when it is not enrolled."""
+    for known, data in VaultFolder.open(path).missions():
+        if known == mission:
+            return parse_enrolment(parse_envelope(data)).seat
+    raise _unknown(mission)
 
 
 def rebuild_vault(path: Path) -> int:
