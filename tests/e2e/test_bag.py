@@ -78,9 +78,7 @@ def test_lodging_beside_a_running_server_is_the_same(tmp_path: Path, embassy: Em
     shutil.copytree(twin, embassy.vault_folder(3))
     embassy.processes = True
     embassy.start_vault(3)
-    lodged = run(
-        "bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers
-    )
+    lodged = run("bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers)
     assert lodged["bad"] == 0
     assert set(lodged["records"].values()) == {State.LODGED.value}
     again = run("bag", "lodge", embassy.vault_folder(3), *packed.places)

@@ -315,7 +315,7 @@ def report(
 
 @bag.command(name="lodge")
 def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, terminal: Out) -> int:
-    """Lodge a bag into a vault's or safe's folder, as what comes over the line; its server stops.
+    """Lodge a bag into a vault's or safe's folder, as what comes over the line, served or not.
 
     Ends with 7 when something of it could not be lodged; the rest was.
 

@@ -127,7 +127,7 @@ class VaultAtHand:
         """See `CarriedStore`."""
 
         def put(mission: Mission) -> bool:
-            return self._take(mission, root, parts, depositor_of(mission, depositor, root), True)
+            return _store(mission, root, parts, depositor_of(mission, depositor, root), sealed=True)
 
         return await self._ask(put)
 
@@ -172,29 +172,7 @@ class VaultAtHand:
         sealed: bool,
     ) -> bool:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)
-        return self._take(mission, root, parts, self._identity, sealed)
-
-    def _take(
-        self,
-        mission: Mission,
-        root: ShardRoot,
-        parts: Sequence[bytes | memoryview],
-        identity: bytes,
-        sealed: bool,
-    ) -> bool:
-        length = sum(len(part) for part in parts)
-        if length > MAX_SHARD:
-            raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
-        if mission.shard_is_here(root):
-            return False
-        usage = mission.reserve_room(length, identity)
-        try:
-            mission.check_agreed(usage)
-            limit = mission.staging_limit(identity)
-            check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
-            return _take(Intake(mission, root, sealed=sealed, uploader=identity), parts)
-        finally:
-            mission.release_room(length, identity)
+        return _store(mission, root, parts, self._identity, sealed=sealed)
 
     def _get(self, mission: Mission, root: ShardRoot) -> bytes:
         self._require_released(mission, root)
@@ -212,6 +190,30 @@ class VaultAtHand:
     def _missing(self, mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)
         return missing_of(mission, statement)
+
+
+def _store(
+    mission: Mission,
+    root: ShardRoot,
+    parts: Sequence[bytes | memoryview],
+    identity: bytes,
+    *,
+    sealed: bool,
+) -> bool:
+    """Take a shard for which an identity answers."""
+    length = sum(len(part) for part in parts)
+    if length > MAX_SHARD:
+        raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
+    if mission.shard_is_here(root):
+        return False
+    usage = mission.reserve_room(length, identity)
+    try:
+        mission.check_agreed(usage)
+        limit = mission.staging_limit(identity)
+        check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
+        return _take(Intake(mission, root, sealed=sealed, uploader=identity), parts)
+    finally:
+        mission.release_room(length, identity)
 
 
 def _take(intake: Intake, parts: Sequence[bytes | memoryview]) -> bool:

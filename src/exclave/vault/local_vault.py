@@ -36,7 +36,7 @@ class LocalVault:
     async def __aenter__(self) -> Self:
         self._path = local_path(self._folder)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(path=self._path.__enter__()),
+            connector=aiohttp.UnixConnector(path=str(self._path.__enter__())),
             timeout=aiohttp.ClientTimeout(total=None, sock_read=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

@@ -15,7 +15,6 @@ import socket
 import ssl
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -35,7 +34,6 @@ from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
-from exclave.vault.local_door import open_door, shut_door
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
@@ -64,11 +62,11 @@ class VaultServer:
         config: VaultConfig,
         clock: Clock,
         mirror: bool = True,
-        local: Path | None = None,
+        local: socket.socket | None = None,
     ) -> None:
         """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures.
 
-        `local` is the folder, locked by the caller, where its local door is; else it has none.
+        `local` is the bound socket of its local door; without, it has none.
         """
         self._identity = identity
         self._leaf = OwnLeaf(identity, server=True, clock=clock)
@@ -117,8 +115,6 @@ class VaultServer:
 
     async def stop(self) -> None:
         """Take no more connections, let running requests end, keep the indexes."""
-        if self._local is not None:
-            shut_door(self._local)
         for server in self._servers:
             server.close()
         for task in self._tasks:
@@ -161,12 +157,12 @@ class VaultServer:
         bound: socket.socket = server.sockets[0]
         return Address(address.host, int(bound.getsockname()[1]))
 
-    async def _open_door(self, folder: Path) -> None:
+    async def _open_door(self, door: socket.socket) -> None:
         app = self._application()
         add_local_routes(app, self._hosting)
         add_carried_routes(app, self._hosting)
         answering, loop = await self._answering(app), asyncio.get_running_loop()
-        self._servers.append(await loop.create_unix_server(answering, sock=open_door(folder)))
+        self._servers.append(await loop.create_unix_server(answering, sock=door))
 
     def _application(self) -> web.Application:
         return web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]

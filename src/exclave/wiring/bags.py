@@ -1,7 +1,7 @@
 """Bags at home and at a seat: packed from journal and spool, lodged into a vault's folder.
 
-Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules: on
-its folder, or in the server that has it open.
+Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules:
+on its folder, or in the server that has it open.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
 from exclave.wiring.files import read_file
+from exclave.wiring.local_door import open_door
 
 if TYPE_CHECKING:
     from exclave.vault.client import HttpVault
@@ -181,7 +182,7 @@ def serve_vault(path: Path) -> None:
 
     folder = VaultFolder.open(path)
     config = _config(folder)
-    with _opened(folder):
+    with _opened(folder), open_door(folder.path) as door:
         missions = _missions(folder, config)
         serve(
             VaultServer(
@@ -189,7 +190,7 @@ def serve_vault(path: Path) -> None:
                 missions=missions,
                 config=config,
                 clock=now,
-                local=folder.path,
+                local=door,
             )
         )
 
