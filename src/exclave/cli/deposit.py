@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from exclave.cli.options import CONNECTIONS, DepositConfigFile, Flag, Out
 from exclave.errors import UsageError
 from exclave.plain_words import count, duration, size
+from exclave.values import asdict
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
