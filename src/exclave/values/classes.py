@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 __all__ = ["MISSING", "asdict", "dataclass", "field", "fields", "replace"]
 
 Any_ = TypeVar("Any_")
+Names = dict[str, Any]
 
 
 class _Missing:
@@ -68,10 +68,10 @@ def dataclass(
         put = _namespace(cls, known, frozen=frozen)
         if order:
             put.update(__lt__=_less, __le__=_at_most, __gt__=_more, __ge__=_at_least)
-        written = "__init__" in cls.__dict__
+        first = [name for name in ("__init__", "__eq__", "__hash__") if _wanted(cls, name, frozen)]
         cls = _slotted(cls, own, put) if slots else _filled(cls, own, put)
-        if not written:
-            type.__setattr__(cls, "__init__", _first_init(cls, known, frozen))
+        for name in first:
+            type.__setattr__(cls, name, _first(cls, name))
         return cls
 
     return made
@@ -108,7 +108,6 @@ def _namespace(cls: type, known: tuple[_Field, ...], *, frozen: bool) -> dict[st
     put: dict[str, Any] = {
         "__value_fields__": known,
         "__value_frozen__": frozen,
-        "__value_key__": staticmethod(_key([item.name for item in known if item.compare])),
         "__dataclass_fields__": _FIELDS,
         "__dataclass_params__": _PARAMS,
     }
@@ -117,15 +116,19 @@ def _namespace(cls: type, known: tuple[_Field, ...], *, frozen: bool) -> dict[st
         put["__match_args__"] = tuple(names)
     if "__repr__" not in body:
         put["__repr__"] = _shown
-    if "__eq__" not in body:
-        put["__eq__"] = _equal
-    # As Python itself does, a class with `==` of its own and no hash has None there.
-    if body.get("__hash__") is None:
-        put["__hash__"] = _hash if frozen else None
+    if not frozen and _wanted(cls, "__hash__", frozen=True):
+        put["__hash__"] = None
     if frozen:
         put["__setattr__"], put["__delattr__"] = _refuse_to_set, _refuse_to_delete
         put["__getstate__"], put["__setstate__"] = _state, _set_state
     return put
+
+
+def _wanted(cls: type, name: str, frozen: bool) -> bool:
+    if name == "__hash__":
+        # As Python itself does, a class with `==` of its own and no hash has None there.
+        return frozen and cls.__dict__.get(name) is None
+    return name not in cls.__dict__
 
 
 def _filled(cls: type[Any_], own: Sequence[_Field], put: Mapping[str, Any]) -> type[Any_]:
@@ -151,71 +154,83 @@ def _slotted(cls: type[Any_], own: Sequence[_Field], put: Mapping[str, Any]) -> 
     return made
 
 
-def _key(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
-    """What values are compared by: always a tuple, which finds an item equal to itself."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    if not names:
-        return lambda _: ()
-    one = attrgetter(names[0])
-    return lambda value: (one(value),)
+# Methods that are written for each class, since they take time where values are many. Until the
+# first call, a function stands there that writes them.
 
 
-# The one method that is written for each class, since it is what takes time when many values are
-# made. Until the first is made, a function stands there that writes it.
+def _first(cls: type, name: str) -> Callable[..., Any]:
+    def first(self: Any, /, *given: object, **named: object) -> Any:
+        written = _WRITERS[name](cls)
+        type.__setattr__(cls, name, written)
+        return written(self, *given, **named)
+
+    return first
 
 
-def _first_init(cls: type, known: Sequence[_Field], frozen: bool) -> Callable[..., None]:
-    def __init__(self: Any, /, *given: object, **named: object) -> None:
-        written = _written_init(cls, known, frozen)
-        type.__setattr__(cls, "__init__", written)
-        written(self, *given, **named)
+def _written(cls: Any, name: str, parameters: str, lines: Iterable[str], known: Names) -> Any:
+    # Names of fields are identifiers, and nothing else of the class stands in the text.
+    exec(f"def {name}({parameters}):\n  " + "\n  ".join(lines), known)  # noqa: S102
+    method = known.pop(name)
+    method.__qualname__, method.__module__ = f"{cls.__qualname__}.{name}", cls.__module__
+    return method
 
-    return __init__
 
-
-def _written_init(cls: type, known: Sequence[_Field], frozen: bool) -> Callable[..., None]:
-    names: dict[str, Any] = {"_MISSING": MISSING, "_set": object.__setattr__}
-    taken = [item for item in known if item.init]
-    words, lines = ["self"], []
-    for item in (item for item in taken if not item.kw_only):
-        words.append(_parameter(item, names))
-    if any(item.kw_only for item in taken):
-        words.append("*")
-    for item in (item for item in taken if item.kw_only):
-        words.append(_parameter(item, names))
-    for item in known:
-        if item.default_factory is not MISSING:
-            names[f"_make_{item.name}"] = item.default_factory
-            made = f"_make_{item.name}()"
-            value = f"{made} if {item.name} is _MISSING else {item.name}" if item.init else made
-        elif item.init:
-            value = item.name
-        elif item.default is not MISSING:
-            names[f"_default_{item.name}"] = item.default
-            value = f"_default_{item.name}"
-        else:
-            continue
-        line = f"_set(self, {item.name!r}, {value})" if frozen else f"self.{item.name} = {value}"
-        lines.append(line)
+def _written_init(cls: Any) -> Any:
+    known: Names = {"_MISSING": MISSING, "_set": object.__setattr__}
+    taken = [item for item in cls.__value_fields__ if item.init]
+    words = ["self", *(_parameter(item, known) for item in taken if not item.kw_only)]
+    named = [_parameter(item, known) for item in taken if item.kw_only]
+    words += ["*", *named] if named else []
+    lines = []
+    for item in cls.__value_fields__:
+        value = _value(item, known)
+        if value is not None:
+            set_ = f"_set(self, {item.name!r}, {value})"
+            lines.append(set_ if cls.__value_frozen__ else f"self.{item.name} = {value}")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
-    body = "\n  ".join(lines or ["pass"])
-    # Names of fields are identifiers, and nothing else of the class stands in the text.
-    exec(f"def __init__({', '.join(words)}):\n  {body}", names)  # noqa: S102
-    written: Callable[..., None] = names.pop("__init__")
-    written.__qualname__ = f"{cls.__qualname__}.__init__"
-    written.__module__ = cls.__module__
-    return written
+    return _written(cls, "__init__", ", ".join(words), lines or ["pass"], known)
 
 
-def _parameter(item: _Field, names: dict[str, Any]) -> str:
+def _value(item: _Field, known: Names) -> str | None:
+    if item.default_factory is not MISSING:
+        known[f"_make_{item.name}"] = item.default_factory
+        made = f"_make_{item.name}()"
+        return f"{made} if {item.name} is _MISSING else {item.name}" if item.init else made
+    if item.init:
+        return item.name
+    if item.default is MISSING:
+        return None
+    known[f"_default_{item.name}"] = item.default
+    return f"_default_{item.name}"
+
+
+def _parameter(item: _Field, known: Names) -> str:
     if item.default_factory is not MISSING:
         return f"{item.name}=_MISSING"
     if item.default is MISSING:
         return item.name
-    names[f"_default_{item.name}"] = item.default
+    known[f"_default_{item.name}"] = item.default
     return f"{item.name}=_default_{item.name}"
+
+
+def _written_equal(cls: Any) -> Any:
+    mine, others = _compared(cls, "self"), _compared(cls, "other")
+    lines = [f"if other.__class__ is self.__class__: return {mine} == {others}"]
+    return _written(cls, "__eq__", "self, other", [*lines, "return NotImplemented"], {})
+
+
+def _written_hash(cls: Any) -> Any:
+    return _written(cls, "__hash__", "self", [f"return hash({_compared(cls, 'self')})"], {})
+
+
+def _compared(cls: Any, value: str) -> str:
+    # A tuple, also of one: it finds an item equal to itself.
+    named = (f"{value}.{item.name}," for item in cls.__value_fields__ if item.compare)
+    return f"({' '.join(named)})"
+
+
+_WRITERS = {"__init__": _written_init, "__eq__": _written_equal, "__hash__": _written_hash}
 
 
 # Shared by all classes.
@@ -228,43 +243,32 @@ def _shown(self: Any) -> str:
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
-def _equal(self: Any, other: Any) -> Any:
-    if other.__class__ is not self.__class__:
-        return NotImplemented
-    key = self.__value_key__
-    return key(self) == key(other)
-
-
-def _hash(self: Any) -> int:
-    return hash(self.__value_key__(self))
+def _ordered(value: Any) -> tuple[object, ...]:
+    return tuple(getattr(value, item.name) for item in value.__value_fields__ if item.compare)
 
 
 def _less(self: Any, other: Any) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
-    key = self.__value_key__
-    return key(self) < key(other)
+    return _ordered(self) < _ordered(other)
 
 
 def _at_most(self: Any, other: Any) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
-    key = self.__value_key__
-    return key(self) <= key(other)
+    return _ordered(self) <= _ordered(other)
 
 
 def _more(self: Any, other: Any) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
-    key = self.__value_key__
-    return key(self) > key(other)
+    return _ordered(self) > _ordered(other)
 
 
 def _at_least(self: Any, other: Any) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
-    key = self.__value_key__
-    return key(self) >= key(other)
+    return _ordered(self) >= _ordered(other)
 
 
 def _refuse_to_set(self: object, name: str, value: object) -> None:
