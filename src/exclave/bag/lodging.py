@@ -8,14 +8,13 @@ its record stays pending there until another bag or the line brings the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.bag.checking import BagCheck
 from exclave.bag.interface import ReadableBag
 from exclave.carried.gathering import Finding, FindingCause
 from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.interface import CarriedStore, State, VaultRefused
 
 __all__ = ["BagAstray", "BagForeign", "LodgedBag", "lodge_bag", "require_seat"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from exclave.clock import now
 from exclave.errors import ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, Seat, ShardRoot
 from exclave.signer.file import load_key_file
+from exclave.values import dataclass
 from exclave.vault.install import find_kit, kit_files
 from exclave.wiring.depositor import Home, open_stores
 from exclave.wiring.files import FileUnusable, load_envelope, read_file
