@@ -2881,7 +2881,8 @@ def check_custody(body: Json) -> dict[str, Json]:
     value = check_shape("custody", body, CUSTODY)
     act, counted = value["act"], value["act"] in ("verified", "lodged")
     by = {"sealed": "depositor", "lodged": "seat"}.get(act)
-    if by is not None and not value["by"].startswith(by + " "):
+    copied = act == "sealed" and value["by"] == f"seat {value['seat']}"
+    if by is not None and not copied and not value["by"].startswith(by + " "):
         raise Malformed(f"custody: {act} by {value['by']}")
     for name, there in (
         ("previous", act != "sealed"), ("to", act == "handed-over"),

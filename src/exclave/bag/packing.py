@@ -4,7 +4,7 @@ Everything is read twice: once to say in the inventory what it is, once to write
 between the two stops the packing.
 
 Rules
-- Shards are those that lie in the spool for the seat, sealed to it; each is named by a record here.
+- Shards are those that lie here for the seat, sealed to it; each is named by a record here.
 - Records: all that name such a shard or that the seat has not lodged, back to the full record that
   they rest on, so that the seat can complete them; charters: those that records name, and all
   before them.
@@ -111,7 +111,7 @@ def gather_contents(
     packed: datetime,
     charters: Sequence[Envelope],
     records: Sequence[tuple[DepositRecord, Envelope]],
-    spooled: Mapping[ShardRoot, Callable[[], bytes]],
+    lying: Mapping[ShardRoot, Callable[[], bytes]],
     kit: Iterable[tuple[str, Callable[[], bytes]]],
     held: frozenset[ShardRoot] = frozenset(),
     annexes: Sequence[bytes] = (),
@@ -120,12 +120,12 @@ def gather_contents(
     """Choose and name everything; raises `NothingToPack`, `CharterMissing`, and so on."""
     named = {root: pack for r, _ in records for pack in r.packs_added for _, root in pack.shards}
     wanted = [root for record, _ in records for _, root in seat_shards(record, seat)]
-    taken = sorted({root for root in wanted if root in spooled})
+    taken = sorted({root for root in wanted if root in lying})
     if not taken:
         raise NothingToPack(
-            f"seat {seat}: expected spooled shards of its deposits, got none",
+            f"seat {seat}: expected shards of its deposits that lie here, got none",
             hint="it lacks nothing, or what it lacks lies nowhere and is sealed again by the next "
-            "deposit",
+            "deposit; what it has is copied at its vault (exclave bag copy)",
         )
     chain = _chain(charters, records, mission)
     _check_whole(chain[-1][1], min(named[root].k for root in taken), seat)
@@ -135,7 +135,7 @@ def gather_contents(
         *_kept(ItemClass.ANNEX, sorted((hashlib.sha256(a).digest(), a) for a in annexes)),
         *_kept(ItemClass.STATEMENT, ((e.statement_hash, e.to_bytes()) for e in statements)),
         *_kept(ItemClass.RECORD, ((e.statement_hash, e.to_bytes()) for _, e in records)),
-        *_loaded(ItemClass.SHARD, ((root.hex(), spooled[root]) for root in taken)),
+        *_loaded(ItemClass.SHARD, ((root.hex(), lying[root]) for root in taken)),
     ]
     return Contents(
         inventory=Inventory(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
 
 NOT_AS_IT_SHOULD_BE = 1
+_CATCH_UP = "exclave deposit --catch-up"
 
 
 def deposit(
@@ -26,6 +27,7 @@ def deposit(
     config: DepositConfigFile,
     catch_up: Flag = False,
     read_everything: Flag = False,
+    bag_for: str | None = None,
     terminal: Out,
 ) -> int:
     """Capture registers, seal them and lodge them in the vaults.
@@ -38,6 +40,8 @@ def deposit(
         Capture nothing; only send late seats what they lack.
     read_everything
         Read all files, also those that stand as they did at the last deposit.
+    bag_for
+        Send nothing to this seat (or to several, as in 3,4): keep its shards in the spool, for a bag.
     """
     from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
@@ -45,9 +49,12 @@ def deposit(
     from exclave.wiring.learning import learn_charter
 
     return_large_memory()
+    carried = _seats(bag_for)
     home = open_home(config)
     if catch_up and registers:
         raise UsageError("deposit: expected registers or --catch-up, got both")
+    if catch_up and bag_for:
+        raise UsageError("deposit: expected --bag-for or --catch-up, got both")
     home = learn_charter(home)
     with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
@@ -55,7 +62,9 @@ def deposit(
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
             lines = ["all seats are up to date" if not late else f"{len(late)} seats are late"]
         else:
-            outcome = run_deposit(home, registers, shown, read_everything=read_everything)
+            outcome = run_deposit(
+                home, registers, shown, read_everything=read_everything, bag_for=carried
+            )
             late = outcome.late
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
@@ -67,8 +76,16 @@ def deposit(
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
-        terminal.warning(f"seat {seat} is late: {why}", hint="exclave deposit --catch-up")
+        way = f"exclave bag pack --seat {seat}" if seat in carried else _CATCH_UP
+        terminal.warning(f"seat {seat} is late: {why}", hint=way)
     return 0
+
+
+def _seats(text: str | None) -> tuple[int, ...]:
+    words = [] if text is None else text.split(",")
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageError(f"--bag-for: expected a seat's number, or several as in 3,4, got {text!r}")
+    return tuple(map(int, words))
 
 
 def deposits(

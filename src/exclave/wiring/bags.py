@@ -51,7 +51,17 @@ if TYPE_CHECKING:
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
 
-__all__ = ["Carrier", "PackedBag", "SettleRefused", "lodge", "pack", "settle"]
+__all__ = [
+    "Carrier",
+    "PackedBag",
+    "SettleRefused",
+    "begun",
+    "carrier_writer",
+    "kit_items",
+    "lodge",
+    "pack",
+    "settle",
+]
 
 
 class SettleRefused(ConfigurationError):
@@ -98,13 +108,23 @@ def pack(
             packed=now(),
             charters=charters,
             records=records,
-            spooled=_spooled(spool, seat),
-            kit=_kit(),
+            lying=_spooled(spool, seat),
+            kit=kit_items(),
             held=journal.held_shards(seat),
             annexes=annexes,
             statements=statements,
         )
-        pack_bag(contents, _writer(carrier, contents))
+        pack_bag(contents, carrier_writer(carrier, contents))
+    return begun(contents, papers, charters, records)
+
+
+def begun(
+    contents: Contents,
+    papers: Path,
+    charters: Sequence[Envelope],
+    records: Sequence[tuple[DepositRecord, Envelope]],
+) -> PackedBag:
+    """Begin the papers of a bag that is packed."""
     named = {item.name for item in contents.inventory.of_class(ItemClass.CHARTER)}
     begin_papers(
         papers, contents.inventory, [c for c in charters if c.statement_hash.hex() in named]
@@ -239,13 +259,13 @@ def _carried(
     return list(charters.values()), annexes, list(statements.values())
 
 
-def _kit() -> Iterator[tuple[str, Callable[[], bytes]]]:
+def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
     for source, relative in kit_files(find_kit()):
         if source.stat().st_size:
             yield relative.as_posix(), source.read_bytes
 
 
-def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
+def carrier_writer(carrier: Carrier, contents: Contents) -> BagWriter:
     if carrier.folder is not None:
         return FolderWriter(carrier.folder, contents.inventory)
     assert carrier.next_volume is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,14 +118,19 @@ def run_deposit(
     progress: DepositProgress,
     *,
     read_everything: bool = False,
+    bag_for: Collection[int] = (),
 ) -> DepositOutcome:
-    """Deposit the named registers, or all; files that stand as they did are not read again."""
+    """Deposit the named registers, or all; files that stand as they did are not read again.
+
+    Seats of `bag_for` are sent nothing: what they lack lies in the spool, for a bag.
+    """
     # Commands that only look at home are spared what deposits need: it is half of their time.
     from exclave.deposit.run import deposit
     from exclave.wiring.registers import task_of
 
     tasks = [task_of(register) for register in home.plan.select(registers)]
-    with _workplace(home, progress, read_everything=read_everything) as place:
+    carried = {home.party.charter.seat(Seat(seat)).seat for seat in bag_for}
+    with _workplace(home, progress, read_everything=read_everything, carried=carried) as place:
         return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
 
 
@@ -156,7 +161,11 @@ def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
 
 @contextmanager
 def _workplace(
-    home: Home, progress: DepositProgress, *, read_everything: bool = False
+    home: Home,
+    progress: DepositProgress,
+    *,
+    read_everything: bool = False,
+    carried: Collection[Seat] = (),
 ) -> Iterator[Workplace]:
     from exclave.deposit.catalogue import Catalogue
     from exclave.deposit.rebuild import rebuild_journal
@@ -194,7 +203,7 @@ def _workplace(
         )
         yield Workplace(
             loop=loop,
-            lines=lines.seats,
+            lines={seat: line for seat, line in lines.seats.items() if seat not in carried},
             journal=journal,
             spool=spool,
             catalogue=catalogue,
