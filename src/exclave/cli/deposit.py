@@ -41,7 +41,7 @@ def deposit(
     read_everything
         Read all files, also those that stand as they did at the last deposit.
     bag_for
-        Send nothing to this seat (or to several, as in 3,4): keep its shards in the spool, for a bag.
+        Send nothing to this seat, or to several as in 3,4: its shards stay in the spool for a bag.
     """
     from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
