@@ -8,13 +8,13 @@ from a password file, a service file or the environment of the database's own to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from exclave.config import load_toml
 from exclave.errors import ConfigurationError
 from exclave.shapes import Between, Checked, Length, Matches, Parsed
+from exclave.values import dataclass, replace
 
 __all__ = [
     "Duration",

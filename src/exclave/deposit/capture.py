@@ -7,7 +7,6 @@ register the source works in parallel. Each is one consistent state, or the depo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from exclave.archive.manifest import FilesTree, Register
@@ -24,6 +23,7 @@ from exclave.source.interface import (
     StreamPurpose,
     Unread,
 )
+from exclave.values import dataclass
 
 __all__ = ["CapturedRegister", "DepositProgress", "RegisterTask", "capture_register"]
 

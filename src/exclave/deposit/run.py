@@ -12,7 +12,6 @@ under a new deposit secret.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave import __version__
@@ -46,6 +45,7 @@ from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
+from exclave.values import dataclass, field
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 

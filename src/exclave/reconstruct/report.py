@@ -7,13 +7,13 @@ the warrant names; the text form says the same to people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from exclave.authority.record_chain import Fork
 from exclave.encoding import JsonObject
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.reconstruct.findings import Findings
 from exclave.source.interface import Difference
+from exclave.values import dataclass
 
 __all__ = ["ReconstructionReport", "RegisterOutcome", "fork_json", "report_payload", "report_text"]
 

@@ -6,7 +6,6 @@ Shapes only, plus paths made absolute: relative ones start at the file's own fol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ from exclave.config import load_toml
 from exclave.ids import Seat
 from exclave.plan import Duration
 from exclave.shapes import Between, Length, Matches, Parsed, Told
+from exclave.values import dataclass, field, replace
 
 __all__ = [
     "DepositSettings",
