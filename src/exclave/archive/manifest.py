@@ -13,7 +13,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.archive._fields import (
@@ -58,6 +57,7 @@ from exclave.encoding import (
 )
 from exclave.errors import MalformedData
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot
+from exclave.values import dataclass
 
 __all__ = [
     "CommandOutput",

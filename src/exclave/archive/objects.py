@@ -7,13 +7,13 @@ check is made on construction, so that what a depositor writes is what a reader 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exclave.archive._fields import require, require_integer
 from exclave.archive.reference import MANIFEST_PACK_BIT, StreamRef
 from exclave.encoding import JsonObject, JsonValue
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "CommandOutput",

@@ -7,7 +7,6 @@ holds of them together is the order in which they were captured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, cast
 
@@ -29,6 +28,7 @@ from exclave.archive.reference import StreamRef
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue
 from exclave.errors import MalformedData
+from exclave.values import dataclass, replace
 
 __all__ = ["ObjectForeign", "Register", "RegisterSource", "SourceKind", "read_register"]
 

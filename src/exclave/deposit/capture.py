@@ -9,7 +9,6 @@ source points at in an earlier one is there if it was there before: that is what
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -27,6 +26,7 @@ from exclave.source.interface import (
     StreamPurpose,
     Unread,
 )
+from exclave.values import dataclass
 
 __all__ = ["CapturedRegister", "DepositProgress", "RegisterTask", "capture_register"]
 

@@ -6,13 +6,13 @@ Reading is in `exclave.deposit.catalogue_reading`; where files lie, in `exclave.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.reference import Reference, reference_to_json
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.rows import SafePack
+from exclave.values import dataclass
 
 __all__ = ["CHUNK", "CatalogueEntry", "RegisterSummary", "catalogue_pack_bytes"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from exclave import __version__
@@ -47,6 +46,7 @@ from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
+from exclave.values import dataclass, field, replace
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 

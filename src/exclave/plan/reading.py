@@ -7,7 +7,6 @@ at the plan's folder. From a deposit (`parse_plan`) they are left as they were w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from exclave.plan.sources import PlannedSource, PostgresqlSource, Slug, SqliteSo
 from exclave.plan.values import Assertion, Plan, RegisterPlan
 from exclave.shapes import Checked, Length, Location, Told
 from exclave.toml_lines import find_places
+from exclave.values import dataclass
 
 __all__ = ["PlanInconsistent", "load_plan", "parse_plan"]
 

@@ -8,12 +8,12 @@ name that is unique in its register and is its kind where none is given. Paths a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
 from exclave.plan.durations import Duration, Size
 from exclave.shapes import Between, Checked, Length, Matches
+from exclave.values import dataclass, replace
 
 __all__ = [
     "SLUG",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from exclave.errors import ConfigurationError
 from exclave.plan.durations import Duration
 from exclave.plan.sources import PlannedSource, Slug
 from exclave.shapes import Between, Length, Unfit
+from exclave.values import dataclass
 
 __all__ = ["Assertion", "Plan", "RegisterPlan"]
 

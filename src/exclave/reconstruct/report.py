@@ -7,7 +7,6 @@ the warrant names; the text form says the same to people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from exclave.archive.manifest import Register
 from exclave.authority.record_chain import Fork
@@ -16,6 +15,7 @@ from exclave.encoding import JsonObject
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.reconstruct.findings import Findings
 from exclave.source.interface import Compared, Difference
+from exclave.values import dataclass, replace
 
 __all__ = [
     "ReconstructionReport",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -36,6 +35,7 @@ from exclave.reconstruct.scope import Part, Scope
 from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.source.interface import ArchiveSupply, Compared, Progress, Target, TargetOccupied
+from exclave.values import dataclass
 
 __all__ = ["ReconstructProgress", "Scope", "TargetFor", "reconstruct"]
 

@@ -6,10 +6,9 @@ has several sources, the name of the source and a colon stand before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.archive.manifest import Manifest, Register, RegisterSource
 from exclave.errors import ConfigurationError
+from exclave.values import dataclass
 
 __all__ = ["Part", "Scope"]
 

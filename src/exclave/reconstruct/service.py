@@ -7,7 +7,6 @@ earlier run finished is only compared.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from exclave.archive.manifest import Register, RegisterSource
@@ -15,6 +14,7 @@ from exclave.engine.durable import write_new_file
 from exclave.source.files.errors import FolderNotEmpty
 from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import ArchiveSupply, Compared, Difference
+from exclave.values import replace
 
 __all__ = ["restore_service"]
 

@@ -21,7 +21,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -40,6 +39,7 @@ from exclave.source.interface import (
     StreamPurpose,
     TargetOccupied,
 )
+from exclave.values import dataclass
 
 __all__ = [
     "CommandConfig",

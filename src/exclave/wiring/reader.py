@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from exclave.reconstruct.choose import choose_deposit, live_of, path_of
 from exclave.reconstruct.findings import Findings, findings
 from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass
 from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file

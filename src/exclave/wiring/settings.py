@@ -5,7 +5,6 @@ Shapes only, plus paths made absolute: relative ones start at the file's own fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from exclave.config import load_toml
 from exclave.ids import Seat
 from exclave.plan import Duration, Size
 from exclave.shapes import Between, Length, Matches, Told
+from exclave.values import dataclass, field, replace
 
 __all__ = [
     "DepositSettings",

@@ -25,7 +25,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -54,6 +53,7 @@ from exclave.source.postgresql.parts import DatabaseParts, parts_of, refuse_unkn
 from exclave.source.postgresql.roles import create_roles
 from exclave.source.postgresql.script import plain_sql, statements
 from exclave.source.postgresql.settings import literal
+from exclave.values import replace
 
 __all__ = ["PostgresTarget"]
 
