@@ -161,8 +161,8 @@ def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
 
 
 def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
+    from exclave.plan import parse_size
     from exclave.wiring.bags import Carrier
-    from exclave.wiring.settings import parse_size
 
     if (packing.folder is None) is (not packing.volumes):
         raise UsageError("bag: expected either --folder or --volumes")

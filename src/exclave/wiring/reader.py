@@ -283,7 +283,7 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
         report = reconstruct(
             chosen.record,
             fetcher=fetcher,
-            target_for=lambda register: target_of(register, what.targets),
+            target_for=lambda register, source: target_of(register, source, what.targets),
             scope=what.scope,
             state=_state_folder(what),
             service=what.folder / "service",
@@ -313,9 +313,9 @@ def _state_folder(what: Restoring) -> Path:
     """Where progress is kept: apart for other places, where nothing has been restored yet."""
     targets = what.targets
     named = {"default/server": targets.default_server, "default/folder": targets.default_folder}
-    places = sorted(
-        (name, target.place) for name, target in (named | targets.registers).items() if target
-    )
+    named |= targets.registers
+    named |= {f"{register}/{source}": item for (register, source), item in targets.sources.items()}
+    places = sorted((name, target.place) for name, target in named.items() if target)
     folder = what.folder / "state" / hashlib.sha256(repr(places).encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -345,7 +345,7 @@ def _read(supply: ArchiveSupply, stream: StreamRef) -> bytes:
 
 
 def _refuse_old(register: Register, session: Connection) -> None:
-    source = dict(register.source).get("server_version_num", "0")
+    source = dict(register.facts).get("server_version_num", "0")
     major = session.info.server_version // 10000
     if source.isdigit() and int(source) // 10000 > major:
         raise TargetTooOld(
