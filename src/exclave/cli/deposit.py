@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from exclave.wiring.check_results import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
+__all__ = [
+    "NOT_AS_IT_SHOULD_BE",
+    "check",
+    "deposit",
+    "deposits",
+    "find_deposit",
+    "show",
+    "status",
+]
 
 NOT_AS_IT_SHOULD_BE = 1
 _CATCH_UP = "exclave deposit --catch-up"
@@ -132,7 +140,7 @@ def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
     from exclave.deposit.catalogue import Catalogue
     from exclave.wiring.settings import load_deposit_settings
 
-    entry = _find(_catalogue(config), deposit)
+    entry = find_deposit(_catalogue(config), deposit)
     live = Catalogue(load_deposit_settings(config).catalogue).live(entry.sequence)
     layouts = None if live is None else live.layouts
     lines = [*_entry_lines(entry), f"  {layouts_words(layouts)}"]
@@ -205,7 +213,8 @@ def _catalogue(config: Path) -> list[CatalogueEntry]:
     return Catalogue(folder).entries() if folder.is_dir() else []
 
 
-def _find(entries: list[CatalogueEntry], name: str) -> CatalogueEntry:
+def find_deposit(entries: list[CatalogueEntry], name: str) -> CatalogueEntry:
+    """The one deposit of a catalogue that a name means; raises `UsageError`."""
     if name == "latest":
         found = entries[-1:]
     elif name.isdigit() and len(name) < 8:

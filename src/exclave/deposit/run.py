@@ -37,6 +37,8 @@ from exclave.deposit.lodging import (
     sign_record,
 )
 from exclave.deposit.memory import PackMemory
+from exclave.deposit.outline import outline_of
+from exclave.deposit.outlines import KEPT, seal_outline
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, SealedPack
 from exclave.deposit.stages import SealingStage
@@ -220,7 +222,8 @@ class _Attempt:
         )
         del record, signed
         entry = self._entry(captured, row, root, manifest_packs, started)
-        place.catalogue.add(entry, row.envelope)
+        place.catalogue.add(entry, row.envelope, self._outline(captured))
+        place.catalogue.forget_outlines(KEPT)
         place.journal.store_record(row, roots)
         reachable = [
             line for seat, line in place.lines.items() if seat not in self._dispatcher.late
@@ -235,6 +238,16 @@ class _Attempt:
             lodged=tuple(sorted(outcome.receipts)),
             late=late,
             unread={c.register.id: c.unread for c in captured if c.unread is not None},
+        )
+
+    def _outline(self, captured: Sequence[CapturedRegister]) -> bytes:
+        """What later deposits are told apart from this one by."""
+        return seal_outline(
+            [outline_of(item.register, self._sink.outlines) for item in captured],
+            mission=self._party.mission,
+            deposit=self._deposit,
+            dedup_key=self._party.dedup_key,
+            random=self._place.random,
         )
 
     def _entry(
