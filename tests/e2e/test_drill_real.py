@@ -15,11 +15,17 @@ from exclave.authority.envelope import Kind, parse_envelope
 from exclave.certificate.drill import Drill, parse_drill
 from exclave.certificate.sealed import open_attested
 from exclave.drill.quarantine import Quarantine
-from exclave.drill.real import CERTIFICATE
+from exclave.drill.real import CERTIFICATE, Drilling, hold_drill
+from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
+from exclave.plan import load_plan
+from exclave.reconstruct.run import Scope
 from exclave.signer.interface import sign_envelope
+from exclave.source.sqlite import SqliteTarget
+from exclave.wiring.reader import Restoring
+from exclave.wiring.settings import TargetSettings
 from tests.scripts.conftest import Ran, call, must
-from tests.support.embassy import Embassy, found_embassy
+from tests.support.embassy import Embassy, QuietReconstruction, found_embassy
 
 ASSERTIONS = """
 [[register.assertion]]
@@ -151,6 +157,30 @@ def test_an_answer_of_wrong_cards_leaves_no_certificate(held: Held, tmp_path: Pa
     assert held.nothing_is_left()
 
 
+def test_a_drill_goes_on_with_the_right_answer(held: Held, tmp_path: Path) -> None:
+    """Cards were typed wrongly, and the drill was begun with what came of that."""
+    bad, refused = tmp_path / "answer.json", []
+    bad.write_bytes(held.answer.read_bytes()[:-30])
+    what = Restoring(
+        folder=held.folder,
+        answer=bad,
+        targets=TargetSettings(
+            path=tmp_path, default_server=None, default_folder=None, registers={}
+        ),
+        scope=Scope(),
+        vault_folders=(),
+    )
+    plan = load_plan(held.embassy.home / "registers.toml")
+
+    def ask(error: ExclaveError) -> Path:
+        refused.append(error)
+        return held.answer
+
+    drilling = Drilling(what=what, plan=plan, quarantine=tmp_path)
+    ended = hold_drill(drilling, QuietReconstruction(), ask=ask)
+    assert (len(refused), ended.drill.passed, ended.exit_code) == (1, True, 0)
+
+
 def test_a_quarantine_without_space(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     (held.folder / CERTIFICATE).unlink(missing_ok=True)
     usage = shutil.disk_usage(held.folder)
@@ -168,8 +198,6 @@ def test_a_quarantine_without_space(held: Held, monkeypatch: pytest.MonkeyPatch)
 def test_a_disk_that_fills_up_on_the_way_is_a_failed_drill(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from exclave.source.sqlite import SqliteTarget
-
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28), "gazette.sqlite")
 
@@ -183,8 +211,6 @@ def test_a_disk_that_fills_up_on_the_way_is_a_failed_drill(
 
 
 def test_an_interrupted_drill_leaves_nothing(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    from exclave.source.sqlite import SqliteTarget
-
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 

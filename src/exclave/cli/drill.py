@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
-from exclave.cli.options import CONNECTIONS, Flag, Out
+from exclave.cli.options import CONNECTIONS, EitherConfigFile, Flag, Out
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def drill(
     folder: Path | None = None,
     *,
     answer: Path | None = None,
-    config: Path | None = None,
+    config: EitherConfigFile = None,
     plan: Path | None = None,
     targets: Path | None = None,
     quarantine: Path | None = None,

@@ -108,7 +108,10 @@ def hold_drill(
         state = quarantine.folder / "state"
         state.mkdir(mode=0o700)
         places = Places(
-            target_for=rehearsal.target_for, state=state, service=quarantine.folder / "service"
+            target_for=rehearsal.target_for,
+            state=state,
+            service=quarantine.folder / "service",
+            opened=rehearsal.opened,
         )
         started, report, failure = now(), None, None
         asking = _Asking(ask, rehearsal)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from exclave.archive.manifest import Register
+from exclave.archive.manifest import Manifest, Register
 from exclave.archive.objects import (
     CommandOutput,
     FilesTree,
@@ -68,13 +68,18 @@ class Rehearsal:
         self._clock = clock
         self._forecast = forecast
         self._places: dict[str, dict[str, RestoredPlace]] = {}
+        self._held: tuple[str, ...] = ()
         self._begun = time.monotonic()
         self.found: list[DrilledRegister] = []
 
     @property
     def declared(self) -> tuple[str, ...]:
         """The plan's registers and the deposit's: a shorter plan makes no drill easier."""
-        return tuple(dict.fromkeys([*self._plan, *self._places]))
+        return tuple(dict.fromkeys([*self._plan, *self._held]))
+
+    def opened(self, manifest: Manifest) -> None:
+        """What the deposit holds, also of what is not restored."""
+        self._held = tuple(register.id for register in manifest.registers)
 
     def begin(self) -> None:
         """Work begins now: what was waited for before is no part of it."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from exclave.authority.record import DepositRecord
     from exclave.authority.record_chain import LiveSet
     from exclave.reconstruct.report import ReconstructionReport
-    from exclave.reconstruct.run import ReconstructProgress, Scope, TargetFor
+    from exclave.reconstruct.run import Opened, ReconstructProgress, Scope, TargetFor
     from exclave.vault.identity import Identity
     from exclave.vault.interface import PublicRecord, ShardStore, StatementState
     from exclave.wiring.settings import TargetSettings
@@ -231,6 +231,7 @@ class Places:
     target_for: TargetFor
     state: Path  # progress, and scratch
     service: Path  # runbooks and artefacts
+    opened: Opened = lambda _: None  # told what the deposit holds
 
 
 AskAgain = Callable[[ExclaveError], Path]
@@ -299,6 +300,7 @@ def rebuild(
             warrant=reader.warrant.statement_hash,
             warrant_delay=_warrant_delay(reader.warrant, view.chain),
             findings=findings(view, chosen, _verified(view)),
+            opened=places.opened,
         )
 
 
