@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from exclave.deposit.run import DepositOutcome, Workplace
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
+    from exclave.proof.serving import Prover
     from exclave.vault.identity import Identity
 
 __all__ = [
@@ -118,14 +119,19 @@ def run_deposit(
     progress: DepositProgress,
     *,
     read_everything: bool = False,
+    prove: bool = False,
 ) -> DepositOutcome:
-    """Deposit the named registers, or all; files that stand as they did are not read again."""
+    """Deposit the named registers, or all; files that stand as they did are not read again.
+
+    With `prove` it is proven before its secret is forgotten, which never undoes it.
+    """
     # Commands that only look at home are spared what deposits need: it is half of their time.
     from exclave.deposit.run import deposit
     from exclave.wiring.registers import task_of
 
+    prover = _prover(home.settings) if prove else None
     tasks = [task_of(register) for register in home.plan.select(registers)]
-    with _workplace(home, progress, read_everything=read_everything) as place:
+    with _workplace(home, progress, read_everything=read_everything, prover=prover) as place:
         return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
 
 
@@ -154,9 +160,43 @@ def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
             journal.close()
 
 
+def _prover(settings: DepositSettings) -> Prover:
+    """What proves deposits of this machine; raises `ConfigurationError` without a quarantine."""
+    from exclave.proof.serving import Prover
+    from exclave.proof.task import QuarantineServer
+
+    quarantine = settings.quarantine
+    if quarantine is None:
+        raise ConfigurationError(
+            f"{settings.path}: expected [quarantine] to prove a deposit, got none",
+            hint="name a folder with room for the largest register: examples/deposit.toml",
+        )
+    server = quarantine.postgresql
+    return Prover(
+        quarantine=quarantine.path,
+        limit=quarantine.limit,
+        timeout=quarantine.timeout,
+        server=None
+        if server is None
+        else QuarantineServer(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password_file=server.password_file,
+            bin_dir=server.bin_dir,
+            jobs=server.jobs,
+        ),
+        clock=now,
+    )
+
+
 @contextmanager
 def _workplace(
-    home: Home, progress: DepositProgress, *, read_everything: bool = False
+    home: Home,
+    progress: DepositProgress,
+    *,
+    read_everything: bool = False,
+    prover: Prover | None = None,
 ) -> Iterator[Workplace]:
     from exclave.deposit.catalogue import Catalogue
     from exclave.deposit.rebuild import rebuild_journal
@@ -203,6 +243,7 @@ def _workplace(
             random=os.urandom,
             progress=progress,
             remembering=_remembering(home, read_everything=read_everything),
+            prover=prover,
         )
 
 
