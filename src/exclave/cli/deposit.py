@@ -73,12 +73,12 @@ def deposit(
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
                 "unread": {name: asdict(item) for name, item in outcome.unread.items()},
-                "proof": None if proof is None else proof_json(proof),
+                "proof": None if proof is None else proof_json(proof, outcome.certificate),
             }
             lines = _entry_lines(outcome.entry)
             lines += [_unread_line(name, item) for name, item in outcome.unread.items()]
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
-            lines += [] if proof is None else proof_words(proof)
+            lines += [] if proof is None else proof_words(proof, outcome.certificate)
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
         terminal.warning(f"seat {seat} is late: {why}", hint="exclave deposit --catch-up")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from exclave import __version__
@@ -66,6 +67,7 @@ class DepositOutcome:
     late: Mapping[Seat, str]  # seats that do not hold it yet, with the reason
     unread: Mapping[str, Unread] = field(default_factory=dict)  # by register: what was not read
     proof: ProofFindings | None = None  # where it was asked for
+    certificate: Path | None = None  # of the proof, where it was kept
 
     @property
     def partial(self) -> bool:

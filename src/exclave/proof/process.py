@@ -6,7 +6,7 @@ that is secret: no signing key, no veil but those that it joins, no secret of an
 Rules
 - It reads no file but what it writes into quarantine, and speaks to nobody but the depositing
   process and the quarantine server.
-- It ends when the other process does: whoever is at work is killed with it.
+- It ends when the other process does, and whatever it started ends with it.
 - No core file, no trace: an unexpected error is told by its name alone, since messages may quote
   what was decoded.
 """
@@ -20,6 +20,8 @@ import select
 import signal
 import sys
 import threading
+import time
+from types import FrameType
 from typing import Final
 
 from exclave.errors import ExclaveError
@@ -31,21 +33,33 @@ from exclave.proof.wire import Channel, Kind, WireBroken
 
 __all__ = ["main"]
 
+_GRACE: Final = 3.0
+"""Seconds between asking this process to end and killing it."""
+
 _NO_CORE: Final = 1
 """As `exclave.cli.core_dumps` has it: inherited, unless somebody starts this by hand."""
+
+
+class _Ended(BaseException):
+    """It is to end: what it started goes on the way out."""
 
 
 def main() -> int:
     """Prove what standard input says; 0 when the findings were told."""
     resource.setrlimit(resource.RLIMIT_CORE, (_NO_CORE, _NO_CORE))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
+    signal.signal(signal.SIGTERM, _end)
     channel, incoming = _open_channel()
     threading.Thread(target=_end_with, args=(incoming,), daemon=True).start()
     try:
         _prove(channel)
-    except WireBroken:
+    except (WireBroken, _Ended):
         return 1
     return 0
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise _Ended
 
 
 def _open_channel() -> tuple[Channel, int]:
@@ -63,6 +77,8 @@ def _end_with(incoming: int) -> None:
     poll = select.poll()
     poll.register(incoming, 0)  # a hang-up is told without being asked for
     poll.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE)
     if os.getpgrp() == os.getpid():  # as it is started: psql goes with it
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

@@ -1,7 +1,7 @@
 """Proves one deposit: in the proving process, from what the depositing one kept.
 
-1. The manifest is read from the packs as sent.
-2. Every pack of this deposit is opened, every chunk decoded and compared with its id.
+1. Every pack of this deposit is opened, every chunk decoded and compared with its id.
+2. The manifest is read from these packs.
 3. Each register is restored into quarantine, compared with the manifest, and cleared away.
 
 Rules
@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exclave.archive.manifest import Manifest, Register, streams_of
-from exclave.archive.objects import PgDatabase
+from exclave.archive.objects import PgDatabase, SqliteDatabase
 from exclave.archive.pack import chunk_id, make_decompressor, parse_directory, read_chunk
 from exclave.archive.reference import StreamRef
 from exclave.authority.envelope import Kind as StatementKind
@@ -47,13 +47,16 @@ from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Difference, Target
 
+if TYPE_CHECKING:
+    from exclave.reconstruct.assertions import RestoredPlace
+
 __all__ = ["ChunkDiffers", "DepositProver"]
 
 _KINDS: Final = {PackKindName.DATA: PackKind.DATA, PackKindName.MANIFEST: PackKind.MANIFEST}
 _AT_ONCE: Final = 4096
 """Places asked about in one question."""
 _NAMED: Final = 20
-"""Differences that are named; the rest are counted by the comparison's own limits."""
+"""Differences that are named; the rest are counted."""
 
 
 class ChunkDiffers(IntegrityError):
@@ -70,6 +73,7 @@ class DepositProver:
         self._record = parse_record(envelope)
         self._folder = task.folder
         self._server = task.server
+        self._assertions = task.assertions
         self._dedup_key = dedup_key
         self._plans = _plans(self._record, task.secret)
         seats = {seat for plan in self._plans.values() for seat, _ in plan.shards}
@@ -86,13 +90,13 @@ class DepositProver:
     def prove(self, begun: Callable[[str], None]) -> Iterator[RegisterFindings]:
         """Check the packs, then each register in the manifest's order."""
         with self._fetcher:
+            self._check_packs()
             manifest = read_manifest(
                 self._fetcher,
                 self._record.manifest_packs,
                 mission=self._record.mission,
                 deposit=self._record.deposit,
             )
-            self._check_packs()
             scratch = self._folder / "scratch"
             scratch.mkdir(mode=0o700)
             supply = ReconstructSupply(
@@ -187,13 +191,45 @@ class DepositProver:
         try:
             if register.kind != "postgresql":
                 require_room(place, sum(stream.length for stream in streams))
-            return _compared(findings, register, target, supply, place)
+            findings = _compared(findings, register, target, supply, place)
+            return self._asserted(findings, register, place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
             if register.kind == "postgresql" and self._server is not None:
                 from exclave.proof.databases import drop_databases
 
                 drop_databases(self._folder, self._server)
+
+    def _asserted(
+        self, findings: RegisterFindings, register: Register, place: Path
+    ) -> RegisterFindings:
+        stated = self._assertions.get(register.id, ())
+        if not stated:
+            return findings
+        from exclave.reconstruct.assertions import run_assertions
+
+        outcomes = run_assertions(stated, self._places(register, place), quarantine=place)
+        held = all(outcome.held for outcome in outcomes)
+        verdict = findings.verdict if held else Verdict.FAILED
+        return replace(findings, verdict=verdict, assertions=outcomes)
+
+    def _places(self, register: Register, place: Path) -> dict[str, RestoredPlace]:
+        from exclave.reconstruct.assertions import RestoredFolder, RestoredServer, RestoredSqlite
+
+        if register.kind == "postgresql" and self._server is not None:
+            from exclave.proof.databases import server_config
+
+            names = {
+                item.database: item.database
+                for item in register.objects
+                if isinstance(item, PgDatabase)
+            }
+            server = RestoredServer(config=server_config(self._server), databases=names)
+            return {register.kind: server}
+        for item in register.objects:
+            if isinstance(item, SqliteDatabase):
+                return {register.kind: RestoredSqlite(file=place / "data" / item.file)}
+        return {register.kind: RestoredFolder(folder=place / "data")}
 
     def _target(self, register: Register, place: Path) -> Target | None:
         if register.kind == "sqlite":
@@ -232,11 +268,9 @@ def _compared(
         rows=result.rows,
         files=result.files,
         objects=result.objects,
+        differing=len(differences),
         differences=differences[:_NAMED],
         not_compared=(*result.not_compared, *beside.not_compared),
-        problem=f"{len(differences)} differences, the first: {differences[0]}"
-        if differences
-        else None,
     )
 
 

@@ -3,19 +3,20 @@
 Rules
 - The proof never fails a deposit, which stands already: whatever goes wrong is in the findings.
 - The secret goes through the pipe and nowhere else; the caller wipes his own afterwards.
-- The process has ended, and the quarantine is clear, when this returns: it is killed with all that
-  it started when its time is up, or when it says what is no frame.
+- The process has ended, and the quarantine is clear, when this returns. When its time is up, or it
+  says what is no frame, it is asked to end, so that it ends what it started, and then killed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,9 +31,12 @@ from exclave.proof.quarantine import enter_quarantine
 from exclave.proof.task import QuarantineServer, Task, task_to_bytes
 from exclave.proof.values import ProofFindings, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
+from exclave.reconstruct.assertions import Asserted
 
 __all__ = ["PROGRAM", "Prover", "ToProve"]
 
+_GRACE: Final = 5.0
+"""Seconds in which a process that is to end may end an assertion's program first."""
 PROGRAM: Final = (sys.executable, "-P", "-m", "exclave.proof.process")
 
 
@@ -45,6 +49,7 @@ class ToProve:
     secret: bytearray = field(repr=False)  # lent: wiped by its owner
     dedup_key: bytes = field(repr=False)
     registers: tuple[str, ...]  # that were captured
+    assertions: Mapping[str, Sequence[Asserted]] = field(default_factory=dict)  # by register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,7 @@ class Prover:
 
         def end() -> None:
             late.set()
-            _kill(process)
+            _end(process)
 
         timer = threading.Timer(self.timeout, end)
         timer.daemon = True
@@ -123,7 +128,7 @@ class Prover:
         finally:
             timer.cancel()
             timer.join()
-            _kill(process)
+            _end(process)
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
@@ -201,8 +206,13 @@ def _object(payload: bytearray) -> dict[str, Any]:
     return value
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End it and its group; until it was waited for, its number is nobody else's."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGTERM)
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            select.select([descriptor], [], [], _GRACE)
+        finally:
+            os.close(descriptor)
+        os.killpg(process.pid, signal.SIGKILL)

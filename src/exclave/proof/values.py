@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from exclave.certificate.results import AssertionOutcome
 from exclave.errors import MalformedData
 
 __all__ = [
-    "AssertionFound",
     "ProofFindings",
     "RegisterFindings",
     "Share",
@@ -48,16 +48,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssertionFound:
-    """One assertion, as it ended."""
-
-    name: str
-    held: bool
-    said: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterFindings:
     """One register."""
 
@@ -71,9 +61,10 @@ class RegisterFindings:
     rows: int = 0
     files: int = 0
     objects: int = 0
-    differences: tuple[str, ...] = ()
+    differing: int = 0  # differences in all
+    differences: tuple[str, ...] = ()  # the first of them
     not_compared: tuple[str, ...] = ()
-    assertions: tuple[AssertionFound, ...] = ()
+    assertions: tuple[AssertionOutcome, ...] = ()
     problem: str | None = None  # why it is not proven, where differences do not say it
     seconds: float = 0.0
 
@@ -117,9 +108,9 @@ class ProofFindings:
 
 def _differences(item: RegisterFindings) -> str:
     failed = [each.name for each in item.assertions if not each.held]
-    if failed and not item.differences:
+    if failed and not item.differing:
         return f"assertions that do not hold: {', '.join(failed)}"
-    return f"{len(item.differences)} differences, the first: {item.differences[0]}"
+    return f"{item.differing} differences, the first: {'; '.join(item.differences[:1])}"
 
 
 def register_to_json(item: RegisterFindings) -> dict[str, Any]:
@@ -150,5 +141,5 @@ def _share(value: Mapping[str, int]) -> Share:
     return Share(int(value["chunks"]), int(value["bytes"]))
 
 
-def _assertions(value: Sequence[Mapping[str, Any]]) -> tuple[AssertionFound, ...]:
-    return tuple(AssertionFound(**item) for item in value)
+def _assertions(value: Sequence[Mapping[str, Any]]) -> tuple[AssertionOutcome, ...]:
+    return tuple(AssertionOutcome(**item) for item in value)

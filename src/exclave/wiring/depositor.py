@@ -10,7 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
 from exclave.deposit.depositor import DepositorParty
 from exclave.engine.durable import make_path
-from exclave.errors import ConfigurationError, UsageError
+from exclave.errors import ConfigurationError, ExclaveError, UsageError
 from exclave.ids import Seat
 from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
     from exclave.proof.serving import Prover
+    from exclave.proof.values import ProofFindings
     from exclave.vault.identity import Identity
 
 __all__ = [
@@ -129,10 +130,28 @@ def run_deposit(
     from exclave.deposit.run import deposit
     from exclave.wiring.registers import task_of
 
-    prover = _prover(home.settings) if prove else None
     tasks = [task_of(register) for register in home.plan.select(registers)]
+    prover = _prover(home) if prove else None
     with _workplace(home, progress, read_everything=read_everything, prover=prover) as place:
-        return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+        outcome = deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+    return outcome if outcome.proof is None else _kept(home, outcome, outcome.proof)
+
+
+def _prover(home: Home) -> Prover:
+    from exclave.wiring.proofs import prover_of
+
+    return prover_of(home.settings)
+
+
+def _kept(home: Home, outcome: DepositOutcome, found: ProofFindings) -> DepositOutcome:
+    """With its certificate; a proof of which none could be kept is none."""
+    from exclave.wiring.proofs import keep_proof
+
+    try:
+        return replace(outcome, certificate=keep_proof(home, outcome.entry, found))
+    except (ExclaveError, OSError) as error:
+        problem = f"the certificate of the proof could not be kept: {error}"
+        return replace(outcome, proof=replace(found, problem=found.problem or problem))
 
 
 def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
@@ -158,36 +177,6 @@ def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
             yield journal, Spool(settings.spool, limit=settings.spool_limit)
         finally:
             journal.close()
-
-
-def _prover(settings: DepositSettings) -> Prover:
-    """What proves deposits of this machine; raises `ConfigurationError` without a quarantine."""
-    from exclave.proof.serving import Prover
-    from exclave.proof.task import QuarantineServer
-
-    quarantine = settings.quarantine
-    if quarantine is None:
-        raise ConfigurationError(
-            f"{settings.path}: expected [quarantine] to prove a deposit, got none",
-            hint="name a folder with room for the largest register: examples/deposit.toml",
-        )
-    server = quarantine.postgresql
-    return Prover(
-        quarantine=quarantine.path,
-        limit=quarantine.limit,
-        timeout=quarantine.timeout,
-        server=None
-        if server is None
-        else QuarantineServer(
-            host=server.host,
-            port=server.port,
-            user=server.user,
-            password_file=server.password_file,
-            bin_dir=server.bin_dir,
-            jobs=server.jobs,
-        ),
-        clock=now,
-    )
 
 
 @contextmanager

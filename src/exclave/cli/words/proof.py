@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from exclave.plain_words import count, size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from exclave.proof.values import ProofFindings, RegisterFindings, Share
 
 __all__ = ["proof_json", "proof_words"]
 
 
-def proof_json(found: ProofFindings) -> dict[str, object]:
+def proof_json(found: ProofFindings, certificate: Path | None) -> dict[str, object]:
     """All of it."""
     from exclave.proof.values import register_to_json
 
@@ -24,15 +26,17 @@ def proof_json(found: ProofFindings) -> dict[str, object]:
         "pack_bytes": found.pack_bytes,
         "faults": list(found.faults),
         "problem": found.problem,
+        "certificate": None if certificate is None else str(certificate),
         "registers": [register_to_json(item) for item in found.registers],
     }
 
 
-def proof_words(found: ProofFindings) -> list[str]:
-    """A line of the whole, and one of each register."""
+def proof_words(found: ProofFindings, certificate: Path | None) -> list[str]:
+    """A line of the whole, one of each register, and where the certificate lies."""
     verdict = "PROVEN" if found.passed else "NOT PROVEN"
     packs = f"{found.packs} packs of {size(found.pack_bytes)} decoded as sent"
-    return [f"{verdict}: {packs}", *map(_register, found.registers)]
+    where = [] if certificate is None else [f"  certificate {certificate}"]
+    return [f"{verdict}: {packs}", *map(_register, found.registers), *where]
 
 
 def _register(item: RegisterFindings) -> str:
