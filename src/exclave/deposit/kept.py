@@ -17,7 +17,6 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,7 @@ from exclave.dispersal.placement import seats_kept
 from exclave.errors import ExclaveError, StorageError
 from exclave.ids import ChunkId, ShardRoot
 from exclave.source.scratch import ScratchFile
+from exclave.values import dataclass
 
 __all__ = ["Kept", "KeptChunk", "KeptTooLarge"]
 

@@ -31,14 +31,17 @@ class QuarantineOccupied(TargetError):
 
 
 def note_databases(folder: Path, server: QuarantineServer, names: Sequence[str]) -> None:
-    """Note durably which databases will be made; raises `QuarantineOccupied` if one exists."""
+    """Note durably which databases will be made.
+
+    Raises `QuarantineOccupied` if one exists, or if two sources of a register need the same name.
+    """
     with connect(server_config(server), "postgres") as session:
         rows = session.execute(b"SELECT datname FROM pg_catalog.pg_database").fetchall()
-    existing = sorted({str(row[0]) for row in rows} & set(names))
+    twice = {name for name in names if names.count(name) > 1}
+    existing = sorted({str(row[0]) for row in rows} & set(names) | twice)
     if existing:
         raise QuarantineOccupied(
-            f"quarantine server {server.host}: expected no database {', '.join(existing)}, "
-            "got what is not ours",
+            f"quarantine server {server.host}: expected no database {', '.join(existing)}, got one",
             hint="a quarantine server is for proofs and drills alone",
         )
     data = json.dumps(sorted(names)).encode()

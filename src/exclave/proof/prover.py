@@ -16,16 +16,12 @@ from __future__ import annotations
 
 import errno
 import hmac
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from exclave.archive.manifest import Manifest, Register, streams_of
-from exclave.archive.objects import PgDatabase, SqliteDatabase
+from exclave.archive.manifest import Register, register_streams
 from exclave.archive.pack import chunk_id, make_decompressor, parse_directory, read_chunk
 from exclave.archive.reference import StreamRef
 from exclave.authority.envelope import Kind as StatementKind
@@ -36,19 +32,20 @@ from exclave.dispersal.placement import seats_kept
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot
 from exclave.lines import LoopThread
+from exclave.proof.places import Places, has_places, open_places
 from exclave.proof.quarantine import QuarantineFull, require_room
 from exclave.proof.sent import OlderChunks, SentShards
 from exclave.proof.task import Task
 from exclave.proof.values import RegisterFindings, Share, Verdict
 from exclave.proof.wire import Channel
 from exclave.reconstruct.fetch import PackFetcher, PackPlan
+from exclave.reconstruct.report import SourceOutcome, register_outcome
+from exclave.reconstruct.scope import Part, Scope
 from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.sealing.pack import PackKind
-from exclave.source.interface import Difference, Target
-
-if TYPE_CHECKING:
-    from exclave.reconstruct.assertions import RestoredPlace
+from exclave.source.interface import Difference
+from exclave.values import replace
 
 __all__ = ["ChunkDiffers", "DepositProver"]
 
@@ -108,7 +105,7 @@ class DepositProver:
             )
             for register in manifest.registers:
                 begun(register.id)
-                yield self._register(manifest, register, supply)
+                yield self._register(register, supply)
 
     def _check_packs(self) -> None:
         decompressor = make_decompressor()
@@ -130,9 +127,7 @@ class DepositProver:
             self.packs += 1
             self.pack_bytes += self._plans[root].length
 
-    def _register(
-        self, manifest: Manifest, register: Register, supply: ReconstructSupply
-    ) -> RegisterFindings:
+    def _register(self, register: Register, supply: ReconstructSupply) -> RegisterFindings:
         started = time.monotonic()
         findings = RegisterFindings(
             id=register.id,
@@ -141,7 +136,7 @@ class DepositProver:
             verdict=Verdict.FAILED,
         )
         try:
-            streams = _streams(manifest, register)
+            streams = list(register_streams(register))
             findings = self._shares(findings, streams, supply)
             if findings.lacking.chunks:
                 problem = (
@@ -178,99 +173,64 @@ class DepositProver:
         streams: Sequence[StreamRef],
         supply: ReconstructSupply,
     ) -> RegisterFindings:
-        place = self._folder / "registers" / register.id
-        target = self._target(register, place)
-        if target is None:
+        if not has_places(register, self._server):
             _read_all(streams, supply)
             return replace(
                 findings,
                 verdict=Verdict.DECODED,
                 problem="decoded chunk by chunk, but not restored: the quarantine has no server",
             )
-        place.mkdir(mode=0o700, parents=True)
-        try:
-            if register.kind != "postgresql":
-                require_room(place, sum(stream.length for stream in streams))
-            findings = _compared(findings, register, target, supply, place)
-            return self._asserted(findings, register, place)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-            if register.kind == "postgresql" and self._server is not None:
-                from exclave.proof.databases import drop_databases
-
-                drop_databases(self._folder, self._server)
+        with open_places(register, self._folder, self._server) as places:
+            if self._server is None or "postgresql" not in register.kind:
+                require_room(places.folder, sum(stream.length for stream in streams))
+            findings = _compared(findings, register, places, supply)
+            return self._asserted(findings, register, places)
 
     def _asserted(
-        self, findings: RegisterFindings, register: Register, place: Path
+        self, findings: RegisterFindings, register: Register, places: Places
     ) -> RegisterFindings:
         stated = self._assertions.get(register.id, ())
         if not stated:
             return findings
         from exclave.reconstruct.assertions import run_assertions
 
-        outcomes = run_assertions(stated, self._places(register, place), quarantine=place)
+        outcomes = run_assertions(stated, places.restored(), quarantine=places.folder)
         held = all(outcome.held for outcome in outcomes)
         verdict = findings.verdict if held else Verdict.FAILED
         return replace(findings, verdict=verdict, assertions=outcomes)
 
-    def _places(self, register: Register, place: Path) -> dict[str, RestoredPlace]:
-        from exclave.reconstruct.assertions import RestoredFolder, RestoredServer, RestoredSqlite
-
-        if register.kind == "postgresql" and self._server is not None:
-            from exclave.proof.databases import server_config
-
-            names = {
-                item.database: item.database
-                for item in register.objects
-                if isinstance(item, PgDatabase)
-            }
-            server = RestoredServer(config=server_config(self._server), databases=names)
-            return {register.kind: server}
-        for item in register.objects:
-            if isinstance(item, SqliteDatabase):
-                return {register.kind: RestoredSqlite(file=place / "data" / item.file)}
-        return {register.kind: RestoredFolder(folder=place / "data")}
-
-    def _target(self, register: Register, place: Path) -> Target | None:
-        if register.kind == "sqlite":
-            from exclave.source.sqlite import SqliteTarget
-
-            return SqliteTarget(place / "data")
-        if register.kind == "files":
-            from exclave.source.files.restore import FilesTarget
-
-            return FilesTarget(place / "data")
-        if self._server is None:
-            return None
-        from exclave.proof.databases import note_databases, server_config
-        from exclave.source.postgresql import PostgresTarget
-
-        names = [item.database for item in register.objects if isinstance(item, PgDatabase)]
-        note_databases(self._folder, self._server, names)
-        return PostgresTarget(server_config(self._server))
-
 
 def _compared(
-    findings: RegisterFindings,
-    register: Register,
-    target: Target,
-    supply: ReconstructSupply,
-    place: Path,
+    findings: RegisterFindings, register: Register, places: Places, supply: ReconstructSupply
 ) -> RegisterFindings:
-    target.check_empty(register)
-    target.restore(register, supply, _silent)
-    result = target.compare(register, supply, _silent)
-    beside = restore_service(register, supply, place / "service")
-    differences = tuple(map(_words, (*result.differences, *beside.differences)))
+    sources = [_source(part, places, supply) for part in Scope().parts(register)]
+    beside = restore_service(register, supply, places.folder / "service")
+    outcome = register_outcome(register, sources, (beside,), beside_ms=0)
+    differences = tuple(map(_words, outcome.differences[:_NAMED]))
     return replace(
         findings,
         verdict=Verdict.FAILED if differences else Verdict.PROVEN,
-        rows=result.rows,
-        files=result.files,
-        objects=result.objects,
-        differing=len(differences),
-        differences=differences[:_NAMED],
-        not_compared=(*result.not_compared, *beside.not_compared),
+        rows=outcome.rows,
+        files=outcome.files,
+        objects=outcome.objects,
+        differing=len(outcome.differences),
+        differences=differences,
+        not_compared=outcome.not_compared,
+    )
+
+
+def _source(part: Part, places: Places, supply: ReconstructSupply) -> SourceOutcome:
+    target, begun = places.target(part.source), time.monotonic()
+    target.check_empty(part.alone)
+    target.restore(part.alone, supply, _silent)
+    loaded = time.monotonic()
+    return SourceOutcome(
+        name=part.source.name,
+        kind=part.source.kind,
+        label=part.label,
+        compared=target.compare(part.alone, supply, _silent),
+        restore_ms=int((loaded - begun) * 1000),
+        compare_ms=int((time.monotonic() - loaded) * 1000),
     )
 
 
@@ -290,12 +250,6 @@ def _plans(record: DepositRecord, secret: bytes) -> dict[PackRoot, PackPlan]:
         for pack in record.packs_added
         if pack.secret == secret
     }
-
-
-def _streams(manifest: Manifest, register: Register) -> list[StreamRef]:
-    alone = replace(manifest, registers=(replace(register, depends_on=()),))
-    _, *streams = streams_of(alone)  # the first is the plan's
-    return streams
 
 
 def _read_all(streams: Iterable[StreamRef], supply: ReconstructSupply) -> None:

@@ -18,7 +18,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from exclave.proof.task import QuarantineServer, Task, task_to_bytes
 from exclave.proof.values import ProofFindings, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
 from exclave.reconstruct.assertions import Asserted
+from exclave.values import dataclass, field, replace
 
 __all__ = ["PROGRAM", "Prover", "ToProve"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exclave.encoding import b64decode, b64encode
 from exclave.errors import MalformedData
+from exclave.values import asdict, dataclass, field
 
 if TYPE_CHECKING:
     from exclave.reconstruct.assertions import Asserted

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from exclave.certificate.results import AssertionOutcome
 from exclave.errors import MalformedData
+from exclave.values import asdict, dataclass
 
 __all__ = [
     "ProofFindings",

@@ -108,7 +108,7 @@ def test_what_the_source_gives_must_be_what_its_id_says(
 def test_a_register_without_a_place_is_decoded_and_never_passes(
     embassy: Embassy, kept: KeptDeposit
 ) -> None:
-    program = broken("prover.DepositProver._target = lambda *_: None")
+    program = broken("prover.has_places = lambda *_: False")
     found = kept.prove(embassy.prover(program=program))
     _not_passed(found, "not restored")
     assert {item.verdict for item in found.registers} == {Verdict.DECODED}
