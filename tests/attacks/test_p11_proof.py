@@ -20,7 +20,9 @@ from exclave.archive import pack as archive
 from exclave.archive.reference import Codec
 from exclave.deposit import sealing, streams
 from exclave.deposit.kept import Kept, KeptChunk
+from exclave.plan import Assertion
 from exclave.proof.values import Verdict
+from exclave.values import replace
 from tests.support.embassy import Embassy, found_embassy
 from tests.support.proving import broken
 
@@ -164,6 +166,22 @@ def test_a_register_that_was_not_looked_at_is_not_proven(embassy: Embassy) -> No
     assert outcome.proof is not None
     assert [item.verdict for item in outcome.proof.registers] == [Verdict.PROVEN]
     assert not outcome.proof.passed
+
+
+def test_assertions_that_were_left_out_are_not_proven(embassy: Embassy) -> None:
+    register = embassy.registers[0]
+    stated = (Assertion(name="one-file", command=("test", "-f", "added")),)
+    asserting = replace(register, plan=replace(register.plan, assertions=stated))
+    outcome = embassy.deposit([asserting], prover=embassy.prover())
+    assert outcome.proof is not None
+    assert outcome.proof.passed, outcome.proof.reasons
+    [held] = outcome.proof.registers[0].assertions
+    assert held.name == "one-file"
+    less = broken("prover.DepositProver._asserted = lambda self, findings, *_: findings")
+    outcome = embassy.deposit([asserting], prover=embassy.prover(program=less))
+    assert outcome.proof is not None
+    assert not outcome.proof.passed
+    assert "expected 1 assertions to be run, got 0" in outcome.proof.reasons[0]
 
 
 def test_control_what_is_whole_is_proven(embassy: Embassy) -> None:

@@ -23,21 +23,25 @@ from typing import Any, Final
 
 from exclave.clock import Clock, format_time
 from exclave.deposit.kept import Kept
-from exclave.errors import ExclaveError, MalformedData
+from exclave.errors import ExclaveError, IntegrityError, MalformedData
 from exclave.ids import ShardRoot
 from exclave.plain_words import duration
 from exclave.proof.quarantine import enter_quarantine
-from exclave.proof.task import QuarantineServer, Task, task_to_bytes
-from exclave.proof.values import ProofFindings, register_from_json
+from exclave.proof.task import QuarantineServer, StatedAssertion, Task, task_to_bytes
+from exclave.proof.values import ProofFindings, Verdict, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
 from exclave.reconstruct.assertions import Asserted
 from exclave.values import dataclass, field, replace
 
-__all__ = ["PROGRAM", "Prover", "ToProve"]
+__all__ = ["PROGRAM", "AssertionsLeftOut", "Prover", "ToProve"]
 
 _GRACE: Final = 5.0
 """Seconds in which a process that is to end may end an assertion's program first."""
 PROGRAM: Final = (sys.executable, "-P", "-m", "exclave.proof.process")
+
+
+class AssertionsLeftOut(IntegrityError):
+    """A proving process called a register proven without running all its assertions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,16 @@ class Prover:
         )
 
     def _converse(self, conversation: _Conversation, what: ToProve, folder: Path) -> None:
-        task = Task(record=what.record, secret=what.secret_id, folder=folder, server=self.server)
+        task = Task(
+            record=what.record,
+            secret=what.secret_id,
+            folder=folder,
+            server=self.server,
+            assertions={
+                name: tuple(map(StatedAssertion.of, stated))
+                for name, stated in what.assertions.items()
+            },
+        )
         with self._started() as (process, late):
             assert process.stdin is not None
             assert process.stdout is not None
@@ -94,6 +107,7 @@ class Prover:
                 channel.tell(Kind.TASK, task_to_bytes(task))
                 channel.tell(Kind.SECRET, what.secret, what.dedup_key)
                 conversation.follow(channel)
+                _require_asserted(conversation.findings, what.assertions)
             except WireBroken as error:
                 if late.is_set():
                     raise ExclaveError(
@@ -188,6 +202,17 @@ class _Conversation:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedData("proof: expected an end, got something else") from error
+
+
+def _require_asserted(found: ProofFindings, stated: Mapping[str, Sequence[Asserted]]) -> None:
+    """Raise unless all that was stated of a proven register was looked at."""
+    for item in found.registers:
+        expected = [assertion.name for assertion in stated.get(item.id, ())]
+        if item.verdict is Verdict.PROVEN and [a.name for a in item.assertions] != expected:
+            raise AssertionsLeftOut(
+                f"register {item.id}: expected {len(expected)} assertions to be run, "
+                f"got {len(item.assertions)}"
+            )
 
 
 def _places(payload: bytearray) -> Iterator[tuple[int, int]]:
