@@ -122,8 +122,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.",
     ),
     "drill": (
-        "proof:drill",
-        "Play an attack on a mission that is made for it, on this machine; ends with 0 if it held.",
+        "drill:drill",
+        "Reconstruct a deposit into quarantine, prove it, run its assertions, write a certificate.",
     ),
     "monitor": (
         "monitor:monitor",
