@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from exclave.authority.attestation import Attestation, parse_attestation
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.certificate.proof import verify_proof
+from exclave.certificate.sealed import open_attested
 from exclave.evidence import EvidenceStore
+from exclave.ledger.entry import EntryType
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
 QUARANTINE = '\n[quarantine]\npath = "state/quarantine"\n'
@@ -47,6 +50,18 @@ def _deposit(embassy: Embassy, more: str, *words: str) -> tuple[int, dict[str, A
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 
+def _attested(embassy: Embassy) -> list[Attestation]:
+    """What the log of the vault says of certificates."""
+    embassy.start_vault(1)
+    try:
+        entries = [e for e in embassy.log_entries(1) if e.type is EntryType.ATTESTATION]
+        client = embassy.client(1)
+        bodies = [embassy.loop.run(client.body(entry.hash)) for entry in entries]
+    finally:
+        embassy.stop_vault(1)
+    return [parse_attestation(parse_envelope(body, kinds=[Kind.ATTESTATION])) for body in bodies]
+
+
 def _newest(embassy: Embassy, register: str) -> bool:
     found = EvidenceStore(embassy.home / "state" / "evidence").latest("proof", register)
     assert found is not None
@@ -72,6 +87,12 @@ def test_a_proven_deposit_and_its_certificate(embassy: Embassy) -> None:
         scans["from_source"]["bytes"]
     )
     assert _newest(embassy, "scans")
+    assert second["proof"]["attested"] == [1]
+    attested = _attested(embassy)
+    assert len(attested) == 2, "of both proofs, a salted hash stands in the log"
+    assert attested[-1].certificate == envelope.statement_hash
+    opened = open_attested(attested[-1], embassy.recovery_private())
+    assert verify_proof(opened, embassy.charter) == proof
 
 
 def test_a_proof_that_fails_is_loud_and_kept_and_the_deposit_stands(embassy: Embassy) -> None:

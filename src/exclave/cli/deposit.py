@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exclave.cli.options import CONNECTIONS, DepositConfigFile, EitherConfigFile, Flag, Out
 from exclave.errors import UsageError
+from exclave.ids import Seat
 from exclave.plain_words import count, duration, size
 from exclave.values import asdict
 
@@ -56,7 +57,7 @@ def deposit(
         other = "registers" if registers else "--prove"
         raise UsageError(f"deposit: expected {other} or --catch-up, got both")
     home = learn_charter(home)
-    proof = None
+    proof, unattested = None, dict[Seat, str]()
     with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
@@ -66,20 +67,22 @@ def deposit(
             outcome = run_deposit(
                 home, registers, shown, read_everything=read_everything, prove=prove
             )
-            late, proof = outcome.late, outcome.proof
+            late, proof, unattested = outcome.late, outcome.proof, dict(outcome.unattested)
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
                 "unread": {name: asdict(item) for name, item in outcome.unread.items()},
-                "proof": None if proof is None else proof_json(proof, outcome.certificate),
+                "proof": None if proof is None else proof_json(proof, outcome),
             }
             lines = _entry_lines(outcome.entry)
             lines += [_unread_line(name, item) for name, item in outcome.unread.items()]
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
-            lines += [] if proof is None else proof_words(proof, outcome.certificate)
+            lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
         terminal.warning(f"seat {seat} is late: {why}", hint="exclave deposit --catch-up")
+    for seat, why in sorted(unattested.items()):
+        terminal.warning(f"seat {seat} has not logged the certificate: {why}")
     if proof is None or proof.passed:
         return 0
     terminal.failure("NOT PROVEN: the deposit is lodged, but " + proof.reasons[0])

@@ -69,6 +69,8 @@ class DepositOutcome:
     unread: Mapping[str, Unread] = field(default_factory=dict)  # by register: what was not read
     proof: ProofFindings | None = None  # where it was asked for
     certificate: Path | None = None  # of the proof, where it was kept
+    attested: tuple[Seat, ...] = ()  # seats that logged its hash
+    unattested: Mapping[Seat, str] = field(default_factory=dict)  # and those that did not, why
 
     @property
     def partial(self) -> bool:

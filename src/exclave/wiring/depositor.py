@@ -148,10 +148,11 @@ def _kept(home: Home, outcome: DepositOutcome, found: ProofFindings) -> DepositO
     from exclave.wiring.proofs import keep_proof
 
     try:
-        return replace(outcome, certificate=keep_proof(home, outcome.entry, found))
+        kept = keep_proof(home, outcome.entry, found)
     except (ExclaveError, OSError) as error:
         problem = f"the certificate of the proof could not be kept: {error}"
         return replace(outcome, proof=replace(found, problem=found.problem or problem))
+    return replace(outcome, certificate=kept.path, attested=kept.logged, unattested=kept.unlogged)
 
 
 def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:

@@ -1,7 +1,8 @@
 """Proofs of this machine's deposits: what makes them, and the certificate that is kept of each.
 
 Rules
-- Every proof is kept, passed or not; its verdict is computed from what was found.
+- Every proof is kept, passed or not; its verdict is computed from what was found. Only then are the
+  vaults asked to log its hash: one that does not is named, and undoes nothing.
 - A register that was only decoded says so in its certificate; one that could not be compared at all
   is not among its registers. Neither can pass (spec/certificates.md 2).
 - Keys and values of rows stay out of certificates: differences are counted there.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,20 +21,22 @@ from exclave import __version__
 from exclave.certificate.proof import Proof, ProvenRegister, proof_envelope
 from exclave.certificate.results import CertificateHead, RegisterResult, Results, one_line
 from exclave.clock import now, parse_time
-from exclave.errors import ConfigurationError, IntegrityError
+from exclave.errors import ConfigurationError, ExclaveError, IntegrityError
 from exclave.evidence import EvidenceStore
-from exclave.ids import StatementHash
+from exclave.ids import Seat, StatementHash
 from exclave.proof.serving import Prover
 from exclave.proof.task import QuarantineServer
 from exclave.proof.values import ProofFindings, RegisterFindings, Verdict
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass
+from exclave.wiring.attesting import log_certificate
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import DepositSettings
 
-__all__ = ["QuarantineMissing", "certificate_of", "keep_proof", "prover_of"]
+__all__ = ["KeptProof", "QuarantineMissing", "certificate_of", "keep_proof", "prover_of"]
 
 _DECODED = "rows and files: decoded chunk by chunk and matched by chunk id, not restored"
 
@@ -68,8 +72,20 @@ def prover_of(settings: DepositSettings) -> Prover:
     )
 
 
-def keep_proof(home: Home, entry: CatalogueEntry, found: ProofFindings) -> Path:
-    """Sign the certificate of a proof and keep it; its file."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptProof:
+    """The certificate of a proof, and which vaults have logged its hash."""
+
+    path: Path
+    logged: tuple[Seat, ...]
+    unlogged: Mapping[Seat, str]  # with the reason
+
+
+def keep_proof(home: Home, entry: CatalogueEntry, found: ProofFindings) -> KeptProof:
+    """Sign the certificate of a proof, keep it, then have the vaults log its hash.
+
+    Nothing else of this depositor may have a vault in a folder open.
+    """
     proof = certificate_of(home, entry, found, salt=os.urandom(32))
     if proof.passed is not found.passed:
         raise IntegrityError(
@@ -77,7 +93,16 @@ def keep_proof(home: Home, entry: CatalogueEntry, found: ProofFindings) -> Path:
             f"got {str(proof.passed).lower()} by what stands in it"
         )
     envelope = sign_envelope(proof_envelope(proof), home.party.signers)
-    return EvidenceStore(home.settings.evidence).keep(envelope)
+    path = EvidenceStore(home.settings.evidence).keep(envelope)
+    try:
+        answers = log_certificate(home, envelope)
+    except ExclaveError as error:
+        answers = dict.fromkeys(home.party.seats, error.message)
+    return KeptProof(
+        path=path,
+        logged=tuple(sorted(s for s, answer in answers.items() if not isinstance(answer, str))),
+        unlogged={seat: answer for seat, answer in answers.items() if isinstance(answer, str)},
+    )
 
 
 def certificate_of(

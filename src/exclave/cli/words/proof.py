@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from exclave.plain_words import count, size
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from exclave.deposit.run import DepositOutcome
     from exclave.proof.values import ProofFindings, RegisterFindings, Share
 
 __all__ = ["proof_json", "proof_words"]
 
 
-def proof_json(found: ProofFindings, certificate: Path | None) -> dict[str, object]:
+def proof_json(found: ProofFindings, outcome: DepositOutcome) -> dict[str, object]:
     """All of it."""
     from exclave.proof.values import register_to_json
 
@@ -26,17 +25,21 @@ def proof_json(found: ProofFindings, certificate: Path | None) -> dict[str, obje
         "pack_bytes": found.pack_bytes,
         "faults": list(found.faults),
         "problem": found.problem,
-        "certificate": None if certificate is None else str(certificate),
+        "certificate": None if outcome.certificate is None else str(outcome.certificate),
+        "attested": list(outcome.attested),
         "registers": [register_to_json(item) for item in found.registers],
     }
 
 
-def proof_words(found: ProofFindings, certificate: Path | None) -> list[str]:
+def proof_words(found: ProofFindings, outcome: DepositOutcome) -> list[str]:
     """A line of the whole, one of each register, and where the certificate lies."""
     verdict = "PROVEN" if found.passed else "NOT PROVEN"
     packs = f"{found.packs} packs of {size(found.pack_bytes)} decoded as sent"
-    where = [] if certificate is None else [f"  certificate {certificate}"]
-    return [f"{verdict}: {packs}", *map(_register, found.registers), *where]
+    lines = [f"{verdict}: {packs}", *map(_register, found.registers)]
+    if outcome.certificate is not None:
+        seats = ", ".join(map(str, outcome.attested)) or "none"
+        lines.append(f"  certificate {outcome.certificate}, its hash logged at seats {seats}")
+    return lines
 
 
 def _register(item: RegisterFindings) -> str:
