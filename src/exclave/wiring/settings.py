@@ -17,6 +17,8 @@ from exclave.values import dataclass, field, replace
 __all__ = [
     "DepositSettings",
     "FolderTarget",
+    "QuarantineServerSettings",
+    "QuarantineSettings",
     "ServerTarget",
     "TargetSettings",
     "load_deposit_settings",
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 _WEEK = 7 * 86_400
+_PROOF_BYTES = 100 * 2**30
+_PROOF_SECONDS = 12 * 3600
 _ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
 Endpoint = Annotated[str, Matches(_ENDPOINT)]
@@ -54,6 +58,38 @@ _SeatPlace = Annotated[_SeatFolder | _SeatAddress, Told(_place_shape)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineServerSettings:
+    """A PostgreSQL server for proofs alone: databases are made there, and dropped again."""
+
+    host: str  # name, address or folder of the Unix socket
+    port: Annotated[int, Between(1, 65535)] = 5432
+    user: str
+    password_file: str | None = None
+    bin_dir: str | None = None
+    jobs: Annotated[int, Between(1, 32)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarantine:
+    """`[quarantine]`."""
+
+    path: Annotated[str, Length(least=1)]
+    limit: Size = _PROOF_BYTES
+    timeout: Duration = _PROOF_SECONDS
+    postgresql: QuarantineServerSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSettings:
+    """Where proofs restore to, with absolute paths."""
+
+    path: Path
+    limit: int  # bytes that are kept for a proof while a deposit runs
+    timeout: int  # seconds for all of a proof
+    postgresql: QuarantineServerSettings | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _DepositFile:
     """All of `deposit.toml`."""
 
@@ -66,6 +102,7 @@ class _DepositFile:
     scratch: str
     evidence: str = "state/evidence"
     read_all_after: Duration = _WEEK
+    quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
 
 
@@ -85,6 +122,7 @@ class DepositSettings:
     read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
+    quarantine: QuarantineSettings | None = None
 
 
 def load_deposit_settings(path: Path) -> DepositSettings:
@@ -112,6 +150,21 @@ def load_deposit_settings(path: Path) -> DepositSettings:
             for item in parsed.seat
             if isinstance(item, _SeatFolder)
         },
+        quarantine=_quarantine(parsed.quarantine, folder),
+    )
+
+
+def _quarantine(parsed: _Quarantine | None, folder: Path) -> QuarantineSettings | None:
+    if parsed is None:
+        return None
+    server = parsed.postgresql
+    if server is not None and server.password_file is not None:
+        server = replace(server, password_file=str(folder / server.password_file))
+    return QuarantineSettings(
+        path=folder / parsed.path,
+        limit=parsed.limit,
+        timeout=parsed.timeout,
+        postgresql=server,
     )
 
 
