@@ -835,7 +835,7 @@ KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
     "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare",
+    "terminate", "grant", "declare", "proof", "drill",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -2893,6 +2893,55 @@ def check_custody(body: Json) -> dict[str, Json]:
     return value
 
 
+# ------------------------------------------------------------------ certificates.md
+
+SPAN = count_from(0, 10**12)
+SPANS = ("restore_ms", "compare_ms", "work_ms", "rto_ms")
+HEAD = {
+    "kind": one_of("proof", "drill"), "mission": HASH, "charter": HASH, "salt": HASH,
+    "software": is_line,
+}  # fmt: skip
+ASSERTION = {"name": SLUG, "held": is_bool, "said": is_line, "ms": SPAN}
+RESULT = {
+    "id": SLUG, "title": is_line, "captured": is_time, "rows": is_count, "files": is_count,
+    "objects": is_count, "differences": is_count, "not_compared": list_to(4096, is_line),
+    "assertions": list_to(1024, shape(ASSERTION)),
+}  # fmt: skip
+PROVEN = RESULT | {"from_packs": is_count, "from_source": is_count}
+DRILLED = RESULT | {"rto": SPAN, "forecast": maybe(SPAN)} | dict.fromkeys(SPANS, SPAN)
+RESULTS = HEAD | {
+    "plan": HASH, "declared": list_to(4096, SLUG), "deposit": hex_of(16), "record": HASH,
+    "started": is_time, "ended": is_time, "failure": maybe(is_line),
+    "passed": is_bool,
+}  # fmt: skip
+CERTIFICATES = {
+    "proof": RESULTS | {"depositor": SLUG, "registers": list_to(4096, shape(PROVEN))},
+    "drill": RESULTS
+    | {"warrant": HASH, "prepared": is_time, "delay": SPAN}
+    | {"registers": list_to(4096, shape(DRILLED))},
+}
+
+
+def check_results(kind: str, body: Json) -> dict[str, Json]:
+    """certificates.md 2 to 4: the verdict is what the rest says, or the certificate is refused."""
+    value = check_shape(kind, body, CERTIFICATES[kind] | {"kind": one_of(kind)})
+    declared, found = value["declared"], [register["id"] for register in value["registers"]]
+    if not declared or len(set(declared)) != len(declared) or len(set(found)) != len(found):
+        raise Malformed(f"{kind}: no register is declared, or one stands twice")
+    if value["ended"] < value["started"]:
+        raise Malformed(f"{kind}: ended before it started")
+    if kind == "drill" and any(r["rto_ms"] < r["work_ms"] for r in value["registers"]):
+        raise Malformed("drill: less time since the warrant than work")
+    good = all(
+        register["differences"] == 0 and all(item["held"] for item in register["assertions"])
+        for register in value["registers"]
+    )
+    whole = value["failure"] is None and set(declared) <= set(found)
+    if value["passed"] is not (good and whole):
+        raise Malformed(f"{kind}: says passed {value['passed']} against what it found")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block of a stream, bag.md 3."""
@@ -4459,6 +4508,10 @@ def _run_block(i: Json) -> Json:
     }  # fmt: skip
 
 
+def _run_results(kind: str, i: Json) -> Json:
+    return {"passed": check_results(kind, decode_json(i["payload"].encode()))["passed"]}
+
+
 def _run_signature(i: Json) -> Json:
     algorithm, raw = i["alg"], _bytes(i["key"])
     if not is_raw_key(algorithm, raw):
@@ -4598,6 +4651,8 @@ OPERATIONS: dict[str, Operation] = {
     "join-parts": _run_parts,
     "parse-block": _run_block,
     "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
+    "parse-proof": lambda i: _run_results("proof", i),
+    "parse-drill": lambda i: _run_results("drill", i),
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

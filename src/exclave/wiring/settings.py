@@ -78,6 +78,7 @@ class _DepositFile:
     spool: str
     spool_limit: Size
     scratch: str
+    evidence: str = "state/evidence"
     read_all_after: Duration = _WEEK
     seat: tuple[_SeatPlace, ...] = ()
 
@@ -94,6 +95,7 @@ class DepositSettings:
     spool: Path
     spool_limit: int  # bytes
     scratch: Path
+    evidence: Path  # certificates of proofs and drills
     read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
@@ -112,6 +114,7 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         spool=folder / parsed.spool,
         spool_limit=parsed.spool_limit,
         scratch=folder / parsed.scratch,
+        evidence=folder / parsed.evidence,
         read_all_after=parsed.read_all_after,
         addresses={
             Seat(item.seat): (item.data, item.public)
