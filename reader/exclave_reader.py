@@ -2328,6 +2328,7 @@ OBJECTS: dict[str, dict[str, Rule]] = {
                         "tables": list_of(row_of(is_text, is_count)), "data": is_stream},
     "files.tree": {"name": is_text, "count": is_positive, "tree_root": HASH,
                    "entries": is_stream, "content": is_stream},
+    "command.output": {"file": is_text, "blake3": HASH, "size": is_count, "data": is_stream},
 }  # fmt: skip
 
 
@@ -2339,6 +2340,8 @@ def is_object(value: Json) -> bool:
 
 
 def _object_rules(value: Json) -> bool:
+    if value["type"] in ("sqlite.database", "command.output"):
+        return bool(value["size"] == value["data"]["length"])
     if value["type"] == "pg.sequence":
         return bool(-(2**63) <= int(value["last_value"]) < 2**63)
     if value["type"] != "pg.table":
@@ -2360,13 +2363,18 @@ def is_tree(value: Json) -> bool:
     return is_object(value) and bool(value["type"] == "files.tree")
 
 
+PREFIX = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files.", "command": "command."}
+SOURCE = {
+    "name": REGISTER_SLUG, "kind": one_of(*PREFIX), "started": is_time, "ended": is_time,
+    "facts": lambda v: isinstance(v, dict) and all(map(is_text, v.values())),
+    "objects": list_of(is_object),
+}  # fmt: skip
 REGISTER = {
-    "id": REGISTER_SLUG, "title": is_text, "kind": one_of("postgresql", "sqlite", "files"),
-    "owner": is_text, "classification": is_text, "rpo": is_count, "rto": is_count,
+    "id": REGISTER_SLUG, "title": is_text, "owner": is_text, "classification": is_text,
+    "rpo": is_count, "rto": is_count,
     "depends_on": list_of(REGISTER_SLUG), "runbook": maybe(is_stream),
     "artefacts": maybe(is_tree), "started": is_time, "ended": is_time,
-    "source": lambda v: isinstance(v, dict) and all(map(is_text, v.values())),
-    "notes": list_of(is_text), "objects": list_of(is_object),
+    "notes": list_of(is_text), "sources": list_of(shape(SOURCE)),
 }  # fmt: skip
 MANIFEST = {
     "format": one_of(1), "mission": HASH, "deposit": hex_of(16),
@@ -2374,7 +2382,6 @@ MANIFEST = {
     "software": is_text, "plan": is_stream, "packs": is_base64,
     "registers": list_of(shape(REGISTER)),
 }  # fmt: skip
-PREFIX = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
 
 
 def check_manifest(data: bytes) -> Json:
@@ -2390,10 +2397,8 @@ def check_manifest(data: bytes) -> Json:
         if name in seen or not set(register["depends_on"]) <= seen:
             raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
         seen.add(name)
-        prefix = PREFIX[register["kind"]]
-        if not all(item["type"].startswith(prefix) for item in register["objects"]):
-            raise Malformed(f"manifest: register {name}: an object of another kind")
-        items = [*register["objects"], *filter(None, [register["artefacts"]])]
+        _check_sources(register)
+        items = [*objects_of(register), *filter(None, [register["artefacts"]])]
         streams = [(key, item[key]) for item in items for key in item if is_stream(item[key])]
         for key, stream in [
             *streams,
@@ -2403,6 +2408,22 @@ def check_manifest(data: bytes) -> Json:
             if not refs_in_place(stream, key in ("data", "content"), len(roots)):
                 raise Malformed(f"manifest: register {name}: {key} is in a pack of the wrong kind")
     return value
+
+
+def _check_sources(register: Json) -> None:
+    """At least one, each with a name and objects of its own."""
+    names = [source["name"] for source in register["sources"]]
+    if not names or len(set(names)) != len(names):
+        raise Malformed(f"manifest: register {register['id']}: no source, or one twice")
+    for source in register["sources"]:
+        prefix = PREFIX[source["kind"]]
+        if not all(item["type"].startswith(prefix) for item in source["objects"]):
+            raise Malformed(f"manifest: register {register['id']}: an object of another kind")
+
+
+def objects_of(register: Json) -> list[Json]:
+    """The objects of all its sources."""
+    return [item for source in register["sources"] for item in source["objects"]]
 
 
 def refs_in_place(stream: Json, data: bool, packs: int) -> bool:
@@ -3566,18 +3587,27 @@ class Extraction:
     def extract(self, register: Json) -> None:
         """Everything of a register; a failing object is named and the others go on."""
         self.folder.mkdir()
-        facts = {k: v for k, v in register.items() if k not in ("objects", "artefacts", "runbook")}
-        (self.folder / "register.json").write_bytes(encode_json(facts))
+        (self.folder / "register.json").write_bytes(encode_json(facts_of(register)))
         if register["runbook"] is not None:
             with self._named("runbook"):
                 self.write("RUNBOOK", register["runbook"])
         if register["artefacts"] is not None:
             with self._named("artefacts"):
                 self.files_tree(register["artefacts"], "artefacts")
-        for item in sorted(register["objects"], key=load_order):
+        for source in register["sources"]:
+            if len(register["sources"]) == 1:
+                self.source(source)
+            else:  # each in a folder of its own
+                folder = self.folder / f"source-{source['name']}"
+                folder.mkdir()
+                Extraction(self.store, folder, self.verdict).source(source)
+
+    def source(self, source: Json) -> None:
+        """Everything of one source."""
+        for item in sorted(source["objects"], key=load_order):
             with self._named(f"{item['type']} {object_name(item)}"):
                 self.one(item)
-        if register["kind"] == "postgresql":
+        if source["kind"] == "postgresql":
             self.write_load()
 
     def _named(self, what: str) -> failed_object:
@@ -3604,6 +3634,9 @@ class Extraction:
                 self.sqlite(item)
             case "files.tree":
                 self.files_tree(item, self.next_name(item["name"]))
+            case "command.output":
+                _, problems = self.whole_file(item)
+                self.verdict.say(f"output {item['file']}", problems, f"{item['size']} bytes")
 
     def _part(self, database: str) -> list[str]:
         return self.parts.setdefault(database, [])
@@ -3691,10 +3724,10 @@ class Extraction:
             # A later database starts from a clean session whatever this one set.
         (self.folder / "load.sql").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    # SQLite and files
+    # SQLite, files and output of commands
 
-    def sqlite(self, item: Json) -> None:
-        """The database file; its hash, size and row counts."""
+    def whole_file(self, item: Json) -> tuple[Path, list[str]]:
+        """An object that is one file: where it lies now, and how it differs."""
         plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,80}", item["file"])
         name = item["file"] if plain else self.next_name(item["file"])
         digest, size = blake3(), 0
@@ -3704,10 +3737,13 @@ class Extraction:
                 digest.update(chunk)
                 size += len(chunk)
         problems = differs("blake3", item["blake3"], digest.hexdigest())
-        problems += differs("size", item["size"], size)
-        if not problems:
-            problems = sqlite_counts(self.folder / name, item["tables"])
-        self.verdict.say(f"sqlite {item['file']}", problems, f"{size} bytes, row counts")
+        return self.folder / name, problems + differs("size", item["size"], size)
+
+    def sqlite(self, item: Json) -> None:
+        """The database file; its hash, size and row counts."""
+        path, problems = self.whole_file(item)
+        problems = problems or sqlite_counts(path, item["tables"])
+        self.verdict.say(f"sqlite {item['file']}", problems, f"{item['size']} bytes, row counts")
 
     def files_tree(self, item: Json, name: str) -> None:
         """A file tree with its attributes."""
@@ -3721,6 +3757,16 @@ class Extraction:
         problems += differs("tree root", item["tree_root"], tree.root().hex())
         problems += differs("count", item["count"], tree.size)
         self.verdict.say(f"files {item['name']}", problems, f"{tree.size} entries")
+
+
+def facts_of(register: Json) -> Json:
+    """A register without what is written beside it."""
+    sources = [
+        {key: value for key, value in source.items() if key != "objects"}
+        for source in register["sources"]
+    ]
+    facts = {k: v for k, v in register.items() if k not in ("artefacts", "runbook")}
+    return facts | {"sources": sources}
 
 
 class failed_object(suppress):
@@ -4344,7 +4390,8 @@ def _run_manifest(i: Json) -> Json:
     return {
         "registers": [r["id"] for r in registers],
         "packs": len(decode_base64(manifest["packs"])) // 32,
-        "objects": [len(r["objects"]) for r in registers],
+        "objects": [len(objects_of(r)) for r in registers],
+        "sources": [[s["kind"] for s in r["sources"]] for r in registers],
     }
 
 

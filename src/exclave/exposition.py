@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final, Literal
+
+from exclave.values import dataclass, replace
 
 __all__ = ["CONTENT_TYPE", "Family", "Sample", "counter", "exposition", "gauge"]
 

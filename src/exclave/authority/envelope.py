@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 
 from exclave.authority.fields import Node, require_ascending
 from exclave.authority.keys import TypedKey, verify_signature
@@ -24,6 +23,7 @@ from exclave.encoding import (
 )
 from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import KeyId, StatementHash
+from exclave.values import dataclass, replace
 
 __all__ = [
     "AGREED",

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
 
 from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
 from exclave.sealing.hpke import SEALED_OVERHEAD, SealedValueRejected, seal, unseal
 from exclave.sealing.recovery import XWingPrivateKey, XWingPublicKey
+from exclave.values import dataclass
 
 __all__ = [
     "SEALED_SECRET_SIZE",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from exclave.signals.cause import Cause, Message, one_line
 from exclave.signals.interface import AlertUndelivered, Target
 from exclave.signals.memory import book_bytes, parse_book
 from exclave.signals.settings import AlertsTable, open_targets
+from exclave.values import dataclass, replace
 
 __all__ = ["Alerter", "TargetState", "inline", "open_alerter"]
 

@@ -14,11 +14,11 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from exclave.signals.cause import Cause, Message, Severity, Told
+from exclave.values import dataclass, field, replace
 
 __all__ = ["Book", "Entry", "Failure", "Mention"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue
+from exclave.values import dataclass
 
 __all__ = ["Cause", "Message", "Severity", "Told", "one_line"]
 

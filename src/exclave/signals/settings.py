@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import urllib.parse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from exclave.plan import Duration, Slug
+from exclave.plan.durations import Duration
+from exclave.plan.sources import Slug
 from exclave.shapes import Between, Checked, Length, Unfit
 from exclave.signals.interface import Target
+from exclave.values import dataclass
 
 __all__ = [
     "AlertsTable",

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from exclave.authority.alarm import parse_alarm
@@ -37,6 +36,7 @@ from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import MAX_COSIGNED_LINES, NoteVerifier, parse_note
 from exclave.ledger.tiles import TileReader
 from exclave.standing.counting import may_tighten, place_members
+from exclave.values import dataclass, field
 from exclave.vault.hearing import FOLLOWED, EnvelopeSigners, Hearing, value_of
 
 __all__ = ["StatementCheck", "StatementUnfounded"]

@@ -13,7 +13,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from exclave.authority.alarm import AlarmCause
 from exclave.authority.record_chain import seated_authors
 from exclave.plain_words import size
+from exclave.values import dataclass
 from exclave.vault.agreed import why_no_deposits
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.merkle import tree_root
 from exclave.standing.values import Standing
+from exclave.values import dataclass, field, replace
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
 from exclave.vault.records import Records
