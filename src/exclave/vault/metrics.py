@@ -161,12 +161,9 @@ def _health(status: MissionStatus, label: Mapping[str, str]) -> Iterator[Family]
 
 
 def _times(mission: Mission, status: MissionStatus, label: Mapping[str, str]) -> Iterator[Family]:
-    now = mission.clock()
     with mission.lock:
         head = mission.cosigned.checkpoint
         covered = 0 if head is None else min(head.size, mission.log.size)
-        rules = mission.charter().witness
-        times = sorted(mission.witness_times().values(), reverse=True)
     newest = max((parse_time(item.logged) for item in status.records), default=None)
     for name, help, value in (
         (
@@ -177,7 +174,7 @@ def _times(mission: Mission, status: MissionStatus, label: Mapping[str, str]) ->
         (
             "witness_lag_seconds",
             "Age of the oldest timestamp in the newest witness quorum; absent without a quorum.",
-            _age(now, times[rules.q - 1] if len(times) >= rules.q else None),
+            _age(mission.clock(), status.witnessed),
         ),
         (
             "expiry_timestamp_seconds",
@@ -194,5 +191,5 @@ def _times(mission: Mission, status: MissionStatus, label: Mapping[str, str]) ->
         yield gauge(f"exclave_vault_{name}", help, (label, value))
 
 
-def _age(now: datetime, moment: datetime | None) -> float | None:
-    return None if moment is None else max(0.0, (now - moment).total_seconds())
+def _age(now: datetime, time: str | None) -> float | None:
+    return None if time is None else max(0.0, (now - parse_time(time)).total_seconds())
