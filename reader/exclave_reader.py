@@ -835,7 +835,7 @@ KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
     "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare", "proof", "drill",
+    "terminate", "grant", "declare", "proof", "drill", "attestation",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -1007,6 +1007,7 @@ def pae(media_type: str, payload: bytes) -> bytes:
 SMALL = frozenset([
     "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
     "release", "lift", "narrow", "unlock", "agreement", "terminate", "grant", "declare",
+    "proof", "drill",
 ])  # fmt: skip
 
 
@@ -1236,11 +1237,11 @@ def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[
 
 ENTRY_TYPES = (
     "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "order",
-    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals", "custody",
+    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals", "custody", "attestation",
 )  # fmt: skip
 
 
-FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures")
+FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures", "attestation")
 
 
 def parse_entry(data: bytes) -> dict[str, Json]:
@@ -2797,6 +2798,7 @@ class Mission:
     lodged: set[str] = field(default_factory=set)
     order: dict[str, int] = field(default_factory=dict)
     supplements: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    attestations: dict[str, Json] = field(default_factory=dict)  # by hash of the certificate
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -2961,6 +2963,53 @@ def check_results(kind: str, body: Json) -> dict[str, Json]:
     if value["passed"] is not (good and whole):
         raise Malformed(f"{kind}: says passed {value['passed']} against what it found")
     return value
+
+
+ATTESTATION = {
+    "kind": one_of("attestation"), "mission": HASH, "depositor": SLUG, "certificate": HASH,
+    "epoch": count_from(1, 2**32 - 1), "sealed": is_base64, "time": is_time,
+}  # fmt: skip
+
+
+def verify_attestation(envelope: Envelope, mission: Mission) -> dict[str, Json]:
+    """certificates.md 5: signed by both keys of the depositor, by a charter of the chain."""
+    value = check_shape("attestation", envelope.body, ATTESTATION)
+    if value["mission"] != mission.id.hex():
+        raise CharterRefused("attestation: of another mission")
+    for charter in mission.charters:
+        for depositor in charter.body["depositors"]:
+            if depositor["id"] == value["depositor"]:
+                ids = {key_id(key) for key in depositor["keys"]}
+                if ids <= verify_signers(envelope, depositor["keys"]):
+                    return value
+    raise SignatureRefused("attestation: not signed by both keys of its depositor")
+
+
+def open_attested(value: dict[str, Json], key: XWingKey) -> tuple[Envelope, bytes]:
+    """The certificate in an attestation and its bytes; its own signatures are not checked here."""
+    name = bytes.fromhex(value["certificate"])
+    info = b"exclave/1/attestation\0" + bytes.fromhex(value["mission"]) + name
+    data = hpke_open(key, decode_base64(value["sealed"]), info + struct.pack(">I", value["epoch"]))
+    end = 4 + int.from_bytes(data[:4], "big")
+    if not data or len(data) % 4096 or not 0 <= len(data) - end < 4096 or any(data[end:]):
+        raise Malformed("sealed certificate: not filled up with zeros to 4,096 bytes")
+    inflate = zlib.decompressobj()
+    try:
+        text = inflate.decompress(data[4:end], 1 << 20)
+    except zlib.error as error:
+        raise Malformed("sealed certificate: not zlib") from error
+    if not inflate.eof or inflate.unused_data:
+        raise Malformed("sealed certificate: not one zlib stream of at most 1 MiB")
+    rules = {"payload": is_text, "payloadType": is_text, "signatures": list_of(lambda v: True)}
+    opened = check_shape("certificate", decode_json(text), rules)
+    payload = opened["payload"].encode()
+    if sha256(payload) != name:
+        raise SealRefused("sealed certificate: is not the one that the attestation names")
+    data = encode_json(opened | {"payload": base64.b64encode(payload).decode()})
+    envelope = parse_envelope(data)
+    if envelope.kind not in CERTIFICATES:
+        raise Malformed(f"sealed certificate: a {envelope.kind}")
+    return envelope, data
 
 
 @dataclass(frozen=True, slots=True)
@@ -3304,6 +3353,10 @@ def load_mission(mission: Mission) -> None:
     for name, envelope in envelopes.get("supplement", []):
         with named_problem(mission, f"supplement {name}"):
             add_supplement(mission, envelope)
+    for name, envelope in envelopes.get("attestation", []):
+        with named_problem(mission, f"attestation {name}"):
+            sealed = verify_attestation(envelope, mission)
+            mission.attestations.setdefault(sealed["certificate"], sealed)
 
 
 class named_problem(suppress):
@@ -4088,6 +4141,8 @@ def print_mission(mission: Mission) -> bool:
     statements = sorted(mission.records, key=lambda name: mission.order[name])
     for name in statements:
         print_deposit(mission, name)
+    if mission.attestations:
+        print(f"  {len(mission.attestations)} certificates, sealed: `extract` opens them")
     problems = mission.problems + forks(mission)
     problems += [f"seat {v.seat}: {text}" for v in mission.vaults for text in v.problems]
     for text in problems:
@@ -4152,14 +4207,38 @@ def extract_command(args: argparse.Namespace) -> int:
         Extraction(store, args.out / f"register-{register['id']}", verdict).extract(register)
         verdicts.append(verdict)
     problems = mission.problems + [t for v in mission.vaults for t in v.problems] + store.warnings
-    report = verdict_text(mission, record, verdicts, problems)
+    shown = list(write_certificates(mission, keys, args.out / "certificates", problems))
+    report = verdict_text(mission, record, verdicts, problems, shown)
     (args.out / "VERDICT.txt").write_text(report, encoding="utf-8")
     print(report, end="")
     return 1 if any(v.failures for v in verdicts) else 0
 
 
+def write_certificates(
+    mission: Mission, keys: dict[int, XWingKey], folder: Path, problems: list[str]
+) -> Iterator[str]:
+    """Every certificate that these cards open, each in a file; a line for each."""
+    for name, value in sorted(mission.attestations.items(), key=lambda item: item[1]["time"]):
+        if value["epoch"] not in keys:
+            continue
+        try:
+            envelope, data = open_attested(value, keys[value["epoch"]])
+            body = check_results(envelope.kind, envelope.body)
+        except ReaderError as error:
+            problems.append(f"certificate {name}: {error}")
+            continue
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{envelope.kind}-{name}.json").write_bytes(data)
+        said = "passed" if body["passed"] else "NOT PASSED"
+        yield f"certificate {envelope.kind} {name}: {said}, ended {body['ended']}"
+
+
 def verdict_text(
-    mission: Mission, record: Json, verdicts: Sequence[Verdict], problems: Sequence[str]
+    mission: Mission,
+    record: Json,
+    verdicts: Sequence[Verdict],
+    problems: Sequence[str],
+    certificates: Sequence[str] = (),
 ) -> str:
     """What VERDICT.txt says."""
     lines = [
@@ -4171,6 +4250,7 @@ def verdict_text(
         lines += [f"register {verdict.register} ({verdict.title!r}): {result}", *verdict.lines]
     for verdict in verdicts:
         lines += [f"DIFFERENCE {verdict.register}: {failure}" for failure in verdict.failures]
+    lines += certificates
     lines += [f"WARNING {problem}" for problem in problems]
     return "\n".join(map(printable, lines)) + "\n"
 
@@ -4559,6 +4639,13 @@ def _run_results(kind: str, i: Json) -> Json:
     return {"passed": check_results(kind, decode_json(i["payload"].encode()))["passed"]}
 
 
+def _run_attestation(i: Json) -> Json:
+    value = check_shape("attestation", decode_json(i["payload"].encode()), ATTESTATION)
+    envelope, _ = open_attested(value, XWingKey.from_seed(_bytes(i["seed"])))
+    passed = check_results(envelope.kind, envelope.body)["passed"]
+    return {"certificate": envelope.statement.hex(), "passed": passed}
+
+
 def _run_signature(i: Json) -> Json:
     algorithm, raw = i["alg"], _bytes(i["key"])
     if not is_raw_key(algorithm, raw):
@@ -4700,6 +4787,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
     "parse-proof": lambda i: _run_results("proof", i),
     "parse-drill": lambda i: _run_results("drill", i),
+    "open-attestation": _run_attestation,
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

@@ -4,13 +4,16 @@ Certificates are made here from the fields of spec/certificates.md; nothing of
 `exclave.certificate` is used.
 """
 
+import hashlib
 import sys
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from exclave.encoding import canonical_json
+from exclave.encoding import b64encode, canonical_json
+from tests.oracles import sealing as oracle
 from tools.vector_cases import Case, drawn, refused, write
-from tools.vector_mission import DEPOSIT, MISSION
+from tools.vector_mission import DEPOSIT, EPOCH, MISSION, PUBLIC, SEED
 
 Payload = dict[str, Any]
 
@@ -152,9 +155,82 @@ def certificates() -> Iterator[Case]:
             )  # fmt: skip
 
 
+_OPEN: Payload = {
+    "payload": canonical_json(_proof()).decode(),
+    "payloadType": "application/vnd.exclave.proof.v1+json",
+    "signatures": [{"keyid": drawn("key id", 32).hex(), "sig": b64encode(drawn("sig", 64))}],
+}  # fmt: skip
+_CERTIFICATE = hashlib.sha256(canonical_json(_proof())).digest()
+_INFO = b"exclave/1/attestation\0" + MISSION + _CERTIFICATE + EPOCH.to_bytes(4)
+
+
+def _filled(text: bytes, *, length: int = 0, end: bytes = b"") -> bytes:
+    packed = zlib.compress(text, 9) + end
+    data = (length + len(packed)).to_bytes(4) + packed
+    return data + bytes(-len(data) % 4096)
+
+
+def _sealed(plaintext: bytes, info: bytes = _INFO) -> str:
+    return b64encode(oracle.hpke_seal(PUBLIC, plaintext, info, drawn("attestation enc", 64)))
+
+
+def attestations() -> Iterator[Case]:
+    """What the logs keep, and what opens."""
+    good = canonical_json(_OPEN)
+    whole = {"certificate": _CERTIFICATE.hex(), "passed": True}
+    statement: Payload = {
+        "kind": "attestation", "mission": MISSION.hex(), "depositor": "home",
+        "certificate": _CERTIFICATE.hex(), "epoch": EPOCH, "sealed": _sealed(_filled(good)),
+        "time": "2026-03-02T09:11:00Z",
+    }  # fmt: skip
+    drill = _OPEN | {"payload": canonical_json(_drill()).decode()}
+    more = drawn("another certificate", 32)
+    other_info = b"exclave/1/attestation\0" + MISSION + more + EPOCH.to_bytes(4)
+    cases: list[tuple[str, str, Payload, Payload]] = [
+        ("attestation", "a certificate is opened", {}, whole),
+        ("attestation-field", "a field more", {"title": "Land"},
+         refused("FieldUnknown", "unknown field")),
+        ("attestation-epoch", "epoch 0", {"epoch": 0}, refused("FieldInvalid", "no epoch 0")),
+        ("attestation-other-epoch", "bound to another epoch", {"epoch": EPOCH + 1},
+         refused("SealedValueRejected", "the info has another epoch")),
+        ("attestation-other-hash", "another hash than the sealed one's",
+         {"certificate": more.hex()}, refused("SealedValueRejected", "the info has another hash")),
+        ("attestation-mismatch", "sealed under the hash of another certificate",
+         {"certificate": more.hex(), "sealed": _sealed(_filled(good), other_info)},
+         refused("SealedMismatch", "the opened certificate has another hash")),
+        ("attestation-short", "not filled up", {"sealed": _sealed(_filled(good)[:-1])},
+         refused("MalformedData", "not a multiple of 4,096 bytes")),
+        ("attestation-filled-twice", "a step more than needed",
+         {"sealed": _sealed(_filled(good) + bytes(4096))},
+         refused("MalformedData", "4,096 zeros too many")),
+        ("attestation-padding", "something behind the length",
+         {"sealed": _sealed(_filled(good, length=-1))},
+         refused("MalformedData", "not zeros")),
+        ("attestation-length", "longer than it is", {"sealed": _sealed(_filled(good, length=9999))},
+         refused("MalformedData", "beyond the end")),
+        ("attestation-trailing", "something behind the zlib stream",
+         {"sealed": _sealed(_filled(good, end=b"x"))},
+         refused("MalformedData", "more than one stream")),
+        ("attestation-bomb", "more than 1 MiB",
+         {"sealed": _sealed(_filled(b" " * (2**20 + 1)))},
+         refused("MalformedData", "too long when opened")),
+        ("attestation-spaces", "not canonical", {"sealed": _sealed(_filled(good + b" "))},
+         refused("NonCanonicalData", "white space")),
+        ("attestation-kind", "another kind than its payload's",
+         {"sealed": _sealed(_filled(canonical_json(drill)))},
+         refused("KindUnexpected", "the payload is a drill")),
+    ]  # fmt: skip
+    for name, what, change, expect in cases:
+        yield Case(
+            spec="certificates.md 5", case=name, operation="open-attestation", what=what,
+            given={"seed": SEED.hex(), "payload": canonical_json(statement | change).decode()},
+            expect=expect,
+        )  # fmt: skip
+
+
 def folders() -> dict[str, list[Case]]:
     """All cases by folder."""
-    return {"certificates": list(certificates())}
+    return {"certificates": [*certificates(), *attestations()]}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from exclave.authority.attestation import attestation_envelope, parse_attestation
 from exclave.authority.envelope import Envelope, Kind
 from exclave.certificate.drill import drill_envelope, parse_drill
 from exclave.certificate.proof import parse_proof, proof_envelope
+from exclave.certificate.sealed import open_attested
 from exclave.errors import ExclaveError
+from exclave.sealing.recovery import XWingPrivateKey
 from tests.vectors.cases import Loaded, load
 from tools import make_vectors_certificates
 from tools.vector_cases import ROOT
@@ -32,9 +35,18 @@ def drill(given: dict[str, Any]) -> dict[str, Any]:
     return {"passed": parsed.passed}
 
 
+def attestation(given: dict[str, Any]) -> dict[str, Any]:
+    payload = given["payload"].encode()
+    parsed = parse_attestation(Envelope(payload=payload, kind=Kind.ATTESTATION))
+    assert attestation_envelope(parsed).payload == payload
+    opened = open_attested(parsed, XWingPrivateKey.from_seed(bytes.fromhex(given["seed"])))
+    return {"certificate": opened.statement_hash.hex(), "passed": parse_proof(opened).passed}
+
+
 OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "parse-proof": proof,
     "parse-drill": drill,
+    "open-attestation": attestation,
 }
 
 

@@ -92,6 +92,7 @@ class Kind(enum.StrEnum):
     DECLARE = "declare"
     PROOF = "proof"
     DRILL = "drill"
+    ATTESTATION = "attestation"
 
 
 TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.COMPROMISE})

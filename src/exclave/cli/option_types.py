@@ -10,23 +10,23 @@ from cyclopts import Parameter
 from exclave.cli.terminal import Terminal
 
 __all__ = [
-    "DepositConfigFileOption",
-    "EitherConfigFileOption",
-    "FlagOption",
-    "OutOption",
-    "PassphraseDescriptorOption",
-    "PassphraseFileOption",
+    "DepositConfigFile",
+    "EitherConfigFile",
+    "Flag",
+    "Out",
+    "PassphraseDescriptor",
+    "PassphraseFile",
 ]
 
-OutOption = Annotated[Terminal, Parameter(parse=False)]
-FlagOption = Annotated[bool, Parameter(negative=())]
-DepositConfigFileOption = Annotated[
+Out = Annotated[Terminal, Parameter(parse=False)]
+Flag = Annotated[bool, Parameter(negative=())]
+DepositConfigFile = Annotated[
     Path, Parameter(name=["--config", "-c"], help="The depositor's deposit.toml.")
 ]
-EitherConfigFileOption = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-PassphraseFileOption = Annotated[
+EitherConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
+PassphraseFile = Annotated[
     Path | None, Parameter(help="Read the passphrase from this file (mode 0600).")
 ]
-PassphraseDescriptorOption = Annotated[
+PassphraseDescriptor = Annotated[
     int | None, Parameter(name="--passphrase-fd", help="Read it from this open descriptor.")
 ]

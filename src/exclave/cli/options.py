@@ -1,45 +1,37 @@
 """Types of options that several commands share, by name.
 
 What they mean on the line stands in `option_types`, which loads cyclopts. So they are named here,
-and Python looks them up there when cyclopts asks what an annotation is: a command whose line
-`plain` reads starts without. That is why a command's module has its annotations as texts, and why
-names there are others than here: Python takes one name for one type.
+and looked up there when cyclopts asks what an annotation is: a command whose line `plain` reads
+starts without. That is why a command's module has its annotations as texts.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, ForwardRef
 
 if TYPE_CHECKING:
     from exclave.cli.option_types import (
-        DepositConfigFileOption as DepositConfigFile,
-    )
-    from exclave.cli.option_types import (
-        EitherConfigFileOption as EitherConfigFile,
-    )
-    from exclave.cli.option_types import (
-        FlagOption as Flag,
-    )
-    from exclave.cli.option_types import (
-        OutOption as Out,
-    )
-    from exclave.cli.option_types import (
-        PassphraseDescriptorOption as PassphraseDescriptor,
-    )
-    from exclave.cli.option_types import (
-        PassphraseFileOption as PassphraseFile,
+        DepositConfigFile,
+        EitherConfigFile,
+        Flag,
+        Out,
+        PassphraseDescriptor,
+        PassphraseFile,
     )
 else:
 
-    def _there(name: str) -> ForwardRef:
-        return ForwardRef(name, module="exclave.cli.option_types")
+    def _there() -> ModuleType:
+        from exclave.cli import option_types
 
-    DepositConfigFile = _there("DepositConfigFileOption")
-    EitherConfigFile = _there("EitherConfigFileOption")
-    Flag = _there("FlagOption")
-    Out = _there("OutOption")
-    PassphraseDescriptor = _there("PassphraseDescriptorOption")
-    PassphraseFile = _there("PassphraseFileOption")
+        return option_types
+
+    DepositConfigFile = ForwardRef("_there().DepositConfigFile", module=__name__)
+    EitherConfigFile = ForwardRef("_there().EitherConfigFile", module=__name__)
+    Flag = ForwardRef("_there().Flag", module=__name__)
+    Out = ForwardRef("_there().Out", module=__name__)
+    PassphraseDescriptor = ForwardRef("_there().PassphraseDescriptor", module=__name__)
+    PassphraseFile = ForwardRef("_there().PassphraseFile", module=__name__)
 
 __all__ = [
     "CONNECTIONS",

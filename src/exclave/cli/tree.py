@@ -10,8 +10,6 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-# What annotations name in `options` is looked up there once this module is loaded.
-import exclave.cli.option_types  # noqa: F401
 from exclave import __version__
 from exclave.cli.app import COMMANDS
 from exclave.cli.terminal import Terminal

@@ -38,6 +38,7 @@ class EntryType(enum.Enum):
     LODGED = "lodged"
     SUPPLEMENT = "supplement"
     CUSTODY = "custody"
+    ATTESTATION = "attestation"
     WARRANT = "warrant"
     SIGNATURES = "signatures"
     ORDER = "order"

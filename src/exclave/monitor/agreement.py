@@ -30,6 +30,7 @@ _MIRRORED: Final = {
     EntryType.ORDER: "order",
     EntryType.SUPPLEMENT: "supplement",
     EntryType.CUSTODY: "custody",
+    EntryType.ATTESTATION: "attestation",
 }
 _PAST: Final = frozenset({"charter", "warrant", "order"})
 """What may be over, and then is no seat's that was not there yet; records reach every seat."""

@@ -20,7 +20,6 @@ from exclave.plan.secrets import refuse_secrets
 from exclave.plan.sources import PlannedSource, PostgresqlSource, Slug, SqliteSource
 from exclave.plan.values import Assertion, Plan, RegisterPlan
 from exclave.shapes import Checked, Length, Location, Told
-from exclave.toml_lines import find_places
 from exclave.values import dataclass
 
 __all__ = ["PlanInconsistent", "load_plan", "parse_plan"]
@@ -100,6 +99,8 @@ def _read(data: bytes, name: str) -> tuple[_Register, ...]:
     if not faults:
         faults += _cycles(parsed)
     if faults:
+        from exclave.toml_lines import find_places
+
         places = find_places(data.decode("utf-8").replace("\r\n", "\n"), name=name)
         found = sorted((places.line(at), f"{places.at(at)}: {said}") for at, said in faults)
         raise PlanInconsistent(tuple(said for _, said in found))

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Final
 
 from exclave.config import ConfigurationInvalid
 from exclave.shapes import Location
-from exclave.toml_lines import find_places
 
 __all__ = ["PlanHoldsSecret", "refuse_secrets"]
 
@@ -58,20 +57,28 @@ def refuse_secrets(data: bytes, *, name: str) -> None:
         content = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         return
+    values, comments = list(_values(content)), list(_comments(text))
+    if values or comments:
+        raise PlanHoldsSecret(tuple(_told(text, name, values, comments)), hint=_HINT)
+
+
+def _told(
+    text: str,
+    name: str,
+    values: Sequence[tuple[Location, str]],
+    comments: Iterable[tuple[int, str]],
+) -> Iterator[str]:
+    """One line for each, in the order of the file; a value with `#` in it is no comment."""
+    from exclave.toml_lines import find_places
+
     places = find_places(text, name=name)
-    values = [(places.line(at), places.at(at), what) for at, what in _values(content)]
-    known = {line for line, _, _ in values}
-    comments = (
-        (line, f"{name}:{line}: comment", what)
-        for line, what in _comments(text)
-        if line not in known
-    )
-    found = sorted({*values, *comments})
-    if found:
-        lines = (
-            f"{where}: expected no secret in clear text, got {what}" for _, where, what in found
-        )
-        raise PlanHoldsSecret(tuple(dict.fromkeys(lines)), hint=_HINT)
+    found = {(places.line(at), places.at(at), what) for at, what in values}
+    known = {line for line, _, _ in found}
+    found |= {
+        (line, f"{name}:{line}: comment", what) for line, what in comments if line not in known
+    }
+    for _, where, what in sorted(found):
+        yield f"{where}: expected no secret in clear text, got {what}"
 
 
 def _values(value: object, place: Location = ()) -> Iterator[tuple[Location, str]]:

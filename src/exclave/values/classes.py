@@ -68,10 +68,13 @@ def dataclass(
         put = _namespace(cls, known, frozen=frozen)
         if order:
             put.update(__lt__=_less, __le__=_at_most, __gt__=_more, __ge__=_at_least)
-        first = [name for name in ("__init__", "__eq__", "__hash__") if _wanted(cls, name, frozen)]
+        # With slots it is another class in the end: known only once its methods are in it.
+        ends_as = list[type]()
+        for name in _WRITERS:
+            if _wanted(cls, name, frozen):
+                put[name] = _first(ends_as, name)
         cls = _slotted(cls, own, put) if slots else _filled(cls, own, put)
-        for name in first:
-            type.__setattr__(cls, name, _first(cls, name))
+        ends_as.append(cls)
         return cls
 
     return made
@@ -158,8 +161,9 @@ def _slotted(cls: type[Any_], own: Sequence[_Field], put: Mapping[str, Any]) -> 
 # first call, a function stands there that writes them.
 
 
-def _first(cls: type, name: str) -> Callable[..., Any]:
+def _first(ends_as: Sequence[type], name: str) -> Callable[..., Any]:
     def first(self: Any, /, *given: object, **named: object) -> Any:
+        (cls,) = ends_as
         written = _WRITERS[name](cls)
         type.__setattr__(cls, name, written)
         return written(self, *given, **named)

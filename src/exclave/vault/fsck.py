@@ -52,6 +52,7 @@ _READ: Final = FOLLOWED | {
     EntryType.EVIDENCE,
     EntryType.ALARM,
     EntryType.CUSTODY,
+    EntryType.ATTESTATION,
 }
 """Entries whose bodies are read for what they say; of the rest only the bytes are compared."""
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from exclave.authority.alarm import parse_alarm
+from exclave.authority.attestation import verify_attestation
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.custody import verify_custody
@@ -181,6 +182,8 @@ class StatementCheck:
                 self._evidence(body)
             case EntryType.CUSTODY:
                 verify_custody(parse_envelope(body), self._charters)
+            case EntryType.ATTESTATION:
+                verify_attestation(parse_envelope(body), self._charters)
             case _:
                 pass
 

@@ -35,6 +35,7 @@ MIRRORED: Final = frozenset(
         EntryType.SIGNATURES,
         EntryType.SUPPLEMENT,
         EntryType.CUSTODY,
+        EntryType.ATTESTATION,
         EntryType.ANNEX,
         EntryType.ORDER,
         EntryType.CONFLICT,
