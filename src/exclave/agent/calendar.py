@@ -19,7 +19,8 @@ import re
 from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -66,17 +67,10 @@ class Calendar:
 
     def next_after(self, moment: datetime, *, local: tzinfo = UTC) -> datetime | None:
         """The first moment later than this one, in UTC; None when there is none until 2199."""
-        zone = local if self.zone is None else self.zone
-        start = moment.astimezone(UTC).replace(microsecond=0)
-        for wall in self._walls(start.astimezone(zone).replace(tzinfo=None, fold=0)):
-            found = wall.replace(tzinfo=zone).astimezone(UTC)
-            left_out = found.astimezone(zone).replace(tzinfo=None) != wall
-            if found > moment and not left_out:
-                return found
-        return None
+        return _next_after(self, moment, local if self.zone is None else self.zone)
 
-    def _walls(self, start: datetime) -> Iterator[datetime]:
-        """Local times from `start` on, ascending."""
+    def walls(self, start: datetime) -> Iterator[datetime]:
+        """Local times from `start` on, ascending, whether clocks show them or not."""
         for day in self._dates(start.date()):
             first = start.time() if day == start.date() else time()
             for at in self._times(first):
@@ -109,6 +103,18 @@ class Calendar:
                 for second in seconds:
                     if (hour, minute, second) >= begun:
                         yield time(hour, minute, second)
+
+
+@lru_cache(maxsize=1024)
+def _next_after(calendar: Calendar, moment: datetime, zone: tzinfo) -> datetime | None:
+    # Kept, since a scheduler asks the same of every job each time that one of them changes.
+    start = moment.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    for wall in calendar.walls(start.astimezone(zone).replace(tzinfo=None, fold=0)):
+        found = wall.replace(tzinfo=zone).astimezone(UTC)
+        left_out = found.astimezone(zone).replace(tzinfo=None) != wall
+        if found > moment and not left_out:
+            return found
+    return None
 
 
 def parse_calendar(text: str, *, find_zone: Callable[[str], tzinfo] = ZoneInfo) -> Calendar:
