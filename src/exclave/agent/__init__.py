@@ -1,4 +1,5 @@
-"""Exclave at home without anybody: what runs when, what came of it, and who is told (spec/agent.md).
+"""Exclave at home by itself: what runs when, what came of it, and who is told (spec/agent.md).
 
-`calendar`, `agenda`, `causes` and `memory` are pure; `running`, `notify` and `service` are not.
+`calendar`, `jobs`, `state`, `agenda`, `causes`, `memory` and `reading` are pure; `running`,
+`machine` and `service` are not.
 """

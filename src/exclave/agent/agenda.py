@@ -1,4 +1,4 @@
-"""The scheduler, pure: from what is remembered and the moment to what starts, and until when to wait.
+"""The scheduler, pure: what starts now, and until when to wait, from memory and the moment.
 
 Rules
 - A *slot* is a moment of a job's calendars; the job starts `spread` seconds after it.
@@ -6,11 +6,11 @@ Rules
 - A slot never starts two runs, also when the clock goes back over it. What is remembered of days
   that a wrong clock had reached does not hold back the days that come: beyond `_BELIEVED` it is
   dropped, except for the very slots that fired.
-- A run that failed is repeated after a pause that doubles up to a ceiling; slots that come meanwhile
-  are served by the same run. Nothing is given up.
+- A run that failed is repeated after a pause that doubles up to a ceiling; slots that come
+  meanwhile are served by the same run. Nothing is given up.
 - Jobs of one lane run one after the other, who is due first goes first.
-- The state that comes back has the runs in it that are to start: it is kept before they are started,
-  so that an agent that was killed knows of them.
+- The state that comes back has the runs in it that are to start: it is kept before they are
+  started, so that an agent that was killed knows of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What somebody has to be told, as it follows from orders, state and the moment: pure.
 
-Told are: a register older than its RPO; a job that failed so often in a row as its `tries` say;
-a seat that is behind for longer than `late_after`; a clock that went back; and what the jobs'
-commands found (`exclave.agent.reading`). A failure that the next try mends is nobody's business.
+Told are: a register older than its RPO, or that no job deposits; a job that failed so often in a
+row as its `tries` say; a seat that is behind for longer than `late_after`; a clock that went back;
+and what the jobs' commands found (`exclave.agent.reading`). A failure that the next try mends is
+nobody's business.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def causes(orders: Orders, state: AgentState, now: datetime) -> tuple[Cause, ...
     """Everything that is to be told now; keys are unique."""
     found = [
         *_deadlines(orders, state, now),
+        *_unserved(orders),
         *_failures(orders, state),
         *_seats(orders, state, now),
         *_clock(state, now),
@@ -57,6 +59,16 @@ def _deadlines(orders: Orders, state: AgentState, now: datetime) -> Iterator[Cau
             summary=f"register {register}: not deposited since {captured:%Y-%m-%d %H:%M} UTC, "
             f"expected every {duration(rpo)}",
             hint="exclave agent status says what its jobs last said",
+        )
+
+
+def _unserved(orders: Orders) -> Iterator[Cause]:
+    for register in orders.unserved:
+        yield Cause(
+            key=f"unserved:{register}",
+            severity="warning",
+            summary=f"register {register}: is in the plan, and no job of the agent deposits it",
+            hint="name it under a [[job]] of agent.toml",
         )
 
 

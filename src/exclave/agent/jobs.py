@@ -79,6 +79,7 @@ class Orders:
 
     jobs: tuple[Job, ...]
     rpo: dict[str, int]  # seconds, of every register that some job deposits
+    unserved: tuple[str, ...] = ()  # registers of the plan that no job deposits
     late_after: int = 86_400  # seconds that a seat may be behind before somebody is told
     local: tzinfo = UTC
 
