@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exclave.agent.calendar import CalendarWrong, parse_calendar
+from exclave.calendar import CalendarWrong, parse_calendar
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata")
 # An hour before clocks change in one of these zones, and quiet days.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.agent.calendar import parse_calendar
+from exclave.calendar import parse_calendar
 from exclave.plan import parse_duration
 from tests.scripts.conftest import call, free_ports, must
 from tests.support.agents import JOB, NotifySocket, write_agent

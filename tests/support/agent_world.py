@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from exclave.agent.agenda import decide, ended, recovered
-from exclave.agent.calendar import parse_calendar
+from exclave.calendar import parse_calendar
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import memory_bytes, parse_memory

@@ -1,5 +1,5 @@
 """Exclave at home by itself: what runs when, what came of it, and who is told (spec/agent.md).
 
-`calendar`, `jobs`, `state`, `agenda`, `causes`, `memory` and `reading` are pure; `running`,
+`jobs`, `state`, `agenda`, `causes`, `memory` and `reading` are pure; `running`,
 `machine` and `service` are not.
 """

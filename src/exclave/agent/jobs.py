@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import Final
 
-from exclave.agent.calendar import Calendar
+from exclave.calendar import Calendar
 
 __all__ = ["Hooks", "Job", "JobKind", "Orders", "spread"]
 

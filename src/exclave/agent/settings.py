@@ -14,8 +14,8 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from exclave.agent.calendar import Calendar, parse_calendar
 from exclave.agent.jobs import Hooks, Job, JobKind, Orders, spread
+from exclave.calendar import Calendar, parse_calendar
 from exclave.config import ConfigurationInvalid, load_toml
 from exclave.plan import Duration, Plan, Slug, load_plan
 from exclave.shapes import Between, Length, Parsed, Unfit

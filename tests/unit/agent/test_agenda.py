@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exclave.agent.agenda import Decision, decide, ended, next_start, recovered
-from exclave.agent.calendar import parse_calendar
+from exclave.calendar import parse_calendar
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import MemoryBroken, memory_bytes, parse_memory

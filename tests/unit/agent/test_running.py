@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.agent.calendar import parse_calendar
+from exclave.calendar import parse_calendar
 from exclave.agent.jobs import Hooks, Job, JobKind
 from exclave.agent.running import run_job
 from exclave.agent.state import Outcome, Result
