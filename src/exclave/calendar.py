@@ -18,11 +18,12 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from exclave.values import dataclass
 
 __all__ = ["Calendar", "CalendarWrong", "parse_calendar", "parse_weekdays"]
 

@@ -8,9 +8,10 @@ is held back. Hours are local time.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from exclave.values import dataclass
 
 __all__ = ["Limit", "parse_hours", "rate_at"]
 

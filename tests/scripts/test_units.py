@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -140,7 +140,7 @@ def notify(tmp_path: Path) -> Iterator[NotifySocket]:
 
 
 def test_the_agents_unit_through_its_life(
-    tmp_path: Path, notify: NotifySocket, record_property: pytest.RecordProperty
+    tmp_path: Path, notify: NotifySocket, record_property: Callable[[str, object], None]
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -180,4 +180,4 @@ def test_the_vaults_unit_through_its_life(tmp_path: Path, notify: NotifySocket) 
 
 def test_what_the_example_says_of_calendars_is_so() -> None:
     for text in ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "*-*~1", "*:0/15"):
-        assert parse_calendar(text)
+        assert parse_calendar(text).text == text

@@ -1,8 +1,8 @@
 """The agent's scheduler over the real program: sixty days of deposits into folders at hand.
 
-The clock of the agent is virtual; each run is `exclave deposit` itself, in this process, and what it
-prints is read as the agent reads it. A seat that is down is a disk that is away, a database that is
-down is a folder that is gone.
+The clock of the agent is virtual; each run is `exclave deposit` itself, in this process, and what
+it prints is read as the agent reads it. A seat that is down is a disk that is away, a database that
+is down is a folder that is gone.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from exclave.calendar import parse_calendar
 from exclave.agent.jobs import Job, JobKind, Orders
 from exclave.agent.reading import outcome_of
 from exclave.agent.state import Outcome, Result
+from exclave.calendar import parse_calendar
 from exclave.vault.retrying import RetryPolicy
 from exclave.wiring import lines
 from exclave.wiring.depositor import open_home

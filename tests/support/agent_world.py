@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from exclave.agent.agenda import decide, ended, recovered
-from exclave.calendar import parse_calendar
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import memory_bytes, parse_memory
 from exclave.agent.state import AgentState, Cause, Outcome, Result
+from exclave.calendar import parse_calendar
 from exclave.ids import Seat
 
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)

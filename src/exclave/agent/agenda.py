@@ -16,7 +16,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +23,7 @@ from exclave.agent.causes import next_deadline
 from exclave.agent.jobs import Job, Orders
 from exclave.agent.state import AgentState, JobState, Outcome, Result
 from exclave.ids import Seat
+from exclave.values import dataclass, replace
 
 __all__ = ["Decision", "decide", "ended", "next_start", "recovered", "started_now"]
 

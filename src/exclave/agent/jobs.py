@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import Final
 
 from exclave.calendar import Calendar
+from exclave.values import dataclass
 
 __all__ = ["Hooks", "Job", "JobKind", "Orders", "spread"]
 

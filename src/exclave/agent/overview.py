@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.agent.agenda import decide, next_start
@@ -12,6 +11,7 @@ from exclave.agent.machine import working_agent
 from exclave.agent.service import load_state
 from exclave.agent.settings import AgentSettings
 from exclave.agent.state import Cause, JobState
+from exclave.values import dataclass
 
 __all__ = ["AgentOverview", "JobView", "agent_overview"]
 

@@ -18,13 +18,13 @@ import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from exclave.agent.jobs import Job
 from exclave.agent.reading import one_line, outcome_of
 from exclave.agent.state import Outcome, Result
 from exclave.notify import ENVIRONMENT
+from exclave.values import dataclass, replace
 
 __all__ = ["run_job"]
 

@@ -15,7 +15,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,6 +29,7 @@ from exclave.clock import Clock
 from exclave.engine.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.notify import Supervisor
+from exclave.values import replace
 
 __all__ = ["MEMORY", "Agent", "Alerter", "load_state"]
 

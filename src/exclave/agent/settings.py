@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,9 +16,11 @@ from typing import Annotated, Final, Literal
 from exclave.agent.jobs import Hooks, Job, JobKind, Orders, spread
 from exclave.calendar import Calendar, parse_calendar
 from exclave.config import ConfigurationInvalid, load_toml
-from exclave.plan import Duration, Plan, Slug, load_plan
+from exclave.plan import Duration, Plan, load_plan
+from exclave.plan.sources import Slug
 from exclave.shapes import Between, Length, Parsed, Unfit
 from exclave.toml_lines import read_places
+from exclave.values import dataclass
 from exclave.wiring.settings import load_deposit_settings
 
 __all__ = ["AgentSettings", "load_agent_settings"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
 from exclave.ids import Seat
+from exclave.values import dataclass, field, replace
 
 __all__ = ["AgentState", "Cause", "JobState", "Outcome", "Result"]
 

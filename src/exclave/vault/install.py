@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from exclave.clock import Clock
 from exclave.encoding import hex_decode
 from exclave.errors import ConfigurationError, ExclaveError, MalformedData
 from exclave.ids import KeyId, MissionId
+from exclave.values import dataclass
 from exclave.vault.identity import Identity, load_identity, save_identity
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.seating import rehearse

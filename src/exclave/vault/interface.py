@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
 
 __all__ = [

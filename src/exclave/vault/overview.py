@@ -5,7 +5,6 @@ Looks and decides nothing; the caller holds the mission's lock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
@@ -15,6 +14,7 @@ from exclave.clock import format_time
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Standing
+from exclave.values import replace
 from exclave.vault.interface import MissionStatus, StandingState, State, WarrantState
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from exclave.signer.bundle import KeyBundle, PrivateKey
 from exclave.signer.file import load_key_file, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
+from exclave.values import dataclass
 from exclave.vault.addresses import parse_address
 from exclave.vault.config import VaultConfig
 from exclave.vault.identity import new_identity

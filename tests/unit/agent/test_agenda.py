@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exclave.agent.agenda import Decision, decide, ended, next_start, recovered
-from exclave.calendar import parse_calendar
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import MemoryBroken, memory_bytes, parse_memory
 from exclave.agent.state import AgentState, Cause, Outcome, Result
+from exclave.calendar import parse_calendar
 from exclave.ids import Seat
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -120,6 +120,7 @@ def test_failures_are_repeated_after_pauses_that_double_up_to_a_ceiling() -> Non
 
 def test_somebody_is_told_after_so_many_failures_and_not_before() -> None:
     moment, state = NOON + 14 * HOUR, begun()
+    found: tuple[Cause, ...] = ()
     for count in range(1, 4):
         state = ended(at(state, moment).state, DAILY, FAILED, moment)
         found = causes(orders(), state, moment)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from exclave.calendar import parse_calendar
 from exclave.agent.jobs import Hooks, Job, JobKind
 from exclave.agent.running import run_job
 from exclave.agent.state import Outcome, Result
+from exclave.calendar import parse_calendar
 from exclave.ids import Seat
 
 JOB = Job(
@@ -122,7 +122,7 @@ def test_hooks_are_told_which_job_and_what_came_of_it(tmp_path: Path) -> None:
     ("hook", "why"),
     [
         (says("not tonight", 3), "hook before: exit code 3"),
-        (("/nowhere/hook",), "hook before: /nowhere/hook cannot be started: No such file or direct"),
+        (("/nowhere/hook",), "hook before: /nowhere/hook cannot be started: No such file"),
         (program("import time; time.sleep(600)"), "hook before: no end after 1 s"),
     ],
 )
@@ -154,9 +154,7 @@ def test_no_child_speaks_to_the_supervisor_in_the_agents_name() -> None:
             "('NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID')))"
         )
         job = replace(JOB, hooks=Hooks(before=assert_code))
-        return await run_job(
-            job, program(code), environment=environment, stop=asyncio.Event()
-        )
+        return await run_job(job, program(code), environment=environment, stop=asyncio.Event())
 
     assert asyncio.run(main()).result is Result.GOOD
 
@@ -172,7 +170,8 @@ CHECK = replace(JOB, id="renewals", kind=JobKind.CHECK, registers=())
 
 def test_what_a_monitor_finds_is_told_under_keys_that_last() -> None:
     def finding(what: str, **more: object) -> dict[str, object]:
-        return {"level": "notice", "cause": "waiting", "seat": None, "vault": None, "what": what, **more}
+        usual = {"level": "notice", "cause": "waiting", "seat": None, "vault": None}
+        return {**usual, "what": what, **more}
 
     first = [
         finding("warrant 0011223344556677 waits and takes effect at seat 1 in 3 days"),

@@ -68,7 +68,7 @@ class Played:
             self.agent._changed.set()
             await asyncio.sleep(0)
 
-    def play(self, script: Callable[[], "asyncio.Future[None] | object"]) -> None:
+    def play(self, script: Callable[[], asyncio.Future[None] | object]) -> None:
         async def main() -> None:
             serving = asyncio.create_task(self.agent.serve())
             await script()  # type: ignore[misc]

@@ -144,7 +144,7 @@ def test_limits_are_read_for_each_seat(tmp_path: Path) -> None:
     ],
 )
 def test_limits_that_mean_nothing_are_named(line: str, expected: str, tmp_path: Path) -> None:
-    key = line.split(" = ")[0]
+    key = line.split(" = ", maxsplit=1)[0]
     rows = [r for r in ("seats = [1]", "limit_mbit = 5") if not r.startswith(f"{key} ")]
     path = settings(tmp_path, "\n".join(["[[throttle]]", *rows, line]) + "\n")
     with pytest.raises(ConfigurationInvalid) as caught:
