@@ -259,3 +259,9 @@ def test_memory_that_cannot_be_read_is_no_empty_memory(damage: object) -> None:
     assert callable(damage)
     with pytest.raises(MemoryBroken, match=r"^agent's memory: "):
         parse_memory(damage(data))
+
+
+def test_a_register_that_no_job_deposits_is_told() -> None:
+    lacking = replace(orders(), unserved=("wills",))
+    found = causes(lacking, begun(), NOON)
+    assert [(cause.key, cause.severity) for cause in found] == [("unserved:wills", "warning")]
