@@ -82,8 +82,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("deposit:show", "Show one deposit of the catalogue."),
     "status": (
         "deposit:status",
-        "Show each declared register against its RPO, the seats, the spool, and what is ahead.",
+        "Show each declared register: age against its RPO, seats, last proof and drill; the spool.",
     ),
+    "metrics": ("metrics:metrics", "Print home's figures once in Prometheus' text format."),
     "check": (
         "deposit:check",
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
