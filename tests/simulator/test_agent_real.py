@@ -118,7 +118,9 @@ def test_a_seat_down_for_seven_days_of_daily_deposits_is_complete_afterwards(
     ]
 
 
-def sixty(embassy: Embassy) -> None:
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_sixty_days_with_outages(embassy: Embassy) -> None:
     at = [BEGIN + timedelta(days=day, hours=2) for day in range(60)]
     world = days(
         embassy,
@@ -139,8 +141,3 @@ def sixty(embassy: Embassy) -> None:
         "rpo:cadastre",
         "seat:3",
     ]
-
-
-@pytest.mark.soak
-def test_sixty_days_with_outages(embassy: Embassy) -> None:
-    sixty(embassy)

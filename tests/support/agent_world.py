@@ -18,9 +18,10 @@ from exclave.agent.agenda import decide, ended, recovered
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import memory_bytes, parse_memory
-from exclave.agent.state import AgentState, Cause, Outcome, Result
+from exclave.agent.state import AgentState, Outcome, Result
 from exclave.calendar import parse_calendar
 from exclave.ids import Seat
+from exclave.signals.cause import Cause
 
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SEATS = (Seat(1), Seat(2), Seat(3))

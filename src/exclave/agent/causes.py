@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exclave.agent.jobs import Orders
-from exclave.agent.state import AgentState, Cause
+from exclave.agent.state import AgentState
 from exclave.plain_words import duration
+from exclave.signals.cause import Cause
 
 __all__ = ["causes", "next_deadline"]
 

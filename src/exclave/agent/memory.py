@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from exclave.agent.state import AgentState, Cause, JobState, Result
+from exclave.agent.state import AgentState, JobState, Result
 from exclave.authority.fields import Node, require_ascending
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json, parse_canonical_json
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import Seat
+from exclave.signals.cause import Cause
 
 __all__ = ["MemoryBroken", "memory_bytes", "parse_memory"]
 
@@ -132,9 +133,10 @@ def _job(node: Node) -> tuple[str, JobState]:
 
 def _cause(node: Node) -> Cause:
     fields = node.fields("key", "severity", "summary", "hint")
+    severity = fields["severity"].literal("warning", "critical")
     return Cause(
         key=fields["key"].text(),
-        severity=fields["severity"].literal("warning", "critical"),
+        severity="critical" if severity == "critical" else "warning",
         summary=fields["summary"].text(),
         hint=fields["hint"].optional(Node.text),
     )

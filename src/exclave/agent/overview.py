@@ -10,7 +10,8 @@ from exclave.agent.jobs import Job
 from exclave.agent.machine import working_agent
 from exclave.agent.service import load_state
 from exclave.agent.settings import AgentSettings
-from exclave.agent.state import Cause, JobState
+from exclave.agent.state import JobState
+from exclave.signals.cause import Cause
 from exclave.values import dataclass
 
 __all__ = ["AgentOverview", "JobView", "agent_overview"]

@@ -11,16 +11,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exclave.agent.jobs import Job, JobKind
-from exclave.agent.state import Cause, Outcome, Result
+from exclave.agent.state import Outcome, Result
 from exclave.ids import Seat
+from exclave.signals.cause import Cause, Severity, one_line
 
-__all__ = ["one_line", "outcome_of"]
+__all__ = ["outcome_of"]
 
-_LONGEST: Final = 400
 _STATEMENT: Final = re.compile(r"\b[0-9a-f]{16}\b")
-_LEVELS: Final = {"critical": "critical", "warning": "warning", "notice": "warning"}
+_LEVELS: Final[Mapping[str, Severity]] = {
+    "critical": "critical",
+    "warning": "warning",
+    "notice": "warning",
+}
 _DIFFERENT: Final = 1
-_LOOKED: Final = (0, 1, 2)
+_LOOKED: Final = (0, 1, 2, 3)
 
 
 def outcome_of(job: Job, code: int, out: bytes, err: bytes) -> Outcome:
@@ -30,36 +34,38 @@ def outcome_of(job: Job, code: int, out: bytes, err: bytes) -> Outcome:
         return Outcome(result=Result.GOOD, causes=tuple(_findings(job, value)))
     if job.kind is JobKind.CHECK and code in _LOOKED and "checks" in value:
         return Outcome(result=Result.GOOD, causes=tuple(_checks(job, value)))
-    if code != 0 or job.lane != "home" or "late" not in value:
-        return _failed(job, code, err)
+    unproven = job.kind is JobKind.PROVE and code == _DIFFERENT
+    if (code != 0 and not unproven) or job.lane != "home" or "late" not in value:
+        return _failed(code, err)
     late = _late(value)
     result = Result.LATE if late else Result.GOOD
-    # What a proof found before is answered by one that held.
-    cleared = () if job.kind is JobKind.PROVE else None
-    return Outcome(result=result, late=late, causes=cleared, said=_late_text(late))
+    if job.kind is not JobKind.PROVE:
+        return Outcome(result=result, late=late, said=_late_text(late))
+    if not unproven:
+        return Outcome(result=result, late=late, causes=(), said=_late_text(late))
+    # It is lodged all the same, and would not come out otherwise if it were tried again.
+    said = _said(code, err)
+    return Outcome(result=result, late=late, causes=(_unproven(job, said),), said=said)
 
 
-def one_line(text: str) -> str:
-    """A text of a program as one line that can be kept and sent."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(clean.split())[:_LONGEST]
+def _failed(code: int, err: bytes) -> Outcome:
+    return Outcome(result=Result.FAILED, said=_said(code, err))
 
 
-def _failed(job: Job, code: int, err: bytes) -> Outcome:
+def _said(code: int, err: bytes) -> str:
+    """The first line of the program's own error."""
     lines = err.decode("utf-8", "replace").splitlines()
     ours = [line.removeprefix("exclave: ") for line in lines if line.startswith("exclave: ")]
-    said = one_line(ours[0] if ours else f"exit code {code}, without a word that we know")
-    causes = None
-    if job.kind is JobKind.PROVE and code == _DIFFERENT:
-        causes = (
-            Cause(
-                key=f"proof:{job.id}",
-                severity="critical",
-                summary=f"job {job.id}: what was restored differs from what was captured: {said}",
-                hint="exclave status names the proof",
-            ),
-        )
-    return Outcome(result=Result.FAILED, said=said, causes=causes)
+    return one_line(ours[0] if ours else f"exit code {code}, without a word that we know")
+
+
+def _unproven(job: Job, said: str) -> Cause:
+    return Cause(
+        key=f"proof:{job.id}",
+        severity="critical",
+        summary=f"job {job.id}: {said}",
+        hint="the certificate in evidence/ names what differs",
+    )
 
 
 def _json(out: bytes) -> Mapping[str, Any]:
@@ -110,12 +116,12 @@ def _findings(job: Job, value: Mapping[str, Any]) -> Iterator[Cause]:
 
 def _checks(job: Job, value: Mapping[str, Any]) -> Iterator[Cause]:
     for item in _objects(value["checks"]):
-        if item.get("good") is True and item.get("warns") is not True:
+        if item.get("severity") == "good":
             continue
         hint = item.get("hint")
         yield Cause(
             key=one_line(f"{job.id}:{item.get('what')}"),
-            severity="warning" if item.get("good") is True else "critical",
+            severity="critical" if item.get("severity") == "bad" else "warning",
             summary=one_line(f"{item.get('what')}: {item.get('said')}"),
             hint=None if hint is None else one_line(str(hint)),
         )

@@ -21,9 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from exclave.agent.jobs import Job
-from exclave.agent.reading import one_line, outcome_of
+from exclave.agent.reading import outcome_of
 from exclave.agent.state import Outcome, Result
 from exclave.notify import ENVIRONMENT
+from exclave.signals.cause import one_line
 from exclave.values import dataclass, replace
 
 __all__ = ["run_job"]

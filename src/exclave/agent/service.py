@@ -5,7 +5,7 @@ Rules
 - Waiting is measured by a clock that nobody sets, in steps of at most `_STEP`: so the wall clock
   may jump either way, and is seen to.
 - The watchdog is fed by this loop and by nothing beside it: a loop that hangs is restarted.
-- Telling happens in a thread of its own, one at a time: targets that are down hold nothing up.
+- Who is told of causes is the alerter's business, which waits for nobody.
 - A configuration that is wrong when it is read again is said, and the one before goes on.
 """
 
@@ -24,11 +24,12 @@ from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, Orders
 from exclave.agent.memory import memory_bytes, parse_memory
 from exclave.agent.settings import AgentSettings
-from exclave.agent.state import AgentState, Cause, Outcome, Result
+from exclave.agent.state import AgentState, Outcome, Result
 from exclave.clock import Clock
 from exclave.engine.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.notify import Supervisor
+from exclave.signals.cause import Cause
 from exclave.values import replace
 
 __all__ = ["MEMORY", "Agent", "Alerter", "load_state"]
@@ -36,7 +37,6 @@ __all__ = ["MEMORY", "Agent", "Alerter", "load_state"]
 MEMORY: Final = "memory.json"
 _LOG = logging.getLogger(__name__)
 _STEP: Final = 20.0
-_LAST_WORDS: Final = 15.0
 Runner = Callable[[Job, asyncio.Event], Awaitable[Outcome]]
 
 
@@ -44,7 +44,10 @@ class Alerter(Protocol):
     """Tells people: once for each cause, and that it is over when it is gone."""
 
     def tell(self, causes: Collection[Cause], moment: datetime) -> None:
-        """All causes that stand now. May take its time, and raise: it is called again."""
+        """All causes that stand now; returns at once and does not raise."""
+
+    def close(self) -> None:
+        """Wait for what is on its way, for a few seconds."""
 
 
 class Agent:
@@ -56,20 +59,20 @@ class Agent:
         load: Callable[[], AgentSettings],
         run: Callable[[AgentSettings], Runner],
         deposited: Callable[[AgentSettings], Mapping[str, datetime]],
-        alerter: Alerter,
+        alerter: Callable[[AgentSettings], Alerter],
         supervisor: Supervisor,
         clock: Clock,
     ) -> None:
         """`deposited` says when each register's last deposit began, as the catalogue knows."""
         self._load, self._run, self._deposited = load, run, deposited
-        self._alerter, self._supervisor, self._clock = alerter, supervisor, clock
+        self._open_alerter, self._supervisor, self._clock = alerter, supervisor, clock
         self._settings = load()
+        self._alerter = alerter(self._settings)
         self._orders = self._settings.orders
         self._runs: dict[str, asyncio.Task[Outcome]] = {}
         self._stop, self._changed = asyncio.Event(), asyncio.Event()
         self._reload = False
-        self._told: frozenset[str] = frozenset()
-        self._telling: asyncio.Task[None] | None = None
+        self._told = 0
         make_path(self._settings.state)
         now = self._now()
         self._kept = b""
@@ -107,6 +110,16 @@ class Agent:
         """Read the configuration again at the next step."""
         self._reload = True
         self._changed.set()
+
+    @property
+    def state(self) -> AgentState:
+        """As it is in this moment: it is replaced, never changed."""
+        return self._state
+
+    @property
+    def alerter(self) -> Alerter:
+        """Who tells."""
+        return self._alerter
 
     def _now(self) -> datetime:
         return self._clock().replace(microsecond=0)
@@ -162,22 +175,8 @@ class Agent:
             # Somebody may have deposited by hand.
             self._learn()
             found = causes(self._orders, self._state, now)
-        for cause in found:
-            if cause.key not in self._told:
-                _LOG.warning("%s: %s", cause.severity, cause.summary)
-        keys = frozenset(cause.key for cause in found)
-        for key in sorted(self._told - keys):
-            _LOG.info("over: %s", key)
-        self._told = keys
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._alert(found, now))
-
-    async def _alert(self, found: Collection[Cause], now: datetime) -> None:
-        try:
-            await asyncio.to_thread(self._alerter.tell, found, now)
-        except Exception as error:
-            # Whatever a target does, the agent goes on: it is told again in the next step.
-            _LOG.error("alerts: %s", error.message if isinstance(error, ExclaveError) else error)
+        self._told = len(found)
+        self._alerter.tell(found, now)
 
     def _learn(self) -> None:
         """Take over deposits that are newer than what is remembered."""
@@ -195,9 +194,12 @@ class Agent:
         self._supervisor.reloading()
         try:
             settings = self._load()
+            alerter = self._open_alerter(settings)
         except ExclaveError as error:
             _LOG.error("the configuration stays as it was: %s", error.message)
         else:
+            self._alerter.close()
+            self._alerter = alerter
             if settings.state != self._settings.state:
                 _LOG.error("state: stays %s until the agent starts anew", self._settings.state)
                 settings = replace(settings, state=self._settings.state)
@@ -212,12 +214,11 @@ class Agent:
             self._supervisor.alive()
             await asyncio.wait(self._runs.values(), timeout=1, return_when=asyncio.FIRST_COMPLETED)
             self._collect()
-        if self._telling is not None:
-            await asyncio.wait([self._telling], timeout=_LAST_WORDS)
+        await asyncio.to_thread(self._alerter.close)
 
     def _status(self) -> str:
         running = ", ".join(sorted(self._runs)) or "nothing"
-        return f"running {running}; {len(self._told)} alerts stand"
+        return f"running {running}; {self._told} alerts stand"
 
 
 def load_state(folder: Path, now: datetime) -> AgentState:

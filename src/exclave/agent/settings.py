@@ -19,6 +19,7 @@ from exclave.config import ConfigurationInvalid, load_toml
 from exclave.plan import Duration, Plan, load_plan
 from exclave.plan.sources import Slug
 from exclave.shapes import Between, Length, Parsed, Unfit
+from exclave.signals.settings import AlertsTable
 from exclave.toml_lines import read_places
 from exclave.values import dataclass
 from exclave.wiring.settings import load_deposit_settings
@@ -71,6 +72,9 @@ class _AgentFile:
     deposit: str = "deposit.toml"
     state: str = "state/agent"
     late_after: Duration = 86_400
+    metrics: str | None = None
+    unsafe_public_metrics: bool = False
+    alerts: AlertsTable = AlertsTable()
     job: Annotated[tuple[_Job, ...], Length(least=1)]
 
 
@@ -83,6 +87,9 @@ class AgentSettings:
     state: Path
     orders: Orders
     commands: Mapping[str, tuple[str, ...]]
+    alerts: AlertsTable
+    metrics: str | None  # address of /metrics
+    unsafe_public_metrics: bool
 
 
 def load_agent_settings(path: Path, *, machine: str, now: datetime, local: tzinfo) -> AgentSettings:
@@ -106,6 +113,9 @@ def load_agent_settings(path: Path, *, machine: str, now: datetime, local: tzinf
         state=state,
         orders=_orders(parsed, plan, machine, local),
         commands={job.id: _command(job, deposit, charter, state) for job in parsed.job},
+        alerts=parsed.alerts,
+        metrics=parsed.metrics,
+        unsafe_public_metrics=parsed.unsafe_public_metrics,
     )
 
 

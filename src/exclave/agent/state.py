@@ -7,19 +7,10 @@ from datetime import datetime
 from enum import Enum
 
 from exclave.ids import Seat
+from exclave.signals.cause import Cause
 from exclave.values import dataclass, field, replace
 
-__all__ = ["AgentState", "Cause", "JobState", "Outcome", "Result"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """Something that a person has to know while it lasts; `key` is the same all that time."""
-
-    key: str
-    severity: str  # "warning" or "critical"
-    summary: str
-    hint: str | None = None
+__all__ = ["AgentState", "JobState", "Outcome", "Result"]
 
 
 class Result(Enum):

@@ -11,9 +11,10 @@ from exclave.agent.agenda import Decision, decide, ended, next_start, recovered
 from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import MemoryBroken, memory_bytes, parse_memory
-from exclave.agent.state import AgentState, Cause, Outcome, Result
+from exclave.agent.state import AgentState, Outcome, Result
 from exclave.calendar import parse_calendar
 from exclave.ids import Seat
+from exclave.signals.cause import Cause
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

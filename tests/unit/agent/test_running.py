@@ -202,9 +202,9 @@ def test_a_monitor_that_could_find_out_nothing_has_failed() -> None:
 
 def test_what_a_check_finds_is_told() -> None:
     checks = [
-        {"what": "register land", "good": True, "warns": False, "said": "", "hint": None},
-        {"what": "cards", "good": True, "warns": True, "said": "not confirmed", "hint": "ask"},
-        {"what": "drill", "good": False, "warns": False, "said": "none for a year", "hint": None},
+        {"what": "register land", "severity": "good", "said": "", "hint": None},
+        {"what": "cards", "severity": "warns", "said": "not confirmed", "hint": "ask"},
+        {"what": "drill", "severity": "bad", "said": "none for a year", "hint": None},
     ]
     said = run(says(json.dumps({"checks": checks}), 1), CHECK)
     assert said.causes is not None
@@ -215,11 +215,13 @@ def test_what_a_check_finds_is_told() -> None:
     assert run(says(json.dumps({"checks": checks[:1]})), CHECK).causes == ()
 
 
-def test_a_proof_that_found_a_difference_is_told_at_once() -> None:
+def test_a_proof_that_found_a_difference_is_told_at_once_and_lodged_all_the_same() -> None:
     prove = replace(JOB, id="proof", kind=JobKind.PROVE)
-    code = "import sys; sys.stderr.write('exclave: land: 1 row differs\\n'); sys.exit(1)"
-    said = run(program(code), prove)
-    assert said.result is Result.FAILED
+    code = f"import sys; print({LODGED!r}); sys.stderr.write('exclave: NOT PROVEN: 1 row\\n'); "
+    said = run(program(code + "sys.exit(1)"), prove)
+    assert said.result is Result.GOOD
     assert said.causes is not None
     assert [(c.key, c.severity) for c in said.causes] == [("proof:proof", "critical")]
+    assert said.causes[0].summary == "job proof: NOT PROVEN: 1 row"
     assert run(says(LODGED), prove).causes == ()
+    assert run(says("", 1), prove).result is Result.FAILED

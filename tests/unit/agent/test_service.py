@@ -15,11 +15,13 @@ from exclave.agent.jobs import Job
 from exclave.agent.machine import AgentBusy, alone, working_agent
 from exclave.agent.memory import MemoryBroken, parse_memory
 from exclave.agent.overview import agent_overview
-from exclave.agent.service import MEMORY, Agent
+from exclave.agent.service import MEMORY, Agent, Alerter
 from exclave.agent.settings import AgentSettings
-from exclave.agent.state import Cause, Outcome, Result
-from exclave.errors import VaultError
+from exclave.agent.state import Outcome, Result
 from exclave.notify import Supervisor, supervisor_of
+from exclave.signals.alerter import Alerter as SignalsAlerter
+from exclave.signals.cause import Cause, Message
+from exclave.signals.interface import AlertUndelivered
 from tests.support.agents import JOB, NOON, NotifySocket, load, write_agent
 
 SLOT = NOON + timedelta(hours=14)
@@ -34,8 +36,8 @@ class Played:
         self.begun: list[str] = []
         self.ends: dict[str, asyncio.Future[Outcome]] = {}
         self.told: list[frozenset[str]] = []
-        self.target_down = False
         self.deposited: dict[str, datetime] = {}
+        self.alerter: Callable[[AgentSettings], Alerter] = lambda _: self
         self.supervisor = supervisor or Supervisor(None, None)
         self.agent = self.new_agent()
 
@@ -44,7 +46,7 @@ class Played:
             load=lambda: load(self.path, now=self.now),
             run=lambda _: self.run,
             deposited=lambda _: self.deposited,
-            alerter=self,
+            alerter=self.alerter,
             supervisor=self.supervisor,
             clock=lambda: self.now,
         )
@@ -59,8 +61,9 @@ class Played:
 
     def tell(self, causes: Collection[Cause], moment: datetime) -> None:
         self.told.append(frozenset(cause.key for cause in causes))
-        if self.target_down:
-            raise VaultError("mail: no answer")
+
+    def close(self) -> None:
+        pass
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Let the loop go on, as if something had happened, until it has seen to it."""
@@ -137,19 +140,35 @@ def test_a_job_that_was_stopped_with_the_agent_runs_when_it_is_back(played: Play
     played.play(lambda: played.until(lambda: played.begun == ["daily", "daily"]))
 
 
+class Down:
+    """A target that nobody reaches."""
+
+    name = "mail"
+
+    def send(self, message: Message) -> None:
+        raise AlertUndelivered("no answer")
+
+
 def test_targets_that_are_down_do_not_stop_the_agent(
-    played: Played, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    played.target_down = True
+    played = Played(write_agent(tmp_path, JOB + 'registers = ["land"]\n'))
+    played.alerter = lambda settings: SignalsAlerter(
+        [Down()],
+        memory=settings.state / "alerts.json",
+        source="test",
+        remind_after=timedelta(days=1),
+    )
+    played.agent = played.new_agent()
 
     async def script() -> None:
-        await played.until(lambda: len(played.told) > 2)
+        await played.until(lambda: "target mail did not take it" in caplog.text)
         played.now = SLOT
         await played.until(lambda: "daily" in played.ends)
         played.ends["daily"].set_result(GOOD)
 
     played.play(script)
-    assert "alerts: mail: no answer" in caplog.text
+    assert "unserved:gazette" in (played.settings.state / "alerts.json").read_text()
 
 
 def test_a_register_too_old_is_told_until_somebody_deposits_by_hand(played: Played) -> None:
