@@ -89,6 +89,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "deposit:check",
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
     ),
+    "agent": ("agent:agent", "Exclave by itself: deposits, proofs and checks by a calendar."),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "sheet": ("sheet:sheet", "Small files on paper: cards, charters, checkpoints as QR codes."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),

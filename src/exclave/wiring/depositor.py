@@ -220,6 +220,7 @@ def _workplace(
                 identity=home.identity(),
                 addresses=settings.addresses,
                 folders=settings.folders,
+                limits=settings.limits,
             )
         )
         yield Workplace(

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from exclave.config import load_toml
 from exclave.ids import Seat
 from exclave.plan import Duration, Size
-from exclave.shapes import Between, Length, Matches, Told
+from exclave.shapes import Between, Length, Matches, Parsed, Told, Unfit
+from exclave.throttle import Limit, parse_hours
 from exclave.values import dataclass, field, replace
 
 __all__ = [
@@ -55,6 +56,29 @@ def _place_shape(value: object) -> type[object]:
 
 
 _SeatPlace = Annotated[_SeatFolder | _SeatAddress, Told(_place_shape)]
+
+
+def _weekdays(value: object) -> frozenset[int]:
+    if not isinstance(value, str):
+        raise ValueError('expected days such as "Mon..Fri"')
+    # Few files limit anything, and zones of time cost every start.
+    from exclave.calendar import parse_weekdays
+
+    return parse_weekdays(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Throttle:
+    """`[[throttle]]`: no more than this is sent to these seats at these hours."""
+
+    seats: tuple[Annotated[int, Between(1, 255)], ...]
+    limit_mbit: Annotated[int, Between(1, 100_000)]
+    hours: Annotated[tuple[int, int], Parsed(parse_hours)] = (0, 24 * 60)
+    days: Annotated[frozenset[int], Parsed(_weekdays)] = frozenset(range(7))
+
+    def __post_init__(self) -> None:
+        if not self.seats:
+            raise Unfit({"seats": "expected at least one seat, got none"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +128,7 @@ class _DepositFile:
     read_all_after: Duration = _WEEK
     quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
+    throttle: tuple[_Throttle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +147,7 @@ class DepositSettings:
     read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
+    limits: dict[Seat, tuple[Limit, ...]]  # on what is sent there
     quarantine: QuarantineSettings | None = None
 
 
@@ -150,6 +176,7 @@ def load_deposit_settings(path: Path) -> DepositSettings:
             for item in parsed.seat
             if isinstance(item, _SeatFolder)
         },
+        limits=_limits(parsed.throttle),
         quarantine=_quarantine(parsed.quarantine, folder),
     )
 
@@ -166,6 +193,16 @@ def _quarantine(parsed: _Quarantine | None, folder: Path) -> QuarantineSettings 
         timeout=parsed.timeout,
         postgresql=server,
     )
+
+
+def _limits(throttles: tuple[_Throttle, ...]) -> dict[Seat, tuple[Limit, ...]]:
+    found: dict[Seat, tuple[Limit, ...]] = {}
+    for item in throttles:
+        begin, end = item.hours
+        limit = Limit(mbit=item.limit_mbit, days=item.days, begin=begin, end=end)
+        for seat in map(Seat, item.seats):
+            found[seat] = (*found.get(seat, ()), limit)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
