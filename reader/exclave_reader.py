@@ -2853,7 +2853,7 @@ BLOCK_DATA = BLOCK - BLOCK_HEAD
 CLASSES = ("kit", "charter", "annex", "statement", "record", "shard")
 INVENTORY = {
     "kind": one_of("exclave-bag"), "version": one_of(1), "mission": HASH, "bag": hex_of(16),
-    "seat": count_from(1, 255), "packed": is_time,
+    "seat": count_from(1, 255), "further": list_of(count_from(1, 255)), "packed": is_time,
     "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**31), HASH)),
 }  # fmt: skip
 PARTY = matches(
@@ -2874,6 +2874,8 @@ def check_inventory(data: bytes) -> dict[str, Json]:
     if len(data) > 64 << 20:
         raise Malformed("bag: inventory larger than 64 MiB")
     value = check_shape("bag", decode_json(data), INVENTORY)
+    if not ascending(value["further"]) or value["seat"] in value["further"]:
+        raise Malformed("bag: further seats do not ascend, or are its own")
     items = value["items"]
     ranks = [CLASSES.index(kind) for kind, *_ in items]
     if ranks != sorted(ranks):
@@ -3181,7 +3183,14 @@ def open_bags(paths: Iterable[Path]) -> list[Bag]:
             bags.append(Bag(path, inventory, None, []))
         elif path.is_file():
             read_volume(path, streams)
-    return bags + [stream.bag() for stream in streams.values()]
+    bags += [stream.bag() for stream in streams.values()]
+    return [view for bag in bags for view in of_each_seat(bag)]
+
+
+def of_each_seat(bag: Bag) -> Iterator[Bag]:
+    """A bag of several seats counts as one of each (bag.md 6)."""
+    for number in (bag.inventory["seat"], *bag.inventory["further"]):
+        yield replace(bag, inventory={**bag.inventory, "seat": number})
 
 
 @dataclass(slots=True)

@@ -48,6 +48,12 @@ def require_seat(inventory: Inventory, mission: MissionId, seat: Seat) -> None:
             f"got one of {inventory.mission.hex()}",
             hint="it is another state's: hand it on unopened",
         )
+    if inventory.further:
+        raise BagAstray(
+            f"bag {inventory.bag.hex()}: expected one of seat {seat} alone, got one of seats "
+            + ", ".join(map(str, inventory.seats)),
+            hint="bags of several seats are kept in safes (exclave bag store)",
+        )
     if inventory.seat != seat:
         raise BagAstray(
             f"bag {inventory.bag.hex()}: expected one for seat {seat}, got one for seat "

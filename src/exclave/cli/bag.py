@@ -92,6 +92,7 @@ def verify(
         "bag": found.inventory.bag.hex(),
         "mission": found.inventory.mission.hex(),
         "seat": found.inventory.seat,
+        "further": list(found.inventory.further),
         "inventory": found.inventory.hash.hex(),
         "good": found.good,
         "bad": found.bad,

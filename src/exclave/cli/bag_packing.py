@@ -39,6 +39,7 @@ def pack(
     capacity: str | None = None,
     deposit: str | None = None,
     carry: Annotated[list[Path] | None, Parameter(name="--with", negative=())] = None,
+    further: Annotated[list[int] | None, Parameter(negative=())] = None,
     terminal: Out,
 ) -> None:
     """Pack what a seat lacks and lies in the spool for it; asks no vault.
@@ -60,6 +61,9 @@ def pack(
         Nothing after this deposit (hex).
     carry
         A file that goes with it: a charter, an order, the sealed annex; may be repeated.
+    further
+        Another safe whose shards go with it, where the charter allows whole deposits in one bag;
+        may be repeated.
     """
     from exclave.ids import Seat
     from exclave.wiring.bags import pack as pack_it
@@ -73,6 +77,7 @@ def pack(
         papers,
         deposit=None if deposit is None else _deposit(deposit),
         more=carry or (),
+        further=[Seat(number) for number in further or ()],
     )
     _say(terminal, packed, papers)
     if packed.contents.absent:
@@ -140,6 +145,7 @@ def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
             "bag": inventory.bag.hex(),
             "inventory": inventory.hash.hex(),
             "seat": inventory.seat,
+            "further": list(inventory.further),
             "items": len(inventory.items),
             "bytes": inventory.content_size,
             "records": packed.records,
@@ -157,7 +163,7 @@ def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
         ],
     )
     if packed.whole_deposit:
-        terminal.warning("this bag opens with the cards and its seat's key alone (k = 1)")
+        terminal.warning("this bag opens with the cards and the keys of its seats alone")
 
 
 def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:

@@ -38,7 +38,7 @@ class BagSources:
     @property
     def records(self) -> tuple[CarriedRecord, ...]:
         """What they say, for a survey."""
-        return tuple(_record(bag) for bags in self.bags.values() for bag in bags)
+        return tuple(_record(bag, seat) for seat, bags in self.bags.items() for bag in bags)
 
     def stores(self, keys: Sequence[Path]) -> Mapping[Seat, ShardStore]:
         """Their shards, with the seats' key files; raises `SeatKeyMissing`."""
@@ -82,11 +82,12 @@ def open_bag_sources(paths: Sequence[Path], mission: MissionId) -> BagSources:
                 f"bag {bag.inventory.bag.hex()}: expected one of mission {mission.hex()}, got one "
                 f"of {bag.inventory.mission.hex()}"
             )
-        found.setdefault(bag.inventory.seat, []).append(bag)
+        for seat in bag.inventory.seats:
+            found.setdefault(seat, []).append(bag)
     return BagSources(bags={seat: tuple(bags) for seat, bags in sorted(found.items())})
 
 
-def _record(bag: ShelvedBag) -> CarriedRecord:
+def _record(bag: ShelvedBag, seat: Seat) -> CarriedRecord:
     """The statements of a bag; one that is not whole is left out and named."""
     statements: list[tuple[EntryType, StatementHash, bytes]] = []
     faults: list[str] = []
@@ -104,10 +105,9 @@ def _record(bag: ShelvedBag) -> CarriedRecord:
                 named = EntryType.SUPPLEMENT
             if named is not None:
                 statements.append((named, envelope.statement_hash, data))
-    inventory = bag.inventory
     return CarriedRecord(
-        seat=inventory.seat,
-        packed=inventory.packed,
+        seat=seat,
+        packed=bag.inventory.packed,
         statements=tuple(statements),
         faults=tuple(faults),
     )

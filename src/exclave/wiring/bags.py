@@ -24,6 +24,7 @@ from exclave.bag.packing import (
     Contents,
     choose_records,
     gather_contents,
+    opens_alone,
     pack_bag,
     seat_shards,
 )
@@ -94,23 +95,31 @@ def pack(
     *,
     deposit: DepositId | None = None,
     more: Sequence[Path] = (),
+    further: Sequence[Seat] = (),
 ) -> PackedBag:
-    """Pack what a seat lacks and lies in the spool, up to one deposit if it is named."""
-    home.party.charter.seat(seat)
+    """Pack what a seat lacks and lies in the spool, up to one deposit if it is named.
+
+    With `further` seats, all of them safes, what these lack too.
+    """
+    seats = (seat, *further)
+    for number in seats:
+        home.party.charter.seat(number)
     require_no_papers(papers)
     with open_stores(home) as (journal, spool):
-        records = _records(journal, spool, seat, deposit)
+        # Each seat's are the newest so many: the longest row has them all.
+        records = max((_records(journal, spool, s, deposit) for s in seats), key=len)
         charters, annexes, statements = _carried(home, more)
         contents = gather_contents(
             mission=home.party.mission,
             bag=BagId(os.urandom(16)),
             seat=seat,
+            further=further,
             packed=now(),
             charters=charters,
             records=records,
-            lying=_spooled(spool, seat),
+            lying={root: load for s in seats for root, load in _spooled(spool, s).items()},
             kit=kit_items(),
-            held=journal.held_shards(seat),
+            held=frozenset(root for s in seats for root in journal.held_shards(s)),
             annexes=annexes,
             statements=statements,
         )
@@ -132,7 +141,10 @@ def begun(
     return PackedBag(
         contents=contents,
         records=len(records),
-        whole_deposit=any(pack.k == 1 for record, _ in records for pack in record.packs_added),
+        whole_deposit=opens_alone(
+            (pack for record, _ in records for pack in record.packs_added),
+            contents.inventory.seats,
+        ),
     )
 
 
@@ -170,18 +182,18 @@ def settle(home: Home, papers: Papers) -> int:
 
     A vault's receipt comes over the line once there is one; a safe's word is all there will be.
     """
-    seat = papers.inventory.seat
     word = _lodged_paper(papers)
     done = 0
     with open_stores(home) as (journal, spool):
-        for item in papers.inventory.of_class(ItemClass.SHARD):
-            root = ShardRoot(bytes.fromhex(item.name))
-            if spool.has(seat, root):
-                journal.mark_held(seat, root)
-                spool.delivered(seat, root)
-                done += 1
-        if home.party.charter.seat(seat).type is SeatType.SAFE:
-            _mark_lodged(journal, papers, word)
+        for seat in papers.inventory.seats:
+            for item in papers.inventory.of_class(ItemClass.SHARD):
+                root = ShardRoot(bytes.fromhex(item.name))
+                if spool.has(seat, root):
+                    journal.mark_held(seat, root)
+                    spool.delivered(seat, root)
+                    done += 1
+            if home.party.charter.seat(seat).type is SeatType.SAFE:
+                _mark_lodged(journal, papers, word, seat)
     return done
 
 
@@ -202,9 +214,8 @@ def _lodged_paper(papers: Papers) -> Envelope:
     )
 
 
-def _mark_lodged(journal: Journal, papers: Papers, word: Envelope) -> None:
+def _mark_lodged(journal: Journal, papers: Papers, word: Envelope, seat: Seat) -> None:
     """Records of the bag of which the safe lacks no shard: its paper stands for a receipt."""
-    seat = papers.inventory.seat
     carried = {item.name for item in papers.inventory.of_class(ItemClass.RECORD)}
     late = {root for _, root in journal.late_shards(seat)}
     for row in list(journal.records()):
