@@ -1,4 +1,4 @@
-"""`deposit`, `deposits`, `show`, `status`, `check`: the custodian's daily commands."""
+"""`deposit`, `deposits`, `show`, `status`: the custodian's daily commands."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from exclave.cli.options import CONNECTIONS, DepositConfigFile, EitherConfigFile, Flag, Out
 from exclave.errors import UsageError
-from exclave.plain_words import count, duration, size
+from exclave.plain_words import count, duration, roughly, size
 from exclave.values import asdict
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
-    from exclave.wiring.check_results import CheckResult
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
+__all__ = ["NOT_AS_IT_SHOULD_BE", "deposit", "deposits", "show", "status"]
 
 NOT_AS_IT_SHOULD_BE = 1
 
@@ -143,43 +142,6 @@ def status(*, config: DepositConfigFile, offline: Flag = False, terminal: Out) -
     return 0 if found.good else NOT_AS_IT_SHOULD_BE
 
 
-def check(*, config: DepositConfigFile, terminal: Out) -> int:
-    """Try everything a deposit needs: registers, privileges, seats with their pinned keys.
-
-    Ends with 1 when something would fail.
-    """
-    from exclave.wiring.checks import run_checks
-    from exclave.wiring.depositor import open_home
-    from exclave.wiring.learning import learn_charter
-
-    home = learn_charter(open_home(config))
-    with terminal.telling(CONNECTIONS):
-        results = run_checks(home)
-    terminal.result(
-        {
-            "checks": [
-                {
-                    "what": r.what,
-                    "good": r.good,
-                    "warns": r.warns,
-                    "said": r.said,
-                    "hint": r.hint,
-                }
-                for r in results
-            ]
-        },
-        [line for r in results for line in _check_lines(r)],
-    )
-    return 0 if all(r.good for r in results) else NOT_AS_IT_SHOULD_BE
-
-
-def _check_lines(result: CheckResult) -> list[str]:
-    said = f": {result.said}" if result.said else ""
-    mark = "FAIL" if not result.good else "look" if result.warns else "ok  "
-    lines = [f"{mark} {result.what}{said}"]
-    return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
-
-
 def _catalogue(config: Path) -> list[CatalogueEntry]:
     from exclave.deposit.catalogue import Catalogue
     from exclave.wiring.settings import load_deposit_settings
@@ -246,6 +208,7 @@ def _register_json(item: RegisterState) -> dict[str, object]:
     return {
         "id": item.id,
         "title": item.title,
+        "service": item.gap is None,
         "health": item.health.value,
         "deposit": None if item.last is None else item.last.deposit.hex(),
         "started": None if item.last is None else item.last.started,
@@ -270,7 +233,9 @@ def _seat_json(item: SeatState) -> dict[str, object]:
 
 def _overview_lines(found: Overview) -> list[str]:
     lines = ["registers"]
-    lines += [f"  {_register_line(item)}" for item in found.registers]
+    for item in found.registers:
+        lines.append(f"  {_register_line(item)}")
+        lines += [] if item.gap is None else [f"        {item.gap}"]
     lines.append("seats")
     lines += [f"  {_seat_line(item)}" for item in found.seats]
     lines.append(f"spool {size(found.spool_used)} of {size(found.spool_limit)}")
@@ -296,7 +261,7 @@ def _register_line(item: RegisterState) -> str:
         return f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     held = ", ".join(map(str, item.held)) or "none known"
     return (
-        f"{item.health.value:5} {item.id:24} {_age(item.age)} old of RPO {duration(item.rpo)}, "
+        f"{item.health.value:5} {item.id:24} {roughly(item.age)} old of RPO {duration(item.rpo)}, "
         f"seats {held} ({item.title})"
     )
 
@@ -308,10 +273,3 @@ def _seat_line(item: SeatState) -> str:
     if item.late_shards:
         text += f": {item.late_shards} shards behind, {size(item.spooled)} in the spool"
     return text
-
-
-def _age(seconds: int) -> str:
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
