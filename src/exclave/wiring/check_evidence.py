@@ -6,47 +6,59 @@ one, there is nothing to rehearse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from exclave.certificate.drill import parse_drill
 from exclave.clock import parse_time
 from exclave.deposit.catalogue_entry import CatalogueEntry
 from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
 from exclave.plain_words import roughly
 from exclave.plan import RegisterPlan
+from exclave.values import dataclass
 from exclave.wiring.check_results import CheckResult, Figure
-from exclave.wiring.depositor import Home
 
-__all__ = ["check_drills", "restore_seconds"]
+__all__ = ["Rehearsed", "check_drills", "rehearsed"]
 
 _DAY = 86_400
 
 
-def restore_seconds(home: Home) -> dict[str, float]:
-    """Seconds that the last passed drill took for each register, without the warrant's delay."""
-    from exclave.authority.charter_parts import RoleName
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What passed drills measured."""
 
-    store = EvidenceStore(home.settings.evidence)
-    delay = home.party.charter.role(RoleName.READ).delay
-    found: dict[str, float] = {}
-    for plan in home.plan.registers:
+    restore: Mapping[str, float]  # seconds to restore and compare a register, by itself
+    access: float | None  # seconds until its reader might read: signing, the delay, cards
+
+
+def rehearsed(plans: Sequence[RegisterPlan], store: EvidenceStore) -> Rehearsed:
+    """By the last passed drill of each register; what cannot be read is said by `check_drills`."""
+    restore: dict[str, float] = {}
+    access: list[float] = []
+    for plan in plans:
         try:
             last = store.latest("drill", plan.id, passed=True)
+            drill = None if last is None else parse_drill(store.envelope(last))
         except ExclaveError:
-            return {}  # that it cannot be read is said by `check_drills`
-        if last is not None and last.seconds is not None:
-            found[plan.id] = max(0.0, last.seconds - delay)
-    return found
+            continue
+        for item in () if drill is None else drill.registers:
+            if item.result.id == plan.id:
+                restore[plan.id] = (item.restore_ms + item.compare_ms) / 1000
+                access.append((item.rto_ms - item.work_ms) / 1000)
+    return Rehearsed(restore=restore, access=max(access, default=None))
 
 
 def check_drills(
-    home: Home, entries: Sequence[CatalogueEntry], moment: datetime
+    plans: Sequence[RegisterPlan],
+    store: EvidenceStore,
+    entries: Sequence[CatalogueEntry],
+    *,
+    days: int,
+    moment: datetime,
 ) -> Iterator[CheckResult]:
-    """One result for each register."""
-    store = EvidenceStore(home.settings.evidence)
-    days = home.party.charter.settings.drill_interval_days
-    for plan in home.plan.registers:
+    """One result for each register; `days`: how often the charter wants a drill."""
+    for plan in plans:
         first = next(
             (e.started for e in entries if any(item.id == plan.id for item in e.registers)), None
         )

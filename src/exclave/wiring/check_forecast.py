@@ -55,17 +55,22 @@ def _size(plan: RegisterPlan) -> SourceSize | None:
     return found
 
 
-def check_forecast(home: Home, found: Forecast) -> Iterator[CheckResult]:
-    """One result for each register, one for all."""
+def check_forecast(home: Home, found: Forecast, *, access: float | None) -> Iterator[CheckResult]:
+    """One result for each register, one for all; `access`: seconds that drills took until reading.
+
+    Where no drill has shown it, the warrant's delay alone is counted, without signing and cards.
+    """
     delay = home.party.charter.role(RoleName.READ).delay
+    wait = delay if access is None else max(delay, access)
+    what = "are its delay" if access is None else "went by in a drill before anybody could read"
     plans = {plan.id: plan for plan in home.plan.registers}
     for item in found.registers:
-        yield _register(plans[item.id], item, found, delay)
+        yield _register(plans[item.id], item, found, wait=wait, why=what)
     yield _all(home, found)
 
 
 def _register(
-    plan: RegisterPlan, item: RegisterForecast, found: Forecast, delay: int
+    plan: RegisterPlan, item: RegisterForecast, found: Forecast, *, wait: float, why: str
 ) -> CheckResult:
     what = f"forecast of {plan.id}"
     if item.basis == "unknown":
@@ -73,7 +78,7 @@ def _register(
             what=what, good=True,
             said="not known before its first deposit: its source cannot tell its size",
         )  # fmt: skip
-    ready = delay + item.restored_after
+    ready = wait + item.restored_after
     figures = (
         Figure(label=f"{plan.id}_capture", value=round(item.capture, 1), unit="s"),
         Figure(label=f"{plan.id}_restore", value=round(ready, 1), unit="s", bad=plan.rto),
@@ -81,7 +86,7 @@ def _register(
     said = (
         f"{size(item.bytes)} captured in {roughly(item.capture)} ({item.basis}), "
         f"{size(item.seat)} to each seat; back {roughly(ready)} after a warrant "
-        f"({item.restore_basis}), of which {roughly(delay)} are its delay"
+        f"({item.restore_basis}), of which {roughly(wait)} {why}"
     )
     wrong = []
     if found.duration > plan.rpo:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from exclave.plain_words import roughly, size
+from exclave.vault.identity import expiry
+from exclave.vault.identity_file import read_certificate
 from exclave.wiring.check_results import CheckResult, Figure
-from exclave.wiring.depositor import Home
+from exclave.wiring.settings import DepositSettings
 
 __all__ = ["check_keys", "check_room"]
 
@@ -22,14 +24,9 @@ _MARGIN: Final = 256 * 2**20  # bytes of scratch: external sorts, encrypted
 _DAYS: Final = 7
 
 
-def check_keys(home: Home, moment: datetime) -> Iterator[CheckResult]:
+def check_keys(folder: Path, depositor: str, moment: datetime) -> Iterator[CheckResult]:
     """The bundle: that nobody else reads it, and how long its identity is good."""
-    from cryptography.x509 import load_der_x509_certificate
-
-    from exclave.vault.identity_file import read_certificate
-
-    folder = home.settings.depositor
-    what = f"keys of depositor {home.party.id}"
+    what = f"keys of depositor {depositor}"
     open_to = [name for name in _SECRET if (folder / name).stat().st_mode & _OTHERS]
     if open_to:
         yield CheckResult(
@@ -37,17 +34,15 @@ def check_keys(home: Home, moment: datetime) -> Iterator[CheckResult]:
             hint=f"chmod 600 {folder / open_to[0]}",
         )  # fmt: skip
         return
-    ends = load_der_x509_certificate(read_certificate(folder / "identity.pem")).not_valid_after_utc
-    left = (ends - moment).total_seconds()
+    left = (expiry(read_certificate(folder / "identity.pem")) - moment).total_seconds()
     yield CheckResult(
         what=what, good=left > 0, warns=left < _YEAR,
         said=f"of the charter, readable by this user alone; identity good for {roughly(left)}",
     )  # fmt: skip
 
 
-def check_room(home: Home, *, next_deposit: int, used: int) -> Iterator[CheckResult]:
+def check_room(settings: DepositSettings, *, next_deposit: int, used: int) -> Iterator[CheckResult]:
     """Spool and scratch; `next_deposit`: bytes that wait for each seat which cannot be reached."""
-    settings = home.settings
     limit = settings.spool_limit
     disk = _free(settings.spool)
     room = min(limit - used, disk)

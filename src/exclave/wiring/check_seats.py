@@ -19,6 +19,7 @@ from exclave.ids import Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.ledger.cosignature import Cosigned, open_cosigned
 from exclave.plain_words import duration, roughly, size
+from exclave.vault.identity import expiry
 from exclave.vault.interface import Answer, MissionStatus, PublicRecord, State
 from exclave.wiring.asking import asking
 from exclave.wiring.check_results import CheckResult, Figure
@@ -105,10 +106,7 @@ def clock_result(what: str, seat: Seat, date: str, moment: datetime) -> CheckRes
 
 def certificate_result(what: str, seat: Seat, leaf: bytes, moment: datetime) -> CheckResult:
     """How long a vault's own TLS certificate is still good: it renews it by itself."""
-    from cryptography.x509 import load_der_x509_certificate
-
-    ends = load_der_x509_certificate(leaf).not_valid_after_utc
-    left = int((ends - moment).total_seconds())
+    left = int((expiry(leaf) - moment).total_seconds())
     figure = Figure(
         label=f"seat{seat}_certificate", value=left, unit="s",
         warn=_LEAF_WARN, bad=_LEAF_BAD, low=True,

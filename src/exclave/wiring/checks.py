@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from exclave.authority.charter_parts import RoleName
 from exclave.clock import now
 from exclave.errors import ExclaveError
+from exclave.evidence import EvidenceStore
 from exclave.plan import RegisterPlan
-from exclave.wiring.check_evidence import check_drills, restore_seconds
+from exclave.wiring.check_evidence import check_drills, rehearsed
 from exclave.wiring.check_forecast import check_forecast, entries_of, forecast_of
 from exclave.wiring.check_home import check_keys, check_room
 from exclave.wiring.check_results import CheckResult
@@ -27,20 +28,31 @@ __all__ = ["CheckResult", "run_checks"]
 
 def run_checks(home: Home) -> tuple[CheckResult, ...]:
     """Everything."""
-    moment = now()
-    forecast = forecast_of(home, restore_seconds(home))
+    moment, charter, plans = now(), home.party.charter, home.plan.registers
+    store = EvidenceStore(home.settings.evidence)
+    delay = charter.role(RoleName.READ).delay
+    known = rehearsed(plans, store)
+    forecast = forecast_of(home, known.restore)
     return (
-        *(result for register in home.plan.registers for result in _register(home, register)),
-        *check_keys(home, moment),
-        *check_room(home, next_deposit=forecast.seat, used=sum(spooled_bytes(home).values())),
-        *check_forecast(home, forecast),
+        *(result for plan in plans for result in _register(plan, delay)),
+        *check_keys(home.settings.depositor, home.party.id, moment),
+        *check_room(
+            home.settings, next_deposit=forecast.seat, used=sum(spooled_bytes(home).values())
+        ),
+        *check_forecast(home, forecast, access=known.access),
         *check_seats(home, next_deposit=forecast.seat, moment=moment),
-        *check_drills(home, entries_of(home), moment),
+        *check_drills(
+            plans,
+            store,
+            entries_of(home),
+            days=charter.settings.drill_interval_days,
+            moment=moment,
+        ),
         *check_charter(home, moment),
     )
 
 
-def _register(home: Home, plan: RegisterPlan) -> Iterator[CheckResult]:
+def _register(plan: RegisterPlan, delay: int) -> Iterator[CheckResult]:
     what = f"register {plan.id}"
     obstacles: list[str] = []
     try:
@@ -58,7 +70,6 @@ def _register(home: Home, plan: RegisterPlan) -> Iterator[CheckResult]:
         )
     if plan.service_gap is not None:
         yield CheckResult(what=what, good=True, said=plan.service_gap)
-    delay = home.party.charter.role(RoleName.READ).delay
     if plan.rto < delay:
         yield CheckResult(
             what=what,
