@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +33,7 @@ from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import IntegrityError, MalformedData
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import seal_certificate, unseal_certificate
+from exclave.values import replace
 
 __all__ = [
     "CertificateTooLarge",

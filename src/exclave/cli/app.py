@@ -82,12 +82,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("deposit:show", "Show one deposit of the catalogue."),
     "status": (
         "deposit:status",
-        "Show each declared register against its RPO, the seats, the spool, and what is ahead.",
+        "Show each declared register: age against its RPO, seats, last proof and drill; the spool.",
     ),
+    "metrics": ("metrics:metrics", "Print home's figures once in Prometheus' text format."),
     "check": (
         "check:check",
         "Try everything a deposit needs, and say what lies ahead: a forecast, drills, cards.",
     ),
+    "agent": ("agent:agent", "Exclave by itself: deposits, proofs and checks by a calendar."),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "sheet": ("sheet:sheet", "Small files on paper: cards, charters, checkpoints as QR codes."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
@@ -123,8 +125,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.",
     ),
     "drill": (
-        "proof:drill",
-        "Play an attack on a mission that is made for it, on this machine; ends with 0 if it held.",
+        "drill:drill",
+        "Reconstruct a deposit into quarantine, prove it, run its assertions, write a certificate.",
     ),
     "monitor": (
         "monitor:monitor",
