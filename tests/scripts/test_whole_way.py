@@ -13,10 +13,10 @@ from pathlib import Path
 import apsw
 
 from exclave.authority.envelope import parse_envelope
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import parse_time
 from exclave.demo.reach import Reach
 from exclave.wiring.files import load_charter
-from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import Mission, call, must
 
 TARGETS = '[default.folder]\nkind = "folder"\npath = "restored"\n'
