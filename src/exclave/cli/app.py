@@ -82,12 +82,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("deposit:show", "Show one deposit of the catalogue."),
     "status": (
         "deposit:status",
-        "Show each declared register against its RPO, the seats, the spool, and what is ahead.",
+        "Show each declared register: age against its RPO, seats, last proof and drill; the spool.",
     ),
+    "metrics": ("metrics:metrics", "Print home's figures once in Prometheus' text format."),
     "check": (
         "deposit:check",
         "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
     ),
+    "agent": ("agent:agent", "Exclave by itself: deposits, proofs and checks by a calendar."),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "sheet": ("sheet:sheet", "Small files on paper: cards, charters, checkpoints as QR codes."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
