@@ -120,6 +120,11 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
             "signed it."
         ),
     ),
+    "certificate": ("certificate:certificate", "Proofs, drills and the auditor's certificate."),
+    "verify-certificate": (
+        "certificate:verify_certificate",
+        "Check a proof, a drill or an auditor's certificate offline, with the charter alone.",
+    ),
     "demo": (
         "proof:demo",
         "Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.",
