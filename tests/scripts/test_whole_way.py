@@ -61,6 +61,13 @@ def _declared_but_never_deposited(embassy: Mission) -> None:
     check = must("check", "-c", embassy.config)
     assert "FAIL" not in check.out
     assert "not reconstructible as a service: no runbook and no artefacts" in check.out
+    assert "forecast of a deposit: " in check.out
+    line = must("check", "-c", embassy.config, "--monitoring").out
+    assert line.startswith("EXCLAVE OK - ")
+    assert line.count("\n") == 1
+    assert "'deposit'=" in line
+    unknown = call("check", "-c", embassy.root / "none.toml", "--monitoring")
+    assert (unknown.code, unknown.out[:18]) == (3, "EXCLAVE UNKNOWN - ")
 
 
 def _listed(embassy: Mission, deposit: str) -> None:
