@@ -25,22 +25,19 @@ from tests.support.embassy import Embassy, found_embassy
 READER = Path(__file__).resolve().parents[2] / "reader" / "exclave_reader.py"
 
 
-@pytest.fixture
-def embassy(tmp_path: Path) -> Iterator[Embassy]:
-    """Two vaults and two safes of 2-of-4, whose charter allows whole deposits in bags."""
-    with found_embassy(tmp_path / "mission", n=4, safes=(3, 4), whole_bags=True) as made:
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embassy, Bag]]:
+    """Two vaults and two safes of 2-of-4, whose charter allows whole deposits in bags, and one."""
+    folder = tmp_path_factory.mktemp("whole")
+    with found_embassy(folder / "mission", n=4, safes=(3, 4), whole_bags=True) as made:
         made.write_registers(mib=0.2)
         made.deposit()
-        yield made
+        yield made, pack_folder(made, 3, folder / "bag", "--further", 4)
 
 
-def pack(embassy: Embassy, place: Path, *more: object) -> Bag:
-    return pack_folder(embassy, 3, place, "--further", 4, *more)
-
-
-def test_one_seats_key_opens_half_of_the_shards(tmp_path: Path, embassy: Embassy) -> None:
+def test_one_seats_key_opens_half_of_the_shards(packed: tuple[Embassy, Bag]) -> None:
     """Of each pack one shard of two: not enough, with the recovery key as well."""
-    bag = pack(embassy, tmp_path / "bag")
+    embassy, bag = packed
     assert bag.said["whole_deposit"]
     assert run("bag", "verify", *bag.places)["further"] == [4]
     key = embassy.vaults[3].keys.keys[1].xwing  # type: ignore[index]
@@ -59,23 +56,6 @@ def test_one_seats_key_opens_half_of_the_shards(tmp_path: Path, embassy: Embassy
     assert set(opened.values()) == {1}
 
 
-def test_control_the_keys_of_both_open_everything(tmp_path: Path, embassy: Embassy) -> None:
-    """The standalone reader, from this one bag, with the cards; and with one key nothing."""
-    bag = pack(embassy, tmp_path / "bag")
-    cards, keys = keep(embassy, tmp_path, (3, 4))
-    assert "whole at seats [3, 4]" in read(READER, "list", *bag.places)
-    without = read(
-        READER, "extract", "--cards", *cards, "--seat-keys", keys[0], "--out", tmp_path / "no",
-        *bag.places, expect=2,
-    )  # fmt: skip
-    assert "TooFewShards" in without
-    read(
-        READER, "extract", "--cards", *cards, "--seat-keys", *keys, "--out", tmp_path / "out",
-        *bag.places,
-    )  # fmt: skip
-    assert_same(tmp_path / "out", tmp_path / "kept")
-
-
 def test_no_charter_no_bag_of_several_seats(tmp_path: Path) -> None:
     with found_embassy(tmp_path / "mission", n=4, safes=(3, 4)) as embassy:
         embassy.write_registers(mib=0.1)
@@ -88,7 +68,8 @@ def test_no_charter_no_bag_of_several_seats(tmp_path: Path) -> None:
         assert not (tmp_path / "bag").exists()
 
 
-def test_no_vault_is_one_of_them(tmp_path: Path, embassy: Embassy) -> None:
+def test_no_vault_is_one_of_them(tmp_path: Path, packed: tuple[Embassy, Bag]) -> None:
+    embassy, _ = packed
     said = run(
         "bag", "pack", "-c", embassy.write_config(), "--seat", 3, "--further", 2,
         "--folder", tmp_path / "bag", "--papers", tmp_path / "papers", expect=3,
@@ -96,15 +77,15 @@ def test_no_vault_is_one_of_them(tmp_path: Path, embassy: Embassy) -> None:
     assert "expected safes only, got a vault at 2" in said
 
 
-def test_no_vault_lodges_it(tmp_path: Path, embassy: Embassy) -> None:
+def test_no_vault_lodges_it(packed: tuple[Embassy, Bag]) -> None:
     """A safe's folder would take its own seat's part: the bag is kept instead."""
-    bag = pack(embassy, tmp_path / "bag")
+    embassy, bag = packed
     said = run("bag", "lodge", embassy.vault_folder(3), *bag.places, expect=7)
     assert "expected one of seat 3 alone, got one of seats 3, 4" in said
 
 
-def test_the_keepers_word_counts_for_all_of_it(tmp_path: Path, embassy: Embassy) -> None:
-    bag = pack(embassy, tmp_path / "bag")
+def test_the_keepers_word_counts_for_all_of_it(packed: tuple[Embassy, Bag]) -> None:
+    embassy, bag = packed
     run("bag", "seal", bag.papers, "--key", embassy.home / "keys" / "keys.json")
     key = embassy.vault_folder(3) / "keys" / "vault.key"
     run("bag", "store", bag.papers, *bag.places, "--key", key)
@@ -116,7 +97,27 @@ def test_the_keepers_word_counts_for_all_of_it(tmp_path: Path, embassy: Embassy)
     assert not any((spool / "4").iterdir())
 
 
-def test_limits_say_what_is_left(embassy: Embassy) -> None:
-    charter = embassy.home / "keys" / "charter.json"
+def test_limits_say_what_is_left(packed: tuple[Embassy, Bag]) -> None:
+    charter = packed[0].home / "keys" / "charter.json"
     said = json.dumps(run("limits", charter))
     assert "one of 2 safes opens with the keys of these safes" in said
+
+
+def test_control_both_keys_open_everything(tmp_path: Path, packed: tuple[Embassy, Bag]) -> None:
+    """The standalone reader, from this one bag, with the cards; and with one key nothing.
+
+    Last: everything else is lost then.
+    """
+    embassy, bag = packed
+    cards, keys = keep(embassy, tmp_path, (3, 4))
+    assert "whole at seats [3, 4]" in read(READER, "list", *bag.places)
+    without = read(
+        READER, "extract", "--cards", *cards, "--seat-keys", keys[0], "--out", tmp_path / "no",
+        *bag.places, expect=2,
+    )  # fmt: skip
+    assert "TooFewShards" in without
+    read(
+        READER, "extract", "--cards", *cards, "--seat-keys", *keys, "--out", tmp_path / "out",
+        *bag.places,
+    )  # fmt: skip
+    assert_same(tmp_path / "out", tmp_path / "kept")

@@ -77,10 +77,10 @@ def named(bags: Sequence[Bag]) -> list[object]:
     return ["--bag", *(place for bag in bags for place in bag.places)]
 
 
-@pytest.fixture
-def embassy(tmp_path: Path) -> Iterator[Embassy]:
+@pytest.fixture(scope="module")
+def embassy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embassy]:
     """Two vaults and two safes; any two of four."""
-    with found_embassy(tmp_path / "mission", n=4, safes=(3, 4)) as made:
+    with found_embassy(tmp_path_factory.mktemp("embassy"), n=4, safes=(3, 4)) as made:
         made.write_registers(mib=0.3)
         made.deposit()
         yield made
@@ -92,9 +92,6 @@ def test_from_the_bags_of_two_safes_alone(tmp_path: Path, embassy: Embassy) -> N
     bags[1] = Bag(places=bags[1].places[::-1], papers=bags[1].papers, said={})
     desk = Desk(embassy, tmp_path / "desk")
     keys = [desk.key(embassy, seat) for seat in (3, 4)]
-    embassy.lose_home()
-    embassy.lose_vault(1)
-    embassy.lose_vault(2)
     desk.prepare("--no-network", *named(bags))
     said = desk.reconstruct("--no-network", *named(bags), "--seat-keys", keys[0], expect=3)
     assert "expected the key of that seat, got 1 key file without it" in str(said)
@@ -106,9 +103,6 @@ def test_from_a_bag_and_a_vaults_folder(tmp_path: Path, embassy: Embassy) -> Non
     bag = pack_folder(embassy, 3, tmp_path / "b3")
     desk = Desk(embassy, tmp_path / "desk")
     key = desk.key(embassy, 3)
-    embassy.lose_home()
-    embassy.stop_vault(1)
-    embassy.lose_vault(2)
     media = ["--no-network", "--vault-folder", embassy.vault_folder(1), *named([bag])]
     desk.prepare(*media)
     desk.reconstruct(*media, "--seat-keys", key)
@@ -133,6 +127,7 @@ def test_from_a_bag_and_a_vault_on_the_line(tmp_path: Path, embassy: Embassy) ->
     embassy.await_release(1, warrant)
     desk.reconstruct(*named([bag]), "--seat-keys", key)
     desk.assert_restored()
+    embassy.start_vault(2)
 
 
 def test_one_seats_bags_are_not_enough(tmp_path: Path, embassy: Embassy) -> None:
@@ -156,8 +151,6 @@ def test_a_torn_bag_is_named_and_the_other_of_its_seat_read(
     assert len(shards) > 1
     desk = Desk(embassy, tmp_path / "desk")
     keys = [desk.key(embassy, seat) for seat in (3, 4)]
-    embassy.lose_vault(1)
-    embassy.lose_vault(2)
     desk.prepare("--no-network", *named([*bags, other]))
     desk.reconstruct("--no-network", *named([*bags, other]), "--seat-keys", *keys)
     desk.assert_restored()
