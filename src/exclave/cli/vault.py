@@ -1,4 +1,4 @@
-"""`vault init | enrol | serve | status | fsck | submit`: the host operator's commands."""
+"""`vault init | seat | enrol | serve | status | fsck | submit`: the host operator's commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def init(
     without_agreement
         Take deposits without one.
     """
-    from exclave.wiring.host import init_vault
+    from exclave.wiring.new_vaults import init_vault
 
     if without_agreement is (state_key is not None):
         raise UsageError(
@@ -93,9 +93,48 @@ def init(
     )
 
 
+@vault.command(name="seat")
+def seat(folder: Path, name: str, *, data: str, public: str, terminal: Out) -> None:
+    """Make one more seat, for another guest, and export its seat request.
+
+    Each mission of an installation has a seat with keys and addresses of its own; vault init made
+    the first one. A running server may go on meanwhile.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    name
+        Your own word for the guest, such as estonia; nobody else is told.
+    data
+        Address and port of the seat's data listener, inside the line of its guest.
+    public
+        Address and port of its public record.
+    """
+    from exclave.wiring.new_vaults import add_seat_to_vault
+
+    made = add_seat_to_vault(folder, name, data=data, public=public)
+    terminal.result(
+        {
+            "seat": name,
+            "seat_request": str(made.seat_request),
+            "identity": made.identity_hash.hex(),
+            "log_key": made.log_key.key_id,
+        },
+        [
+            f"seat {name} in {folder}",
+            (
+                f"seat request  {made.seat_request} (for this guest's founders, once vouched for "
+                "where the first one was)"
+            ),
+            f"identity      {grouped(made.identity_hash)}",
+        ],
+    )
+
+
 @vault.command(name="enrol")
 def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None:
-    """Pin a mission at this vault.
+    """Pin a mission at the seat whose keys its charter names.
 
     Parameters
     ----------

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind
 from exclave.authority.warrant import Warrant
 from exclave.clock import format_time
+from exclave.standing.agreed import in_effect
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Standing
@@ -29,6 +31,7 @@ def mission_status(mission: Mission) -> MissionStatus:
     charter = standing.charter
     count, total = mission.index.shard_totals()
     records = mission.index.records()
+    quota = sum(item.total_bytes for item in charter.depositors)
     return MissionStatus(
         mission=mission.mission,
         seat=mission.seat,
@@ -41,8 +44,8 @@ def mission_status(mission: Mission) -> MissionStatus:
         shards=count,
         shard_bytes=total,
         staged_bytes=mission.staging.total,
-        quota_bytes=sum(item.total_bytes for item in charter.depositors),
-        free_bytes=mission.store.free_bytes(),
+        quota_bytes=quota,
+        free_bytes=_room(mission, standing, quota, total),
         records=tuple(replace(row.listed(), reason=mission.pending_reason(row)) for row in records),
         warrants=_warrants(mission, standing),
         standing=_standing(mission, standing),
@@ -53,6 +56,17 @@ def mission_status(mission: Mission) -> MissionStatus:
         expiry=format_time(mission.expiry_time()),
         service=mission.service.now(),
     )
+
+
+def _room(mission: Mission, standing: Standing, quota: int, stored: int) -> int:
+    """What the mission may still store. Never more than it was granted: what the disk has beside
+    that would say how much other guests bring.
+    """
+    item = in_effect(standing, mission.seat)
+    granted = quota
+    if item is not None and isinstance(item.value, Agreement):
+        granted = min(quota, item.value.capacity)
+    return max(0, min(mission.store.free_bytes(), granted - stored))
 
 
 def statement_state(mission: Mission, standing: Standing, item: Item) -> tuple[State, int | None]:
