@@ -9,7 +9,7 @@ from cyclopts import App
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import Flag, Out
-from exclave.errors import IntegrityError, UsageError
+from exclave.errors import DifferenceFound, IntegrityError, UsageError
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
@@ -180,8 +180,10 @@ def serve(folder: Path, *, terminal: Out) -> None:
 
 
 @vault.command(name="status")
-def status(folder: Path, *, terminal: Out) -> None:
+def status(folder: Path, *, terminal: Out) -> int:
     """Show health and volumes of each mission; there is no content to show.
+
+    Ends with 1 when a mission is not healthy: clock, witness, a witness duty, or disk.
 
     Parameters
     ----------
@@ -195,6 +197,7 @@ def status(folder: Path, *, terminal: Out) -> None:
         {"missions": [_status_json(item) for item in found]},
         [line for item in found for line in _status_lines(item)] or ["no mission enrolled"],
     )
+    return DifferenceFound.exit_code if any(item.ailing for item in found) else 0
 
 
 @vault.command(name="fsck")
@@ -306,6 +309,7 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             {"cause": alarm.cause, "began": alarm.began, "detail": alarm.detail}
             for alarm in item.alarms
         ],
+        "healthy": not item.ailing,
         "expiry": item.expiry,
     }
 
@@ -334,6 +338,8 @@ def _status_lines(item: MissionStatus) -> list[str]:
     lines += [f"  CONFLICT: charter {conflict.hex()}" for conflict in item.conflicts]
     lines += [f"  entry {one.entry} cannot be followed: {one.why}" for one in item.quarantined]
     lines.append(f"  expiry time: {item.expiry}")
+    if item.ailing:
+        lines.append(f"  NOT HEALTHY: {', '.join(item.ailing)}")
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
     return lines

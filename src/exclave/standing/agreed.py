@@ -40,11 +40,13 @@ __all__ = [
     "AgreementUnknown",
     "AgreementUnmet",
     "Asking",
+    "Duty",
     "NoDeposits",
     "check_known",
     "check_listed",
     "check_next",
     "declared",
+    "duty_of",
     "ends",
     "host_signed",
     "in_effect",
@@ -95,6 +97,28 @@ class Asking:
 
     expiry: datetime
     pinned: KeyId | None = None  # the receiving state's key, where the vault's folder names one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What a seat owes the logs of its fellows."""
+
+    logs: tuple[Seat, ...]
+    freshness: int  # seconds
+    since: int  # service time at which it took effect
+
+
+def duty_of(standing: Standing, seat: Seat, moment: datetime) -> Duty | None:
+    """Which logs a seat has to cosign by its agreement at a moment (spec/agreements.md 6)."""
+    item = in_effect(standing, seat)
+    if item is None or item.effective is None:
+        return None
+    agreement, end = _value(item), ends(standing, item)
+    begun = agreement.since <= moment and (agreement.until is None or moment < agreement.until)
+    logs = tuple(log for log in agreement.witness.seats if log != seat)
+    if not logs or not begun or (end is not None and standing.now >= end):
+        return None
+    return Duty(logs=logs, freshness=agreement.witness.freshness, since=item.effective)
 
 
 def in_effect(standing: Standing, seat: Seat) -> Item | None:

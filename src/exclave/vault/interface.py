@@ -14,8 +14,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from exclave.authority.alarm import AlarmCause
 from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.vault.buffers import ShardBuffers
@@ -124,6 +125,18 @@ class AlarmState:
     detail: str
 
 
+_AILING: Final = frozenset(
+    cause.value
+    for cause in (
+        AlarmCause.CLOCK_BEHIND,
+        AlarmCause.CLOCK_AHEAD,
+        AlarmCause.WITNESS_QUORUM_LOST,
+        AlarmCause.WITNESS_DUTY,
+        AlarmCause.ENGINE_CORRUPT,
+    )
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissionStatus:
     """spec/vault-http.md 4."""
@@ -150,6 +163,11 @@ class MissionStatus:
     alarms: tuple[AlarmState, ...]
     expiry: str
     service: int
+
+    @property
+    def ailing(self) -> tuple[str, ...]:
+        """Alarms with which no vault calls itself healthy: its clock, witness or disk fails now."""
+        return tuple(alarm.cause for alarm in self.alarms if alarm.cause in _AILING)
 
 
 class PublicRecord(Protocol):

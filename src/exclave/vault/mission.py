@@ -47,6 +47,7 @@ from exclave.standing.values import Standing
 from exclave.vault.agreed import asks_agreement, check_deposits, why_no_deposits
 from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead
+from exclave.vault.duties import Duties
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.interface import MissionStatus, State, VaultRefused
@@ -144,6 +145,7 @@ class Mission:
             rules=self._witness_rules,
         )
         self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
+        self.duties = Duties(self)
         self.staging = Staging(store)
         self._count_again()
 
@@ -172,6 +174,8 @@ class Mission:
         """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
         self.alarms.look(self.expiry.inputs())
         with self.lock:
+            for cause, detail in self.duties.look().items():
+                self.alarms.note(cause, detail, self._reading())
             due = self.alarms.due(self.service.now(), self.fold.last_alarm)
             if due:
                 self.append(due)
