@@ -139,7 +139,7 @@ def test_an_address_says_nothing_of_another_guest(tmp_path: Path) -> None:
             anchor = a.world.vaults[SEAT].identity.certificate
             paths = [("GET", "/v1/status")]
             paths += [
-                ("GET", f"/v1/{a.world.mission.hex()}/{what}")
+                ("GET", f"/v2/{a.world.mission.hex()}/{what}")
                 for what in ("status", "log/checkpoint")
             ]
             before = await asked(a.server.public, anchor, None, paths)

@@ -140,7 +140,8 @@ def answers() -> Iterator[bytes]:
                 StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
             ),
             forks=(), quarantined=(), alarms=(alarm,), expiry="2026-01-02T03:04:05Z", service=1000,
-        )
+        ),
+        2,
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'
 

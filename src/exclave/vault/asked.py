@@ -3,7 +3,8 @@
 `HttpVault` asks the same over the same line, but importing its library and its loop takes as long
 as all the rest of `status`. Here is the standard library's client, and a thread for each vault.
 Rules: as there, exactly the one pinned identity is trusted, the system's proxies and certificates
-have no say, and what comes back is bounded in size. Nothing is asked twice.
+have no say, and what comes back is bounded in size. Nothing is asked twice; which version of
+the protocol is spoken is asked first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from exclave.ids import MissionId, Seat
 from exclave.vault.addresses import Address
 from exclave.vault.interface import MissionStatus
 from exclave.vault.problems import read_problem
+from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 from exclave.vault.tls import client_context
 from exclave.vault.wire import MAX_BODY, read_status
 
@@ -63,9 +65,8 @@ def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionSt
         vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
     )
     try:
-        line.request("GET", f"/v1/{mission.hex()}/status", headers={"Accept-Encoding": "identity"})
-        answer = line.getresponse()
-        body = _body(answer)
+        protocol = _spoken(line, vault.seat)
+        status, body = _get(line, vault.seat, f"/v{protocol}/{mission.hex()}/status")
     except ssl.SSLCertVerificationError as error:
         raise VaultUnreachable(
             f"seat {vault.seat}: expected the pinned identity, got another certificate",
@@ -77,11 +78,25 @@ def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionSt
         ) from error
     finally:
         line.close()
+    if status != _OK:
+        raise read_problem(body, status)
+    return read_status(body, protocol)
+
+
+def _spoken(line: http.client.HTTPSConnection, seat: Seat) -> int:
+    status, body = _get(line, seat, ASKED_AT)
+    if status != _OK:
+        raise read_problem(body, status)
+    return choose_protocol(read_spoken(body), ours=PROTOCOLS, party=f"seat {seat}")
+
+
+def _get(line: http.client.HTTPSConnection, seat: Seat, path: str) -> tuple[int, bytes]:
+    line.request("GET", path, headers={"Accept-Encoding": "identity"})
+    answer = line.getresponse()
+    body = _body(answer)
     if body is None:
-        raise VaultUnreachable(f"seat {vault.seat}: expected at most {MAX_BODY} bytes, got more")
-    if answer.status != _OK:
-        raise read_problem(body, answer.status)
-    return read_status(body)
+        raise VaultUnreachable(f"seat {seat}: expected at most {MAX_BODY} bytes, got more")
+    return answer.status, body
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes | None:

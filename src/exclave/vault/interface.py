@@ -163,6 +163,7 @@ class MissionStatus:
     alarms: tuple[AlarmState, ...]
     expiry: str
     service: int
+    capacity_bytes: int | None = None  # of the agreement in effect; from protocol 2 on
 
     @property
     def ailing(self) -> tuple[str, ...]:

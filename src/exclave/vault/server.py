@@ -20,7 +20,6 @@ from typing import Final
 
 from aiohttp import web
 
-from exclave import __version__
 from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
@@ -39,6 +38,7 @@ from exclave.vault.listener import Listener
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
+from exclave.vault.protocol import PROTOCOLS
 from exclave.vault.rounds import Rounds
 from exclave.vault.rules import fellow_addresses
 from exclave.vault.sweeper import sweep
@@ -64,11 +64,14 @@ class VaultServer:
         clock: Clock,
         mirror: bool = True,
         name: str | None = None,
+        protocols: Sequence[int] = PROTOCOLS,
     ) -> None:
         """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures.
 
-        `name` is that of a further seat of the installation; the first has none.
+        `name` is that of a further seat of the installation; the first has none. `protocols` is for
+        tests, which speak as an older or a later program would.
         """
+        self._protocols = tuple(protocols)
         self.name = name
         self._identity = identity
         self._leaf = OwnLeaf(identity, server=True, clock=clock)
@@ -78,7 +81,7 @@ class VaultServer:
         self._hosting = Hosting(
             missions={mission.mission: Hosted.of(mission) for mission in missions},
             limits=config.limits,
-            software=f"exclave {__version__}",
+            protocols=self._protocols,
             workers=ThreadPoolExecutor(max_workers=8, thread_name_prefix="vault"),
         )
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
@@ -216,6 +219,7 @@ class VaultServer:
                             data=_data_address(charter, seat),
                             identity=self._identity,
                             clock=self._clock,
+                            protocols=self._protocols,
                         )
                         fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
                         witnesses[seat] = client
