@@ -835,7 +835,7 @@ KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
     "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare",
+    "terminate", "grant", "declare", "proof", "drill", "attestation",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -1007,6 +1007,7 @@ def pae(media_type: str, payload: bytes) -> bytes:
 SMALL = frozenset([
     "charter", "seat-request", "warrant", "veto", "lockdown", "hold", "extend", "compromise",
     "release", "lift", "narrow", "unlock", "agreement", "terminate", "grant", "declare",
+    "proof", "drill",
 ])  # fmt: skip
 
 
@@ -1236,11 +1237,11 @@ def verify_consistency(old: int, size: int, a: bytes, b: bytes, proof: Sequence[
 
 ENTRY_TYPES = (
     "charter", "annex", "record", "lodged", "supplement", "warrant", "signatures", "order",
-    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals", "custody",
+    "conflict", "witnessed", "evidence", "alarm", "swept", "refusals", "custody", "attestation",
 )  # fmt: skip
 
 
-FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures")
+FOLLOWED = ("charter", "record", "lodged", "supplement", "warrant", "signatures", "attestation")
 
 
 def parse_entry(data: bytes) -> dict[str, Json]:
@@ -2328,6 +2329,7 @@ OBJECTS: dict[str, dict[str, Rule]] = {
                         "tables": list_of(row_of(is_text, is_count)), "data": is_stream},
     "files.tree": {"name": is_text, "count": is_positive, "tree_root": HASH,
                    "entries": is_stream, "content": is_stream},
+    "command.output": {"file": is_text, "blake3": HASH, "size": is_count, "data": is_stream},
 }  # fmt: skip
 
 
@@ -2339,6 +2341,8 @@ def is_object(value: Json) -> bool:
 
 
 def _object_rules(value: Json) -> bool:
+    if value["type"] in ("sqlite.database", "command.output"):
+        return bool(value["size"] == value["data"]["length"])
     if value["type"] == "pg.sequence":
         return bool(-(2**63) <= int(value["last_value"]) < 2**63)
     if value["type"] != "pg.table":
@@ -2360,13 +2364,18 @@ def is_tree(value: Json) -> bool:
     return is_object(value) and bool(value["type"] == "files.tree")
 
 
+PREFIX = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files.", "command": "command."}
+SOURCE = {
+    "name": REGISTER_SLUG, "kind": one_of(*PREFIX), "started": is_time, "ended": is_time,
+    "facts": lambda v: isinstance(v, dict) and all(map(is_text, v.values())),
+    "objects": list_of(is_object),
+}  # fmt: skip
 REGISTER = {
-    "id": REGISTER_SLUG, "title": is_text, "kind": one_of("postgresql", "sqlite", "files"),
-    "owner": is_text, "classification": is_text, "rpo": is_count, "rto": is_count,
+    "id": REGISTER_SLUG, "title": is_text, "owner": is_text, "classification": is_text,
+    "rpo": is_count, "rto": is_count,
     "depends_on": list_of(REGISTER_SLUG), "runbook": maybe(is_stream),
     "artefacts": maybe(is_tree), "started": is_time, "ended": is_time,
-    "source": lambda v: isinstance(v, dict) and all(map(is_text, v.values())),
-    "notes": list_of(is_text), "objects": list_of(is_object),
+    "notes": list_of(is_text), "sources": list_of(shape(SOURCE)),
 }  # fmt: skip
 MANIFEST = {
     "format": one_of(1), "mission": HASH, "deposit": hex_of(16),
@@ -2374,7 +2383,6 @@ MANIFEST = {
     "software": is_text, "plan": is_stream, "packs": is_base64,
     "registers": list_of(shape(REGISTER)),
 }  # fmt: skip
-PREFIX = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
 
 
 def check_manifest(data: bytes) -> Json:
@@ -2390,10 +2398,8 @@ def check_manifest(data: bytes) -> Json:
         if name in seen or not set(register["depends_on"]) <= seen:
             raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
         seen.add(name)
-        prefix = PREFIX[register["kind"]]
-        if not all(item["type"].startswith(prefix) for item in register["objects"]):
-            raise Malformed(f"manifest: register {name}: an object of another kind")
-        items = [*register["objects"], *filter(None, [register["artefacts"]])]
+        _check_sources(register)
+        items = [*objects_of(register), *filter(None, [register["artefacts"]])]
         streams = [(key, item[key]) for item in items for key in item if is_stream(item[key])]
         for key, stream in [
             *streams,
@@ -2403,6 +2409,22 @@ def check_manifest(data: bytes) -> Json:
             if not refs_in_place(stream, key in ("data", "content"), len(roots)):
                 raise Malformed(f"manifest: register {name}: {key} is in a pack of the wrong kind")
     return value
+
+
+def _check_sources(register: Json) -> None:
+    """At least one, each with a name and objects of its own."""
+    names = [source["name"] for source in register["sources"]]
+    if not names or len(set(names)) != len(names):
+        raise Malformed(f"manifest: register {register['id']}: no source, or one twice")
+    for source in register["sources"]:
+        prefix = PREFIX[source["kind"]]
+        if not all(item["type"].startswith(prefix) for item in source["objects"]):
+            raise Malformed(f"manifest: register {register['id']}: an object of another kind")
+
+
+def objects_of(register: Json) -> list[Json]:
+    """The objects of all its sources."""
+    return [item for source in register["sources"] for item in source["objects"]]
 
 
 def refs_in_place(stream: Json, data: bool, packs: int) -> bool:
@@ -2776,6 +2798,7 @@ class Mission:
     lodged: set[str] = field(default_factory=set)
     order: dict[str, int] = field(default_factory=dict)
     supplements: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    attestations: dict[str, Json] = field(default_factory=dict)  # by hash of the certificate
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -2891,6 +2914,102 @@ def check_custody(body: Json) -> dict[str, Json]:
         if (value[name] is not None) is not there:
             raise Malformed(f"custody: {act}: field {name} is there or is missing")
     return value
+
+
+# ------------------------------------------------------------------ certificates.md
+
+SPAN = count_from(0, 10**12)
+SPANS = ("restore_ms", "compare_ms", "work_ms", "rto_ms")
+HEAD = {
+    "kind": one_of("proof", "drill"), "mission": HASH, "charter": HASH, "salt": HASH,
+    "software": is_line,
+}  # fmt: skip
+ASSERTION = {"name": SLUG, "held": is_bool, "said": is_line, "ms": SPAN}
+RESULT = {
+    "id": SLUG, "title": is_line, "captured": is_time, "rows": is_count, "files": is_count,
+    "objects": is_count, "differences": is_count, "not_compared": list_to(4096, is_line),
+    "assertions": list_to(1024, shape(ASSERTION)),
+}  # fmt: skip
+PROVEN = RESULT | {"from_packs": is_count, "from_source": is_count}
+DRILLED = RESULT | {"rto": SPAN, "forecast": maybe(SPAN)} | dict.fromkeys(SPANS, SPAN)
+RESULTS = HEAD | {
+    "plan": HASH, "declared": list_to(4096, SLUG), "deposit": hex_of(16), "record": HASH,
+    "started": is_time, "ended": is_time, "failure": maybe(is_line),
+    "passed": is_bool,
+}  # fmt: skip
+CERTIFICATES = {
+    "proof": RESULTS | {"depositor": SLUG, "registers": list_to(4096, shape(PROVEN))},
+    "drill": RESULTS
+    | {"warrant": HASH, "prepared": is_time, "delay": SPAN}
+    | {"registers": list_to(4096, shape(DRILLED))},
+}
+
+
+def check_results(kind: str, body: Json) -> dict[str, Json]:
+    """certificates.md 2 to 4: the verdict is what the rest says, or the certificate is refused."""
+    value = check_shape(kind, body, CERTIFICATES[kind] | {"kind": one_of(kind)})
+    declared, found = value["declared"], [register["id"] for register in value["registers"]]
+    if not declared or len(set(declared)) != len(declared) or len(set(found)) != len(found):
+        raise Malformed(f"{kind}: no register is declared, or one stands twice")
+    if value["ended"] < value["started"]:
+        raise Malformed(f"{kind}: ended before it started")
+    if kind == "drill" and any(r["rto_ms"] < r["work_ms"] for r in value["registers"]):
+        raise Malformed("drill: less time since the warrant than work")
+    good = all(
+        register["differences"] == 0 and all(item["held"] for item in register["assertions"])
+        for register in value["registers"]
+    )
+    whole = value["failure"] is None and set(declared) <= set(found)
+    if value["passed"] is not (good and whole):
+        raise Malformed(f"{kind}: says passed {value['passed']} against what it found")
+    return value
+
+
+ATTESTATION = {
+    "kind": one_of("attestation"), "mission": HASH, "depositor": SLUG, "certificate": HASH,
+    "epoch": count_from(1, 2**32 - 1), "sealed": is_base64, "time": is_time,
+}  # fmt: skip
+
+
+def verify_attestation(envelope: Envelope, mission: Mission) -> dict[str, Json]:
+    """certificates.md 5: signed by both keys of the depositor, by a charter of the chain."""
+    value = check_shape("attestation", envelope.body, ATTESTATION)
+    if value["mission"] != mission.id.hex():
+        raise CharterRefused("attestation: of another mission")
+    for charter in mission.charters:
+        for depositor in charter.body["depositors"]:
+            if depositor["id"] == value["depositor"]:
+                ids = {key_id(key) for key in depositor["keys"]}
+                if ids <= verify_signers(envelope, depositor["keys"]):
+                    return value
+    raise SignatureRefused("attestation: not signed by both keys of its depositor")
+
+
+def open_attested(value: dict[str, Json], key: XWingKey) -> tuple[Envelope, bytes]:
+    """The certificate in an attestation and its bytes; its own signatures are not checked here."""
+    name = bytes.fromhex(value["certificate"])
+    info = b"exclave/1/attestation\0" + bytes.fromhex(value["mission"]) + name
+    data = hpke_open(key, decode_base64(value["sealed"]), info + struct.pack(">I", value["epoch"]))
+    end = 4 + int.from_bytes(data[:4], "big")
+    if not data or len(data) % 4096 or not 0 <= len(data) - end < 4096 or any(data[end:]):
+        raise Malformed("sealed certificate: not filled up with zeros to 4,096 bytes")
+    inflate = zlib.decompressobj()
+    try:
+        text = inflate.decompress(data[4:end], 1 << 20)
+    except zlib.error as error:
+        raise Malformed("sealed certificate: not zlib") from error
+    if not inflate.eof or inflate.unused_data:
+        raise Malformed("sealed certificate: not one zlib stream of at most 1 MiB")
+    rules = {"payload": is_text, "payloadType": is_text, "signatures": list_of(lambda v: True)}
+    opened = check_shape("certificate", decode_json(text), rules)
+    payload = opened["payload"].encode()
+    if sha256(payload) != name:
+        raise SealRefused("sealed certificate: is not the one that the attestation names")
+    data = encode_json(opened | {"payload": base64.b64encode(payload).decode()})
+    envelope = parse_envelope(data)
+    if envelope.kind not in CERTIFICATES:
+        raise Malformed(f"sealed certificate: a {envelope.kind}")
+    return envelope, data
 
 
 @dataclass(frozen=True, slots=True)
@@ -3234,6 +3353,10 @@ def load_mission(mission: Mission) -> None:
     for name, envelope in envelopes.get("supplement", []):
         with named_problem(mission, f"supplement {name}"):
             add_supplement(mission, envelope)
+    for name, envelope in envelopes.get("attestation", []):
+        with named_problem(mission, f"attestation {name}"):
+            sealed = verify_attestation(envelope, mission)
+            mission.attestations.setdefault(sealed["certificate"], sealed)
 
 
 class named_problem(suppress):
@@ -3517,18 +3640,27 @@ class Extraction:
     def extract(self, register: Json) -> None:
         """Everything of a register; a failing object is named and the others go on."""
         self.folder.mkdir()
-        facts = {k: v for k, v in register.items() if k not in ("objects", "artefacts", "runbook")}
-        (self.folder / "register.json").write_bytes(encode_json(facts))
+        (self.folder / "register.json").write_bytes(encode_json(facts_of(register)))
         if register["runbook"] is not None:
             with self._named("runbook"):
                 self.write("RUNBOOK", register["runbook"])
         if register["artefacts"] is not None:
             with self._named("artefacts"):
                 self.files_tree(register["artefacts"], "artefacts")
-        for item in sorted(register["objects"], key=load_order):
+        for source in register["sources"]:
+            if len(register["sources"]) == 1:
+                self.source(source)
+            else:  # each in a folder of its own
+                folder = self.folder / f"source-{source['name']}"
+                folder.mkdir()
+                Extraction(self.store, folder, self.verdict).source(source)
+
+    def source(self, source: Json) -> None:
+        """Everything of one source."""
+        for item in sorted(source["objects"], key=load_order):
             with self._named(f"{item['type']} {object_name(item)}"):
                 self.one(item)
-        if register["kind"] == "postgresql":
+        if source["kind"] == "postgresql":
             self.write_load()
 
     def _named(self, what: str) -> failed_object:
@@ -3555,6 +3687,9 @@ class Extraction:
                 self.sqlite(item)
             case "files.tree":
                 self.files_tree(item, self.next_name(item["name"]))
+            case "command.output":
+                _, problems = self.whole_file(item)
+                self.verdict.say(f"output {item['file']}", problems, f"{item['size']} bytes")
 
     def _part(self, database: str) -> list[str]:
         return self.parts.setdefault(database, [])
@@ -3642,10 +3777,10 @@ class Extraction:
             # A later database starts from a clean session whatever this one set.
         (self.folder / "load.sql").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    # SQLite and files
+    # SQLite, files and output of commands
 
-    def sqlite(self, item: Json) -> None:
-        """The database file; its hash, size and row counts."""
+    def whole_file(self, item: Json) -> tuple[Path, list[str]]:
+        """An object that is one file: where it lies now, and how it differs."""
         plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,80}", item["file"])
         name = item["file"] if plain else self.next_name(item["file"])
         digest, size = blake3(), 0
@@ -3655,10 +3790,13 @@ class Extraction:
                 digest.update(chunk)
                 size += len(chunk)
         problems = differs("blake3", item["blake3"], digest.hexdigest())
-        problems += differs("size", item["size"], size)
-        if not problems:
-            problems = sqlite_counts(self.folder / name, item["tables"])
-        self.verdict.say(f"sqlite {item['file']}", problems, f"{size} bytes, row counts")
+        return self.folder / name, problems + differs("size", item["size"], size)
+
+    def sqlite(self, item: Json) -> None:
+        """The database file; its hash, size and row counts."""
+        path, problems = self.whole_file(item)
+        problems = problems or sqlite_counts(path, item["tables"])
+        self.verdict.say(f"sqlite {item['file']}", problems, f"{item['size']} bytes, row counts")
 
     def files_tree(self, item: Json, name: str) -> None:
         """A file tree with its attributes."""
@@ -3672,6 +3810,16 @@ class Extraction:
         problems += differs("tree root", item["tree_root"], tree.root().hex())
         problems += differs("count", item["count"], tree.size)
         self.verdict.say(f"files {item['name']}", problems, f"{tree.size} entries")
+
+
+def facts_of(register: Json) -> Json:
+    """A register without what is written beside it."""
+    sources = [
+        {key: value for key, value in source.items() if key != "objects"}
+        for source in register["sources"]
+    ]
+    facts = {k: v for k, v in register.items() if k not in ("artefacts", "runbook")}
+    return facts | {"sources": sources}
 
 
 class failed_object(suppress):
@@ -3993,6 +4141,8 @@ def print_mission(mission: Mission) -> bool:
     statements = sorted(mission.records, key=lambda name: mission.order[name])
     for name in statements:
         print_deposit(mission, name)
+    if mission.attestations:
+        print(f"  {len(mission.attestations)} certificates, sealed: `extract` opens them")
     problems = mission.problems + forks(mission)
     problems += [f"seat {v.seat}: {text}" for v in mission.vaults for text in v.problems]
     for text in problems:
@@ -4057,14 +4207,38 @@ def extract_command(args: argparse.Namespace) -> int:
         Extraction(store, args.out / f"register-{register['id']}", verdict).extract(register)
         verdicts.append(verdict)
     problems = mission.problems + [t for v in mission.vaults for t in v.problems] + store.warnings
-    report = verdict_text(mission, record, verdicts, problems)
+    shown = list(write_certificates(mission, keys, args.out / "certificates", problems))
+    report = verdict_text(mission, record, verdicts, problems, shown)
     (args.out / "VERDICT.txt").write_text(report, encoding="utf-8")
     print(report, end="")
     return 1 if any(v.failures for v in verdicts) else 0
 
 
+def write_certificates(
+    mission: Mission, keys: dict[int, XWingKey], folder: Path, problems: list[str]
+) -> Iterator[str]:
+    """Every certificate that these cards open, each in a file; a line for each."""
+    for name, value in sorted(mission.attestations.items(), key=lambda item: item[1]["time"]):
+        if value["epoch"] not in keys:
+            continue
+        try:
+            envelope, data = open_attested(value, keys[value["epoch"]])
+            body = check_results(envelope.kind, envelope.body)
+        except ReaderError as error:
+            problems.append(f"certificate {name}: {error}")
+            continue
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{envelope.kind}-{name}.json").write_bytes(data)
+        said = "passed" if body["passed"] else "NOT PASSED"
+        yield f"certificate {envelope.kind} {name}: {said}, ended {body['ended']}"
+
+
 def verdict_text(
-    mission: Mission, record: Json, verdicts: Sequence[Verdict], problems: Sequence[str]
+    mission: Mission,
+    record: Json,
+    verdicts: Sequence[Verdict],
+    problems: Sequence[str],
+    certificates: Sequence[str] = (),
 ) -> str:
     """What VERDICT.txt says."""
     lines = [
@@ -4076,6 +4250,7 @@ def verdict_text(
         lines += [f"register {verdict.register} ({verdict.title!r}): {result}", *verdict.lines]
     for verdict in verdicts:
         lines += [f"DIFFERENCE {verdict.register}: {failure}" for failure in verdict.failures]
+    lines += certificates
     lines += [f"WARNING {problem}" for problem in problems]
     return "\n".join(map(printable, lines)) + "\n"
 
@@ -4295,7 +4470,8 @@ def _run_manifest(i: Json) -> Json:
     return {
         "registers": [r["id"] for r in registers],
         "packs": len(decode_base64(manifest["packs"])) // 32,
-        "objects": [len(r["objects"]) for r in registers],
+        "objects": [len(objects_of(r)) for r in registers],
+        "sources": [[s["kind"] for s in r["sources"]] for r in registers],
     }
 
 
@@ -4459,6 +4635,17 @@ def _run_block(i: Json) -> Json:
     }  # fmt: skip
 
 
+def _run_results(kind: str, i: Json) -> Json:
+    return {"passed": check_results(kind, decode_json(i["payload"].encode()))["passed"]}
+
+
+def _run_attestation(i: Json) -> Json:
+    value = check_shape("attestation", decode_json(i["payload"].encode()), ATTESTATION)
+    envelope, _ = open_attested(value, XWingKey.from_seed(_bytes(i["seed"])))
+    passed = check_results(envelope.kind, envelope.body)["passed"]
+    return {"certificate": envelope.statement.hex(), "passed": passed}
+
+
 def _run_signature(i: Json) -> Json:
     algorithm, raw = i["alg"], _bytes(i["key"])
     if not is_raw_key(algorithm, raw):
@@ -4598,6 +4785,9 @@ OPERATIONS: dict[str, Operation] = {
     "join-parts": _run_parts,
     "parse-block": _run_block,
     "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
+    "parse-proof": lambda i: _run_results("proof", i),
+    "parse-drill": lambda i: _run_results("drill", i),
+    "open-attestation": _run_attestation,
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

@@ -72,7 +72,7 @@ def make_targets(root: Path) -> frozenset[str]:
 
 def load_app() -> "App":
     """The program's own command tree."""
-    app: App = importlib.import_module("exclave.cli.app").command_tree()
+    app: App = importlib.import_module("exclave.cli.tree").command_tree()
     return app
 
 
@@ -126,7 +126,7 @@ def main(root: Path = ROOT) -> int:
     try:
         app: App | None = load_app()
     except ModuleNotFoundError as error:
-        if error.name not in ("exclave", "exclave.cli", "exclave.cli.app"):
+        if error.name not in ("exclave", "exclave.cli", "exclave.cli.tree"):
             raise
         app = None
     wrong = list(faults(found, make_targets(root), app))

@@ -6,8 +6,9 @@ format version 1 is not released, a change of format needs a decision record and
 own (`tests/fixtures/README.md`).
 
 The mission: 2-of-3, two deposits at all seats, a third while seat 3 was away; registers of files,
-of an SQLite file and of a PostgreSQL 16 database. `embassy.tar.xz` holds everything with modes and
-empty folders, as git would not keep them; `expected.json` says what must come back.
+of an SQLite file, of a PostgreSQL 16 database, and of a folder and a program's output together.
+`embassy.tar.xz` holds everything with modes and empty folders, as git would not keep them;
+`expected.json` says what must come back.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from exclave.demo.founding import READERS_ABROAD
 from exclave.demo.postgres import PostgresServer, start_server
 from exclave.engine.durable import replace_file
 from exclave.ids import Seat
+from exclave.plan import CommandSource, FilesSource
 from exclave.reconstruct.warranting import attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
 from exclave.source.postgresql import PostgresConfig
 from exclave.wiring.officials import store_charters
-from tests.support.embassy import Embassy, found_embassy, postgres_register
+from tests.support.embassy import Embassy, found_embassy, planned_register, postgres_register
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURE = ROOT / "tests" / "fixtures" / "v1"
@@ -146,6 +148,23 @@ def _write_registers(embassy: Embassy, server: PostgresServer) -> None:
         password_file=server.passfile,
     )
     embassy.add_register(postgres_register("persons", config))
+    cadastre = embassy.home / "registers" / "cadastre"
+    for name, text in (("plans/plan.txt", "plot 1: 7 ha\n"), ("extract/extract.txt", "7 ha\n")):
+        (cadastre / name).parent.mkdir(parents=True)
+        (cadastre / name).write_text(text)
+    embassy.add_register(
+        planned_register(
+            "cadastre",
+            FilesSource(kind="files", name="plans", path=str(cadastre / "plans")),
+            CommandSource(
+                kind="command",
+                name="extract",
+                command=("cat", "extract/extract.txt"),
+                file="extract.txt",
+                folder=str(cadastre),
+            ),
+        )
+    )
 
 
 def _fingerprints(folder: Path) -> dict[str, str]:

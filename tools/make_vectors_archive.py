@@ -8,15 +8,25 @@ writes them.
 """
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from blake3 import blake3
+
 from exclave.archive import filetree, largeobjects, rows
 from exclave.archive.filetree import FileEntry, FileType
 from exclave.archive.largeobjects import LargeObjectEntry
-from exclave.archive.manifest import Manifest, PgTable, Register, manifest_to_bytes
+from exclave.archive.manifest import (
+    CommandOutput,
+    Manifest,
+    PgTable,
+    Register,
+    RegisterSource,
+    manifest_to_bytes,
+)
 from exclave.archive.objects import FilesTree, PgSchema, PgSequence
 from exclave.archive.pack import PackBuilder, Role, chunk_id
 from exclave.archive.reference import (
@@ -28,6 +38,7 @@ from exclave.archive.reference import (
 )
 from exclave.archive.stream import Node, StreamWriter, encode_node
 from exclave.clock import parse_time
+from exclave.encoding import canonical_json
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot
 from tools.vector_cases import Case, refused, write
 
@@ -387,16 +398,23 @@ def sample_manifest() -> Manifest:
     )  # fmt: skip
     population = Register(
         id="population-register", title="Population register / Rahvastikuregister",
-        kind="postgresql", owner="Ministry of the Interior", classification="restricted",
+        owner="Ministry of the Interior", classification="restricted",
         rpo=86400, rto=14400, depends_on=(), runbook=inline(100, manifest=True), artefacts=None,
-        started=began, ended=ended, source=(("server", "16.14"), ("timezone", "Europe/Tallinn")),
-        notes=("two rows",),
-        objects=(
-            PgSchema(database="population", section="pre-data", sql=inline(50, manifest=True)),
-            table,
-            replace(table, name="person_as_stored", order="stored"),
-            PgSequence(database="population", schema="public", name="person_id_seq",
-                       last_value="9223372036854775807", is_called=True),
+        started=began, ended=ended, notes=("two rows",),
+        sources=(
+            RegisterSource(
+                name="postgresql", kind="postgresql", started=began, ended=ended,
+                facts=(("server", "16.14"), ("timezone", "Europe/Tallinn")),
+                objects=(
+                    PgSchema(
+                        database="population", section="pre-data", sql=inline(50, manifest=True)
+                    ),
+                    table,
+                    replace(table, name="person_as_stored", order="stored"),
+                    PgSequence(database="population", schema="public", name="person_id_seq",
+                               last_value="9223372036854775807", is_called=True),
+                ),
+            ),
         ),
     )  # fmt: skip
     deeds = FilesTree(
@@ -404,9 +422,22 @@ def sample_manifest() -> Manifest:
         entries=inline(len(b"".join(filetree.encode_entries([FOLDER_ENTRY]))), manifest=True),
         content=EMPTY_STREAM,
     )  # fmt: skip
+    documents = RegisterSource(
+        name="documents", kind="files", started=began, ended=ended, facts=(), objects=(deeds,)
+    )
+    ledger = CommandOutput(
+        file="ledger.dump",
+        blake3=blake3(b"entries\n").digest(),
+        size=8,
+        data=inline(8, manifest=False),
+    )
     scans = replace(
-        population, id="deeds", title="Deeds", kind="files", depends_on=("population-register",),
-        runbook=None, artefacts=deeds, objects=(deeds,), source=(), notes=(),
+        population, id="deeds", title="Deeds", depends_on=("population-register",),
+        runbook=None, artefacts=deeds, notes=(),
+        sources=(
+            documents,
+            replace(documents, name="ledger", kind="command", started=ended, objects=(ledger,)),
+        ),
     )  # fmt: skip
     return Manifest(
         mission=MissionId(b"\x11" * 32), deposit=DepositId(b"\x22" * 16), epoch=Epoch(1),
@@ -447,7 +478,10 @@ MANIFEST_CHANGES = (
         "ordered by a key that is not there",
     ),
     ("object", "pg.sequence", "pg.sequences", "ObjectTypeUnknown", "an unknown object"),
-    ("foreign", '"kind":"files"', '"kind":"sqlite"', "ObjectForeign", "files in a SQLite register"),
+    ("foreign", '"kind":"files"', '"kind":"sqlite"', "ObjectForeign", "files of SQLite"),
+    ("source-twice", '"name":"ledger"', '"name":"documents"', "FieldValueInvalid", "a name twice"),
+    ("output-size", '"size":8', '"size":9', "FieldValueInvalid", "a size that its data has not"),
+    ("source-kind", '"kind":"command"', '"kind":"program"', "FieldValueInvalid", "unknown kind"),
     (
         "dependency",
         '["population-register"]',
@@ -479,7 +513,15 @@ def manifest_cases() -> Iterator[Case]:
     text = manifest_to_bytes(sample_manifest()).decode("utf-8")
     yield case(
         5, "manifest", "two-registers", "a manifest root, as text", manifest=text,
-        expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [4, 1]},
+        expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [4, 2],
+                "sources": [["postgresql"], ["files", "command"]]},
+    )  # fmt: skip
+    sourceless = json.loads(text)
+    sourceless["registers"][1]["sources"] = []
+    yield case(
+        5, "manifest", "no-source", "a manifest that must be refused",
+        manifest=canonical_json(sourceless).decode(),
+        **failing("FieldValueInvalid", "a register without sources"),
     )  # fmt: skip
     for name, old, new, error, why in MANIFEST_CHANGES:
         changed = text.replace(old, new)

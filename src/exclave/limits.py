@@ -7,13 +7,13 @@ everything works as built; none may be dropped because it sounds bad. Figures ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Place, Role, RoleName, SeatType
 from exclave.ids import PersonId
 from exclave.plain_words import duration
+from exclave.values import dataclass
 
 __all__ = ["Limit", "departures", "limits", "older_layouts"]
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
 from enum import Enum, auto
 from functools import cache
 from types import NoneType, UnionType
@@ -39,6 +38,8 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+
+from exclave.values import MISSING, dataclass, fields
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from shamir_mnemonic import MnemonicError, decode_mnemonics, generate_mnemonics, recover_ems
 from shamir_mnemonic.share import Share as Slip39Share
@@ -24,6 +23,7 @@ from exclave.authority.layout import (
 )
 from exclave.authority.words import WORDS_A_CARD, WordCountWrong, WordList, read_words
 from exclave.errors import AuthorityError, QuorumNotReached
+from exclave.values import dataclass, field
 
 __all__ = [
     "ALL_COMBINATIONS",

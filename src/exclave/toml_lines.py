@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.shapes import Location
+from exclave.values import dataclass
 
 __all__ = ["Places", "find_places", "read_places"]
 

@@ -16,7 +16,6 @@ here opens a connection or imports what could. Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from exclave.authority.card import CARD_TITLE, Card, parse_card
 from exclave.authority.charter import Charter
@@ -32,6 +31,7 @@ from exclave.sealing.hpke import SealedValueRejected
 from exclave.sealing.recovery import XWingPrivateKey, verify_key_check
 from exclave.sealing.secret import DepositContext, seal_for_reader, unseal_deposit_secret
 from exclave.shares import Share, ShareForeign, ShareRepeated, SharesTooFew, read_share, recombine
+from exclave.values import dataclass, field
 
 __all__ = [
     "CardDesk",

@@ -44,7 +44,7 @@ from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import call, free_ports, must
 from tools.make_fixture_v1 import FIXTURE, main
 
-FROZEN: Final = "0ee1010628d1a20d1ccf5681a7f7755707ee65aeadc7884ecdb99760135d7c0e"
+FROZEN: Final = "b6647e6fe3d36878000f83e1b34f406ea8ca45e47ee6247b9c519d9467683932"
 READER = Path(__file__).resolve().parents[2] / "reader" / "exclave_reader.py"
 SEATS = (1, 2, 3)
 CARDS = ((2, 1), (2, 2), (3, 1), (3, 2))
@@ -124,6 +124,7 @@ def _reconstruct(v1: Path, seats: tuple[int, ...], *extra: object, targets: str)
     return v1 / "restored"
 
 
+FILES = ("scans", "gazette", "cadastre")
 FOLDER = '[default.folder]\nkind = "folder"\npath = "restored"\n'
 
 
@@ -131,9 +132,10 @@ FOLDER = '[default.folder]\nkind = "folder"\npath = "restored"\n'
 def test_files_and_sqlite(v1: Path, seats: tuple[int, int]) -> None:
     shutil.rmtree(v1 / "home")
     restored = _reconstruct(
-        v1, seats, "--register", "scans", "--register", "gazette", targets=FOLDER
+        v1, seats, *(word for name in FILES for word in ("--register", name)), targets=FOLDER
     )
     got = _fingerprints(restored / "scans", "scans/") | _fingerprints(restored / "gazette", "")
+    got |= _fingerprints(restored / "cadastre", "cadastre/")
     assert got == EXPECTED["files"]
 
 

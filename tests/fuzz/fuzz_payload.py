@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exclave.authority.alarm import alarm_envelope, parse_alarm
+from exclave.authority.attestation import attestation_envelope, parse_attestation
 from exclave.authority.charter import charter_payload, parse_charter
 from exclave.authority.custody import custody_envelope, parse_custody
 from exclave.authority.depositor_request import (
@@ -31,6 +32,8 @@ from exclave.authority.unsealing import (
     request_envelope,
 )
 from exclave.authority.warrant import parse_warrant, warrant_payload
+from exclave.certificate.drill import drill_envelope, parse_drill
+from exclave.certificate.proof import parse_proof, proof_envelope
 from exclave.errors import ExclaveError
 
 # For each kind: read a payload and write it again.
@@ -46,6 +49,9 @@ AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.ALARM: lambda e: alarm_envelope(parse_alarm(e)).payload,
     Kind.SWEPT: lambda e: swept_envelope(parse_swept(e)).payload,
     Kind.CUSTODY: lambda e: custody_envelope(parse_custody(e)).payload,
+    Kind.ATTESTATION: lambda e: attestation_envelope(parse_attestation(e)).payload,
+    Kind.PROOF: lambda e: proof_envelope(parse_proof(e)).payload,
+    Kind.DRILL: lambda e: drill_envelope(parse_drill(e)).payload,
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,
     Kind.UNSEALED: lambda e: answer_envelope(parse_unsealed(e)).payload,
 }

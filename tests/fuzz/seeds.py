@@ -96,13 +96,24 @@ def catalogue() -> Iterator[bytes]:
         )
     )  # fmt: skip
     register = RegisterSummary(
-        id="deeds", title="Deeds", kind="files", rpo=1, rto=2, rows=0, files=3, bytes=4
+        id="deeds",
+        title="Deeds",
+        kind="files",
+        rpo=1,
+        rto=2,
+        rows=0,
+        files=3,
+        bytes=4,
+        new=2,
+        stored=1,
+        capture_ms=7,
     )
     entry = CatalogueEntry(
         deposit=DepositId(bytes(16)), sequence=1, statement=bytes(32),
         started="2026-01-02T03:04:05Z", ended="2026-01-02T03:04:06Z", registers=(register,),
-        read=1, new=2, stored=3, sent=((Seat(1), 4),),
+        read=1, new=2, stored=3, sent=((Seat(1), 4),), elapsed_ms=9,
         manifest_root=Reference(2**31, 0, 9, 9, Codec.RAW), manifest_packs=(PackRoot(bytes(32)),),
+        manifest_bytes=16384,
     )  # fmt: skip
     yield canonical_json(entry.to_json())
 

@@ -313,11 +313,17 @@ class World:
 
     def _register(self, name: str, kind: str, objects: list[Any], **more: Any) -> dict[str, Any]:
         return {
-            "id": name, "title": f"The {name}", "kind": kind, "owner": "office",
+            "id": name, "title": f"The {name}", "owner": "office",
             "classification": "secret", "rpo": 60, "rto": 60, "depends_on": [], "runbook": None,
-            "artefacts": None, "started": NOW, "ended": NOW, "source": {"tool": "test"},
-            "notes": [], "objects": objects,
+            "artefacts": None, "started": NOW, "ended": NOW, "notes": [],
+            "sources": [self._source(kind, objects)],
         } | more  # fmt: skip
+
+    def _source(self, kind: str, objects: list[Any]) -> dict[str, Any]:
+        return {
+            "name": kind, "kind": kind, "started": NOW, "ended": NOW, "facts": {"tool": "test"},
+            "objects": objects,
+        }  # fmt: skip
 
     def _deposit(self) -> None:
         registers = [

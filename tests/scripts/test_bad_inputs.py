@@ -83,7 +83,7 @@ def test_configuration(config: Path, tmp_path: Path) -> None:
     refused(3, "deposit", "-c", tmp_path / "none.toml", says="none.toml: cannot be read: No such")
     refused(3, "deposit", "-c", config, "wills", says="no register wills", hint="land, births")
     (tmp_path / "registers.toml").write_text(REGISTERS + REGISTERS)
-    refused(3, "status", "-c", config, says="register births, land is declared twice")
+    refused(3, "status", "-c", config, says="register land is declared twice")
     (tmp_path / "registers.toml").write_text(REGISTERS.replace('["land"]', '["lnd"]'))
     refused(3, "check", "-c", config, says="depends on 'lnd', which is not in the plan")
     (tmp_path / "registers.toml").write_text("[[register\n")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from exclave.cli.app import COMMANDS, command_tree
+from exclave.cli.app import COMMANDS
+from exclave.cli.tree import command_tree
 from tests.support.embassy import Embassy, found_embassy
 
 _NOWHERE = (

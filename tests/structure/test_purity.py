@@ -12,7 +12,7 @@ import pytest
 
 from tests.structure.sources import ROOT, named, parsed, python_files
 
-PURE = ("sealing", "archive", "dispersal", "ledger", "authority", "standing")
+PURE = ("sealing", "archive", "dispersal", "ledger", "authority", "standing", "certificate")
 BUILTINS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
 # datetime.now() and the like: the time is passed in.
 CLOCKS = frozenset({"now", "utcnow", "today"})

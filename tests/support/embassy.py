@@ -43,8 +43,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from exclave import clock
@@ -84,8 +85,8 @@ from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.tiles import TILE_WIDTH, TileReader
 from exclave.lines import LoopThread
 from exclave.plan import FilesSource as FilesPlan
+from exclave.plan import PlannedSource, RegisterPlan
 from exclave.plan import PostgresqlSource as PostgresPlan
-from exclave.plan import RegisterPlan
 from exclave.plan import SqliteSource as SqlitePlan
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.plans import open_answer, pack_plans
@@ -113,12 +114,15 @@ from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
 from exclave.vault.survey import MissionView
 from exclave.vault.survey import survey as survey_mission
+from exclave.wiring.registers import task_of
 from exclave.wiring.seat_files import seat_keys
 
 __all__ = [
     "PROGRAM",
+    "AnyRegister",
     "Embassy",
     "HomeRegister",
+    "PlannedRegister",
     "Quiet",
     "Reading",
     "Survey",
@@ -126,6 +130,7 @@ __all__ = [
     "files_register",
     "found_at",
     "found_embassy",
+    "planned_register",
     "postgres_register",
     "sqlite_register",
     "vault_at",
@@ -146,7 +151,27 @@ class HomeRegister:
     @property
     def task(self) -> RegisterTask:
         """As the deposit takes it."""
-        return RegisterTask(plan=self.plan, source=self.source, artefacts=None, runbook=None)
+        return RegisterTask(plan=self.plan, sources=(self.source,), artefacts=None, runbook=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRegister:
+    """A register with the adapters that its plan asks for."""
+
+    plan: RegisterPlan
+
+    @property
+    def task(self) -> RegisterTask:
+        """As the deposit takes it."""
+        return task_of(self.plan)
+
+
+AnyRegister = HomeRegister | PlannedRegister
+
+
+def planned_register(id: str, *sources: PlannedSource) -> PlannedRegister:
+    """Several sources as one register."""
+    return PlannedRegister(plan=replace(_plan(id, sources[0]), sources=sources))
 
 
 def files_register(id: str, folder: Path) -> HomeRegister:
@@ -175,7 +200,7 @@ def postgres_register(id: str, config: PostgresConfig) -> HomeRegister:
     return HomeRegister(plan=_plan(id, plan), source=PostgresSource(config))
 
 
-def _plan(id: str, source: FilesPlan | SqlitePlan | PostgresPlan) -> RegisterPlan:
+def _plan(id: str, source: PlannedSource) -> RegisterPlan:
     return RegisterPlan(
         id=id,
         title=f"Register {id}",
@@ -186,7 +211,7 @@ def _plan(id: str, source: FilesPlan | SqlitePlan | PostgresPlan) -> RegisterPla
         depends_on=(),
         runbook=None,
         artefacts=None,
-        source=source,
+        sources=(source,),
     )
 
 
@@ -339,7 +364,7 @@ class Embassy:
     depositor_identity: Identity
     delay: int
     processes: bool
-    registers: list[HomeRegister] = field(default_factory=list)
+    registers: list[AnyRegister] = field(default_factory=list)
     servers: LoopThread = field(default_factory=LoopThread)
     loop: LoopThread = field(default_factory=LoopThread)
     clients: list[HttpVault] = field(default_factory=list)
@@ -441,7 +466,7 @@ class Embassy:
 
     # Home
 
-    def add_register(self, register: HomeRegister) -> None:
+    def add_register(self, register: AnyRegister) -> None:
         """Another register for the next deposits."""
         self.registers.append(register)
 
@@ -509,7 +534,7 @@ class Embassy:
         )
 
     def deposit(
-        self, registers: Sequence[HomeRegister] | None = None, *, plan_text: bytes = b"# plan\n"
+        self, registers: Sequence[AnyRegister] | None = None, *, plan_text: bytes = b"# plan\n"
     ) -> DepositOutcome:
         """One deposit of all registers, or of those given."""
         chosen = self.registers if registers is None else registers
@@ -755,10 +780,11 @@ class Embassy:
         targets: Callable[[Register], Target] | None = None,
     ) -> ReconstructionReport:
         """The last step of `reconstruct`, to be repeated after an interruption."""
+        place = targets or partial(default_target, out)
         return reconstruct(
             reading.record,
             fetcher=self.fetcher(reading, secrets, seats),
-            target_for=targets or (lambda register: default_target(out, register)),
+            target_for=lambda register, source: place(register.part(source)),
             scope=scope or Scope(),
             state=state,
             service=state / "service",
@@ -932,11 +958,12 @@ def _serve_process(folder: Path) -> subprocess.Popen[bytes]:
 
 def _register_toml(plan: RegisterPlan) -> str:
     """A register of `registers.toml`; files and SQLite only."""
-    assert not isinstance(plan.source, PostgresPlan)
+    (source,) = plan.sources
+    assert isinstance(source, FilesPlan | SqlitePlan)
     return (
         f'[[register]]\nid = "{plan.id}"\ntitle = "{plan.title}"\nowner = "{plan.owner}"\n'
         f'classification = "{plan.classification}"\nrpo = "{plan.rpo} s"\nrto = "{plan.rto} s"\n'
-        f'[register.source]\nkind = "{plan.source.kind}"\npath = "{plan.source.path}"\n'
+        f'[register.source]\nkind = "{source.kind}"\npath = "{source.path}"\n'
     )
 
 

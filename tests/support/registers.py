@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from exclave.archive.manifest import Register, RegisterKind
+from exclave.archive.manifest import Register, RegisterSource, SourceKind
 from exclave.source.interface import Captured
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def register_of(captured: Captured, kind: RegisterKind) -> Register:
+def register_of(captured: Captured, kind: SourceKind) -> Register:
     """The register that a deposit would write for this capture."""
     return Register(
         id="under-test",
         title="Under test",
-        kind=kind,
         owner="nobody",
         classification="none",
         rpo=3600,
@@ -25,9 +24,17 @@ def register_of(captured: Captured, kind: RegisterKind) -> Register:
         artefacts=None,
         started=MOMENT,
         ended=MOMENT,
-        source=captured.facts,
         notes=captured.notes,
-        objects=captured.objects,
+        sources=(
+            RegisterSource(
+                name=kind,
+                kind=kind,
+                started=MOMENT,
+                ended=MOMENT,
+                facts=captured.facts,
+                objects=captured.objects,
+            ),
+        ),
     )
 
 

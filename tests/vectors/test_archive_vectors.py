@@ -58,6 +58,7 @@ def run_manifest(case: Fields) -> Fields:
         "registers": [register.id for register in manifest.registers],
         "packs": len(manifest.packs),
         "objects": [len(register.objects) for register in manifest.registers],
+        "sources": [[s.kind for s in register.sources] for register in manifest.registers],
     }
 
 

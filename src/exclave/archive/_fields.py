@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.clock import parse_time
 from exclave.encoding import MAX_INTEGER, JsonObject, JsonValue, hex_decode
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "FieldMissing",

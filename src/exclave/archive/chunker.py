@@ -7,11 +7,10 @@ do not care (spec/archive.md 1); changing parameters only costs one deposit its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyfastcdc import FastCDC
 
 from exclave.archive.reference import MAX_CHUNK
+from exclave.values import dataclass
 
 __all__ = [
     "MANIFEST_STREAM",

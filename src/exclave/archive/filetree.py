@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -25,6 +24,7 @@ from typing import Final, NamedTuple
 
 from exclave.errors import MalformedData, NonCanonicalData
 from exclave.merkle import RootBuilder
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_RECORD",

@@ -7,11 +7,11 @@ order of oid and are decoded as they stream by.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from exclave.archive._bytes import ByteReader
 from exclave.errors import MalformedData, NonCanonicalData
 from exclave.merkle import RootBuilder, leaf_hash
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_ACL",

@@ -1,7 +1,8 @@
 """The manifest root: everything that one deposit holds (spec/archive.md 5).
 
-`manifest_to_bytes` and `parse_manifest` are each other's inverse; the objects are in
-`exclave.archive.objects`. A manifest refers to streams; it does not hold their bytes.
+`manifest_to_bytes` and `parse_manifest` are each other's inverse; registers are in
+`exclave.archive.register`, their objects in `exclave.archive.objects`. A manifest refers to
+streams; it does not hold their bytes.
 
 Rules
 - Canonical JSON, no unknown or missing field; one named error per cause.
@@ -12,9 +13,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias, cast
 
 from exclave.archive._fields import (
     FieldMissing,
@@ -24,10 +23,10 @@ from exclave.archive._fields import (
     FieldValueInvalid,
     require,
     require_integer,
-    require_slug,
 )
-from exclave.archive.object_reader import ObjectTypeUnknown, object_from_json
+from exclave.archive.object_reader import ObjectTypeUnknown
 from exclave.archive.objects import (
+    CommandOutput,
     FilesTree,
     ManifestObject,
     PgDatabase,
@@ -41,10 +40,16 @@ from exclave.archive.objects import (
     manifest_stream,
 )
 from exclave.archive.reference import MANIFEST_PACK_BIT, StreamRef
+from exclave.archive.register import (
+    ObjectForeign,
+    Register,
+    RegisterSource,
+    SourceKind,
+    read_register,
+)
 from exclave.clock import format_time
 from exclave.encoding import (
     JsonObject,
-    JsonValue,
     b64decode,
     b64encode,
     canonical_json,
@@ -52,8 +57,10 @@ from exclave.encoding import (
 )
 from exclave.errors import MalformedData
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot
+from exclave.values import dataclass
 
 __all__ = [
+    "CommandOutput",
     "DependencyOrder",
     "FieldMissing",
     "FieldTypeWrong",
@@ -73,7 +80,8 @@ __all__ = [
     "PgSequence",
     "PgTable",
     "Register",
-    "RegisterKind",
+    "RegisterSource",
+    "SourceKind",
     "SqliteDatabase",
     "StreamMisplaced",
     "manifest_to_bytes",
@@ -81,9 +89,6 @@ __all__ = [
     "streams_of",
 ]
 
-RegisterKind: TypeAlias = Literal["postgresql", "sqlite", "files"]
-
-_KINDS: dict[str, str] = {"postgresql": "pg.", "sqlite": "sqlite.", "files": "files."}
 _MANIFEST_FIELDS = (
     "format",
     "mission",
@@ -96,23 +101,6 @@ _MANIFEST_FIELDS = (
     "packs",
     "registers",
 )
-_REGISTER_FIELDS = (
-    "id",
-    "title",
-    "kind",
-    "owner",
-    "classification",
-    "rpo",
-    "rto",
-    "depends_on",
-    "runbook",
-    "artefacts",
-    "started",
-    "ended",
-    "source",
-    "notes",
-    "objects",
-)
 
 
 class FormatUnknown(MalformedData):
@@ -123,71 +111,8 @@ class DependencyOrder(MalformedData):
     """A register comes before one it depends on, depends on none listed, or comes twice."""
 
 
-class ObjectForeign(MalformedData):
-    """A register holds an object of another kind of register."""
-
-
 class PackUnknown(MalformedData):
     """A listed chunk lies in a pack that `packs` does not name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Register:
-    """One register as captured. `rpo` and `rto` in seconds; `source` are (key, text), sorted."""
-
-    id: str
-    title: str
-    kind: RegisterKind
-    owner: str
-    classification: str
-    rpo: int
-    rto: int
-    depends_on: tuple[str, ...]
-    runbook: StreamRef | None
-    artefacts: FilesTree | None
-    started: datetime
-    ended: datetime
-    source: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    objects: tuple[ManifestObject, ...]
-
-    def __post_init__(self) -> None:
-        require_slug(self.id, "register: id")
-        require(self.kind in _KINDS, f"register {self.id}: kind {self.kind[:40]!r} is not known")
-        require_integer(self.rpo, f"register {self.id}: rpo")
-        require_integer(self.rto, f"register {self.id}: rto")
-        require(
-            len(dict(self.source)) == len(self.source),
-            f"register {self.id}: expected distinct source facts",
-        )
-        if self.runbook is not None:
-            manifest_stream(self.runbook, f"register {self.id}: runbook")
-        for item in self.objects:
-            kind = str(item.to_json()["type"]) if not isinstance(item, PgTable) else "pg.table"
-            if not kind.startswith(_KINDS[self.kind]):
-                raise ObjectForeign(
-                    f"register {self.id}: expected objects of {self.kind}, got {kind}"
-                )
-
-    def to_json(self) -> JsonObject:
-        """The register as it stands in the manifest."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind,
-            "owner": self.owner,
-            "classification": self.classification,
-            "rpo": self.rpo,
-            "rto": self.rto,
-            "depends_on": list(self.depends_on),
-            "runbook": None if self.runbook is None else self.runbook.to_json(),
-            "artefacts": None if self.artefacts is None else self.artefacts.to_json(),
-            "started": format_time(self.started),
-            "ended": format_time(self.ended),
-            "source": dict(self.source),
-            "notes": list(self.notes),
-            "objects": [item.to_json() for item in self.objects],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +200,7 @@ def _object_streams(item: ManifestObject) -> tuple[StreamRef, ...]:
             return (item.groups, item.data)
         case PgLargeObjects() | FilesTree():
             return (item.entries, item.content)
-        case SqliteDatabase():
+        case SqliteDatabase() | CommandOutput():
             return (item.data,)
         case PgSequence():
             return ()
@@ -308,54 +233,7 @@ def parse_manifest(data: bytes) -> Manifest:
         plan=StreamRef.from_json(fields.value["plan"], subject="manifest: plan"),
         packs=tuple(PackRoot(packs[i : i + 32]) for i in range(0, len(packs), 32)),
         registers=tuple(
-            _register(item, f"register {number}")
+            read_register(item, f"register {number}")
             for number, item in enumerate(fields.items("registers"), 1)
         ),
     )
-
-
-def _register(value: JsonValue, subject: str) -> Register:
-    fields = Fields.of(value, subject, _REGISTER_FIELDS)
-    runbook = fields.value["runbook"]
-    return Register(
-        id=fields.text("id"),
-        title=fields.text("title"),
-        kind=cast(RegisterKind, fields.choice("kind", _KINDS)),
-        owner=fields.text("owner"),
-        classification=fields.text("classification"),
-        rpo=fields.integer("rpo"),
-        rto=fields.integer("rto"),
-        depends_on=fields.texts("depends_on"),
-        runbook=None if runbook is None else StreamRef.from_json(runbook, subject=subject),
-        artefacts=_artefacts(fields),
-        started=fields.time("started"),
-        ended=fields.time("ended"),
-        source=_facts(fields),
-        notes=fields.texts("notes"),
-        objects=tuple(
-            object_from_json(item, f"{subject}: object {number}")
-            for number, item in enumerate(fields.items("objects"), 1)
-        ),
-    )
-
-
-def _artefacts(fields: Fields) -> FilesTree | None:
-    value = fields.value["artefacts"]
-    if value is None:
-        return None
-    item = object_from_json(value, f"{fields.subject}: artefacts")
-    if not isinstance(item, FilesTree):
-        raise ObjectForeign(f"{fields.subject}: expected artefacts of type files.tree")
-    return item
-
-
-def _facts(fields: Fields) -> tuple[tuple[str, str], ...]:
-    value = fields.value["source"]
-    if not isinstance(value, dict):
-        raise FieldTypeWrong(f"{fields.subject}: expected source to be an object of strings")
-    facts: list[tuple[str, str]] = []
-    for key, text in value.items():
-        if not isinstance(text, str):
-            raise FieldTypeWrong(f"{fields.subject}: expected source to be an object of strings")
-        facts.append((key, text))
-    return tuple(facts)

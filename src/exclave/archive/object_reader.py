@@ -7,6 +7,7 @@ from typing import cast
 
 from exclave.archive._fields import FieldMissing, Fields, FieldTypeWrong
 from exclave.archive.objects import (
+    CommandOutput,
     FilesTree,
     ManifestObject,
     PgDatabase,
@@ -121,6 +122,15 @@ def _files_tree(fields: Fields) -> FilesTree:
     )
 
 
+def _command_output(fields: Fields) -> CommandOutput:
+    return CommandOutput(
+        file=fields.text("file"),
+        blake3=fields.hex("blake3", 32),
+        size=fields.integer("size"),
+        data=_stream(fields, "data"),
+    )
+
+
 _READERS: dict[str, tuple[tuple[str, ...], Callable[[Fields], ManifestObject]]] = {
     "pg.globals": (("sql",), _pg_globals),
     "pg.database": (
@@ -147,6 +157,7 @@ _READERS: dict[str, tuple[tuple[str, ...], Callable[[Fields], ManifestObject]]] 
     "pg.largeobjects": (("database", "count", "root", "entries", "content"), _pg_largeobjects),
     "sqlite.database": (("file", "blake3", "size", "tables", "data"), _sqlite_database),
     "files.tree": (("name", "count", "tree_root", "entries", "content"), _files_tree),
+    "command.output": (("file", "blake3", "size", "data"), _command_output),
 }
 
 

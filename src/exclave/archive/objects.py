@@ -7,15 +7,16 @@ check is made on construction, so that what a depositor writes is what a reader 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from exclave.archive._fields import require, require_integer
 from exclave.archive.reference import MANIFEST_PACK_BIT, StreamRef
 from exclave.encoding import JsonObject, JsonValue
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = [
+    "CommandOutput",
     "FilesTree",
     "ManifestObject",
     "PgDatabase",
@@ -278,6 +279,35 @@ class SqliteDatabase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOutput:
+    """What a program wrote to its standard output, restored as a file of that name."""
+
+    file: str
+    blake3: bytes
+    size: int
+    data: StreamRef
+
+    def __post_init__(self) -> None:
+        _root(self.blake3, "command.output: blake3")
+        require_integer(self.size, "command.output: size")
+        require(
+            self.size == self.data.length,
+            f"command.output: expected {self.size} bytes of data, got {self.data.length}",
+        )
+        data_stream(self.data, "command.output: data")
+
+    def to_json(self) -> JsonObject:
+        """The object as it stands in the manifest."""
+        return {
+            "type": "command.output",
+            "file": self.file,
+            "blake3": self.blake3.hex(),
+            "size": self.size,
+            "data": self.data.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilesTree:
     """One folder with everything in it (spec/archive.md 8)."""
 
@@ -314,4 +344,5 @@ ManifestObject: TypeAlias = (
     | PgLargeObjects
     | SqliteDatabase
     | FilesTree
+    | CommandOutput
 )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
@@ -30,6 +29,7 @@ from exclave.archive.reference import (
 from exclave.errors import IntegrityError, MalformedData, NonCanonicalData
 from exclave.ids import ChunkId
 from exclave.sealing.pack import PackKind
+from exclave.values import dataclass
 
 __all__ = [
     "DEFAULT_CAPACITY",

@@ -7,13 +7,13 @@ reference are checked where references are decoded, which may be ten million tim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from exclave.archive._fields import Fields, FieldTypeWrong
 from exclave.encoding import MAX_INTEGER, JsonObject, JsonValue
 from exclave.errors import MalformedData, NonCanonicalData
+from exclave.values import dataclass
 
 __all__ = [
     "EMPTY_STREAM",

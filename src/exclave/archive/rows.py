@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from exclave.errors import MalformedData
 from exclave.merkle import RootBuilder, leaf_hash
+from exclave.values import dataclass
 
 __all__ = [
     "GROUP_ENTRY",

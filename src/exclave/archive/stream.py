@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from exclave.archive.reference import (
     EMPTY_STREAM,
@@ -30,6 +29,7 @@ from exclave.archive.reference import (
     check_reference,
 )
 from exclave.errors import MalformedData, NonCanonicalData
+from exclave.values import dataclass
 
 __all__ = [
     "FANOUT",

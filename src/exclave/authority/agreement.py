@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
@@ -24,6 +23,7 @@ from exclave.clock import format_time
 from exclave.encoding import MAX_INTEGER, JsonObject, JsonValue
 from exclave.errors import AuthorityError
 from exclave.ids import Seat, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "AGREEMENT_FIELDS",

@@ -7,13 +7,13 @@ Unsigned: the log signs for it.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.envelope import Envelope, Kind, envelope_for, payload_object
 from exclave.authority.fields import Node
 from exclave.clock import format_time
 from exclave.ids import MissionId
+from exclave.values import dataclass
 
 __all__ = ["Alarm", "AlarmCause", "alarm_envelope", "parse_alarm", "read_cause"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import read_person
@@ -16,6 +15,7 @@ from exclave.authority.fields import Node, require_ascending
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
 from exclave.errors import AuthorityError
 from exclave.ids import PersonId
+from exclave.values import dataclass
 
 __all__ = [
     "AnnexEntry",

@@ -6,13 +6,12 @@ stands there (spec/standing.md 3). Here nobody knows whether a lockdown stands: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_parts import Official, RoleName
 from exclave.authority.envelope import ORDERS, TIGHTENING, Envelope, Kind, KindUnexpected
 from exclave.authority.persons import signed_persons
 from exclave.ids import PersonId
+from exclave.values import dataclass
 
 __all__ = [
     "ALARM",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 
 from exclave.authority.charter import Charter
 from exclave.authority.fields import breaks_line
@@ -17,6 +16,7 @@ from exclave.authority.words import WORDS_A_CARD, WordCountWrong
 from exclave.encoding import hex_decode
 from exclave.errors import AuthorityError, MalformedData, NonCanonicalData
 from exclave.ids import Epoch, MissionId, Seat
+from exclave.values import dataclass, field
 
 __all__ = [
     "CARD_TITLE",

@@ -8,7 +8,6 @@ unknown; writing a parsed charter gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter_parts import (
@@ -27,6 +26,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
 from exclave.ids import Epoch, MissionId, PersonId, Seat, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "Charter",

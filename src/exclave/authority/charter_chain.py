@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from exclave.authority.charter import Charter, NotInCharter, parse_charter
 from exclave.authority.charter_parts import RoleName
@@ -25,6 +24,7 @@ from exclave.authority.envelope import Envelope
 from exclave.authority.persons import require_threshold
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "ChainBroken",

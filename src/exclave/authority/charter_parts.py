@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from exclave.authority.fields import Node
 from exclave.authority.keys import (
@@ -24,6 +23,7 @@ from exclave.authority.keys import (
 from exclave.encoding import JsonObject, b64encode
 from exclave.errors import MalformedData
 from exclave.ids import Epoch, PersonId, Seat
+from exclave.values import dataclass
 
 __all__ = [
     "Address",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.authority.fields import Node
 from exclave.authority.keys import ED25519, ML_DSA_44, TypedKey, read_key
 from exclave.encoding import JsonObject
+from exclave.values import dataclass
 
 __all__ = [
     "Delays",

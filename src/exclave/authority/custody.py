@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +20,7 @@ from exclave.authority.persons import SignatureMissing, require_keys, signed_per
 from exclave.clock import format_time
 from exclave.errors import AuthorityError
 from exclave.ids import BagId, MissionId, PersonId, Seat, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_CUSTODY",

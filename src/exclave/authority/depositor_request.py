@@ -5,7 +5,6 @@ Format: spec/authority.md 1. Signed by both its keys: nobody has keys seated tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter_parts import read_identity
@@ -14,6 +13,7 @@ from exclave.authority.keys import ED25519, ML_DSA_65, TypedKey, read_key
 from exclave.authority.persons import require_keys
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
+from exclave.values import dataclass
 
 __all__ = [
     "DepositorRequest",

@@ -8,7 +8,6 @@ signature of another statement is refused by name; the one that was there first 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from exclave.authority.envelope import (
     MAX_SIGNATURES,
@@ -27,6 +26,7 @@ from exclave.authority.keys import TypedKey, verify_signature
 from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import StatementHash
+from exclave.values import dataclass
 
 __all__ = ["DetachedSignatures", "SignerUnknown", "detach", "join_signatures", "parse_detached"]
 

@@ -7,14 +7,13 @@ that nobody but the signer can make a second form of a signature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = ["P256", "P384", "Curve", "PointInvalid"]
 

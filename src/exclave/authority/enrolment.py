@@ -8,7 +8,6 @@ say (spec/standing.md 10).
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.charter import Charter
@@ -27,6 +26,7 @@ from exclave.authority.keys import TypedKey
 from exclave.encoding import JsonObject, b64encode
 from exclave.errors import AuthorityError
 from exclave.ids import MissionId, Seat
+from exclave.values import dataclass
 
 __all__ = [
     "Enrolment",

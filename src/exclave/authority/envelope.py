@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 
 from exclave.authority.fields import Node, require_ascending
 from exclave.authority.keys import TypedKey, verify_signature
@@ -24,9 +23,11 @@ from exclave.encoding import (
 )
 from exclave.errors import AuthorityError, MalformedData
 from exclave.ids import KeyId, StatementHash
+from exclave.values import dataclass, replace
 
 __all__ = [
     "AGREED",
+    "CERTIFICATES",
     "LOOSENING",
     "MAX_ENVELOPE",
     "MAX_SIGNATURES",
@@ -89,6 +90,9 @@ class Kind(enum.StrEnum):
     TERMINATE = "terminate"
     GRANT = "grant"
     DECLARE = "declare"
+    PROOF = "proof"
+    DRILL = "drill"
+    ATTESTATION = "attestation"
 
 
 TIGHTENING = frozenset({Kind.VETO, Kind.LOCKDOWN, Kind.HOLD, Kind.EXTEND, Kind.COMPROMISE})
@@ -98,8 +102,14 @@ AGREED = frozenset({Kind.AGREEMENT, Kind.TERMINATE, Kind.GRANT, Kind.DECLARE})
 LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK}) | AGREED
 """Orders that need a threshold, or a host's key; most wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-_RESERVED = frozenset(["audit", "drill"])
-_SMALL = frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT}) | ORDERS
+CERTIFICATES = frozenset({Kind.PROOF, Kind.DRILL})
+"""What a state keeps for itself: they name titles, and no vault takes them."""
+_RESERVED = frozenset(["audit"])
+_SMALL = (
+    frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT})
+    | ORDERS
+    | CERTIFICATES
+)
 
 
 class KindUnexpected(MalformedData):

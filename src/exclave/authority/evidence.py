@@ -6,7 +6,6 @@ signed them is the reader's to check, by the charters that it knows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.envelope import Envelope, Kind, payload_object
@@ -15,6 +14,7 @@ from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, parse_checkpoint
 from exclave.ledger.note import NoteVerifier, parse_note, verify_note
+from exclave.values import dataclass
 
 __all__ = ["FORK", "Evidence", "EvidenceEmpty", "evidence_payload", "parse_evidence"]
 

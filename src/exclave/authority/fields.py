@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from exclave.clock import parse_time
 from exclave.encoding import MAX_INTEGER, JsonObject, JsonValue, b64decode, hex_decode
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "FieldInvalid",

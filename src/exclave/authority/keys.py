@@ -8,7 +8,6 @@ refused when it is read; verification raises, and never says more than which key
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from exclave.authority.ecdsa import P256, P384
 from exclave.authority.fields import Node
@@ -23,6 +22,7 @@ from exclave.encoding import JsonObject, JsonValue, b64encode
 from exclave.errors import MalformedData
 from exclave.ids import KeyId
 from exclave.sealing.recovery import XWingPublicKey
+from exclave.values import dataclass
 
 __all__ = [
     "ECDSA_P256",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.fields import FieldInvalid, Fields, Node, require_ascending
@@ -10,6 +9,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject
 from exclave.errors import AuthorityError
 from exclave.ids import MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = ["HEAD", "NamesOutOfBounds", "OrderHead", "check_names", "read_hash"]
 

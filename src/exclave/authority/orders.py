@@ -10,7 +10,6 @@ takes effect at once, a loosening one waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, TypeAlias
 
@@ -25,6 +24,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json
 from exclave.errors import AuthorityError
 from exclave.ids import DepositId, PackRoot, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "LAST_UNTIL",

@@ -7,7 +7,6 @@ cannot be read at all; both orders have an end, and it is near.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
@@ -18,6 +17,7 @@ from exclave.authority.order_parts import OrderHead
 from exclave.clock import format_time
 from exclave.encoding import JsonObject
 from exclave.ids import Seat
+from exclave.values import dataclass
 
 __all__ = [
     "LONGEST_DECLARE",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter import Charter
@@ -22,6 +21,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.errors import AuthorityError
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "FULL_EVERY",

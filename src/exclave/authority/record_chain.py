@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from exclave.authority.charter import Charter, NotInCharter
@@ -25,6 +24,7 @@ from exclave.authority.record import (
 from exclave.errors import AuthorityError
 from exclave.ids import Epoch, KeyId, PackRoot, Seat, StatementHash
 from exclave.merkle import leaf_hash, tree_root
+from exclave.values import dataclass, field, replace
 
 __all__ = [
     "AncestorMissing",

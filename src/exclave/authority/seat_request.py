@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter_parts import (
@@ -19,6 +18,7 @@ from exclave.authority.persons import require_keys
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.ids import Seat
+from exclave.values import dataclass
 
 __all__ = ["SeatRequest", "parse_seat_request", "seat_request_payload", "verify_seat_request"]
 

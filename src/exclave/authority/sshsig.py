@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from exclave.errors import MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "NAMESPACE",

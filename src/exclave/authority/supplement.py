@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import Envelope, Kind, payload_object
@@ -11,6 +9,7 @@ from exclave.authority.fields import Node, require_ascending
 from exclave.authority.persons import require_keys
 from exclave.encoding import JsonObject, canonical_json
 from exclave.ids import MissionId, PackRoot, Seat, ShardRoot
+from exclave.values import dataclass
 
 __all__ = ["Supplement", "parse_supplement", "supplement_payload", "verify_supplement"]
 

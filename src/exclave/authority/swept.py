@@ -6,13 +6,13 @@ the log signs for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.envelope import Envelope, Kind, envelope_for, payload_object
 from exclave.authority.fields import FieldInvalid, require_ascending
 from exclave.clock import format_time
 from exclave.ids import MissionId, ShardRoot, StatementHash
+from exclave.values import dataclass
 
 __all__ = ["MAX_SWEPT", "Swept", "parse_swept", "swept_envelope"]
 

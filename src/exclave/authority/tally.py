@@ -7,13 +7,13 @@ For showing; what counts at a vault is decided there. Which rosters are asked is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Official
 from exclave.authority.envelope import Envelope
 from exclave.authority.keys import TypedKey
 from exclave.authority.persons import signed_persons
+from exclave.values import dataclass
 
 __all__ = ["PersonTally", "known_keys", "tally_persons"]
 

@@ -7,14 +7,13 @@ are, by `exclave.unseal`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope, payload_object
 from exclave.authority.fields import Node, require_ascending
 from exclave.authority.keys import X_WING, TypedKey, read_key
 from exclave.authority.record import SEALED_SECRET_SIZE, SealedSecret
 from exclave.encoding import JsonObject, b64encode
 from exclave.ids import Epoch, MissionId
+from exclave.values import dataclass
 
 __all__ = [
     "UnsealAnswer",

@@ -7,7 +7,6 @@ a vault, and when it is released there, is `exclave.standing`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter import Charter
@@ -21,6 +20,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.errors import AuthorityError, QuorumNotReached
 from exclave.ids import DepositId, MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "Warrant",

@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
 
 from exclave.errors import AuthorityError, MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "WORDS_A_CARD",

@@ -9,8 +9,6 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, RecordPack, verify_record
@@ -21,6 +19,7 @@ from exclave.dispersal.sealed_shard import parse_sealed_shard
 from exclave.dispersal.shard import ShardCorrupt
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import ShardRoot
+from exclave.values import dataclass, field
 
 __all__ = ["BagCheck", "CheckedBag", "check_bag"]
 

@@ -9,7 +9,6 @@ its record stays pending there until another bag or the line brings the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from exclave.bag.checking import BagCheck
 from exclave.bag.interface import ReadableBag
@@ -17,6 +16,7 @@ from exclave.carried.gathering import Finding, FindingCause
 from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.interface import PublicRecord, ShardStore, State, VaultRefused
 
 __all__ = ["BagAstray", "BagForeign", "LodgedBag", "lodge_bag", "require_seat"]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +26,7 @@ from exclave.bag.interface import BagWriter
 from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.errors import ConfigurationError, IntegrityError
 from exclave.ids import BagId, DepositId, MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "CharterMissing",

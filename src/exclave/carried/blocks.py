@@ -10,11 +10,11 @@ import enum
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import IntegrityError
 from exclave.ids import BagId, MissionId, Seat
+from exclave.values import dataclass, field
 
 __all__ = [
     "BLOCK_SIZE",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.carried.blocks import (
@@ -26,6 +25,7 @@ from exclave.carried.blocks import (
 )
 from exclave.carried.inventory import MAX_INVENTORY, Inventory, Item, parse_inventory
 from exclave.errors import IntegrityError
+from exclave.values import dataclass, field
 
 __all__ = [
     "Finding",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +18,7 @@ from exclave.clock import format_time
 from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import MalformedData
 from exclave.ids import BagId, MissionId, Seat
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_INVENTORY",

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from exclave.authority.custody import Act, Custody, Party, PartyRole
 from exclave.ids import BagId, Seat, StatementHash
+from exclave.values import dataclass
 
 __all__ = ["OVERDUE", "BagState", "Paper", "Trouble", "TroubleCause", "judge_bags"]
 

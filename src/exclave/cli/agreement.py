@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.cli.orders import Making, give, named_moment, named_statement
-from exclave.errors import ConfigurationError, UsageError
+from exclave.errors import UsageError
 
 __all__ = ["agreement"]
 
@@ -44,25 +44,17 @@ def key(
     import os
 
     from exclave.authority.fields import Node
-    from exclave.cli.passphrases import new_passphrase
+    from exclave.cli.keys import free_place, save_keys
     from exclave.errors import MalformedData
-    from exclave.signer.file import public_keys_bytes, save_key_file, write_once
     from exclave.signer.parties import new_state_key
 
     try:
         code = Node(state, "--state").state()
     except MalformedData as error:
         raise UsageError(error.message) from error
-    public = out.with_name(out.name + ".pub")
-    for path in (out, public):
-        if path.exists():
-            raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
-    passphrase = new_passphrase(
-        terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
-    )
+    public = free_place(out)
     bundle = new_state_key(code, os.urandom)
-    save_key_file(out, bundle, passphrase=passphrase, random=os.urandom)
-    write_once(public, public_keys_bytes(bundle))
+    save_keys(terminal, bundle, out, file=passphrase_file, descriptor=passphrase_fd)
     terminal.result(
         {"id": bundle.id, "key": bundle.public[0].key_id, "public": str(public)},
         [

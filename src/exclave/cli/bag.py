@@ -445,8 +445,8 @@ def _sign(
 
 
 def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
+    from exclave.plan import parse_size
     from exclave.wiring.bags import Carrier
-    from exclave.wiring.settings import parse_size
 
     if (packing.folder is None) is (not packing.volumes):
         raise UsageError("bag pack: expected either --folder or --volumes")

@@ -16,7 +16,7 @@ def _install(
     output: Path | None,
     add_to_startup: bool,
 ) -> Path:
-    from exclave.cli.app import command_tree
+    from exclave.cli.tree import command_tree
 
     return command_tree().install_completion(
         shell=shell, output=output, add_to_startup=add_to_startup

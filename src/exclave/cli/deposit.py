@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from exclave.cli.options import CONNECTIONS, DepositConfigFile, Flag, Out
+from exclave.cli.options import CONNECTIONS, DepositConfigFile, EitherConfigFile, Flag, Out
 from exclave.errors import UsageError
 from exclave.plain_words import count, duration, size
+from exclave.values import asdict
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
@@ -75,7 +73,7 @@ def deposit(
 
 def deposits(
     *,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    config: EitherConfigFile = None,
     card: Path | None = None,
     charter: Path | None = None,
     terminal: Out,

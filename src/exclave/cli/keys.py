@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exclave.errors import UsageError
+from exclave.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
+    from exclave.signer.bundle import KeyBundle
     from exclave.signer.opening import SigningKeys
 
-__all__ = ["name_held_key", "open_for_signing"]
+__all__ = ["free_place", "name_held_key", "open_for_signing", "save_keys"]
 
 
 def open_for_signing(
@@ -28,6 +29,35 @@ def open_for_signing(
         tell=terminal.info,
     )
     return open_keys(argument, asking)
+
+
+def free_place(out: Path) -> Path:
+    """Where the public keys of a new key file go; raises when either file is there."""
+    public = _public_of(out)
+    for path in (out, public):
+        if path.exists():
+            raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    return public
+
+
+def save_keys(
+    terminal: Terminal, bundle: KeyBundle, out: Path, *, file: Path | None, descriptor: int | None
+) -> None:
+    """Write a new key file under a passphrase that is set now, and its public keys beside it."""
+    import os
+
+    from exclave.cli.passphrases import new_passphrase
+    from exclave.signer.file import public_keys_bytes, save_key_file, write_once
+
+    passphrase = new_passphrase(
+        terminal, f"new passphrase for {out}", file=file, descriptor=descriptor
+    )
+    save_key_file(out, bundle, passphrase=passphrase, random=os.urandom)
+    write_once(_public_of(out), public_keys_bytes(bundle))
+
+
+def _public_of(out: Path) -> Path:
+    return out.with_name(out.name + ".pub")
 
 
 def name_held_key(

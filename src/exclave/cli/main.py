@@ -79,17 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], terminal: Terminal) -> int:
-    from cyclopts import CycloptsError
-
-    from exclave.cli.app import command_tree
+    from exclave.cli.plain import plain_call
 
     try:
-        code: int | None = command_tree(arguments).meta(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value"
-        )
-    except CycloptsError as error:
-        terminal.error(_usage(error))
-        return UsageError.exit_code
+        plain = plain_call(arguments)
+        code = _called(arguments) if plain is None else plain.run()
     except ExclaveError as error:
         terminal.error(error)
         return error.exit_code
@@ -107,6 +101,19 @@ def _run(arguments: list[str], terminal: Terminal) -> int:
         )
         return UNEXPECTED
     return code if isinstance(code, int) else 0
+
+
+def _called(arguments: list[str]) -> object:
+    from cyclopts import CycloptsError
+
+    from exclave.cli.tree import command_tree
+
+    try:
+        return command_tree(arguments).meta(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        raise _usage(error) from error
 
 
 def _usage(error: CycloptsError) -> UsageError:

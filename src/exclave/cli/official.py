@@ -58,24 +58,15 @@ def init(
     """
     import os
 
-    from exclave.cli.keys import name_held_key
-    from exclave.cli.passphrases import new_passphrase
-    from exclave.signer.file import public_keys_bytes, save_key_file, write_once
+    from exclave.cli.keys import free_place, name_held_key, save_keys
     from exclave.signer.parties import new_official_key
 
-    public = out.with_name(out.name + ".pub")
-    for path in (out, public):
-        if path.exists():
-            raise ConfigurationError(f"{path}: is there already", hint="keys are never overwritten")
+    public = free_place(out)
     if ssh is not None or pkcs11 is not None:
         name_held_key(terminal, public, ssh=ssh, pkcs11=pkcs11)
         return
-    passphrase = new_passphrase(
-        terminal, f"new passphrase for {out}", file=passphrase_file, descriptor=passphrase_fd
-    )
     bundle = new_official_key(os.urandom)
-    save_key_file(out, bundle, passphrase=passphrase, random=os.urandom)
-    write_once(public, public_keys_bytes(bundle))
+    save_keys(terminal, bundle, out, file=passphrase_file, descriptor=passphrase_fd)
     terminal.result(
         {"id": bundle.id, "key_file": str(out), "public": str(public)},
         [

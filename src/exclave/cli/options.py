@@ -1,17 +1,42 @@
-"""Types of options that several commands share."""
+"""Types of options that several commands share, by name.
+
+What they mean on the line stands in `option_types`, which loads cyclopts. So they are named here,
+and looked up there when cyclopts asks what an annotation is: a command whose line `plain` reads
+starts without. That is why a command's module has its annotations as texts.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, ForwardRef
 
-from cyclopts import Parameter
+if TYPE_CHECKING:
+    from exclave.cli.option_types import (
+        DepositConfigFile,
+        EitherConfigFile,
+        Flag,
+        Out,
+        PassphraseDescriptor,
+        PassphraseFile,
+    )
+else:
 
-from exclave.cli.terminal import Terminal
+    def _there() -> ModuleType:
+        from exclave.cli import option_types
+
+        return option_types
+
+    DepositConfigFile = ForwardRef("_there().DepositConfigFile", module=__name__)
+    EitherConfigFile = ForwardRef("_there().EitherConfigFile", module=__name__)
+    Flag = ForwardRef("_there().Flag", module=__name__)
+    Out = ForwardRef("_there().Out", module=__name__)
+    PassphraseDescriptor = ForwardRef("_there().PassphraseDescriptor", module=__name__)
+    PassphraseFile = ForwardRef("_there().PassphraseFile", module=__name__)
 
 __all__ = [
     "CONNECTIONS",
     "DepositConfigFile",
+    "EitherConfigFile",
     "Flag",
     "Out",
     "PassphraseDescriptor",
@@ -20,14 +45,3 @@ __all__ = [
 
 CONNECTIONS = "exclave.vault.client"
 """What each seat's connection came to, cipher and key exchange, is logged by this part."""
-Out = Annotated[Terminal, Parameter(parse=False)]
-Flag = Annotated[bool, Parameter(negative=())]
-DepositConfigFile = Annotated[
-    Path, Parameter(name=["--config", "-c"], help="The depositor's deposit.toml.")
-]
-PassphraseFile = Annotated[
-    Path | None, Parameter(help="Read the passphrase from this file (mode 0600).")
-]
-PassphraseDescriptor = Annotated[
-    int | None, Parameter(name="--passphrase-fd", help="Read it from this open descriptor.")
-]

@@ -7,7 +7,6 @@ colour or movement unless standard error is a terminal; a secret is never echoed
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -181,6 +180,8 @@ class Terminal:
             raise NoTerminal(
                 f"{question}: nobody to ask", hint="give --passphrase-file or --passphrase-fd"
             )
+        import getpass
+
         return getpass.getpass(f"{question}: ").encode()
 
     def _hint(self, hint: str | None) -> None:

@@ -11,11 +11,11 @@ import os
 import pwd
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from exclave.errors import ExclaveError
+from exclave.values import dataclass
 
 
 class NoServerAccount(ExclaveError):

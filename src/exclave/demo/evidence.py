@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.demo.mission import Home, HostedVault
 from exclave.demo.narration import Narrator
 from exclave.demo.reach import Reach, stored_objects
 from exclave.demo.stage import Stage
+from exclave.values import dataclass
 from exclave.vault.identity import load_identity
 from exclave.wiring.reader import load_card, survey_card
 from exclave.wiring.receipts import verify_seat_receipt

@@ -7,12 +7,12 @@ abroad in different states, and officials abroad alone reach the reading thresho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exclave.demo.estate import Estate, FilesSource, PostgresSource, Register
 from exclave.demo.postgres import PostgresServer
+from exclave.values import dataclass
 
 __all__ = [
     "ABROAD",

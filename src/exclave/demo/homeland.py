@@ -5,7 +5,6 @@ Each act runs the real commands; nothing here knows keys or formats beyond the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from exclave.demo.estate import Estate, advance_estate, build_estate
@@ -14,6 +13,7 @@ from exclave.demo.mission import Home
 from exclave.demo.narration import Narrator, amount
 from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage
+from exclave.values import dataclass
 
 __all__ = ["DepositFigures", "Homeland", "build_homeland", "make_deposit", "pass_a_day"]
 

@@ -12,7 +12,6 @@ import shutil
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from exclave.demo.narration import Narrator
 from exclave.demo.stage import Background, Stage
 from exclave.signer.file import public_keys_bytes, save_key_file, write_once
 from exclave.signer.parties import new_official_key
+from exclave.values import dataclass, replace
 
 __all__ = [
     "PASSPHRASE",

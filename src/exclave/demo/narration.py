@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+
+from exclave.values import dataclass
 
 __all__ = ["Narrator", "PhaseTime", "amount", "duration"]
 

@@ -34,7 +34,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import IO, Final, Literal, Self
@@ -53,6 +52,7 @@ from exclave.demo.programs import (
     version_of,
 )
 from exclave.errors import ExclaveError
+from exclave.values import dataclass, field
 
 StopMode = Literal["smart", "fast", "immediate"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from exclave.demo.mission import HostedVault, keys_of, person
 from exclave.demo.narration import Narrator
 from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage, StepFailed
+from exclave.values import dataclass
 
 __all__ = [
     "EXILE",

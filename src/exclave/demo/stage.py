@@ -17,13 +17,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import exclave
 from exclave.errors import ConfigurationError, ExclaveError
+from exclave.values import dataclass
 
 __all__ = ["Background", "Stage", "StageInUse", "StepFailed"]
 

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from exclave.demo.rescue import (
 from exclave.demo.stage import Stage
 from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
 from exclave.errors import DifferenceFound
+from exclave.values import dataclass
 from exclave.wiring.files import load_charter
 
 __all__ = ["LOST_SEAT", "TRIED_SEAT", "run"]

@@ -7,12 +7,12 @@ depositor counted: an empty restore that compares equal to nothing is no proof.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from exclave.clock import parse_time
 from exclave.demo.narration import duration
+from exclave.values import dataclass
 
 __all__ = ["COLUMNS", "RegisterVerdict", "judge", "table_row"]
 

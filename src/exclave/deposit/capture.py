@@ -1,21 +1,23 @@
 """Capture the registers of a plan into an archive and describe them in a manifest.
 
 Registers are captured one after the other, each after those that it depends on; within a
-register the source works in parallel. Each is one consistent state, or the deposit stops.
+register its sources follow one another as the plan has them, after runbook and artefacts, and a
+source works in parallel. Each source is one consistent state, or the deposit stops. What a later
+source points at in an earlier one is there if it was there before: that is what the order is for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from exclave.archive.manifest import FilesTree, Register
+from exclave.archive.manifest import FilesTree, Register, RegisterSource
 from exclave.archive.reference import StreamRef
 from exclave.clock import Clock
 from exclave.deposit.catalogue import RegisterSummary
 from exclave.errors import ExclaveError, SourceError
-from exclave.plan import RegisterPlan
+from exclave.plan import PlannedSource, RegisterPlan
 from exclave.source.interface import (
     ArchiveSink,
     Captured,
@@ -24,6 +26,7 @@ from exclave.source.interface import (
     StreamPurpose,
     Unread,
 )
+from exclave.values import dataclass
 
 __all__ = ["CapturedRegister", "DepositProgress", "RegisterTask", "capture_register"]
 
@@ -49,7 +52,7 @@ class RegisterTask:
     """One register with the adapters that read it."""
 
     plan: RegisterPlan
-    source: Source
+    sources: tuple[Source, ...]  # in the plan's order
     artefacts: Source | None
     runbook: bytes | None
 
@@ -73,15 +76,15 @@ def capture_register(
     try:
         runbook = None if task.runbook is None else store_bytes(sink, task.runbook)
         artefacts = _artefacts(task, sink)
-        captured = task.source.capture(sink, _reporter(plan.id, progress))
+        parts = _capture_sources(task, sink, clock, progress)
     except SourceError as error:
         raise type(error)(f"register {plan.id}: {error.message}", hint=error.hint) from error
-    progress.register_ended(plan.id, captured.rows, captured.files)
+    summary = _summary(plan, [part.captured for part in parts])
+    progress.register_ended(plan.id, summary.rows, summary.files)
     return CapturedRegister(
         register=Register(
             id=plan.id,
             title=plan.title,
-            kind=plan.source.kind,
             owner=plan.owner,
             classification=plan.classification,
             rpo=plan.rpo,
@@ -89,15 +92,57 @@ def capture_register(
             depends_on=plan.depends_on,
             runbook=runbook,
             artefacts=artefacts,
-            started=started.replace(microsecond=0),
-            ended=clock().replace(microsecond=0),
-            source=captured.facts,
-            notes=(*captured.notes, *_unread(captured.unread), *_gaps(plan)),
-            objects=captured.objects,
+            started=_second(started),
+            ended=_second(clock()),
+            notes=(*_notes(parts), *([] if plan.service_gap is None else [plan.service_gap])),
+            sources=tuple(part.source for part in parts),
         ),
-        summary=_summary(plan, captured),
-        unread=captured.unread,
+        summary=summary,
+        unread=_unread(parts),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One source, captured."""
+
+    source: RegisterSource
+    captured: Captured
+
+
+def _capture_sources(
+    task: RegisterTask, sink: ArchiveSink, clock: Clock, progress: DepositProgress
+) -> list[_Part]:
+    several = len(task.sources) > 1
+    report = _reporter(task.plan.id, progress)
+    parts = []
+    for planned, source in zip(task.plan.sources, task.sources, strict=True):
+        started = clock()
+        try:
+            captured = source.capture(sink, report)
+        except SourceError as error:
+            if several:
+                message = f"source {planned.name}: {error.message}"
+                raise type(error)(message, hint=error.hint) from error
+            raise
+        parts.append(_part(planned, captured, _second(started), _second(clock())))
+    return parts
+
+
+def _part(planned: PlannedSource, captured: Captured, started: datetime, ended: datetime) -> _Part:
+    source = RegisterSource(
+        name=planned.name,
+        kind=planned.kind,
+        started=started,
+        ended=ended,
+        facts=captured.facts,
+        objects=captured.objects,
+    )
+    return _Part(source=source, captured=captured)
+
+
+def _second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
 
 
 def store_bytes(sink: ArchiveSink, data: bytes) -> StreamRef:
@@ -121,37 +166,43 @@ def _artefacts(task: RegisterTask, sink: ArchiveSink) -> FilesTree | None:
     return trees[0]
 
 
-def _gaps(plan: RegisterPlan) -> Sequence[str]:
-    missing = [
-        name
-        for name, value in (("runbook", plan.runbook), ("artefacts", plan.artefacts))
-        if value is None
-    ]
-    if not missing:
-        return ()
-    return (f"not reconstructible as a service: no {' and no '.join(missing)}",)
+def _notes(parts: Sequence[_Part]) -> Iterator[str]:
+    for part in parts:
+        said = f"{part.source.name}: " if len(parts) > 1 else ""
+        for note in part.captured.notes:
+            yield said + note
+        unread = part.captured.unread
+        if unread is not None and unread.files:
+            yield (
+                f"{said}{unread.files} files of {unread.bytes} bytes were not read again: inode, "
+                "size, times and mode are those that they had when they were read for an earlier "
+                "deposit"
+            )
 
 
-def _unread(unread: Unread | None) -> Sequence[str]:
-    if unread is None or not unread.files:
-        return ()
-    text = (
-        f"{unread.files} files of {unread.bytes} bytes were not read again: inode, size, times and "
-        "mode are those that they had when they were read for an earlier deposit"
+def _unread(parts: Sequence[_Part]) -> Unread | None:
+    """What all sources did not read."""
+    found = [part.captured.unread for part in parts if part.captured.unread is not None]
+    if not found:
+        return None
+    return Unread(
+        files=sum(item.files for item in found),
+        bytes=sum(item.bytes for item in found),
+        unsettled=sum(item.unsettled for item in found),
+        read_all=next((item.read_all for item in found if item.read_all is not None), None),
     )
-    return (text,)
 
 
-def _summary(plan: RegisterPlan, captured: Captured) -> RegisterSummary:
+def _summary(plan: RegisterPlan, captured: Sequence[Captured]) -> RegisterSummary:
     return RegisterSummary(
         id=plan.id,
         title=plan.title,
-        kind=plan.source.kind,
+        kind=plan.kind,
         rpo=plan.rpo,
         rto=plan.rto,
-        rows=captured.rows,
-        files=captured.files,
-        bytes=captured.bytes_read,
+        rows=sum(item.rows for item in captured),
+        files=sum(item.files for item in captured),
+        bytes=sum(item.bytes_read for item in captured),
     )
 
 

@@ -6,13 +6,13 @@ Reading is in `exclave.deposit.catalogue_reading`; where files lie, in `exclave.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.reference import Reference, reference_to_json
 from exclave.encoding import JsonObject, b64encode, canonical_json
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.rows import SafePack
+from exclave.values import dataclass
 
 __all__ = ["CHUNK", "CatalogueEntry", "RegisterSummary", "catalogue_pack_bytes"]
 
@@ -31,6 +31,10 @@ class RegisterSummary:
     rows: int
     files: int
     bytes: int
+    # Known to whoever counts what all registers store:
+    new: int = 0  # bytes not found in earlier packs
+    stored: int = 0  # of those, after compression
+    capture_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +51,10 @@ class CatalogueEntry:
     new: int
     stored: int
     sent: tuple[tuple[Seat, int], ...]
+    elapsed_ms: int  # from the first capture until all was sent or spooled
     manifest_root: Reference
     manifest_packs: tuple[PackRoot, ...]
+    manifest_bytes: int  # sealed
 
     def to_json(self) -> JsonObject:
         """As in `deposit.json`."""
@@ -68,6 +74,9 @@ class CatalogueEntry:
                     "rows": r.rows,
                     "files": r.files,
                     "bytes": r.bytes,
+                    "new": r.new,
+                    "stored": r.stored,
+                    "capture_ms": r.capture_ms,
                 }
                 for r in self.registers
             ],
@@ -75,9 +84,11 @@ class CatalogueEntry:
             "new": self.new,
             "stored": self.stored,
             "sent": [[seat, count] for seat, count in self.sent],
+            "elapsed_ms": self.elapsed_ms,
             "manifest": {
                 "root": list(reference_to_json(self.manifest_root)),
                 "packs": [root.hex() for root in self.manifest_packs],
+                "bytes": self.manifest_bytes,
             },
         }
 

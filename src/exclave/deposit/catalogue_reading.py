@@ -23,9 +23,10 @@ _SEALED_SECRET: Final = 1168  # spec/sealing.md 2
 _PACK = ("root", "length", "k", "kind", "secret", "deposit", "sealed", "shards", "chunks")
 _ENTRY = (
     "deposit", "sequence", "statement", "started", "ended", "registers", "read", "new", "stored",
-    "sent", "manifest",
+    "sent", "elapsed_ms", "manifest",
 )  # fmt: skip
-_REGISTER = ("id", "title", "kind", "rpo", "rto", "rows", "files", "bytes")
+_AMOUNTS = ("rpo", "rto", "rows", "files", "bytes", "new", "stored", "capture_ms")
+_REGISTER = ("id", "title", "kind", *_AMOUNTS)
 
 
 def parse_catalogue_pack(data: bytes, subject: str = "pack of a catalogue") -> SafePack:
@@ -66,7 +67,7 @@ def _chunk(entry: tuple[bytes, int, int, int, int]) -> tuple[ChunkId, int, int, 
 def parse_catalogue_entry(data: bytes, subject: str = "deposit of a catalogue") -> CatalogueEntry:
     """A deposit as the depositor remembers it."""
     fields = Node(parse_canonical_json(data, subject=subject), subject).fields(*_ENTRY)
-    manifest = fields["manifest"].fields("root", "packs")
+    manifest = fields["manifest"].fields("root", "packs", "bytes")
     root = manifest["root"]
     return CatalogueEntry(
         deposit=DepositId(fields["deposit"].hex(16)),
@@ -75,10 +76,11 @@ def parse_catalogue_entry(data: bytes, subject: str = "deposit of a catalogue") 
         started=format_time(fields["started"].time()),
         ended=format_time(fields["ended"].time()),
         registers=fields["registers"].each(_register),
-        **_amounts(fields, "read", "new", "stored"),
+        **_amounts(fields, "read", "new", "stored", "elapsed_ms"),
         sent=fields["sent"].each(_sent),
         manifest_root=reference_from_json(root.value, root.path),
         manifest_packs=manifest["packs"].each(lambda node: PackRoot(node.hex(32))),
+        manifest_bytes=manifest["bytes"].integer(),
     )
 
 
@@ -88,7 +90,7 @@ def _register(node: Node) -> RegisterSummary:
         id=fields["id"].slug(),
         title=fields["title"].string(),
         kind=fields["kind"].string(),
-        **_amounts(fields, "rpo", "rto", "rows", "files", "bytes"),
+        **_amounts(fields, *_AMOUNTS),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.ids import Epoch, MissionId, Seat
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.signer.interface import Signer
+from exclave.values import dataclass, field
 
 if TYPE_CHECKING:
     from exclave.authority.record_chain import Author

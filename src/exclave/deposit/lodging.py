@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -36,6 +35,7 @@ from exclave.journal.store import Journal, PackRow, RecordRow
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.sealing.pack import PackKind
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass
 from exclave.vault.interface import State, StatementState, VaultRefused
 
 __all__ = [

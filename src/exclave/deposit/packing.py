@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.pack import DEFAULT_CAPACITY, PackBuilder, Role
@@ -23,6 +22,7 @@ from exclave.errors import ExclaveError
 from exclave.ids import ChunkId, PackRoot
 from exclave.journal.store import Journal
 from exclave.sealing.pack import PackKind
+from exclave.values import dataclass
 
 __all__ = ["MOST_CHUNKS", "FullPack", "PackTable", "Packer", "StoredChunk"]
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exclave.authority.envelope import Kind, parse_envelope
@@ -28,6 +27,7 @@ from exclave.deposit.spool import Spool
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot, Seat, StatementHash
 from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
+from exclave.values import replace
 
 if TYPE_CHECKING:
     from exclave.vault.survey import MissionView

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.ids import ChunkId
+from exclave.values import dataclass
 
 __all__ = ["Cuts", "OldChunk", "Recall"]
 

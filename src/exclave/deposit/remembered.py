@@ -20,7 +20,6 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Self
@@ -33,6 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from exclave.clock import Clock, format_time
 from exclave.engine.durable import make_path
 from exclave.ids import ChunkId, MissionId
+from exclave.values import dataclass
 
 __all__ = ["RememberedTree", "Remembering"]
 

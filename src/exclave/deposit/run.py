@@ -11,8 +11,8 @@ under a new deposit secret.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave import __version__
@@ -46,6 +46,7 @@ from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
+from exclave.values import dataclass, field, replace
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 
@@ -92,6 +93,8 @@ class _Attempt:
         self._party = party
         self._place = place
         self._deposit = DepositId(place.random(16))
+        self._begun = time.monotonic()
+        self._manifest_bytes = 0
         self._tables = {kind: PackTable() for kind in PackKind}
         memory = PackMemory(keep=_KEEP)
         self._sealer = PackSealer(
@@ -139,20 +142,30 @@ class _Attempt:
         place = self._place
         started = format_time(place.clock())
         place.progress.phase("capture")
-        captured = [
-            capture_register(
-                task,
-                self._sink.of_register(task.plan.id),
-                clock=place.clock,
-                progress=place.progress,
-            )
-            for task in tasks
-        ]
+        captured = [self._capture(task) for task in tasks]
         place.progress.phase("manifest")
         root = self._store_manifest(captured, plan_text)
         self._stage.drain()
         place.progress.phase("lodge")
         return self._lodge(captured, root, started)
+
+    def _capture(self, task: RegisterTask) -> CapturedRegister:
+        """One register, with what it added. All its streams are finished when its capture ends."""
+        before, begun = replace(self._sink.tally), time.monotonic()
+        captured = capture_register(
+            task,
+            self._sink.of_register(task.plan.id),
+            clock=self._place.clock,
+            progress=self._place.progress,
+        )
+        tally = self._sink.tally
+        summary = replace(
+            captured.summary,
+            new=tally.new - before.new,
+            stored=tally.stored - before.stored,
+            capture_ms=_ms(begun),
+        )
+        return replace(captured, summary=summary)
 
     def close(self) -> None:
         """End the threads and forget the deposit secret, whatever happened."""
@@ -244,11 +257,19 @@ class _Attempt:
             new=tally.new,
             stored=tally.stored,
             sent=tuple(sorted(self._dispatcher.bytes_sent.items())),
+            elapsed_ms=_ms(self._begun),
             manifest_root=root,
             manifest_packs=manifest_packs,
+            manifest_bytes=self._manifest_bytes,
         )
 
     def _on_safe(self, pack: SealedPack, number: int) -> None:
         self._tables[pack.full.kind].set_root(pack.full.number, pack.root)
         self._packers[pack.full.kind].forget_in_flight(pack.full, number)
+        if pack.full.kind is PackKind.MANIFEST:
+            self._manifest_bytes += pack.length
         self._sealer.sent(pack)
+
+
+def _ms(since: float) -> int:
+    return int((time.monotonic() - since) * 1000)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, cast
 
 from exclave.archive.pack import chunk_id, decode_chunk, make_decompressor, parse_directory
@@ -30,6 +29,7 @@ from exclave.sealing.pack import (
 )
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.sealing.secret import DepositContext, seal_deposit_secret, secret_id
+from exclave.values import dataclass, field
 
 __all__ = ["PackSealer", "ReopenedDiffers", "SealedPack"]
 

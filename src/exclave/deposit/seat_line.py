@@ -5,8 +5,9 @@ Apart from what sends packs over it, since asking a vault how it stands needs no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from exclave.values import dataclass
 
 if TYPE_CHECKING:
     from exclave.ids import Seat

@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +35,7 @@ from exclave.deposit.remembered import RememberedTree, Remembering
 from exclave.errors import SourceError
 from exclave.ids import ChunkId
 from exclave.source.interface import StreamPurpose, TreeMemory
+from exclave.values import dataclass
 
 __all__ = ["DepositSink", "RecalledDiffers", "Tally"]
 

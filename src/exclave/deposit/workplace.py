@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.clock import Clock
@@ -15,6 +14,7 @@ from exclave.deposit.spool import Spool
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.lines import LoopThread
+from exclave.values import dataclass
 
 __all__ = ["Workplace"]
 

@@ -6,8 +6,6 @@ can be checked only after unsealing, so a sealed shard alone proves its header a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from exclave.dispersal.field import Bytes
 from exclave.dispersal.shard import (
     SHARD_HEADER_SIZE,
@@ -19,6 +17,7 @@ from exclave.dispersal.shard import (
 from exclave.ids import ShardRoot
 from exclave.sealing.recovery import XWingPrivateKey, XWingPublicKey
 from exclave.sealing.secret import SEALED_SECRET_SIZE, seal_veil_share, unseal_veil_share
+from exclave.values import dataclass, field
 
 __all__ = ["SEALED_PREFIX_SIZE", "SealedShard", "parse_sealed_shard", "seal_shard", "unseal_shard"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from exclave.dispersal.code import (
     PaddingNotZero,
@@ -35,6 +34,7 @@ from exclave.dispersal.veil import (
 from exclave.errors import IntegrityError
 from exclave.ids import MissionId, PackRoot, Seat, ShardRoot
 from exclave.merkle import RootBuilder, leaf_hash, start_leaf, tree_root
+from exclave.values import dataclass, field
 
 __all__ = [
     "MAGIC",

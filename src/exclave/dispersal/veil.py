@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from exclave.dispersal.field import inverse, multiply
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import Seat
+from exclave.values import dataclass, field
 
 __all__ = [
     "VEIL_SIZE",

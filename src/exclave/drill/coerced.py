@@ -12,7 +12,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,7 @@ from exclave.drill.place import Place
 from exclave.drill.script import Script
 from exclave.ids import StatementHash
 from exclave.reconstruct.warranting import ReaderParty
+from exclave.values import dataclass, replace
 from exclave.vault.interface import State
 
 __all__ = ["COERCED"]

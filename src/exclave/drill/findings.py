@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from exclave.demo.narration import Narrator
+from exclave.values import dataclass
 
 __all__ = ["Book", "Finding"]
 

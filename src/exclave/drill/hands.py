@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from exclave.ids import StatementHash
 from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass, field
 
 __all__ = ["Forger", "Hands", "Reading", "statement_of"]
 

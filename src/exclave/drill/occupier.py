@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -38,6 +37,7 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, public_keys_bytes, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_official_key
+from exclave.values import dataclass, replace
 from exclave.vault.identity import Identity, load_identity
 from exclave.wiring.reader import load_card, prepare, survey_card
 

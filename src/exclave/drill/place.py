@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exclave.authority.charter import Charter
@@ -27,6 +26,7 @@ from exclave.demo.stage import Stage
 from exclave.drill.estate import contents, fill_registers, plan_toml
 from exclave.drill.findings import Book
 from exclave.drill.hands import Hands
+from exclave.values import dataclass, field
 from exclave.wiring.files import load_charter
 
 __all__ = ["Place", "set_up"]

@@ -9,7 +9,6 @@ deposits go on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from exclave.drill.hands import Forger, Hands, statement_of
 from exclave.drill.place import Place
 from exclave.drill.script import Script
 from exclave.ids import StatementHash
+from exclave.values import dataclass
 from exclave.vault.interface import State
 from exclave.wiring.files import load_charter
 

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.demo.founding import Law
@@ -15,6 +14,7 @@ from exclave.demo.stage import Stage
 from exclave.drill.findings import Book
 from exclave.drill.place import Place, set_up
 from exclave.errors import DifferenceFound
+from exclave.values import dataclass
 
 __all__ = ["Script", "play"]
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -52,6 +51,7 @@ from exclave.ids import StatementHash
 from exclave.sealing.secret import seal_annex
 from exclave.signer.file import write_once
 from exclave.signer.interface import Signer, sign_envelope
+from exclave.values import dataclass, replace
 
 __all__ = [
     "ANNEX",

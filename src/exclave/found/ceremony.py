@@ -19,7 +19,6 @@ names their key.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -51,6 +50,7 @@ from exclave.sealing.secret import seal_annex
 from exclave.shares import Trial
 from exclave.signer.file import write_once
 from exclave.signer.interface import Signer, sign_envelope
+from exclave.values import dataclass
 
 __all__ = ["Founded", "complete", "found", "prepare", "sign_file"]
 

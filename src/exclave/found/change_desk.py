@@ -6,7 +6,6 @@ Everything that does not fit is collected, each with file, line and key, and ref
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exclave.authority.annex import AnnexEntry
@@ -17,6 +16,7 @@ from exclave.found.changes import Changes
 from exclave.ids import PersonId
 from exclave.signer.file import PublicKeys
 from exclave.toml_lines import Places
+from exclave.values import dataclass, field
 
 __all__ = ["ChangeDesk", "ChangesRefused", "Persons", "Place"]
 

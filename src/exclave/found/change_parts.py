@@ -6,7 +6,6 @@ lie under them; a depositor's request is signed by the keys that it asks to have
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +26,7 @@ from exclave.errors import ConfigurationError, ExclaveError
 from exclave.found.change_desk import ChangeDesk, Place
 from exclave.found.draft import read_seat, unpinned
 from exclave.ids import Seat
+from exclave.values import fields, replace
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

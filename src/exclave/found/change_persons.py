@@ -8,7 +8,6 @@ leaves, leaves every roster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from exclave.authority.annex import AnnexEntry, name_hash
 from exclave.authority.charter_parts import Official, Place, Role, RoleName
@@ -21,6 +20,7 @@ from exclave.found.draft import new_official, read_public, signing_set
 from exclave.found.plan import OfficialPlan
 from exclave.ids import PersonId
 from exclave.signer.file import PublicKeys
+from exclave.values import replace
 
 __all__ = ["change_persons", "change_rosters"]
 

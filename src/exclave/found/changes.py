@@ -6,7 +6,6 @@ fits the charter is `exclave.found.amend`'s. Paths are relative to the file's fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +23,7 @@ from exclave.found.plan import (
 )
 from exclave.shapes import Between, Length, Matches
 from exclave.toml_lines import Places, read_places
+from exclave.values import dataclass, field
 
 __all__ = [
     "Changes",

@@ -7,7 +7,6 @@ identity and dedup key are all new; nothing of an old bundle is read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_depositor_key
+from exclave.values import dataclass
 from exclave.vault.identity import Identity, new_identity, save_identity
 
 __all__ = ["REQUEST", "NewDepositor", "new_depositor", "new_depositor_bundle", "write_bundle"]

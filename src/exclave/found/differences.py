@@ -8,7 +8,6 @@ and what has no words of its own is named at the end, so that no change goes uns
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from types import MappingProxyType
 
 from exclave.authority.annex import AnnexEntry
@@ -24,6 +23,7 @@ from exclave.authority.charter_parts import (
 from exclave.clock import format_time
 from exclave.ids import PersonId, Seat
 from exclave.plain_words import period, size
+from exclave.values import fields
 
 __all__ = ["Names", "change_lines"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +43,7 @@ from exclave.found.plan import FoundingPlan, GroupPlan, OfficialPlan, RolePlan
 from exclave.ids import PersonId, Seat
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import PublicKeys, parse_public_keys
+from exclave.values import asdict, dataclass
 
 __all__ = [
     "Founders",

@@ -6,13 +6,13 @@ out (examples/founding.toml explains each line). Paths are relative to the plan'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from exclave.config import load_toml
 from exclave.plan import parse_duration
 from exclave.shapes import Between, Length, Matches, Parsed
+from exclave.values import dataclass
 
 __all__ = [
     "Bytes",

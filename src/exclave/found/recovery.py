@@ -8,7 +8,6 @@ one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from exclave.authority.card import card_for
 from exclave.authority.charter import Charter
@@ -20,6 +19,7 @@ from exclave.ids import Epoch
 from exclave.sealing.recovery import XWingPrivateKey, generate_seed, key_check_value
 from exclave.shares import ShareSet, Trial, split_seed, try_out
 from exclave.signer.file import PublicKeys
+from exclave.values import dataclass, field
 
 __all__ = ["NewRecovery", "hand_out", "new_recovery"]
 

@@ -7,7 +7,6 @@ written out are those that the charter has for the seat.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +31,7 @@ from exclave.ids import Seat, StatementHash
 from exclave.shapes import Between, Checked, Length
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import parse_public_keys
+from exclave.values import dataclass
 
 __all__ = ["AgreementTerms", "StateKeyUnfit", "TermsUnfit", "draft_agreement", "read_state_key"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.errors import ConfigurationError, StorageError
 from exclave.ids import ChunkId, DepositId, PackRoot, Seat, ShardRoot
+from exclave.values import dataclass
 
 __all__ = [
     "JournalForeign",

@@ -26,7 +26,6 @@ import secrets
 import shutil
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeAlias
 
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 
 from exclave.journal.lists import Prefixes
 from exclave.journal.rows import JournalUnusable
+from exclave.values import dataclass
 
 __all__ = [
     "COLUMNS",

@@ -7,7 +7,6 @@ key signs under; an empty log has the empty tree's root.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import IntegrityError, MalformedData
@@ -21,6 +20,7 @@ from exclave.ledger.note import (
     verify_note,
 )
 from exclave.merkle import EMPTY_ROOT
+from exclave.values import dataclass
 
 __all__ = [
     "Checkpoint",

@@ -13,7 +13,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exclave.errors import AuthorityError, IntegrityError, MalformedData
@@ -30,6 +29,7 @@ from exclave.ledger.note import (
     cosigned_message,
     parse_note,
 )
+from exclave.values import dataclass
 
 __all__ = [
     "Cosigned",

@@ -7,7 +7,6 @@ refuses other bytes; times are the vault's claim and are kept as they stand.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exclave.clock import format_time, parse_time
@@ -20,6 +19,7 @@ from exclave.encoding import (
 )
 from exclave.errors import MalformedData, NonCanonicalData
 from exclave.ids import MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = ["MAX_ENTRY_SIZE", "EntryType", "LogEntry", "parse_entry"]
 
@@ -38,6 +38,7 @@ class EntryType(enum.Enum):
     LODGED = "lodged"
     SUPPLEMENT = "supplement"
     CUSTODY = "custody"
+    ATTESTATION = "attestation"
     WARRANT = "warrant"
     SIGNATURES = "signatures"
     ORDER = "order"

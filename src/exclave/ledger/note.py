@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import IntegrityError, MalformedData
+from exclave.values import dataclass
 
 __all__ = [
     "COSIGNATURE_ED25519",

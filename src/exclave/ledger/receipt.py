@@ -8,7 +8,6 @@ is cosigned when a witness quorum signed its checkpoint, else provisional.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import MalformedData
@@ -17,6 +16,7 @@ from exclave.ledger.cosignature import CosignedBy, Witnesses, count_witnesses
 from exclave.ledger.entry import LogEntry, parse_entry
 from exclave.ledger.note import MAX_COSIGNED_LINES, MAX_COSIGNED_NOTE, NoteVerifier, parse_note
 from exclave.merkle import leaf_hash, verify_inclusion
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_RECEIPT_SIZE",

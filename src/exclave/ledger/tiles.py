@@ -14,12 +14,12 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from exclave.encoding import MAX_INTEGER
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ledger.consistency import consistency_ranges, inclusion_ranges, split_point
 from exclave.merkle import EMPTY_ROOT, leaf_hash, node_hash, tree_root
+from exclave.values import dataclass
 
 __all__ = [
     "HASH_SIZE",

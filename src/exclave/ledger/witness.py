@@ -16,7 +16,6 @@ import enum
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from exclave.encoding import MAX_INTEGER, b64decode, b64encode
 from exclave.errors import ExclaveError, MalformedData
@@ -31,6 +30,7 @@ from exclave.ledger.note import (
     verify_note,
 )
 from exclave.merkle import EMPTY_ROOT
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_ADD_CHECKPOINT",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ from exclave.ids import Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.monitor.values import Cause, Finding, Level, Sight, period, seats_text
 from exclave.standing.values import Standing
+from exclave.values import dataclass
 from exclave.vault.survey import SeatView
 
 __all__ = ["Apart", "agreement_findings", "apart"]
@@ -30,6 +30,7 @@ _MIRRORED: Final = {
     EntryType.ORDER: "order",
     EntryType.SUPPLEMENT: "supplement",
     EntryType.CUSTODY: "custody",
+    EntryType.ATTESTATION: "attestation",
 }
 _PAST: Final = frozenset({"charter", "warrant", "order"})
 """What may be over, and then is no seat's that was not there yet; records reach every seat."""

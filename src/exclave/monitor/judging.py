@@ -8,7 +8,6 @@ a monitor's own clock may have been wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.clock import format_time
@@ -19,6 +18,7 @@ from exclave.monitor.logs import log_findings, silent_key
 from exclave.monitor.memory import Memory, SeatMemory
 from exclave.monitor.news import alarm_findings, news, waiting
 from exclave.monitor.values import Cause, Finding, Level, Sight
+from exclave.values import dataclass
 
 __all__ = ["Judgement", "judge"]
 

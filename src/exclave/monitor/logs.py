@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.witnesses import witnesses_of
@@ -21,6 +20,7 @@ from exclave.ledger.cosignature import Cosigned, open_cosigned
 from exclave.ledger.note import MAX_COSIGNED_LINES
 from exclave.monitor.values import DIFFERENCE_SECONDS, Cause, Finding, Level, Sight, period
 from exclave.standing.agreed import declared
+from exclave.values import dataclass
 from exclave.vault.interface import State
 from exclave.vault.survey import Fault, SeatView
 from exclave.vault.testimony import log_keys

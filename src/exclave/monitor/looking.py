@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
 
 from exclave.authority.envelope import Kind, parse_envelope, payload_object
 from exclave.authority.fields import Node
@@ -19,6 +18,7 @@ from exclave.ids import MissionId, Seat
 from exclave.ledger.entry import EntryType
 from exclave.monitor.memory import Memory
 from exclave.monitor.values import Glance, Sight
+from exclave.values import replace
 from exclave.vault.interface import PublicRecord
 from exclave.vault.survey import SeatView, SurveyLimits, survey
 

@@ -8,7 +8,6 @@ error and never an empty memory, since to forget is what an attacker would want.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from exclave.authority.fields import Node, require_ascending
@@ -18,6 +17,7 @@ from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import Checkpoint, parse_checkpoint
 from exclave.ledger.note import parse_note
+from exclave.values import dataclass, field
 
 __all__ = ["Memory", "MemoryBroken", "SeatMemory", "memory_bytes", "parse_memory"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from exclave.authority.alarm import AlarmCause
 from exclave.authority.charter import Charter
@@ -18,6 +17,7 @@ from exclave.monitor.values import Cause, Finding, Level, Sight, period, seats_t
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Value
+from exclave.values import dataclass
 from exclave.vault.survey import SeatView
 
 __all__ = ["Told", "alarm_findings", "news", "waiting"]

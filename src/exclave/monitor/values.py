@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from exclave.ids import Seat
 from exclave.monitor.memory import Memory
 from exclave.standing.machine import advance
 from exclave.standing.values import Standing
+from exclave.values import dataclass, field
 from exclave.vault.interface import MissionStatus
 from exclave.vault.survey import MissionView, SeatView
 

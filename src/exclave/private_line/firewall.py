@@ -14,11 +14,11 @@ another. Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
 from exclave.private_line.values import Inner, MissionLines, Network, Party
+from exclave.values import dataclass, field
 
 __all__ = ["Beside", "firewall"]
 

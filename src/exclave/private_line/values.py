@@ -24,13 +24,13 @@ import enum
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from itertools import combinations
 from typing import Final, NewType
 
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat
+from exclave.values import dataclass
 from exclave.vault.addresses import Address, check_bind
 
 __all__ = [

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from exclave.archive.reference import Reference
+from exclave.values import dataclass
 
 __all__ = ["PLAIN_AHEAD", "STORED_AHEAD", "read_ahead"]
 

@@ -23,7 +23,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Self
 
 from exclave.dispersal.code import body_length
@@ -41,6 +40,7 @@ from exclave.ids import Epoch, MissionId, PackRoot, Seat, ShardRoot
 from exclave.lines import LoopThread
 from exclave.reconstruct.buffers import OpenedBuffers
 from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack, plain_length
+from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import ShardStore
 

@@ -6,11 +6,11 @@ Nothing here keeps a reconstruction back; silence about it would (P7: whoever li
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from exclave.authority.record_chain import Fork, author_of, find_forks
 from exclave.ids import DepositId, Seat
 from exclave.reconstruct.choose import obstacle
+from exclave.values import dataclass
 from exclave.vault.survey import DepositView, MissionView
 
 __all__ = ["Findings", "findings"]

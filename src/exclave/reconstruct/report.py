@@ -7,15 +7,37 @@ the warrant names; the text form says the same to people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from exclave.archive.manifest import Register
 from exclave.authority.record_chain import Fork
+from exclave.clock import format_time
 from exclave.encoding import JsonObject
 from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.reconstruct.findings import Findings
-from exclave.source.interface import Difference
+from exclave.source.interface import Compared, Difference
+from exclave.values import dataclass, replace
 
-__all__ = ["ReconstructionReport", "RegisterOutcome", "fork_json", "report_payload", "report_text"]
+__all__ = [
+    "ReconstructionReport",
+    "RegisterOutcome",
+    "SourceOutcome",
+    "fork_json",
+    "register_outcome",
+    "report_payload",
+    "report_text",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOutcome:
+    """One source of a register, restored and compared."""
+
+    name: str
+    kind: str
+    label: str  # what stands before its objects' names: nothing where there is no other source
+    compared: Compared
+    restore_ms: int
+    compare_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +57,7 @@ class RegisterOutcome:
     rpo: int  # seconds, as planned
     rto: int
     captured: str  # time at which the register's capture began
+    sources: tuple[SourceOutcome, ...]  # restored, in the order of their capture
 
     @property
     def proven(self) -> bool:
@@ -66,6 +89,40 @@ class ReconstructionReport:
     def proven(self) -> bool:
         """Every register is."""
         return all(register.proven for register in self.registers)
+
+
+def register_outcome(
+    register: Register,
+    sources: Sequence[SourceOutcome],
+    beside: Sequence[Compared],
+    *,
+    beside_ms: int,
+) -> RegisterOutcome:
+    """What became of a register: its sources, and its runbook and artefacts beside them."""
+    named = [(item.label, item.compared) for item in sources]
+    named += [("", item) for item in beside]
+    return RegisterOutcome(
+        id=register.id,
+        title=register.title,
+        rows=sum(item.compared.rows for item in sources),
+        files=sum(item.compared.files for item in sources),
+        objects=sum(item.compared.objects for item in sources),
+        differences=tuple(
+            replace(found, subject=label + found.subject)
+            for label, compared in named
+            for found in compared.differences
+        ),
+        not_compared=tuple(
+            label + what for label, compared in named for what in compared.not_compared
+        ),
+        notes=register.notes,
+        restore_ms=sum(item.restore_ms for item in sources),
+        compare_ms=sum(item.compare_ms for item in sources) + beside_ms,
+        rpo=register.rpo,
+        rto=register.rto,
+        captured=format_time(register.started),
+        sources=tuple(sources),
+    )
 
 
 def report_payload(report: ReconstructionReport) -> JsonObject:
@@ -119,6 +176,19 @@ def _register(item: RegisterOutcome) -> JsonObject:
         "differences": [_difference(d) for d in item.differences],
         "not_compared": list(item.not_compared),
         "notes": list(item.notes),
+        "sources": [_source(source) for source in item.sources],
+    }
+
+
+def _source(item: SourceOutcome) -> JsonObject:
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "rows": item.compared.rows,
+        "files": item.compared.files,
+        "objects": item.compared.objects,
+        "restore_ms": item.restore_ms,
+        "compare_ms": item.compare_ms,
     }
 
 

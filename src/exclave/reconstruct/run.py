@@ -1,9 +1,10 @@
 """Restore and compare the registers of one deposit.
 
-Registers are taken in the manifest's order, each after those that it depends on. A register
-whose comparison was finished by an earlier, interrupted run is not restored again but
-compared again. One that was begun, but whose target is no longer known for unfinished, was restored
-before the program could note it: it is compared, and an error unless it is as it was captured.
+Registers are taken in the manifest's order, each after those that it depends on, and the sources of
+a register in the order of their capture. A source that an earlier, interrupted run finished is not
+restored again but compared again. One that was begun, but whose target is no longer known for
+unfinished, was restored before the program could note it: it is compared, and an error unless it is
+as it was captured.
 Expected values come from the sealed manifest alone.
 """
 
@@ -12,25 +13,34 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from exclave import __version__
-from exclave.archive.manifest import Manifest, Register
+from exclave.archive.manifest import Register, RegisterSource
 from exclave.authority.record import DepositRecord
 from exclave.clock import Clock, format_time
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, ExclaveError, TargetError
+from exclave.errors import ExclaveError, TargetError
 from exclave.ids import StatementHash
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.findings import Findings
-from exclave.reconstruct.report import ReconstructionReport, RegisterOutcome
+from exclave.reconstruct.report import (
+    ReconstructionReport,
+    RegisterOutcome,
+    SourceOutcome,
+    register_outcome,
+)
+from exclave.reconstruct.scope import Part, Scope
 from exclave.reconstruct.service import restore_service
 from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.source.interface import ArchiveSupply, Compared, Progress, Target, TargetOccupied
+from exclave.values import dataclass
 
-__all__ = ["ReconstructProgress", "Scope", "reconstruct"]
+__all__ = ["ReconstructProgress", "Scope", "TargetFor", "reconstruct"]
+
+TargetFor: TypeAlias = Callable[[Register, RegisterSource], Target]
+"""Where a source of a register is restored to."""
 
 
 class ReconstructProgress(Protocol):
@@ -49,34 +59,11 @@ class ReconstructProgress(Protocol):
         """A register is restored and compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What to reconstruct; empty means everything."""
-
-    registers: tuple[str, ...] = ()
-    objects: tuple[str, ...] = ()  # "database.schema.table" or paths, within one register
-
-    def select(self, manifest: Manifest) -> tuple[Register, ...]:
-        """The registers concerned, in the manifest's order."""
-        known = [register.id for register in manifest.registers]
-        unknown = sorted(set(self.registers) - set(known))
-        if unknown:
-            raise ConfigurationError(
-                f"deposit: no register {', '.join(unknown)}", hint="it holds: " + ", ".join(known)
-            )
-        if self.objects and len(self.registers) != 1:
-            raise ConfigurationError(
-                "scope: single tables need the one register that they belong to",
-                hint="name it with --register",
-            )
-        return tuple(r for r in manifest.registers if not self.registers or r.id in self.registers)
-
-
 def reconstruct(
     record: DepositRecord,
     *,
     fetcher: PackFetcher,
-    target_for: Callable[[Register], Target],
+    target_for: TargetFor,
     scope: Scope,
     state: Path,
     service: Path,
@@ -104,19 +91,16 @@ def reconstruct(
             scratch=state,
         )
         done = _Done(state / "restored.json", record.deposit.hex(), scope)
-        targets = _empty_targets(registers, target_for, done)
-        outcomes = [
-            _one(
-                register,
-                target,
-                supply=supply,
-                scope=scope,
-                done=done,
-                service=service,
-                progress=progress,
-            )
-            for register, target in zip(registers, targets, strict=True)
-        ]
+        parts = [part for register in registers for part in scope.parts(register)]
+        run = _Run(
+            supply=supply,
+            scope=scope,
+            done=done,
+            service=service,
+            progress=progress,
+            targets=_empty_targets(parts, target_for, done),
+        )
+        outcomes = [run.register(register) for register in registers]
     return ReconstructionReport(
         mission=record.mission,
         deposit=record.deposit,
@@ -136,103 +120,113 @@ def reconstruct(
     )
 
 
-def _empty_targets(
-    registers: Sequence[Register], target_for: Callable[[Register], Target], done: _Done
-) -> list[Target]:
+def _empty_targets(parts: Sequence[Part], target_for: TargetFor, done: _Done) -> dict[str, Target]:
     """Where each goes; all are looked at before the first is written to."""
-    targets = [target_for(register) for register in registers]
-    for register, target in zip(registers, targets, strict=True):
-        if not done.has(register.id) and not done.began(register.id):
-            target.check_empty(register)
+    targets = {part.name: target_for(part.register, part.source) for part in parts}
+    for part in parts:
+        if not done.has(part.name) and not done.began(part.name):
+            targets[part.name].check_empty(part.alone)
     return targets
 
 
-def _one(
-    register: Register,
-    target: Target,
-    *,
-    supply: ReconstructSupply,
-    scope: Scope,
-    done: _Done,
-    service: Path,
-    progress: ReconstructProgress,
-) -> RegisterOutcome:
-    progress.register_started(register.id, register.title)
+@dataclass(slots=True)
+class _Run:
+    """What every register needs to be restored."""
 
-    def restored(what: str, units: int, size: int) -> None:
-        progress.restored(register.id, what, units, size)
+    supply: ReconstructSupply
+    scope: Scope
+    done: _Done
+    service: Path
+    progress: ReconstructProgress
+    targets: Mapping[str, Target]
 
-    def compared(what: str, units: int, size: int) -> None:
-        progress.compared(register.id, what, units, size)
+    def register(self, register: Register) -> RegisterOutcome:
+        """Restore and compare one; errors name it."""
+        self.progress.register_started(register.id, register.title)
+        try:
+            parts = [self._part(part) for part in self.scope.parts(register)]
+            begun = time.monotonic()
+            # A single table is looked at, not put into service.
+            beside = () if self.scope.objects else self._service(register)
+            beside_ms = _ms(begun)
+        except ExclaveError as error:
+            error.message = f"register {register.id}: {error.message}"
+            error.args = (error.message,)
+            raise
+        outcome = register_outcome(register, parts, beside, beside_ms=beside_ms)
+        self.progress.register_ended(outcome)
+        return outcome
 
-    try:
+    def _part(self, part: Part) -> SourceOutcome:
+        register, target = part.alone, self.targets[part.name]
+
+        def restored(what: str, units: int, size: int) -> None:
+            self.progress.restored(register.id, what, units, size)
+
+        def compared(what: str, units: int, size: int) -> None:
+            self.progress.compared(register.id, what, units, size)
+
         begun = time.monotonic()
-        occupied = _restore(register, target, supply, restored, scope=scope, done=done)
-        loaded = time.monotonic()
-        result = _compare(register, target, supply, compared, scope=scope, occupied=occupied)
-        done.mark(register.id, finished=True)
-        # A single table is looked at, not put into service.
-        beside = () if scope.objects else (restore_service(register, supply, service),)
-        ended = time.monotonic()
-    except ExclaveError as error:
-        error.message = f"register {register.id}: {error.message}"
-        error.args = (error.message,)
-        raise
-    outcome = RegisterOutcome(
-        id=register.id,
-        title=register.title,
-        rows=result.rows,
-        files=result.files,
-        objects=result.objects,
-        differences=(*result.differences, *(d for part in beside for d in part.differences)),
-        not_compared=(*result.not_compared, *(n for part in beside for n in part.not_compared)),
-        notes=register.notes,
-        restore_ms=int((loaded - begun) * 1000),
-        compare_ms=int((ended - loaded) * 1000),
-        rpo=register.rpo,
-        rto=register.rto,
-        captured=format_time(register.started),
-    )
-    progress.register_ended(outcome)
-    return outcome
+        try:
+            occupied = _restore(part, target, self.supply, restored, done=self.done)
+            loaded = time.monotonic()
+            result = _compare(part, target, self.supply, compared, occupied=occupied)
+        except ExclaveError as error:
+            error.message = f"{part.label}{error.message}"
+            error.args = (error.message,)
+            raise
+        self.done.mark(part.name, finished=True)
+        return SourceOutcome(
+            name=part.source.name,
+            kind=part.source.kind,
+            label=part.label,
+            compared=result,
+            restore_ms=int((loaded - begun) * 1000),
+            compare_ms=_ms(loaded),
+        )
+
+    def _service(self, register: Register) -> tuple[Compared, ...]:
+        return (restore_service(register, self.supply, self.service),)
+
+
+def _ms(since: float) -> int:
+    return int((time.monotonic() - since) * 1000)
 
 
 def _restore(
-    register: Register,
+    part: Part,
     target: Target,
     supply: ArchiveSupply,
     progress: Progress,
     *,
-    scope: Scope,
     done: _Done,
 ) -> TargetOccupied | None:
     """Restore unless that was done; returns why not when an earlier run may have finished it."""
-    if done.has(register.id):
+    if done.has(part.name):
         return None
-    began = done.began(register.id)
-    done.mark(register.id, finished=False)
+    began = done.began(part.name)
+    done.mark(part.name, finished=False)
     try:
-        target.restore(register, supply, progress, only=scope.objects)
+        target.restore(part.alone, supply, progress, only=part.objects)
     except TargetOccupied as error:
         if began:
             return error
         raise
-    done.mark(register.id, finished=True)
+    done.mark(part.name, finished=True)
     return None
 
 
 def _compare(
-    register: Register,
+    part: Part,
     target: Target,
     supply: ArchiveSupply,
     progress: Progress,
     *,
-    scope: Scope,
     occupied: TargetOccupied | None,
 ) -> Compared:
     """Compare; what occupies a target must be the register itself, or that is the error."""
     try:
-        result = target.compare(register, supply, progress, only=scope.objects)
+        result = target.compare(part.alone, supply, progress, only=part.objects)
     except TargetError as error:
         raise (occupied or error) from error
     if occupied is not None and result.differences:
@@ -241,27 +235,27 @@ def _compare(
 
 
 class _Done:
-    """Which registers an earlier run of the same reconstruction began and finished."""
+    """Which parts an earlier run of the same reconstruction began and finished."""
 
     def __init__(self, file: Path, deposit: str, scope: Scope) -> None:
         self._file = file
         self._key = [deposit, *scope.objects]
-        self._registers: dict[str, bool] = {}
+        self._parts: dict[str, bool] = {}
         if file.exists():
             value = json.loads(file.read_text())
             if value.get("key") == self._key:
-                self._registers = dict(value["registers"])
+                self._parts = dict(value["parts"])
 
-    def has(self, register: str) -> bool:
+    def has(self, part: str) -> bool:
         """Whether its restore was finished."""
-        return self._registers.get(register, False)
+        return self._parts.get(part, False)
 
-    def began(self, register: str) -> bool:
+    def began(self, part: str) -> bool:
         """Whether its restore was begun."""
-        return register in self._registers
+        return part in self._parts
 
-    def mark(self, register: str, *, finished: bool) -> None:
+    def mark(self, part: str, *, finished: bool) -> None:
         """Note it durably."""
-        self._registers[register] = finished
-        state: Mapping[str, object] = {"key": self._key, "registers": self._registers}
+        self._parts[part] = finished
+        state: Mapping[str, object] = {"key": self._key, "parts": self._parts}
         replace_file(self._file, [json.dumps(state).encode()], mode=0o600)

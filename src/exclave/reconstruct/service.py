@@ -7,14 +7,14 @@ earlier run finished is only compared.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from exclave.archive.manifest import Register
+from exclave.archive.manifest import Register, RegisterSource
 from exclave.engine.durable import write_new_file
 from exclave.source.files.errors import FolderNotEmpty
 from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import ArchiveSupply, Compared, Difference
+from exclave.values import replace
 
 __all__ = ["restore_service"]
 
@@ -48,9 +48,15 @@ def _runbook(register: str, file: Path, text: bytes) -> list[Difference]:
 
 def _artefacts(register: Register, supply: ArchiveSupply, folder: Path) -> Compared:
     assert register.artefacts is not None
-    tree = replace(
-        register, kind="files", objects=(register.artefacts,), runbook=None, artefacts=None
+    source = RegisterSource(
+        name="artefacts",
+        kind="files",
+        started=register.started,
+        ended=register.ended,
+        facts=(),
+        objects=(register.artefacts,),
     )
+    tree = replace(register.part(source), runbook=None, artefacts=None)
     target = FilesTarget(folder)
     try:
         target.check_empty(tree)

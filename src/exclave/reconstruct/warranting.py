@@ -13,7 +13,6 @@ Nothing here opens anything before officials have unsealed to the one-time key.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from exclave.reconstruct.plans import unseal_request
 from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, save_key_file
 from exclave.signer.parties import new_reader_key
+from exclave.values import dataclass, replace
 from exclave.vault.identity import Identity, load_identity, new_identity, save_identity
 
 __all__ = ["FolderIncomplete", "ReaderParty", "attach_warrant", "load_reader", "prepare_warrant"]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from exclave.errors import IntegrityError, MalformedData
 from exclave.ids import DepositId, Epoch, MissionId
 from exclave.sealing.secret import SEALED_SECRET_SIZE, SECRET_SIZE, DepositContext, secret_id
+from exclave.values import dataclass
 
 __all__ = [
     "HEADER_SIZE",

@@ -1,7 +1,7 @@
-"""The four values that are ever sealed, each with its own info string (spec/sealing.md 2).
+"""The five values that are ever sealed, each with its own info string (spec/sealing.md 2).
 
-A deposit secret to the recovery key, the annex of names to the recovery key, an unsealed secret
-to a reader's one-time key, and a veil share to its seat's key. The label and the fields in `info`
+A deposit secret, the annex of names and a certificate to the recovery key, an unsealed secret to a
+reader's one-time key, and a veil share to its seat's key. The label and the fields in `info`
 make a value useless in any other mission, deposit, pack or seat.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
 
 from exclave.errors import AuthorityError, MalformedData
-from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat
+from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat, StatementHash
 from exclave.sealing.hpke import SEALED_OVERHEAD, SealedValueRejected, seal, unseal
 from exclave.sealing.recovery import XWingPrivateKey, XWingPublicKey
+from exclave.values import dataclass
 
 __all__ = [
     "SEALED_SECRET_SIZE",
@@ -23,11 +23,13 @@ __all__ = [
     "DepositContext",
     "RecoveryKeyMismatch",
     "seal_annex",
+    "seal_certificate",
     "seal_deposit_secret",
     "seal_for_reader",
     "seal_veil_share",
     "secret_id",
     "unseal_annex",
+    "unseal_certificate",
     "unseal_deposit_secret",
     "unseal_for_reader",
     "unseal_veil_share",
@@ -41,6 +43,7 @@ _DEPOSIT_LABEL = b"exclave/1/deposit-secret\x00"
 _ANNEX_LABEL = b"exclave/1/annex\x00"
 _READER_LABEL = b"exclave/1/unsealed\x00"
 _VEIL_LABEL = b"exclave/1/veil-share\x00"
+_ATTESTATION_LABEL = b"exclave/1/attestation\x00"
 
 
 class RecoveryKeyMismatch(AuthorityError):
@@ -133,6 +136,36 @@ def seal_annex(public: XWingPublicKey, annex: bytes) -> bytes:
 def unseal_annex(private: XWingPrivateKey, sealed: bytes) -> bytes:
     """Open the annex of names; raises `SealedValueRejected`."""
     return unseal(private, sealed, _ANNEX_LABEL + private.public.key_hash)
+
+
+def seal_certificate(
+    public: XWingPublicKey,
+    packed: bytes,
+    *,
+    mission: MissionId,
+    certificate: StatementHash,
+    epoch: Epoch,
+) -> bytes:
+    """Seal a packed certificate to the recovery key (spec/certificates.md 5)."""
+    return seal(public, packed, _attestation_info(mission, certificate, epoch))
+
+
+def unseal_certificate(
+    private: XWingPrivateKey,
+    sealed: bytes,
+    *,
+    mission: MissionId,
+    certificate: StatementHash,
+    epoch: Epoch,
+) -> bytes:
+    """Open a packed certificate; raises `SealedValueRejected`."""
+    return unseal(private, sealed, _attestation_info(mission, certificate, epoch))
+
+
+def _attestation_info(mission: MissionId, certificate: StatementHash, epoch: Epoch) -> bytes:
+    _require_size("mission", mission, 32)
+    _require_size("certificate", certificate, 32)
+    return _ATTESTATION_LABEL + mission + certificate + struct.pack(">I", epoch)
 
 
 def _reader_info(mission: MissionId, secret_id: bytes) -> bytes:

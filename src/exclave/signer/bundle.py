@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
@@ -18,6 +17,7 @@ from exclave.authority.keys import ED25519, ML_DSA_44, ML_DSA_65, X_WING, TypedK
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
 from exclave.errors import AuthorityError, MalformedData
 from exclave.sealing.recovery import XWingPrivateKey
+from exclave.values import dataclass, field
 
 __all__ = [
     "SEED_SIZE",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -24,6 +23,7 @@ from exclave.encoding import JsonObject, b64encode, canonical_json, parse_canoni
 from exclave.errors import AuthorityError, ConfigurationError, MalformedData
 from exclave.signer.bundle import KeyBundle, Purpose
 from exclave.signer.passphrase import check_strength, normalise
+from exclave.values import dataclass
 
 __all__ = [
     "DEFAULT_SCRYPT_N",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -22,6 +21,7 @@ from exclave.signer.parties import official_id
 from exclave.signer.pkcs11 import TokenSigner, find_token_key
 from exclave.signer.pkcs11_uri import SCHEME, read_pkcs11_uri
 from exclave.signer.ssh import SshSigner, load_ssh_key
+from exclave.values import dataclass
 
 __all__ = ["Asking", "KeyPlace", "SigningKeys", "find_public_keys", "open_keys", "place_of"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from exclave.authority.ecdsa import P256, P384, Curve
 from exclave.authority.keys import ECDSA_P256, ECDSA_P384, ED25519, TypedKey
 from exclave.errors import AuthorityError, ConfigurationError
 from exclave.signer.pkcs11_uri import Pkcs11Uri
+from exclave.values import dataclass, field
 
 if TYPE_CHECKING:
     import pkcs11

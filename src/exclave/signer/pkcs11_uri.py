@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from exclave.errors import UsageError
+from exclave.values import dataclass
 
 __all__ = ["SCHEME", "Pkcs11Uri", "UriInvalid", "read_pkcs11_uri"]
 

@@ -12,13 +12,13 @@ import binascii
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from exclave.authority.keys import SSHSIG_ED25519, SSHSIG_SK_ED25519, KeyInvalid, TypedKey
 from exclave.authority.sshsig import NAMESPACE, SshSigMalformed, decode_plain_key
 from exclave.errors import AuthorityError, ConfigurationError, MalformedData
+from exclave.values import dataclass, field
 
 __all__ = [
     "SshKeyUnusable",

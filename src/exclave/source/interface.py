@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from exclave.archive.manifest import ManifestObject, Register
 from exclave.archive.reference import StreamRef
 from exclave.errors import TargetError
+from exclave.values import dataclass
 
 __all__ = [
     "ArchiveSink",

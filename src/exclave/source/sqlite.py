@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +36,7 @@ from exclave.source.interface import (
     StreamPurpose,
     TargetOccupied,
 )
+from exclave.values import dataclass
 
 __all__ = [
     "DatabaseCorrupt",

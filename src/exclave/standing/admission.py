@@ -8,7 +8,6 @@ an error of its own cause, so that a peer knows whether to come again.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.agreement import Agreement, Terminate
@@ -34,6 +33,7 @@ from exclave.standing.counting import (
 )
 from exclave.standing.phases import Phase
 from exclave.standing.values import Conflict, Heard, Item, Side, Signers, Standing, Value
+from exclave.values import dataclass
 
 __all__ = [
     "PLACES",

@@ -11,7 +11,6 @@ which agreement it is; every reason is an error of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.agreement import (
@@ -29,6 +28,7 @@ from exclave.errors import AuthorityError
 from exclave.ids import KeyId, Seat, StatementHash
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Signers, Standing, Value
+from exclave.values import dataclass
 
 __all__ = [
     "ActUnlisted",

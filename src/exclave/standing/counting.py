@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from exclave.authority.agreement import Agreement, Terminate
@@ -21,6 +20,7 @@ from exclave.authority.warrant import Warrant
 from exclave.ids import PersonId, StatementHash
 from exclave.standing.agreed import host_signed, may_complete
 from exclave.standing.values import Item, Side, Signers, Standing, Value, Way
+from exclave.values import replace
 
 __all__ = [
     "EXILE",

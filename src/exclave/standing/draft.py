@@ -8,7 +8,6 @@ changes who counts (a charter in force, a lockdown) is followed at once by count
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
@@ -37,6 +36,7 @@ from exclave.standing.values import (
     Way,
     Witnessed,
 )
+from exclave.values import replace
 
 __all__ = ["Draft"]
 

@@ -11,7 +11,6 @@ what one vault has and another has not is a difference only while something can 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
@@ -25,6 +24,7 @@ from exclave.standing.effects import compromises, lifted
 from exclave.standing.machine import due
 from exclave.standing.phases import FINAL, Phase
 from exclave.standing.values import Conflict, Item, Standing, Tightened, Value
+from exclave.values import dataclass
 
 __all__ = ["Agreed", "Given", "Listing", "Open", "Permitted", "differences", "listed"]
 

@@ -8,7 +8,6 @@ believed, and every entry has a meaning.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from exclave.authority.charter import Charter
@@ -19,6 +18,7 @@ from exclave.standing.admission import joins, rival
 from exclave.standing.draft import Draft
 from exclave.standing.phases import Phase
 from exclave.standing.values import Heard, Item, Standing, Witnessed
+from exclave.values import dataclass
 
 __all__ = ["Conflicting", "Event", "advance", "begin", "due", "follow", "quiet_until"]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from exclave.values import dataclass
 
 __all__ = ["FINAL", "TRANSITIONS", "Event", "Phase", "Sort", "Transition", "step"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -21,6 +20,7 @@ from exclave.authority.orders import Compromise, Extend, Hold, Lockdown, Order, 
 from exclave.authority.warrant import Warrant
 from exclave.ids import DepositId, PersonId, Seat, StatementHash
 from exclave.standing.phases import Phase, Sort
+from exclave.values import dataclass, field
 
 __all__ = [
     "Conflict",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from exclave.errors import ConfigurationError
+from exclave.values import dataclass
 
 __all__ = ["Address", "AddressPublic", "check_bind", "parse_address"]
 

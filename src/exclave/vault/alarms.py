@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median_low
 from typing import Final
@@ -22,6 +21,7 @@ from exclave.authority.alarm import Alarm, AlarmCause, alarm_envelope
 from exclave.clock import format_time
 from exclave.ids import MissionId
 from exclave.ledger.entry import EntryType
+from exclave.values import dataclass, replace
 from exclave.vault.expiry import ExpiryInputs, fresh_times
 from exclave.vault.interface import AlarmState
 from exclave.vault.log import Addition

@@ -12,12 +12,12 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Thread
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import MissionId, Seat
+from exclave.values import dataclass
 from exclave.vault.addresses import Address
 from exclave.vault.interface import MissionStatus
 from exclave.vault.problems import read_problem

@@ -6,9 +6,8 @@ What comes of it is for the reader to check, by the pack's root and its seal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.errors import IntegrityError
+from exclave.values import dataclass
 
 __all__ = ["ShardBuffers"]
 

@@ -133,7 +133,7 @@ class HttpVault:
 
     async def status(self) -> MissionStatus:
         data = await self._get(self._public, "status", MAX_BODY)
-        return read_status(data, await self._spoken())
+        return read_status(data, await self._spoken(self._public))
 
     async def receipt(self, entry_type: str, sha256: bytes) -> str:
         path = f"receipts/{entry_type}/{sha256.hex()}"
@@ -220,10 +220,10 @@ class HttpVault:
         async with self._answer(method, line, path, parts) as answer:
             return answer.status, await self._read(answer, limit)
 
-    async def _spoken(self) -> int:
-        """The version of the protocol, agreed on before anything else is sent."""
+    async def _spoken(self, line: str) -> int:
+        """The version of the protocol, agreed on over a line before anything else is sent there."""
         if self._protocol is None:
-            async with self._send("GET", f"{self._public}{ASKED_AT}") as answer:
+            async with self._send("GET", f"{line}{ASKED_AT}") as answer:
                 body = await self._read(answer, MAX_SMALL)
             if answer.status != _OK:
                 raise read_problem(body, answer.status)
@@ -236,7 +236,7 @@ class HttpVault:
     async def _answer(
         self, method: str, line: str, path: str, parts: Sequence[bytes | memoryview] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        url = f"{line}/v{await self._spoken()}/{self._mission.hex()}/{path}"
+        url = f"{line}/v{await self._spoken(line)}/{self._mission.hex()}/{path}"
         async with self._send(method, url, parts) as answer:
             yield answer
 

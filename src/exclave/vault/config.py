@@ -5,11 +5,11 @@ Only the shape: reading the file, with line numbers for errors, is `exclave.conf
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from exclave.errors import ConfigurationError
 from exclave.shapes import Between, Checked, Unfit
+from exclave.values import dataclass
 from exclave.vault.addresses import check_bind, parse_address
 
 __all__ = ["Limits", "SeatConfig", "VaultConfig"]

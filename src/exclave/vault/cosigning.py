@@ -19,7 +19,6 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -39,6 +38,7 @@ from exclave.ledger.cosignature import (
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import Note, NoteSignature, parse_note, parse_signatures
 from exclave.ledger.witness import AddCheckpoint, Answer
+from exclave.values import dataclass, replace
 from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
 from exclave.vault.witnessing import Witnessed

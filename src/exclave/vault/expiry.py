@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from exclave.clock import Clock, format_time, parse_time
 from exclave.errors import MalformedData, StorageError
+from exclave.values import dataclass
 from exclave.vault.storage import ObjectStore, read_optional
 
 __all__ = [

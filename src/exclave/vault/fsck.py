@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.authority.envelope import parse_envelope
@@ -27,6 +26,7 @@ from exclave.ids import MissionId, Seat, ShardRoot
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.tiles import TILE_WIDTH, TileReader
+from exclave.values import dataclass
 from exclave.vault.fold import named_shards
 from exclave.vault.fsck_statements import StatementCheck
 from exclave.vault.hearing import FOLLOWED
@@ -52,6 +52,7 @@ _READ: Final = FOLLOWED | {
     EntryType.EVIDENCE,
     EntryType.ALARM,
     EntryType.CUSTODY,
+    EntryType.ATTESTATION,
 }
 """Entries whose bodies are read for what they say; of the rest only the bytes are compared."""
 

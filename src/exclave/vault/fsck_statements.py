@@ -16,10 +16,10 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from exclave.authority.alarm import parse_alarm
+from exclave.authority.attestation import verify_attestation
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.custody import verify_custody
@@ -37,6 +37,7 @@ from exclave.ledger.entry import EntryType, LogEntry
 from exclave.ledger.note import MAX_COSIGNED_LINES, NoteVerifier, parse_note
 from exclave.ledger.tiles import TileReader
 from exclave.standing.counting import may_tighten, place_members
+from exclave.values import dataclass, field
 from exclave.vault.hearing import FOLLOWED, EnvelopeSigners, Hearing, value_of
 
 __all__ = ["StatementCheck", "StatementUnfounded"]
@@ -181,6 +182,8 @@ class StatementCheck:
                 self._evidence(body)
             case EntryType.CUSTODY:
                 verify_custody(parse_envelope(body), self._charters)
+            case EntryType.ATTESTATION:
+                verify_attestation(parse_envelope(body), self._charters)
             case _:
                 pass
 

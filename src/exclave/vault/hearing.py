@@ -12,7 +12,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from exclave.authority.charter import Charter, parse_charter
@@ -26,6 +25,7 @@ from exclave.ids import KeyId, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.standing.machine import Conflicting, Event, advance, begin, follow, quiet_until
 from exclave.standing.values import Heard, Standing, Value, Witnessed
+from exclave.values import replace
 from exclave.vault.cosigned import covered_size
 
 __all__ = ["FOLLOWED", "EnvelopeSigners", "Hearing", "NothingHeard", "value_of"]

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -19,6 +18,7 @@ from aiohttp import web
 from exclave.clock import Clock, now
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId
+from exclave.values import dataclass, field
 from exclave.vault.config import Limits
 from exclave.vault.identity import IdentityUnknown, expiry, identity_hash, issuing_anchor
 from exclave.vault.interface import VaultRefused

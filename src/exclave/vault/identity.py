@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exclave.errors import AuthorityError, ConfigurationError, MalformedData
+from exclave.values import dataclass, field
 
 __all__ = [
     "LEAF_LIFETIME",

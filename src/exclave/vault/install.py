@@ -11,7 +11,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from exclave.clock import Clock
 from exclave.encoding import hex_decode
 from exclave.errors import ConfigurationError, ExclaveError, MalformedData
 from exclave.ids import KeyId, MissionId
+from exclave.values import dataclass
 from exclave.vault.identity import Identity
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.seat_folder import (

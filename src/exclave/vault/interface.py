@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from exclave.authority.alarm import AlarmCause
 from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
 
 __all__ = [

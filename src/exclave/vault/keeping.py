@@ -7,7 +7,6 @@ has: nothing is released, so nothing that a record names is ever swept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -15,6 +14,7 @@ from exclave.authority.charter_chain import CharterChain
 from exclave.ids import DepositId, PackRoot, StatementHash
 from exclave.standing.effects import extensions, held, released_packs
 from exclave.standing.values import Kept, Standing
+from exclave.values import dataclass, field
 from exclave.vault.suspicion import compromised_authors
 
 __all__ = ["Keeping", "keeping_of"]

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.clock import Clock
@@ -33,6 +32,7 @@ from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.note import Note, NoteSigner
 from exclave.ledger.receipt import Receipt
 from exclave.ledger.tiles import TILE_WIDTH, TileReader, TreeEdge, grow, load_edge
+from exclave.values import dataclass
 from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, store_object
 
 __all__ = ["Addition", "Log", "LogBroken"]

@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.standing.phases import FINAL
+from exclave.values import dataclass, field
 from exclave.vault.hosting import Hosted, Hosting
 from exclave.vault.interface import PublicRecord, VaultRefused
 from exclave.vault.mission import Mission
@@ -35,6 +35,7 @@ MIRRORED: Final = frozenset(
         EntryType.SIGNATURES,
         EntryType.SUPPLEMENT,
         EntryType.CUSTODY,
+        EntryType.ATTESTATION,
         EntryType.ANNEX,
         EntryType.ORDER,
         EntryType.CONFLICT,

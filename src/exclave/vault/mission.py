@@ -17,7 +17,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.alarm import AlarmCause
@@ -44,6 +43,7 @@ from exclave.sealing.recovery import XWingPrivateKey
 from exclave.standing.agreed import declared
 from exclave.standing.phases import Phase
 from exclave.standing.values import Standing
+from exclave.values import dataclass
 from exclave.vault.agreed import asks_agreement, check_deposits, why_no_deposits
 from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from exclave.values import dataclass
 
 __all__ = ["Negotiated", "NotingContext", "server_hello_group"]
 

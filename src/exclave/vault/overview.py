@@ -5,7 +5,6 @@ Looks and decides nothing; the caller holds the mission's lock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exclave.authority.agreement import Agreement
@@ -17,6 +16,7 @@ from exclave.standing.agreed import ends, in_effect
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Standing
+from exclave.values import replace
 from exclave.vault.interface import MissionStatus, StandingState, State, WarrantState
 
 if TYPE_CHECKING:

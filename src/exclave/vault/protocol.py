@@ -10,7 +10,6 @@ pinned identity; nothing is tried on the off chance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from exclave import __version__
@@ -18,6 +17,7 @@ from exclave.authority.fields import Node
 from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import VaultError
 from exclave.ids import MissionId
+from exclave.values import dataclass
 
 __all__ = [
     "ASKED_AT",

@@ -12,12 +12,12 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import Depositor
 from exclave.authority.record_chain import Author, seated_authors
+from exclave.values import dataclass
 from exclave.vault.problems import refused
 
 __all__ = [

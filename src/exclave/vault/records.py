@@ -7,13 +7,13 @@ ones: all of that at once would be many times what the vaults have.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Final
 
 from exclave.authority.record import DepositRecord, RecordPack
 from exclave.authority.record_chain import LiveSet, record_path
 from exclave.errors import ExclaveError
 from exclave.ids import PackRoot, StatementHash
+from exclave.values import replace
 
 __all__ = ["Records"]
 

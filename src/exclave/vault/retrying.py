@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import (
     MissionStatus,

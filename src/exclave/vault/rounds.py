@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.errors import ExclaveError
@@ -24,6 +23,7 @@ from exclave.ids import Seat
 from exclave.ledger.cosignature import Cosigned, WitnessParty, WitnessQuorumMissing
 from exclave.ledger.note import NoteSignature
 from exclave.ledger.witness import Answer, parse_kept_size
+from exclave.values import dataclass, field
 from exclave.vault.cosigning import (
     LogHead,
     WitnessFailed,

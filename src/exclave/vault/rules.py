@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatType
 from exclave.dispersal.shard import ShardHeader
 from exclave.ids import MissionId, Seat, ShardRoot
+from exclave.values import dataclass, replace
 from exclave.vault.problems import refused
 
 __all__ = [

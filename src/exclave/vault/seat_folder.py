@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exclave.errors import ConfigurationError
+from exclave.values import dataclass
 from exclave.vault.identity import Identity, load_identity, save_identity
 
 __all__ = [

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from exclave.clock import format_time, parse_time
 from exclave.errors import MalformedData
 from exclave.ids import ShardRoot
+from exclave.values import dataclass, replace
 from exclave.vault.identity import identity_hash
 from exclave.vault.storage import ObjectStore, read_optional
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +27,7 @@ from exclave.dispersal.shard import PREFIX_SIZE
 from exclave.errors import IntegrityError, StorageError
 from exclave.ids import DepositId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
+from exclave.values import dataclass
 from exclave.vault.interface import Quarantined, RecordState, State
 from exclave.vault.quota import Charged
 

@@ -8,9 +8,16 @@ leaves no trace but a count.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final
 
 from exclave.authority.agreement import Agreement, AgreementNotNext, AgreementUnfit
+from exclave.authority.attestation import (
+    MAX_ATTESTATION,
+    Attestation,
+    parse_attestation,
+    verify_attestation,
+)
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import (
     ChainBroken,
@@ -63,7 +70,9 @@ _ACTS: Final = frozenset({Kind.CHARTER, Kind.WARRANT}) | ORDERS
 """What `exclave.standing` decides about."""
 _PAPERS: Final = 64
 """Custody statements of one party and day (spec/bag.md 4)."""
-_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT, Kind.CUSTODY}
+_ATTESTATIONS: Final = 32
+"""Attestations of one depositor and day (spec/certificates.md 5)."""
+_KINDS: Final = _ACTS | {Kind.RECORD, Kind.SUPPLEMENT, Kind.CUSTODY, Kind.ATTESTATION}
 
 
 def submit(mission: Mission, data: bytes) -> StatementState:
@@ -197,15 +206,49 @@ def _custody(mission: Mission, envelope: Envelope, data: bytes) -> None:
 
 def _check_papers(mission: Mission, custody: Custody) -> None:
     """Refuse more of a day than anybody carries: what is logged stays for ever."""
-    today, count = format_time(mission.clock())[:10], 0
-    for number in reversed(mission.index.numbers_of({EntryType.CUSTODY})):
-        entry = mission.log.entry(number)
-        if format_time(entry.logged)[:10] != today:
-            break
-        other = parse_custody(parse_envelope(mission.log.body(entry.hash)))
-        count += other.by == custody.by
+    others = (parse_custody(item) for item in _logged_today(mission, EntryType.CUSTODY))
+    count = sum(other.by == custody.by for other in others)
     if count >= _PAPERS:
         raise refused("quota", f"custody of {custody.by}: expected {_PAPERS} a day, got more")
+
+
+def _logged_today(mission: Mission, kind: EntryType) -> Iterator[Envelope]:
+    today = format_time(mission.clock())[:10]
+    for number in reversed(mission.index.numbers_of({kind})):
+        entry = mission.log.entry(number)
+        if format_time(entry.logged)[:10] != today:
+            return
+        yield parse_envelope(mission.log.body(entry.hash))
+
+
+def _attestation(mission: Mission, envelope: Envelope, data: bytes) -> None:
+    if len(data) > MAX_ATTESTATION:
+        raise refused(
+            "too-large", f"attestation: expected {MAX_ATTESTATION} bytes, got {len(data)}"
+        )
+    in_force = mission.charter()
+    try:
+        # Not of any charter that was: keys that were replaced must not fill the log for ever.
+        attestation = verify_attestation(envelope, [in_force])
+    except MissionMismatch as error:
+        raise refused("conflict", error.message) from error
+    if all(epoch.epoch != attestation.epoch for epoch in in_force.recovery):
+        raise refused(
+            "conflict", f"attestation: expected an epoch of the charter, got {attestation.epoch}"
+        )
+    _check_attestations(mission, attestation)
+    _log(mission, EntryType.ATTESTATION, envelope, data)
+
+
+def _check_attestations(mission: Mission, attestation: Attestation) -> None:
+    """Refuse more of a day than proofs and drills give: what is logged stays for ever."""
+    others = (parse_attestation(item) for item in _logged_today(mission, EntryType.ATTESTATION))
+    if sum(other.depositor == attestation.depositor for other in others) >= _ATTESTATIONS:
+        raise refused(
+            "quota",
+            f"attestation of depositor {attestation.depositor}: "
+            f"expected {_ATTESTATIONS} a day, got more",
+        )
 
 
 def _record(mission: Mission, envelope: Envelope, data: bytes) -> None:
@@ -296,4 +339,5 @@ _TAKE: Final = {
     Kind.RECORD: _record,
     Kind.SUPPLEMENT: _supplement,
     Kind.CUSTODY: _custody,
+    Kind.ATTESTATION: _attestation,
 }

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from exclave.authority.alarm import Alarm
+from exclave.authority.attestation import Attestation, verify_attestation
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.charter_parts import Official
@@ -37,6 +37,7 @@ from exclave.ids import DepositId, MissionId, Seat, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
 from exclave.merkle import tree_root
 from exclave.standing.values import Standing
+from exclave.values import dataclass, field, replace
 from exclave.vault.hearing import FOLLOWED, Hearing
 from exclave.vault.interface import PublicRecord
 from exclave.vault.records import Records
@@ -153,6 +154,7 @@ class MissionView:
     warrants: tuple[WarrantView, ...]
     supplements: tuple[Supplement, ...]
     papers: tuple[tuple[StatementHash, Custody], ...]  # of bags
+    attestations: tuple[Attestation, ...]  # of certificates
     problems: tuple[Problem, ...]
 
     @property
@@ -198,8 +200,9 @@ async def survey(
                 check_witnessed(walk, view.standing)
     in_force = _in_force(chain, views)
     warrants = _warrants(walks, chain)
-    supplements = _supplements(walks, chain)
-    papers = _papers(walks, chain)
+    supplements = _each(walks, EntryType.SUPPLEMENT, lambda e: verify_supplement(e, chain.newest))
+    papers = _each(walks, EntryType.CUSTODY, lambda e: verify_custody(e, chain.charters))
+    attested = _each(walks, EntryType.ATTESTATION, lambda e: verify_attestation(e, chain.charters))
     # 6. records, last: they are most of what was fetched, and are let go as they are read
     deposits = _deposits(walks, views, chain, in_force)
     problems = tuple(problem for walk in walks for problem in walk.problems)
@@ -214,8 +217,9 @@ async def survey(
         ),
         deposits=deposits,
         warrants=warrants,
-        supplements=supplements,
+        supplements=tuple(supplement for _, supplement in supplements),
         papers=papers,
+        attestations=tuple(attestation for _, attestation in attested),
         problems=problems,
     )
 
@@ -407,27 +411,17 @@ def _joined(forms: Sequence[Envelope], officials: Sequence[Official]) -> Envelop
     return joined
 
 
-def _supplements(walks: Sequence[Walk], chain: CharterChain) -> tuple[Supplement, ...]:
-    found: list[Supplement] = []
-    for statement, forms in _parse(walks, (EntryType.SUPPLEMENT,)).items():
+def _each(
+    walks: Sequence[Walk], kind: EntryType, verify: Callable[[Envelope], T]
+) -> tuple[tuple[StatementHash, T], ...]:
+    """Statements of a kind in whatever form is rightly signed; each of the others is a problem."""
+    found: list[tuple[StatementHash, T]] = []
+    for statement, forms in _parse(walks, (kind,)).items():
         try:
-            check = _first_valid(forms, lambda item: verify_supplement(item, chain.newest))
-            found.append(check[1])
+            found.append((statement, _first_valid(forms, verify)[1]))
         except ExclaveError as error:
-            _complain_all(walks, statement, f"supplement {statement.hex()[:16]}: {error.message}")
-    return tuple(found)
-
-
-def _papers(
-    walks: Sequence[Walk], chain: CharterChain
-) -> tuple[tuple[StatementHash, Custody], ...]:
-    found: list[tuple[StatementHash, Custody]] = []
-    for statement, forms in _parse(walks, (EntryType.CUSTODY,)).items():
-        try:
-            check = _first_valid(forms, lambda item: verify_custody(item, chain.charters))
-            found.append((statement, check[1]))
-        except ExclaveError as error:
-            _complain_all(walks, statement, f"custody {statement.hex()[:16]}: {error.message}")
+            what = f"{kind.value} {statement.hex()[:16]}: {error.message}"
+            _complain_all(walks, statement, what)
     return tuple(found)
 
 

@@ -8,7 +8,6 @@ nothing back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from exclave.authority.record_chain import Author, author_of, seated_authors
 from exclave.ids import StatementHash
 from exclave.standing.effects import compromises
 from exclave.standing.values import Standing
+from exclave.values import dataclass
 
 if TYPE_CHECKING:
     from exclave.vault.survey import SeatView

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exclave.ids import PackRoot, ShardRoot, StatementHash
+from exclave.values import dataclass
 
 __all__ = ["Kept", "ReleasedPack", "Sweep", "SweepInputs", "what_may_go"]
 

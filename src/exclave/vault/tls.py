@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -88,6 +87,8 @@ def _as_file(data: bytes) -> Iterator[str]:
         finally:
             os.close(file)
         return
+    import tempfile
+
     with tempfile.NamedTemporaryFile(prefix="exclave-leaf-") as stream:  # mode 0600
         stream.write(data)
         stream.flush()

@@ -19,7 +19,6 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
@@ -30,6 +29,7 @@ from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.note import NoteVerifier, parse_note
 from exclave.ledger.tiles import TILE_WIDTH, Tile, TileReader, parse_bundle, tiles_of
 from exclave.merkle import leaf_hash, tree_root
+from exclave.values import dataclass, field
 from exclave.vault.interface import PublicRecord
 
 __all__ = [

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from exclave.clock import Clock
 from exclave.errors import ExclaveError, IntegrityError
@@ -22,6 +21,7 @@ from exclave.ledger.checkpoint import parse_checkpoint
 from exclave.ledger.cosignature import Cosigner, cosign
 from exclave.ledger.note import NoteSignature, NoteVerifier, parse_note
 from exclave.ledger.witness import Decision, decide
+from exclave.values import dataclass, replace
 from exclave.vault.storage import ObjectStore, read_optional
 
 __all__ = ["WitnessStateBroken", "Witnessed", "Witnessing"]

@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from exclave.clock import now
 from exclave.errors import AuthorityError, ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, Seat, ShardRoot
 from exclave.signer.file import load_key_file
+from exclave.values import dataclass
 from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.install import find_kit, kit_files
 from exclave.vault.mission import Mission

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.authority.charter import Charter, parse_charter
@@ -20,6 +19,7 @@ from exclave.found.amend import PREVIOUS, SEALED_ANNEX
 from exclave.found.output import CHARTER
 from exclave.ids import Seat
 from exclave.lines import LoopThread
+from exclave.values import dataclass
 from exclave.vault.interface import PublicRecord
 from exclave.vault.retrying import RetryPolicy
 from exclave.wiring.files import load_envelope, read_file

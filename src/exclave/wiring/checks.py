@@ -31,16 +31,14 @@ def _register(home: Home, plan: RegisterPlan) -> Iterator[CheckResult]:
     what = f"register {plan.id}"
     try:
         task = task_of(plan)
-        warnings = [*task.source.check(), *(task.artefacts.check() if task.artefacts else ())]
+        warnings = [said for source in task.sources for said in source.check()]
+        warnings += task.artefacts.check() if task.artefacts else ()
     except ExclaveError as error:
         yield CheckResult(what=what, good=False, said=error.message, hint=error.hint)
     else:
         yield CheckResult(what=what, good=True, said="; ".join(warnings))
-    for name, value in (("runbook", plan.runbook), ("artefacts", plan.artefacts)):
-        if value is None:
-            yield CheckResult(
-                what=what, good=True, said=f"no {name}: not reconstructible as a service"
-            )
+    if plan.service_gap is not None:
+        yield CheckResult(what=what, good=True, said=plan.service_gap)
     delay = home.party.charter.role(RoleName.READ).delay
     if plan.rto < delay:
         yield CheckResult(

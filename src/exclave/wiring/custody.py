@@ -8,7 +8,6 @@ is over goes on in force, and says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exclave.authority.charter import Charter
@@ -16,6 +15,7 @@ from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import parse_record
 from exclave.deposit.catalogue import Catalogue
 from exclave.ids import Epoch
+from exclave.values import dataclass
 from exclave.wiring.check_results import CheckResult
 from exclave.wiring.depositor import Home
 

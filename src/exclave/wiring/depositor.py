@@ -10,7 +10,6 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import DEDUP_SECRET
+from exclave.values import dataclass
 from exclave.vault.identity_file import read_certificate
 from exclave.wiring.files import load_charter
 from exclave.wiring.settings import DepositSettings, load_deposit_settings

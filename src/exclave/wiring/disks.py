@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.folder import FolderVault
 from exclave.vault.interface import ShardStore

@@ -16,7 +16,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
@@ -24,6 +23,7 @@ from exclave.authority.envelope import Envelope
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat, StatementHash
+from exclave.values import replace
 from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.authority.charter_parts import Address
@@ -22,6 +21,7 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
+from exclave.values import dataclass
 from exclave.vault.config import SeatConfig, VaultConfig
 from exclave.vault.identity import Identity, new_identity
 from exclave.vault.install import VaultFolder, add_seat, create_vault, find_kit

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.plan import RegisterPlan
+from exclave.values import dataclass
 from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
 

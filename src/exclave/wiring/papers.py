@@ -8,7 +8,6 @@ is not rightly signed stops whoever reads it: somebody put it there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +31,7 @@ from exclave.engine.durable import make_path, write_new_file
 from exclave.errors import ConfigurationError
 from exclave.signer.bundle import Purpose
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass
 from exclave.wiring.files import load_envelope, read_file
 
 if TYPE_CHECKING:

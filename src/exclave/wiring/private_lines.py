@@ -12,7 +12,6 @@ import base64
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -39,6 +38,7 @@ from exclave.private_line.values import (
 from exclave.private_line.wireguard import wireguard_config
 from exclave.shapes import Between, Checked, Length
 from exclave.signer.file import write_once
+from exclave.values import dataclass
 from exclave.vault.addresses import parse_address
 from exclave.wiring.agreements import load_agreement
 from exclave.wiring.files import load_charter, new_folder, read_file

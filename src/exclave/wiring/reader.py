@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from exclave.reconstruct.choose import choose_deposit, live_of, path_of
 from exclave.reconstruct.findings import Findings, findings
 from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
+from exclave.values import dataclass
 from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
@@ -241,7 +241,7 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
         report = reconstruct(
             chosen.record,
             fetcher=fetcher,
-            target_for=lambda register: target_of(register, what.targets),
+            target_for=lambda register, source: target_of(register, source, what.targets),
             scope=what.scope,
             state=_state_folder(what),
             service=what.folder / "service",
@@ -271,9 +271,9 @@ def _state_folder(what: Restoring) -> Path:
     """Where progress is kept: apart for other places, where nothing has been restored yet."""
     targets = what.targets
     named = {"default/server": targets.default_server, "default/folder": targets.default_folder}
-    places = sorted(
-        (name, target.place) for name, target in (named | targets.registers).items() if target
-    )
+    named |= targets.registers
+    named |= {f"{register}/{source}": item for (register, source), item in targets.sources.items()}
+    places = sorted((name, target.place) for name, target in named.items() if target)
     folder = what.folder / "state" / hashlib.sha256(repr(places).encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatEntry
@@ -15,6 +14,7 @@ from exclave.ledger.cosignature import CosignedBy
 from exclave.ledger.entry import LogEntry
 from exclave.ledger.note import MAX_COSIGNED_LINES, NoteForged, NoteUnsigned, parse_note
 from exclave.ledger.receipt import Receipt, parse_receipt, verify_witnessed_receipt
+from exclave.values import dataclass
 
 __all__ = ["ReceiptForeign", "SeatReceipt", "verify_seat_receipt"]
 

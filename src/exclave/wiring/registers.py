@@ -12,9 +12,9 @@ from exclave.errors import ConfigurationError
 from exclave.wiring.files import read_file
 
 if TYPE_CHECKING:
-    from exclave.archive.manifest import Register
+    from exclave.archive.manifest import Register, RegisterSource
     from exclave.deposit.capture import RegisterTask
-    from exclave.plan import FilesSource, PostgresqlSource, RegisterPlan, SqliteSource
+    from exclave.plan import CommandSource, PlannedSource, PostgresqlSource, RegisterPlan
     from exclave.source.interface import Source, Target
     from exclave.wiring.settings import FolderTarget, ServerTarget, TargetSettings
 
@@ -34,7 +34,7 @@ def task_of(plan: RegisterPlan) -> RegisterTask:
     artefacts = plan.artefacts
     return RegisterTask(
         plan=plan,
-        source=source_of(plan.source),
+        sources=tuple(source_of(source) for source in plan.sources),
         artefacts=None
         if artefacts is None
         else FilesAdapter(FilesConfig(folder=artefacts, name="artefacts")),
@@ -42,21 +42,40 @@ def task_of(plan: RegisterPlan) -> RegisterTask:
     )
 
 
-def source_of(source: PostgresqlSource | SqliteSource | FilesSource) -> Source:
+def source_of(source: PlannedSource) -> Source:
     """The adapter for one source of a plan; imported only when it is needed."""
-    from exclave.plan import PostgresqlSource, SqliteSource
+    from exclave.plan import CommandSource, PostgresqlSource, SqliteSource
 
-    if isinstance(source, PostgresqlSource):
-        return _postgresql(source)
-    if isinstance(source, SqliteSource):
-        from exclave.source.sqlite import SqliteConfig
-        from exclave.source.sqlite import SqliteSource as SqliteAdapter
+    match source:
+        case PostgresqlSource():
+            return _postgresql(source)
+        case SqliteSource():
+            from exclave.source.sqlite import SqliteConfig
+            from exclave.source.sqlite import SqliteSource as SqliteAdapter
 
-        return SqliteAdapter(SqliteConfig(file=Path(source.path)))
-    from exclave.source.files.capture import FilesConfig
-    from exclave.source.files.capture import FilesSource as FilesAdapter
+            return SqliteAdapter(SqliteConfig(file=Path(source.path)))
+        case CommandSource():
+            return _command(source)
+        case _:
+            from exclave.source.files.capture import FilesConfig
+            from exclave.source.files.capture import FilesSource as FilesAdapter
 
-    return FilesAdapter(FilesConfig(folder=Path(source.path)))
+            return FilesAdapter(FilesConfig(folder=Path(source.path), name=source.name))
+
+
+def _command(source: CommandSource) -> Source:
+    from exclave.source.command import CommandConfig
+    from exclave.source.command import CommandSource as CommandAdapter
+
+    return CommandAdapter(
+        CommandConfig(
+            command=source.command,
+            folder=Path(source.folder),
+            file=source.file,
+            least=source.least,
+            timeout=float(source.timeout),
+        )
+    )
 
 
 def _postgresql(source: PostgresqlSource) -> Source:
@@ -81,28 +100,57 @@ def _postgresql(source: PostgresqlSource) -> Source:
     )
 
 
-def target_of(register: Register, settings: TargetSettings) -> Target:
-    """Where a register is restored to: its own entry, or the default for its kind."""
+def target_of(register: Register, source: RegisterSource, settings: TargetSettings) -> Target:
+    """Where a source is restored to: its own entry, its register's, or the default for its kind."""
     from exclave.wiring.settings import ServerTarget
 
-    wants_server = register.kind == "postgresql"
+    wants_server = source.kind == "postgresql"
     default = settings.default_server if wants_server else settings.default_folder
-    chosen = settings.registers.get(register.id, default)
+    named = settings.sources.get((register.id, source.name))
+    own = named or _of_register(register, settings)
+    chosen = own or default
+    label = f"{register.id}.{source.name}" if _several(register) else register.id
     if chosen is None:
         kind = "postgresql" if wants_server else "folder"
         raise TargetMissing(
-            f"{settings.path}: register {register.id} ({register.kind}) has no target",
-            hint=f"add [register.{register.id}] or [default.{kind}]",
+            f"{settings.path}: register {label} ({source.kind}) has no target",
+            hint=f"add [register.{label}] or [default.{kind}]",
         )
     if isinstance(chosen, ServerTarget) is not wants_server:
         raise TargetMissing(
-            f"{settings.path}: register.{register.id}: expected a target for {register.kind}, "
+            f"{settings.path}: register.{label}: expected a target for {source.kind}, "
             f"got {chosen.kind}"
         )
     if isinstance(chosen, ServerTarget):
         return _server(chosen)
-    own = register.id in settings.registers
-    return _folder(register, chosen, own=own)
+    return _folder(
+        source, Path(chosen.path) if own else _below(Path(chosen.path), register, source)
+    )
+
+
+def _several(register: Register) -> bool:
+    return len(register.sources) > 1
+
+
+def _of_register(
+    register: Register, settings: TargetSettings
+) -> FolderTarget | ServerTarget | None:
+    """One target for a register is one for its only source: of several, each needs its own."""
+    chosen = settings.registers.get(register.id)
+    if chosen is not None and _several(register):
+        first = register.sources[0].name
+        raise TargetMissing(
+            f"{settings.path}: register.{register.id}: expected a target for each of its sources, "
+            "got one for all",
+            hint=f"write [register.{register.id}.{first}] and so on, or leave it to the defaults",
+        )
+    return chosen
+
+
+def _below(folder: Path, register: Register, source: RegisterSource) -> Path:
+    """Where a register goes in a folder that it shares with others; its sources apart."""
+    place = folder / register.id
+    return place / source.name if _several(register) else place
 
 
 def _server(target: ServerTarget) -> Target:
@@ -120,17 +168,21 @@ def _server(target: ServerTarget) -> Target:
     )
 
 
-def _folder(register: Register, target: FolderTarget, *, own: bool) -> Target:
-    # Registers that share the default folder get one below it each.
-    place = Path(target.path) if own else Path(target.path) / register.id
+def _folder(source: RegisterSource, place: Path) -> Target:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if register.kind == "sqlite":
-        from exclave.source.sqlite import SqliteTarget
+    match source.kind:
+        case "sqlite":
+            from exclave.source.sqlite import SqliteTarget
 
-        return SqliteTarget(place)
-    from exclave.source.files.restore import FilesTarget
+            return SqliteTarget(place)
+        case "command":
+            from exclave.source.command import CommandTarget
 
-    return FilesTarget(place)
+            return CommandTarget(place)
+        case _:
+            from exclave.source.files.restore import FilesTarget
+
+            return FilesTarget(place)
 
 
 def _path(text: str | None) -> Path | None:

@@ -7,7 +7,6 @@ report says was found is the reader's word: whether it is true, only a reconstru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.authority.charter import Charter
@@ -17,6 +16,7 @@ from exclave.authority.warrant import Warrant, verify_warrant
 from exclave.encoding import hex_decode
 from exclave.errors import AuthorityError
 from exclave.ids import DepositId
+from exclave.values import dataclass
 from exclave.wiring.files import load_envelope
 
 __all__ = ["CheckedReport", "ReportForeign", "verify_report_file"]

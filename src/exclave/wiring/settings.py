@@ -5,15 +5,14 @@ Shapes only, plus paths made absolute: relative ones start at the file's own fol
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from exclave.config import load_toml
 from exclave.ids import Seat
-from exclave.plan import Duration
-from exclave.shapes import Between, Length, Matches, Parsed, Told
+from exclave.plan import Duration, Size
+from exclave.shapes import Between, Length, Matches, Told
+from exclave.values import dataclass, field, replace
 
 __all__ = [
     "DepositSettings",
@@ -22,24 +21,11 @@ __all__ = [
     "TargetSettings",
     "load_deposit_settings",
     "load_target_settings",
-    "parse_size",
 ]
 
 _WEEK = 7 * 86_400
-_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_SIZE = re.compile(r"([0-9]+) ?(KiB|MiB|GiB|TiB)")
 _ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
-
-def parse_size(value: object) -> int:
-    """`"20GiB"`, `"500MiB"` as bytes."""
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('expected a size such as "500MiB" or "20GiB"')
-    return int(match[1]) * _UNITS[match[2]]
-
-
-Size = Annotated[int, Parsed(parse_size)]
 Endpoint = Annotated[str, Matches(_ENDPOINT)]
 
 
@@ -78,6 +64,7 @@ class _DepositFile:
     spool: str
     spool_limit: Size
     scratch: str
+    evidence: str = "state/evidence"
     read_all_after: Duration = _WEEK
     seat: tuple[_SeatPlace, ...] = ()
 
@@ -94,6 +81,7 @@ class DepositSettings:
     spool: Path
     spool_limit: int  # bytes
     scratch: Path
+    evidence: Path  # certificates of proofs and drills
     read_all_after: int  # seconds after which unchanged files are read again all the same
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
@@ -112,6 +100,7 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         spool=folder / parsed.spool,
         spool_limit=parsed.spool_limit,
         scratch=folder / parsed.scratch,
+        evidence=folder / parsed.evidence,
         read_all_after=parsed.read_all_after,
         addresses={
             Seat(item.seat): (item.data, item.public)
@@ -168,12 +157,19 @@ class _DefaultTargets:
 Target = ServerTarget | FolderTarget
 
 
+def _target_shape(value: object) -> Any:
+    """A target for the whole register, or a table with one for each of its sources."""
+    return Target if not isinstance(value, dict) or "kind" in value else dict[str, Target]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TargetFile:
     """All of `targets.toml`."""
 
     default: _DefaultTargets = _DefaultTargets()
-    register: dict[str, Target] = field(default_factory=dict)
+    register: dict[str, Annotated[Target | dict[str, Target], Told(_target_shape)]] = field(
+        default_factory=dict
+    )
     seat: tuple[_SeatFolder, ...] = ()
 
 
@@ -184,7 +180,8 @@ class TargetSettings:
     path: Path
     default_server: ServerTarget | None
     default_folder: FolderTarget | None
-    registers: dict[str, Target]
+    registers: dict[str, Target]  # by id
+    sources: dict[tuple[str, str], Target] = field(default_factory=dict)  # by id and source
     folders: dict[Seat, Path] = field(default_factory=dict)  # seats whose vaults nobody serves
 
 
@@ -209,6 +206,16 @@ def load_target_settings(path: Path) -> TargetSettings:
         path=path,
         default_server=absolute_server,
         default_folder=absolute_place,
-        registers={name: absolute(target) for name, target in parsed.register.items()},
+        registers={
+            name: absolute(target)
+            for name, target in parsed.register.items()
+            if not isinstance(target, dict)
+        },
+        sources={
+            (name, source): absolute(target)
+            for name, targets in parsed.register.items()
+            if isinstance(targets, dict)
+            for source, target in targets.items()
+        },
         folders={Seat(item.seat): folder / item.folder for item in parsed.seat},
     )

@@ -37,6 +37,12 @@ def test_plan() -> None:
     ]
 
 
+def test_plan_with_several_sources() -> None:
+    deeds = load_plan(EXAMPLES / "registers.toml").registers[-1]
+    assert [source.name for source in deeds.sources] == ["scans", "cadastre", "index"]
+    assert [assertion.source for assertion in deeds.assertions] == ["index", None]
+
+
 def test_deposit() -> None:
     assert load_deposit_settings(EXAMPLES / "deposit.toml").spool_limit == 200 * 2**30
 
@@ -44,7 +50,8 @@ def test_deposit() -> None:
 def test_targets() -> None:
     settings = load_target_settings(EXAMPLES / "targets.toml")
     assert settings.default_server is not None
-    assert set(settings.registers) == {"deeds"}
+    assert set(settings.registers) == {"gazette"}
+    assert set(settings.sources) == {("deeds", "scans")}
 
 
 def test_vault() -> None:

@@ -6,7 +6,6 @@ entries for ten registers. Scans come before the database that points at them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from exclave.demo.estate.model import (
     SqliteSource,
 )
 from exclave.demo.postgres import PostgresServer
+from exclave.values import dataclass
 
 Kind = Literal["postgresql", "sqlite", "files"]
 

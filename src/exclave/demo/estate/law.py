@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from exclave.demo.estate.rows import (
     uuids,
 )
 from exclave.demo.estate.world import World
+from exclave.values import dataclass
 
 _TODAY = day_number("2025-11-01")
 _LANGUAGES = ("et", "ru", "fi", "ar", "zh")

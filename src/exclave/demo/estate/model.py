@@ -5,12 +5,12 @@ Values only: nothing here opens a database or a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 from exclave.demo.postgres import PostgresServer
+from exclave.values import dataclass, field
 
 STATE_NAME = "Republic of Vanemar"
 CAPTURE_ROLE = "exclave_capture"

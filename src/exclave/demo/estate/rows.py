@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from exclave.values import dataclass
 
 NULL = "\\N"
 Integers: TypeAlias = npt.NDArray[np.int64]

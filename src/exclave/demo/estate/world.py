@@ -7,11 +7,11 @@ through personal codes and cadastral numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from exclave.demo.estate.rows import Integers, Pool, day_number
+from exclave.values import dataclass
 
 _PERSONS = 90_000
 _COMPANIES = 15_000

@@ -20,7 +20,6 @@ import pwd
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -60,6 +59,7 @@ from exclave.source.interface import (
     StreamSink,
     Unread,
 )
+from exclave.values import dataclass, replace
 
 __all__ = ["FilesConfig", "FilesSource"]
 

@@ -25,12 +25,12 @@ from array import array
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.filetree import FileEntry
 from exclave.source.files.folder import FILE_FLAGS, OpenFolders
 from exclave.source.files.looking import ANSWER, QUESTION, SMALL, Looker, tick_over
+from exclave.values import dataclass
 
 __all__ = ["Beside", "Probed", "Proof", "ReadBack", "probe"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
@@ -21,6 +20,7 @@ from blake3 import blake3
 from exclave.source.files.errors import FileChanging, TreeUnreadable, shown
 from exclave.source.files.folder import FILE_FLAGS, data_extents, hash_zeros, read_xattrs
 from exclave.source.interface import StreamSink
+from exclave.values import dataclass
 
 __all__ = ["FileReader", "FileSeen"]
 

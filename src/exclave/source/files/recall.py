@@ -19,7 +19,6 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.filetree import (
@@ -32,6 +31,7 @@ from exclave.archive.filetree import (
 from exclave.source.files.errors import FileChanging, shown
 from exclave.source.files.folder import FILE_FLAGS, open_folder, split
 from exclave.source.interface import RecallingStream
+from exclave.values import dataclass
 
 __all__ = [
     "SETTLED",

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from exclave.source.files.errors import TreeUnreadable, shown
 from exclave.source.files.folder import FOLDER_FLAGS, open_folder
+from exclave.values import dataclass, field
 
 __all__ = ["Walk"]
 

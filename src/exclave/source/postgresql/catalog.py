@@ -6,10 +6,10 @@ answers belong to that transaction's snapshot. Nothing here reads rows of user t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.source.postgresql.connect import Connection
+from exclave.values import dataclass
 
 __all__ = [
     "Column",

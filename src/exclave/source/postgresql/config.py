@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from exclave.errors import ConfigurationError
+from exclave.values import dataclass, field
 
 __all__ = ["PostgresConfig", "TableOrder"]
 

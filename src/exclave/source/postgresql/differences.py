@@ -8,7 +8,6 @@ that damage to the archive is not mistaken for damage to the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from exclave.source.postgresql.reading import whole_lines
 from exclave.source.postgresql.rowkeys import readable_key, sortable_key
 from exclave.source.postgresql.rowtree import CopyPlan, RowTreeBuilder
 from exclave.source.postgresql.sort import ExternalSorter
+from exclave.values import dataclass, field
 
 __all__ = ["MAX_KEYS", "differing_rows"]
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.objects import PgTable
 from exclave.source.postgresql.connect import Connection
+from exclave.values import dataclass
 
 __all__ = ["PostData", "has_index", "printed_names", "split_post_data"]
 

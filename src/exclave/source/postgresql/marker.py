@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 from exclave.archive.manifest import Register
 from exclave.archive.objects import PgTable
 from exclave.source.postgresql.connect import Connection, identifier
 from exclave.source.postgresql.settings import literal
+from exclave.values import dataclass
 
 __all__ = ["Marker", "Step", "read_marker", "token_of"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from exclave.archive.manifest import Register
 from exclave.archive.objects import PgDatabase, PgLargeObjects, PgSchema, PgSequence, PgTable
 from exclave.errors import UsageError
+from exclave.values import dataclass
 
 __all__ = ["DatabaseParts", "ObjectUnknown", "parts_of", "refuse_unknown"]
 

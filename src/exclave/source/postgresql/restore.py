@@ -25,7 +25,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -54,6 +53,7 @@ from exclave.source.postgresql.parts import DatabaseParts, parts_of, refuse_unkn
 from exclave.source.postgresql.roles import create_roles
 from exclave.source.postgresql.script import plain_sql, statements
 from exclave.source.postgresql.settings import literal
+from exclave.values import replace
 
 __all__ = ["PostgresTarget"]
 
@@ -345,7 +345,7 @@ def _read(supply: ArchiveSupply, stream: StreamRef) -> bytes:
 
 
 def _refuse_old(register: Register, session: Connection) -> None:
-    source = dict(register.source).get("server_version_num", "0")
+    source = dict(register.facts).get("server_version_num", "0")
     major = session.info.server_version // 10000
     if source.isdigit() and int(source) // 10000 > major:
         raise TargetTooOld(

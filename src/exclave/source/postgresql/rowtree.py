@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from exclave.archive.rows import LineTree, RowTree, line_ends, repeats_key
 from exclave.source.postgresql.catalog import Column
 from exclave.source.postgresql.connect import identifier, qualified
 from exclave.source.postgresql.errors import KeyNotUnique
+from exclave.values import dataclass
 
 __all__ = ["CopyPlan", "RowTreeBuilder", "plan_copy"]
 

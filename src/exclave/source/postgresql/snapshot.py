@@ -21,7 +21,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import psycopg
 
@@ -37,6 +36,7 @@ from exclave.source.postgresql.errors import (
     reason,
 )
 from exclave.source.postgresql.privileges import refuse_unreadable
+from exclave.values import dataclass
 
 __all__ = ["Snapshot", "Watch", "locked_snapshot"]
 

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from exclave.archive.objects import SchemaSection
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.source.postgresql.connect import conninfo, tool_environment
 from exclave.source.postgresql.errors import LockNotGranted, ToolFailed, ToolMissing
+from exclave.values import dataclass
 
 __all__ = ["SECTIONS", "DumpTools", "find_psql", "find_tools"]
 
