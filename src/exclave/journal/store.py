@@ -44,6 +44,7 @@ from exclave.journal.database import (
     create,
     delete_lists,
     insert_list,
+    require_known,
     unusable,
 )
 from exclave.journal.lists import ID_SIZE
@@ -112,6 +113,7 @@ class Journal:
 
         `recent`: entries of the dedup index that are kept in memory, `RECENT` otherwise.
         """
+        require_known(path)
         try:
             fresh = not path.exists()
             if fresh:
