@@ -167,7 +167,7 @@ SITES = {
     ("engine/durable.py", "discard", "self._temporary.unlink"),
     ("engine/durable.py", "rename", "self._temporary.replace"),
     ("engine/durable.py", "replace_file", "file.rename"),
-    ("vault/install.py", "_write_new", "temporary.unlink"),
+    ("vault/seat_folder.py", "write_new", "temporary.unlink"),
 }
 
 

@@ -190,13 +190,27 @@ def status(folder: Path, *, terminal: Out) -> int:
     folder
         The vault's folder.
     """
+    from exclave.wiring.capacity import disk_room
     from exclave.wiring.host import status_vault
 
     found = status_vault(folder)
+    room = disk_room(folder, found)
+    lines = [line for item in found for line in _status_lines(item)] or ["no mission enrolled"]
+    promised = f"; agreed and still to come {size(room.promised)}" if room.promised else ""
+    lines.append(f"disk: {size(room.free)} free{promised}")
     terminal.result(
-        {"missions": [_status_json(item) for item in found]},
-        [line for item in found for line in _status_lines(item)] or ["no mission enrolled"],
+        {
+            "missions": [_status_json(item) for item in found],
+            "disk": {
+                "free_bytes": room.free,
+                "promised_bytes": room.promised,
+                "short_bytes": room.short,
+            },
+        },
+        lines,
     )
+    if room.warning is not None:
+        terminal.warning(room.warning, hint="a larger disk, before what was agreed comes")
     return DifferenceFound.exit_code if any(item.ailing for item in found) else 0
 
 

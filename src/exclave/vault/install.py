@@ -33,7 +33,6 @@ from exclave.vault.seat_folder import (
     put_keys,
     read_seat_name,
     write_new,
-    write_over,
 )
 from exclave.vault.seating import rehearse
 from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT, SEAT, ObjectStore
@@ -214,11 +213,15 @@ def add_seat(
     seat_request: bytes,
     settings: str,
     save_keys: Callable[[Path], None],
+    replace: Callable[[Path, bytes], None],
 ) -> SeatFolder:
-    """Set up one more seat, with keys and addresses of its own, for one mission."""
+    """Set up one more seat, with keys and addresses of its own, for one mission.
+
+    `replace` writes a small file in place of another, durably: the folder's mark.
+    """
     # First: a program that knows one seat only must refuse the folder from the first key on.
     if (folder.path / "VAULT").read_bytes() != _mark(_SEVERAL):
-        write_over(folder.path / "VAULT", _mark(_SEVERAL))
+        replace(folder.path / "VAULT", _mark(_SEVERAL))
     return make_seat(
         folder.path,
         name,

@@ -28,7 +28,6 @@ __all__ = [
     "put_keys",
     "read_seat_name",
     "write_new",
-    "write_over",
 ]
 
 OWN: Final = 0o700
@@ -130,18 +129,16 @@ def put_keys(seat: SeatFolder, *, identity: Identity, save_keys: Callable[[Path]
 
 def write_new(path: Path, data: bytes) -> None:
     """Create a file, whole and durable on return; an existing one is refused."""
-    temporary = _written_beside(path, data)
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
     try:
         # Links fail where rename would overwrite.
         path.hardlink_to(temporary)
     finally:
         temporary.unlink()
-    _sync(path.parent)
-
-
-def write_over(path: Path, data: bytes) -> None:
-    """Replace a small file by another one, durable on return."""
-    _written_beside(path, data).replace(path)
     _sync(path.parent)
 
 
@@ -152,12 +149,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _written_beside(path: Path, data: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return temporary

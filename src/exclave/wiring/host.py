@@ -39,6 +39,7 @@ from exclave.vault.mission import Mission
 from exclave.vault.seat_folder import SeatFolder
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
+from exclave.wiring.capacity import disk_room
 from exclave.wiring.files import read_file
 from exclave.wiring.seat_files import (
     keys_of,
@@ -113,6 +114,10 @@ def serve_vault(path: Path) -> None:
     config = vault_config(folder)
     with _opened(folder):
         opened = _missions_by_seat(folder, config)
+        statuses = [mission.status() for _, missions in opened for mission in missions]
+        warning = disk_room(path, statuses).warning
+        if warning is not None:
+            _LOG.warning("%s", warning)
         connections = share_of_connections(
             config.limits.connections, listeners=2 * len(opened), files=_most_files()
         )

@@ -17,6 +17,7 @@ from exclave.authority.seat_request import SeatRequest, seat_request_payload
 from exclave.clock import now
 from exclave.config import parse_toml
 from exclave.encoding import parse_canonical_json
+from exclave.engine.durable import replace_file
 from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope
@@ -103,6 +104,7 @@ def add_seat_to_vault(path: Path, name: str, *, data: str, public: str) -> NewVa
         seat_request=made.request,
         settings=text,
         save_keys=made.save_keys,
+        replace=lambda file, data: replace_file(file, [data]),
     )
     return made.exported(seat.request)
 

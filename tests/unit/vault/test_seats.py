@@ -53,7 +53,7 @@ def add(folder: VaultFolder, world: World, name: str = "monaco") -> SeatFolder:
     """One more seat, with the keys of a mission."""
     return add_seat(
         folder, name, identity=world.vaults[NUMBER].identity, seat_request=b"{}",
-        settings=SETTINGS, save_keys=lambda _: None,
+        settings=SETTINGS, save_keys=lambda _: None, replace=Path.write_bytes,
     )  # fmt: skip
 
 

@@ -55,7 +55,6 @@ def test_a_line_that_comes_up_late(
                 await asyncio.sleep(0)
             async with first.client() as line:
                 assert (await line.status()).mission == worlds[0].mission
-            assert not servers[1]._listeners, "the port that it had got is free again"
             taken.close()
             while not servers[1]._tasks:
                 await asyncio.sleep(0)
