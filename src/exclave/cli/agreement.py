@@ -74,6 +74,7 @@ def vouch(
     request: Path,
     *,
     key: str,
+    retiring: Flag = False,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
@@ -87,20 +88,24 @@ def vouch(
         The seat-request.json of the vault; the signature is added in place.
     key
         The receiving state's key file.
+    retiring
+        This is the key before: it hands over to the one that the request names.
     yes
         Do not ask.
     """
     from exclave.cli.keys import open_for_signing
     from exclave.cli.official import NotSigned
-    from exclave.wiring.agreements import load_request, vouch_for
+    from exclave.wiring.agreements import hand_over, load_request, vouch_for
 
     envelope, asked = load_request(request)
     terminal.info(f"seat request of vault {asked.vault} in state {asked.state}: {asked.operator}")
     terminal.info("  addresses: " + ", ".join(item.data for item in asked.addresses))
+    if retiring and asked.receiving_state_key is not None:
+        terminal.info(f"  FROM NOW ON another key: {asked.receiving_state_key.key_id}")
     if not yes and not terminal.confirm(f"sign this with {key}?"):
         raise NotSigned(f"{request}: not signed")
     bundle = open_for_signing(terminal, key, file=passphrase_file, descriptor=passphrase_fd)
-    vouch_for(request, envelope, asked, bundle)
+    (hand_over if retiring else vouch_for)(request, envelope, asked, bundle)
     terminal.result(
         {"seat_request": str(request), "vault": asked.vault},
         [f"{request}: signed by state {asked.state} (hand this to the founders)"],

@@ -1,4 +1,4 @@
-"""`vault init | seat | enrol | serve | status | fsck | submit`: the host operator's commands."""
+"""The host operator's commands: `vault init`, `seat`, `enrol`, `serve`, `status` and the like."""
 
 from __future__ import annotations
 
@@ -129,6 +129,59 @@ def seat(folder: Path, name: str, *, data: str, public: str, terminal: Out) -> N
             ),
             f"identity      {grouped(made.identity_hash)}",
         ],
+    )
+
+
+@vault.command(name="next-request")
+def next_request(
+    folder: Path, *, state_key: Path, out: Path, seat: str | None = None, terminal: Out
+) -> None:
+    """Write a seat's request with another key of the receiving state, for it to sign.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    state_key
+        The public keys file of the new key.
+    out
+        The new file.
+    seat
+        A further seat's name; the first one otherwise.
+    """
+    from exclave.wiring.state_keys import next_request as written
+
+    key = written(folder, state_key=state_key, out=out, seat=seat)
+    terminal.result(
+        {"seat_request": str(out), "key": key},
+        [
+            f"seat request  {out} (signed by the new key, and with --retiring by the old one)",
+            f"key           {key}",
+        ],
+    )
+
+
+@vault.command(name="pin")
+def pin(folder: Path, request: Path, *, lost: str | None = None, terminal: Out) -> None:
+    """Pin the receiving state's next key; the server must be stopped.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    request
+        The seat request of exclave vault next-request, signed by both keys.
+    lost
+        The old key is lost: the new key's id, as the receiving state told it by another way. The
+        sending state's charter in force must name it, too.
+    """
+    from exclave.wiring.state_keys import pin_state_key
+
+    pinned = pin_state_key(folder, request, told=lost)
+    terminal.result(
+        {"missions": [{"mission": mission.hex(), "key": pins.key} for mission, pins in pinned]},
+        [f"mission {mission.hex()[:16]}: pinned {pins.key}" for mission, pins in pinned]
+        or ["no mission to pin it for"],
     )
 
 

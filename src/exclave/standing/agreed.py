@@ -97,6 +97,15 @@ class Asking:
 
     expiry: datetime
     pinned: KeyId | None = None  # the receiving state's key, where the vault's folder names one
+    earlier: tuple[tuple[KeyId, int], ...] = ()  # keys before it, each up to a service time
+
+    def admits(self, key: KeyId, effective: int | None) -> bool:
+        """Whether an agreement with that key, in effect since then, is the pinned state's."""
+        if self.pinned is None or key == self.pinned:
+            return True
+        return effective is not None and any(
+            key == before and effective <= until for before, until in self.earlier
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,12 +271,14 @@ def require_agreement(standing: Standing, seat: Seat, asking: Asking) -> Agreeme
             f"{name}: terminated, and its notice has run",
             hint="what is lodged stays; new deposits need a new agreement",
         )
-    _check_kept(standing, agreement, asking, name)
+    _check_kept(standing, item, asking, name)
     return agreement
 
 
-def _check_kept(standing: Standing, agreement: Agreement, asking: Asking, name: str) -> None:
-    if asking.pinned is not None and agreement.key.key_id != asking.pinned:
+def _check_kept(standing: Standing, item: Item, asking: Asking, name: str) -> None:
+    agreement = _value(item)
+    if not asking.admits(agreement.key.key_id, item.effective):
+        assert asking.pinned is not None
         raise AgreementUnmet(
             f"{name}: expected key {asking.pinned[:16]} of the receiving state, "
             f"got {agreement.key.key_id[:16]}",

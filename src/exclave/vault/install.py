@@ -19,10 +19,10 @@ from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrol
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.clock import Clock
-from exclave.encoding import hex_decode
-from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import KeyId, MissionId
 from exclave.values import dataclass
+from exclave.vault.agreement_pins import AgreementPins
 from exclave.vault.identity import Identity
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.seat_folder import (
@@ -141,20 +141,14 @@ class VaultFolder:
         """The first seat's identity."""
         return self.first.identity()
 
-    def agreement_key(self, mission: MissionId) -> KeyId | None:
-        """The receiving state's key, where this vault asks for an agreement of that mission."""
+    def agreement_pins(self, mission: MissionId) -> AgreementPins | None:
+        """The receiving state's keys, where this vault asks for an agreement of that mission."""
         try:
             data = (self.mission(mission) / AGREEMENT_KEY).read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            return KeyId(hex_decode(data.decode("ascii").strip(), length=32).hex())
-        except (MalformedData, UnicodeDecodeError) as error:
-            # Not taken for none: whoever spoils the file must not open the vault.
-            raise ConfigurationError(
-                f"missions/{mission.hex()}/{AGREEMENT_KEY}: expected a key id of 64 hex digits, "
-                "got something else"
-            ) from error
+        # Not taken for none where it is spoilt: whoever spoils the file must not open the vault.
+        return AgreementPins.parse(data, f"missions/{mission.hex()}/{AGREEMENT_KEY}")
 
     def missions(self) -> list[tuple[MissionId, bytes]]:
         """Missions with their enrolment files."""
@@ -307,7 +301,7 @@ def open_missions(
         try:
             if folder.seat_of(mission) != (seat or folder.first):
                 continue
-            agreement_key = folder.agreement_key(mission)
+            pins = folder.agreement_pins(mission)
             opened.append(
                 Mission(
                     mission=mission,
@@ -319,7 +313,8 @@ def open_missions(
                     charter=enrolment.charter.to_bytes(),
                     history=enrolment.history,
                     min_free_bytes=min_free_bytes,
-                    agreement_key=agreement_key,
+                    agreement_key=None if pins is None else pins.key,
+                    earlier_keys=() if pins is None else pins.earlier,
                 )
             )
         except ExclaveError as error:

@@ -96,11 +96,13 @@ class Mission:
         history: Sequence[Envelope] = (),
         min_free_bytes: int = 0,
         agreement_key: KeyId | None = None,
+        earlier_keys: tuple[tuple[KeyId, int], ...] = (),
         witness_times: WitnessTimes | None = None,
     ) -> None:
         """`charter` and `history` are the enrolment's: charter 1, and what follows, begin the log.
 
-        `agreement_key` is the receiving state's, where this vault asks for an agreement.
+        `agreement_key` is the receiving state's, where this vault asks for an agreement;
+        `earlier_keys` were it, each up to a service time.
         `witness_times` is for tests: else what the others' cosignatures of this log say.
         """
         self.mission = mission
@@ -109,6 +111,7 @@ class Mission:
         self.keys = keys
         self.clock = clock
         self.agreement_key = agreement_key
+        self.earlier_keys = earlier_keys
         self.lock = threading.RLock()
         self._min_free = min_free_bytes
         signer = NoteSigner(
