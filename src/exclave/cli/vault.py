@@ -377,6 +377,7 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             for alarm in item.alarms
         ],
         "healthy": not item.ailing,
+        "witnessed": item.witnessed,
         "expiry": item.expiry,
     }
 
@@ -404,7 +405,7 @@ def _status_lines(item: MissionStatus) -> list[str]:
     ]
     lines += [f"  CONFLICT: charter {conflict.hex()}" for conflict in item.conflicts]
     lines += [f"  entry {one.entry} cannot be followed: {one.why}" for one in item.quarantined]
-    lines.append(f"  expiry time: {item.expiry}")
+    lines.append(f"  witnessed: {item.witnessed or 'by no quorum yet'}; expiry time: {item.expiry}")
     if item.ailing:
         lines.append(f"  NOT HEALTHY: {', '.join(item.ailing)}")
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]

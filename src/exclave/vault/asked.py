@@ -19,13 +19,13 @@ from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
 from exclave.vault.addresses import Address
-from exclave.vault.interface import MissionStatus
+from exclave.vault.interface import Answer, MissionStatus
 from exclave.vault.problems import read_problem
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 from exclave.vault.tls import client_context
 from exclave.vault.wire import MAX_BODY, read_status
 
-__all__ = ["Asked", "ask_status", "ask_statuses"]
+__all__ = ["Asked", "ask_answers", "ask_status", "ask_statuses"]
 
 _OK: Final = 200
 
@@ -42,12 +42,23 @@ class Asked:
 def ask_statuses(
     mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
 ) -> Mapping[Seat, MissionStatus | str]:
+    """All at once; by seat its status, or why there is none."""
+    answers = ask_answers(mission, vaults, seconds=seconds)
+    return {
+        seat: answer if isinstance(answer, str) else answer.status
+        for seat, answer in answers.items()
+    }
+
+
+def ask_answers(
+    mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
+) -> Mapping[Seat, Answer | str]:
     """All at once; by seat its answer, or why there is none."""
-    answers: dict[Seat, MissionStatus | str] = {}
+    answers: dict[Seat, Answer | str] = {}
 
     def ask(seat: Seat, vault: Asked) -> None:
         try:
-            answers[seat] = ask_status(mission, vault, seconds=seconds)
+            answers[seat] = _ask(mission, vault, seconds=seconds)
         except ExclaveError as error:
             answers[seat] = error.message
 
@@ -61,12 +72,18 @@ def ask_statuses(
 
 def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionStatus:
     """One vault's public status; waits for no step longer than `seconds`."""
+    return _ask(mission, vault, seconds=seconds).status
+
+
+def _ask(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
     line = http.client.HTTPSConnection(
         vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
     )
     try:
+        line.connect()
+        leaf = line.sock.getpeercert(binary_form=True)
         protocol = _spoken(line, vault.seat)
-        status, body = _get(line, vault.seat, f"/v{protocol}/{mission.hex()}/status")
+        answer, body = _get(line, vault.seat, f"/v{protocol}/{mission.hex()}/status")
     except ssl.SSLCertVerificationError as error:
         raise VaultUnreachable(
             f"seat {vault.seat}: expected the pinned identity, got another certificate",
@@ -78,25 +95,27 @@ def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionSt
         ) from error
     finally:
         line.close()
-    if status != _OK:
-        raise read_problem(body, status)
-    return read_status(body, protocol)
+    if answer.status != _OK:
+        raise read_problem(body, answer.status)
+    return Answer(status=read_status(body, protocol), date=answer.headers["Date"], leaf=leaf)
 
 
 def _spoken(line: http.client.HTTPSConnection, seat: Seat) -> int:
-    status, body = _get(line, seat, ASKED_AT)
-    if status != _OK:
-        raise read_problem(body, status)
+    answer, body = _get(line, seat, ASKED_AT)
+    if answer.status != _OK:
+        raise read_problem(body, answer.status)
     return choose_protocol(read_spoken(body), ours=PROTOCOLS, party=f"seat {seat}")
 
 
-def _get(line: http.client.HTTPSConnection, seat: Seat, path: str) -> tuple[int, bytes]:
+def _get(
+    line: http.client.HTTPSConnection, seat: Seat, path: str
+) -> tuple[http.client.HTTPResponse, bytes]:
     line.request("GET", path, headers={"Accept-Encoding": "identity"})
     answer = line.getresponse()
     body = _body(answer)
     if body is None:
         raise VaultUnreachable(f"seat {seat}: expected at most {MAX_BODY} bytes, got more")
-    return answer.status, body
+    return answer, body
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes | None:

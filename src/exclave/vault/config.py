@@ -10,7 +10,7 @@ from typing import Annotated
 from exclave.errors import ConfigurationError
 from exclave.shapes import Between, Checked, Unfit
 from exclave.values import dataclass
-from exclave.vault.addresses import check_bind, parse_address
+from exclave.vault.addresses import check_bind, check_metrics, parse_address
 
 __all__ = ["Limits", "SeatConfig", "VaultConfig"]
 
@@ -25,16 +25,15 @@ def _address(text: str) -> None:
 AddressText = Annotated[str, Checked(_address)]
 
 
-def _check_binds(data: str, public: str, *, unsafe_public_bind: bool) -> None:
-    """Refuse addresses that listeners must not have, each by its key; raises `Unfit`."""
+def _bind_faults(data: str, public: str, *, unsafe_public_bind: bool) -> dict[str, str]:
+    """What is wrong with addresses that listeners must not have, by their keys."""
     faults: dict[str, str] = {}
     for key, text in (("data", data), ("public", public)):
         try:
             check_bind(parse_address(text), unsafe_public_bind=unsafe_public_bind)
         except ConfigurationError as error:
             faults[key] = error.message
-    if faults:
-        raise Unfit(faults)
+    return faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,9 @@ class SeatConfig:
     public: AddressText
 
     def __post_init__(self) -> None:
-        _check_binds(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
+        faults = _bind_faults(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
+        if faults:
+            raise Unfit(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +77,19 @@ class VaultConfig:
     public: AddressText
     require_agreement: bool = False
     """Missions that are enrolled from now on deposit under an agreement only."""
+    metrics: AddressText | None = None
+    """Where figures are shown to the host's Prometheus, on this machine; nowhere if not set."""
+    unsafe_public_metrics: bool = False
     min_free_bytes: Annotated[int, Between(0)] = 64 * 2**20
     """Room that uploads leave on the disk, so that the log can always be written."""
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        _check_binds(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
+        faults = _bind_faults(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
+        if self.metrics is not None:
+            try:
+                check_metrics(parse_address(self.metrics), unsafe=self.unsafe_public_metrics)
+            except ConfigurationError as error:
+                faults["metrics"] = error.message
+        if faults:
+            raise Unfit(faults)

@@ -43,8 +43,8 @@ def share_of_connections(wanted: int, *, listeners: int, files: int) -> int:
 class Listener:
     """Accepts for an application until closed."""
 
-    def __init__(self, runner: web.AppRunner, context: ssl.SSLContext, *, most: int) -> None:
-        """`runner` has been set up; `most` connections at once."""
+    def __init__(self, runner: web.AppRunner, context: ssl.SSLContext | None, *, most: int) -> None:
+        """`runner` has been set up; `most` connections at once; in clear without a context."""
         assert runner.server is not None
         self._runner = runner
         self._server = runner.server
@@ -104,11 +104,13 @@ class Listener:
     async def _shake_hands(self, connection: socket.socket) -> None:
         try:
             connection.setblocking(False)
+            # By hand: an accepted socket does not say that it is TCP's, and asyncio asks.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._server,
                 connection,
                 ssl=self._context,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=None if self._context is None else _HANDSHAKE_SECONDS,
             )
         except (OSError, EOFError):  # also the errors and the time limit of a handshake
             connection.close()

@@ -50,6 +50,7 @@ from exclave.vault.cosigned import CosignedHead
 from exclave.vault.duties import Duties
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
+from exclave.vault.habits import expectations
 from exclave.vault.interface import MissionStatus, State, VaultRefused
 from exclave.vault.keeping import Keeping, keeping_of
 from exclave.vault.lodging import Lodging
@@ -174,10 +175,10 @@ class Mission:
             self.staging.keep()
 
     def watch(self) -> None:
-        """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
+        """Compare clocks and deposits, and log what has been noticed (spec/ledger.md 9)."""
         self.alarms.look(self.expiry.inputs())
         with self.lock:
-            for cause, detail in self.duties.look().items():
+            for cause, detail in (*self.duties.look().items(), *expectations(self)):
                 self.alarms.note(cause, detail, self._reading())
             due = self.alarms.due(self.service.now(), self.fold.last_alarm)
             if due:

@@ -55,6 +55,7 @@ def mission_status(mission: Mission) -> MissionStatus:
         forks=tuple(row.statement for row in records if row.forked),
         quarantined=mission.index.quarantined(),
         alarms=mission.alarms.states(),
+        witnessed=_witnessed(mission),
         expiry=format_time(mission.expiry_time()),
         service=mission.service.now(),
     )
@@ -74,6 +75,13 @@ def _room(mission: Mission, granted: int, stored: int) -> int:
     that would say how much other guests bring.
     """
     return max(0, min(mission.store.free_bytes(), granted - stored))
+
+
+def _witnessed(mission: Mission) -> str | None:
+    """The oldest timestamp of the newest quorum, this seat's own being now."""
+    q = mission.charter().witness.q
+    times = sorted(mission.witness_times().values(), reverse=True)
+    return format_time(times[q - 1]) if len(times) >= q else None
 
 
 def statement_state(mission: Mission, standing: Standing, item: Item) -> tuple[State, int | None]:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import ssl
 from collections.abc import Coroutine, Sequence
@@ -24,7 +25,8 @@ from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
-from exclave.vault.addresses import Address, check_bind, parse_address
+from exclave.notify import supervisor_of
+from exclave.vault.addresses import Address, check_bind, check_metrics, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.connections import Connections
@@ -35,6 +37,7 @@ from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
 from exclave.vault.listener import Listener
+from exclave.vault.metrics import metrics_app
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
@@ -84,11 +87,13 @@ class VaultServer:
             protocols=self._protocols,
             workers=ThreadPoolExecutor(max_workers=8, thread_name_prefix="vault"),
         )
+        self._figures = [self._hosting]
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.data: Address | None = None
         self.public: Address | None = None
+        self.metrics: Address | None = None
 
     async def __aenter__(self) -> VaultServer:
         await self.start()
@@ -96,6 +101,11 @@ class VaultServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def show_figures_of(self, other: VaultServer) -> None:
+        """At this one's address for metrics, where it has one: they are the installation's."""
+        if other is not self:
+            self._figures.append(other._hosting)
 
     @property
     def label(self) -> str:
@@ -109,6 +119,8 @@ class VaultServer:
         try:
             self.data = await self._listen(parse_address(self._config.data), data, data=True)
             self.public = await self._listen(parse_address(self._config.public), public, data=False)
+            if self._config.metrics is not None:
+                self.metrics = await self._show_metrics(parse_address(self._config.metrics))
         except ConfigurationError:
             await self._unbind()  # nothing else has begun: it may be started again
             raise
@@ -153,6 +165,12 @@ class VaultServer:
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
+    async def _show_metrics(self, address: Address) -> Address:
+        """In clear: whoever is on this machine may ask how the vault does."""
+        check_metrics(address, unsafe=self._config.unsafe_public_metrics)
+        runner = web.AppRunner(metrics_app(self._figures), handle_signals=False, access_log=None)
+        return await self._bind(runner, address, None)
+
     async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
         check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
         app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
@@ -171,6 +189,11 @@ class VaultServer:
             max_field_size=4096,
             lingering_time=float(_STOP_SECONDS),
         )
+        return await self._bind(runner, address, context)
+
+    async def _bind(
+        self, runner: web.AppRunner, address: Address, context: ssl.SSLContext | None
+    ) -> Address:
         await runner.setup()
         listener = Listener(runner, context, most=self._config.limits.connections)
         self._listeners.append(listener)
@@ -278,11 +301,27 @@ def _ready(servers: Sequence[VaultServer]) -> dict[str, object]:
     further: dict[str, object] = {}
     for server in servers:
         bound = {"data": str(server.data), "public": str(server.public)}
+        if server.metrics is not None:
+            ready["metrics"] = str(server.metrics)
         if server.name is None:
             ready |= bound
         else:
             further[server.name] = bound
     return ready | ({"seats": further} if further else {})
+
+
+async def _until(ended: asyncio.Event, served: str) -> None:
+    """Wait for the end, and tell whoever supervises that this process lives."""
+    supervisor = supervisor_of(os.environ)
+    supervisor.ready(served)
+    while not ended.is_set():
+        # From this loop, which serves: when it hangs, nothing says that it lives.
+        supervisor.alive()
+        with contextlib.suppress(TimeoutError):
+            pause = None if supervisor.watchdog is None else supervisor.watchdog / 3
+            async with asyncio.timeout(pause):
+                await ended.wait()
+    supervisor.stopping()
 
 
 async def _serve(servers: Sequence[VaultServer]) -> None:
@@ -293,13 +332,14 @@ async def _serve(servers: Sequence[VaultServer]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for server in servers:
             stack.push_async_callback(server.stop)
+            servers[0].show_figures_of(server)
         if len(servers) == 1:
             await servers[0].start()
         begun = [one for one in servers if len(servers) == 1 or await _begin(one)]
         late = [asyncio.create_task(_begin_later(one)) for one in servers if one not in begun]
         # The one line that is for programs: whoever started this vault waits for it.
         print(json.dumps({"ready": _ready(begun)}), flush=True)  # noqa: T201
-        await ended.wait()
+        await _until(ended, "; ".join(f"{one.label}: {one.data}, {one.public}" for one in begun))
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -84,8 +84,17 @@ def read_missing(data: bytes) -> tuple[ShardRoot, ...]:
 
 
 _HEALTH_SINCE: Final = 2
-_ADDED: Final = ("capacity_bytes", "healthy")
-_LATER_CAUSES: Final = {AlarmCause.WITNESS_DUTY.value, AlarmCause.WITNESS_OWED.value}
+_ADDED: Final = ("capacity_bytes", "healthy", "witnessed")
+_LATER_CAUSES: Final = frozenset(
+    cause.value
+    for cause in (
+        AlarmCause.WITNESS_DUTY,
+        AlarmCause.WITNESS_OWED,
+        AlarmCause.DEPOSITS_SILENT,
+        AlarmCause.DEPOSIT_SHRANK,
+        AlarmCause.DEPOSIT_GREW,
+    )
+)
 """Which a client of protocol 1 would not read."""
 _COUNTS: Final = (
     "charters", "log_size", "shards", "shard_bytes", "staged_bytes", "quota_bytes",
@@ -97,6 +106,7 @@ def write_status(status: MissionStatus, protocol: int) -> bytes:
     """A mission's status in a version of the protocol."""
     added: JsonObject = {
         "capacity_bytes": status.capacity_bytes,
+        "witnessed": status.witnessed,
         "healthy": not status.ailing,
     }
     return canonical_json(
@@ -169,6 +179,8 @@ def read_status(data: bytes, protocol: int) -> MissionStatus:
         *added,
     )
     fields["expiry"].time()
+    if added:
+        fields["witnessed"].optional(Node.time)
     counts = {name: fields[name].integer() for name in _COUNTS}
     status = MissionStatus(
         mission=MissionId(fields["mission"].hex(32)),
@@ -184,6 +196,7 @@ def read_status(data: bytes, protocol: int) -> MissionStatus:
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
         alarms=fields["alarms"].each(_read_alarm),
+        witnessed=fields["witnessed"].optional(Node.string) if added else None,
         expiry=fields["expiry"].string(),
         capacity_bytes=fields["capacity_bytes"].optional(lambda node: node.integer(1))
         if added

@@ -254,6 +254,7 @@ def _listening(config: VaultConfig, seat: SeatFolder) -> VaultConfig:
         data=where.data,
         public=where.public,
         unsafe_public_bind=where.unsafe_public_bind,
+        metrics=config.metrics if seat.name is None else None,  # one address for all seats
     )
 
 
