@@ -18,6 +18,7 @@ from exclave.journal.rows import JournalTooNew, JournalUnusable
 __all__ = [
     "Transaction",
     "bring_up",
+    "connect",
     "create",
     "delete_lists",
     "full_disk",
@@ -115,6 +116,15 @@ def require_known(path: Path) -> None:
             f"journal {path}: expected format {FORMAT} or earlier, got format {version}",
             hint="a later version made it: use that one; nothing was touched",
         )
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection that writes durably, to a journal whose format is known."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(2_000)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    return connection
 
 
 def create(connection: apsw.Connection, mission: MissionId, depositor: str, epoch: Epoch) -> None:

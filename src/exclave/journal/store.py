@@ -41,6 +41,7 @@ from exclave.ids import (
 from exclave.journal.database import (
     Transaction,
     bring_up,
+    connect,
     create,
     delete_lists,
     insert_list,
@@ -118,10 +119,7 @@ class Journal:
             fresh = not path.exists()
             if fresh:
                 path.touch(mode=0o600)
-            connection = apsw.Connection(str(path))
-            connection.set_busy_timeout(2_000)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "full")
+            connection = connect(path)
             if connection.pragma("user_version") == 0:
                 create(connection, mission, depositor, epoch)
             bring_up(connection)

@@ -138,16 +138,7 @@ class Mission:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
         own = f"{signer.name}/witness"
-        self.expiry = ExpiryClock(
-            store,
-            "meta/expiry",
-            enrolled=self.fold.enrolled,
-            wall=clock,
-            service=self.service.now,
-            own=own,
-            times=witness_times or self._named_times,
-            rules=self._witness_rules,
-        )
+        self.expiry = self._new_expiry(own, witness_times)
         self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
         self.duties = Duties(self)
         self.staging = Staging(store)
@@ -451,6 +442,18 @@ class Mission:
 
     def _newest_entry(self) -> datetime:
         return self.log.entry(self.log.size - 1).logged
+
+    def _new_expiry(self, own: str, witness_times: WitnessTimes | None) -> ExpiryClock:
+        return ExpiryClock(
+            self.store,
+            "meta/expiry",
+            enrolled=self.fold.enrolled,
+            wall=self.clock,
+            service=self.service.now,
+            own=own,
+            times=witness_times or self._named_times,
+            rules=self._witness_rules,
+        )
 
     def _new_fold(self) -> Fold:
         return Fold(
