@@ -5,7 +5,7 @@ Without them a fuzzer spends its time on guessing magic bytes and canonical JSON
 
 import base64
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exclave.archive.reference import Codec, Reference
@@ -16,6 +16,9 @@ from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot
 from exclave.journal.store import SafePack, ShardRow
 from exclave.ledger.tiles import encode_bundle
 from exclave.monitor.memory import Memory, memory_bytes
+from exclave.signals.book import Book
+from exclave.signals.cause import Cause
+from exclave.signals.memory import book_bytes
 from exclave.signer.bundle import Purpose, new_bundle
 from exclave.signer.file import encode_key_file, public_keys_bytes
 from exclave.vault.interface import (
@@ -150,7 +153,8 @@ def answers() -> Iterator[bytes]:
             standing=(
                 StandingState(statement=statement, kind="unlock", state=State.WAITING, seconds=9),
             ),
-            forks=(), quarantined=(), alarms=(alarm,), expiry="2026-01-02T03:04:05Z", service=1000,
+            forks=(), quarantined=(), alarms=(alarm,), witnessed=None,
+            expiry="2026-01-02T03:04:05Z", service=1000,
         )
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'
@@ -215,6 +219,17 @@ def memories() -> Iterator[bytes]:
     )
 
 
+def alerts() -> Iterator[bytes]:
+    """An alerter's memory, empty and with what two targets were told."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    yield book_bytes(Book())
+    cause = Cause(key="seat 2", severity="critical", summary="seat 2 is silent", hint="look")
+    book = Book().noted([cause], moment, targets=["mail"]).failed("hook", moment)
+    message = book.message("mail", moment, source="x", remind_after=timedelta(days=1))
+    assert message is not None
+    yield book_bytes(book.delivered("mail", message, targets=["mail", "hook"]))
+
+
 def signatures() -> Iterator[bytes]:
     """Signature lines of cosigned notes."""
     for note in given("ledger", "cosignature", text_of("checkpoint"))():
@@ -225,6 +240,7 @@ SEEDS: dict[str, Source] = {
     "add_checkpoint": given("ledger", "add-checkpoint", text_of("request")),
     "kept_size": lambda: iter([b"0\n", b"3\n", b"9007199254740991\n"]),
     "signatures": signatures,
+    "alerts_memory": alerts,
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
     "block": given("bag", "parse-block", bytes_of("block")),

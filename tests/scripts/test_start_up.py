@@ -128,10 +128,23 @@ def test_looking_at_home(embassy: Embassy) -> None:
     loaded = loads("status", "--offline", "--config", str(config_of(embassy)))
     unneeded = (
         "_strptime", "asyncio", "cryptography.x509", "ctypes", "exclave.deposit.dispatch",
-        "exclave.deposit.run", "exclave.dispersal", "exclave.limits", "exclave.sealing.pack",
+        "exclave.certificate", "exclave.deposit.run", "exclave.dispersal", "exclave.evidence",
+        "exclave.exposition", "exclave.limits", "exclave.sealing.pack", "exclave.signals",
         "shutil", "socket", "tempfile",
     )  # fmt: skip
     assert found_of(loaded, (*_NOWHERE, *_ALL, *_DRAWING, *_LINE, *unneeded)) == []
+
+
+def test_figures(embassy: Embassy) -> None:
+    loaded = loads("metrics", "--offline", "--config", str(config_of(embassy)))
+    unneeded = (
+        "asyncio",
+        "exclave.deposit.run",
+        "exclave.own_process",
+        "exclave.signals",
+        "socket",
+    )
+    assert found_of(loaded, (*_NOWHERE, *_ALL, *_DRAWING, *unneeded)) == []
 
 
 def test_asking_how_vaults_stand(embassy: Embassy) -> None:

@@ -1,4 +1,4 @@
-"""Alarms: what a vault itself noticed about its clocks, witnesses and disk (spec/ledger.md 9).
+"""Alarms: what a vault itself noticed: clocks, witnesses, disk, depositors (spec/ledger.md 9).
 
 Reads and writes the statement; when a vault raises one is `exclave.vault.alarms`'s matter.
 Unsigned: the log signs for it.
@@ -28,6 +28,9 @@ class AlarmCause(enum.Enum):
     WITNESS_QUORUM_LOST = "witness-quorum-lost"
     ENGINE_CORRUPT = "engine-corrupt"
     UNDECLARED_RESTART = "undeclared-restart"
+    DEPOSITS_SILENT = "deposits-silent"
+    DEPOSIT_SHRANK = "deposit-shrank"
+    DEPOSIT_GREW = "deposit-grew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

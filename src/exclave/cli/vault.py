@@ -267,6 +267,7 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             {"cause": alarm.cause, "began": alarm.began, "detail": alarm.detail}
             for alarm in item.alarms
         ],
+        "witnessed": item.witnessed,
         "expiry": item.expiry,
     }
 
@@ -294,7 +295,7 @@ def _status_lines(item: MissionStatus) -> list[str]:
     ]
     lines += [f"  CONFLICT: charter {conflict.hex()}" for conflict in item.conflicts]
     lines += [f"  entry {one.entry} cannot be followed: {one.why}" for one in item.quarantined]
-    lines.append(f"  expiry time: {item.expiry}")
+    lines.append(f"  witnessed: {item.witnessed or 'by no quorum yet'}; expiry time: {item.expiry}")
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
     return lines

@@ -12,7 +12,7 @@ import re
 from exclave.errors import ConfigurationError
 from exclave.values import dataclass
 
-__all__ = ["Address", "AddressPublic", "check_bind", "parse_address"]
+__all__ = ["Address", "AddressPublic", "check_bind", "check_metrics", "parse_address"]
 
 _V4 = re.compile(r"(?P<host>[0-9.]+):(?P<port>[0-9]{1,5})")
 _V6 = re.compile(r"\[(?P<host>[0-9a-fA-F:.]+)\]:(?P<port>[0-9]{1,5})")
@@ -65,3 +65,12 @@ def check_bind(address: Address, *, unsafe_public_bind: bool = False) -> None:
         f"listener: expected a private or loopback address, got {kind} {address.host}",
         hint="bind to the private line's address, or set unsafe_public_bind",
     )
+
+
+def check_metrics(address: Address, *, unsafe: bool = False) -> None:
+    """Refuse to show figures to other machines; raises `AddressPublic`."""
+    if not (unsafe or ipaddress.ip_address(address.host).is_loopback):
+        raise AddressPublic(
+            f"metrics: expected a loopback address, got {address.host}",
+            hint="let Prometheus ask on this machine, or set unsafe_public_metrics",
+        )

@@ -1,4 +1,4 @@
-"""What a vault notices about its clocks, its witnesses and its disk (spec/ledger.md 9).
+"""What a vault notices: its clocks, witnesses and disk, its depositors (spec/ledger.md 9).
 
 `notices` is the rule; `Alarms` remembers what goes on. An alarm changes nothing: clocks that are
 off move neither expiry time nor delays, whether anybody reads the alarm or not.

@@ -10,7 +10,7 @@ from typing import Annotated
 from exclave.errors import ConfigurationError
 from exclave.shapes import Between, Checked, Unfit
 from exclave.values import dataclass
-from exclave.vault.addresses import check_bind, parse_address
+from exclave.vault.addresses import check_bind, check_metrics, parse_address
 
 __all__ = ["Limits", "VaultConfig"]
 
@@ -47,6 +47,9 @@ class VaultConfig:
     public: AddressText
     require_agreement: bool = False
     """Missions that are enrolled from now on deposit under an agreement only."""
+    metrics: AddressText | None = None
+    """Where figures are shown to the host's Prometheus, on this machine; nowhere if not set."""
+    unsafe_public_metrics: bool = False
     min_free_bytes: Annotated[int, Between(0)] = 64 * 2**20
     """Room that uploads leave on the disk, so that the log can always be written."""
     limits: Limits = Limits()
@@ -58,5 +61,10 @@ class VaultConfig:
                 check_bind(parse_address(text), unsafe_public_bind=self.unsafe_public_bind)
             except ConfigurationError as error:
                 faults[key] = error.message
+        if self.metrics is not None:
+            try:
+                check_metrics(parse_address(self.metrics), unsafe=self.unsafe_public_metrics)
+            except ConfigurationError as error:
+                faults["metrics"] = error.message
         if faults:
             raise Unfit(faults)

@@ -8,7 +8,7 @@ it was decided before (`exclave.vault.rules`, `exclave.vault.submission`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,8 +16,14 @@ from exclave.authority.alarm import AlarmCause, parse_alarm
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, verify_chain, verify_successor
 from exclave.authority.envelope import Envelope, parse_envelope
-from exclave.authority.record import DepositRecord, parse_record
-from exclave.authority.record_chain import Author, author_of, live_set
+from exclave.authority.record import DepositRecord, RecordPack, parse_record
+from exclave.authority.record_chain import (
+    AncestorMissing,
+    Author,
+    added_packs,
+    author_of,
+    live_set,
+)
 from exclave.authority.swept import parse_swept
 from exclave.dispersal.shard import ShardHeader
 from exclave.errors import ExclaveError, IntegrityError, StorageError
@@ -236,6 +242,7 @@ class Fold:
             payer=payer_of(author, in_force),
             number=number,
             logged=entry.logged,
+            service=entry.service,
             shards=named_shards(record, self._seat),
         )
 
@@ -248,4 +255,21 @@ class Fold:
         days = in_force.settings.retention_days
         until = int((logged + timedelta(days=days)).timestamp())
         live = live_set(record, self.known)
-        self._index.set_lodged(entry.statement, number, live.roots, until)
+        self._index.set_lodged(
+            entry.statement,
+            number,
+            live.roots,
+            until,
+            (_bytes(live.packs.values()), _bytes(_fresh(record, self.known))),
+        )
+
+
+def _bytes(packs: Iterable[RecordPack]) -> int:
+    return sum(pack.length for pack in packs)
+
+
+def _fresh(record: DepositRecord, known: KnownRecords) -> tuple[RecordPack, ...]:
+    try:
+        return added_packs(record, known)
+    except AncestorMissing:  # a full one that was lodged alone
+        return record.packs_added

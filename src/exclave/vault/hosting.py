@@ -90,6 +90,8 @@ class Hosting:
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of large statements
     busy: Counter[str] = field(default_factory=Counter)
     leaves: dict[bytes, Issued] = field(default_factory=dict)
+    requests: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Answered so far, by mission, kind and outcome."""
     line: ssl.SSLContext | None = None  # the data listener's
     statements: Counter[str] = field(default_factory=Counter)  # by address, of one minute
     minute: int = 0
@@ -235,7 +237,9 @@ async def _answered(
     name = peer if peer != ANONYMOUS else f"address {request.remote}"
     try:
         with hosting.slot(name, hosting.limits.requests_per_peer):
-            return await handler(request)  # type: ignore[misc,no-any-return]
+            response: web.StreamResponse = await handler(request)  # type: ignore[misc]
+            hosting.requests[_counted(hosting, request, "ok")] += 1
+            return response
     except web.HTTPException as error:
         answer = _http_refusal(error)
     except ExclaveError as error:
@@ -247,9 +251,21 @@ async def _answered(
         _LOG.error("%s %s: %s", request.method, request.path, type(error).__name__)
         answer = refused("unavailable", "the vault cannot answer now")
     _count(hosting, request, peer, answer)
+    hosting.requests[_counted(hosting, request, answer.cause)] += 1
     return web.Response(
         status=answer.status, body=problem_document(answer), content_type=CONTENT_TYPE
     )
+
+
+def _counted(hosting: Hosting, request: web.Request, outcome: str) -> tuple[str, str, str]:
+    """Under which names a request is counted: of a bounded number, whatever is asked for."""
+    hosted = _hosted(hosting, request)
+    resource = request.match_info.route.resource
+    words = [] if resource is None else resource.canonical.strip("/").split("/")[1:]
+    path = "-".join(word for word in words if not word.startswith("{")) or "unknown"
+    mission = "" if hosted is None else hosted.mission.mission.hex()
+    method = "unknown" if resource is None else request.method.lower()
+    return mission, f"{method} {path}", outcome
 
 
 def _http_refusal(error: web.HTTPException) -> VaultRefused:

@@ -49,6 +49,7 @@ from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
+from exclave.vault.habits import expectations
 from exclave.vault.interface import MissionStatus, State, VaultRefused
 from exclave.vault.keeping import Keeping, keeping_of
 from exclave.vault.lodging import Lodging
@@ -169,9 +170,11 @@ class Mission:
             self.staging.keep()
 
     def watch(self) -> None:
-        """Compare the clocks, and log what has been noticed (spec/ledger.md 9)."""
+        """Compare clocks and deposits, and log what has been noticed (spec/ledger.md 9)."""
         self.alarms.look(self.expiry.inputs())
         with self.lock:
+            for cause, detail in expectations(self):
+                self.alarms.note(cause, detail, self._reading())
             due = self.alarms.due(self.service.now(), self.fold.last_alarm)
             if due:
                 self.append(due)

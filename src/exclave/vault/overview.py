@@ -50,9 +50,17 @@ def mission_status(mission: Mission) -> MissionStatus:
         forks=tuple(row.statement for row in records if row.forked),
         quarantined=mission.index.quarantined(),
         alarms=mission.alarms.states(),
+        witnessed=_witnessed(mission),
         expiry=format_time(mission.expiry_time()),
         service=mission.service.now(),
     )
+
+
+def _witnessed(mission: Mission) -> str | None:
+    """The oldest timestamp of the newest quorum, this seat's own being now."""
+    q = mission.charter().witness.q
+    times = sorted(mission.witness_times().values(), reverse=True)
+    return format_time(times[q - 1]) if len(times) >= q else None
 
 
 def statement_state(mission: Mission, standing: Standing, item: Item) -> tuple[State, int | None]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -24,7 +25,8 @@ from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
-from exclave.vault.addresses import Address, check_bind, parse_address
+from exclave.notify import supervisor_of
+from exclave.vault.addresses import Address, check_bind, check_metrics, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.connections import Connections
@@ -34,6 +36,7 @@ from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
+from exclave.vault.metrics import metrics_app
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
@@ -80,6 +83,7 @@ class VaultServer:
         self._tasks: list[asyncio.Task[None]] = []
         self.data: Address | None = None
         self.public: Address | None = None
+        self.metrics: Address | None = None
 
     async def __aenter__(self) -> VaultServer:
         await self.start()
@@ -100,6 +104,8 @@ class VaultServer:
         self._hosting.anchors = frozenset(anchors)
         self.data = await self._listen(parse_address(self._config.data), data, data=True)
         self.public = await self._listen(parse_address(self._config.public), public, data=False)
+        if self._config.metrics is not None:
+            self.metrics = await self._show_metrics(parse_address(self._config.metrics))
         self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
@@ -125,6 +131,12 @@ class VaultServer:
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
+    async def _show_metrics(self, address: Address) -> Address:
+        """In clear: whoever is on this machine may ask how the vault does."""
+        check_metrics(address, unsafe=self._config.unsafe_public_metrics)
+        runner = web.AppRunner(metrics_app(self._hosting), handle_signals=False, access_log=None)
+        return await self._bind(runner, address, None)
+
     async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
         check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
         app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
@@ -143,6 +155,11 @@ class VaultServer:
             max_field_size=4096,
             lingering_time=float(_STOP_SECONDS),
         )
+        return await self._bind(runner, address, context)
+
+    async def _bind(
+        self, runner: web.AppRunner, address: Address, context: ssl.SSLContext | None
+    ) -> Address:
         await runner.setup()
         self._runners.append(runner)
         assert runner.server is not None
@@ -152,7 +169,7 @@ class VaultServer:
                 address.host,
                 address.port,
                 ssl=context,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=None if context is None else _HANDSHAKE_SECONDS,
                 backlog=128,
             )
         except OSError as error:
@@ -247,9 +264,20 @@ async def _serve(server: VaultServer) -> None:
         loop.add_signal_handler(number, ended.set)
     async with server:
         ready = {"data": str(server.data), "public": str(server.public), "tls": ssl.OPENSSL_VERSION}
+        if server.metrics is not None:
+            ready["metrics"] = str(server.metrics)
         # The one line that is for programs: whoever started this vault waits for it.
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201
-        await ended.wait()
+        supervisor = supervisor_of(os.environ)
+        supervisor.ready(f"data {server.data}, public {server.public}")
+        while not ended.is_set():
+            # From this loop, which serves: when it hangs, nothing says that it lives.
+            supervisor.alive()
+            with contextlib.suppress(TimeoutError):
+                pause = None if supervisor.watchdog is None else supervisor.watchdog / 3
+                async with asyncio.timeout(pause):
+                    await ended.wait()
+        supervisor.stopping()
 
 
 def serve(server: VaultServer) -> None:

@@ -33,7 +33,7 @@ from exclave.vault.quota import Charged
 
 __all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow"]
 
-_LAYOUT: Final = 5
+_LAYOUT: Final = 6
 
 _TABLES: Final = {
     "facts": "name TEXT PRIMARY KEY, value INTEGER NOT NULL",
@@ -43,7 +43,8 @@ _TABLES: Final = {
     "records": "hash BLOB PRIMARY KEY, author TEXT NOT NULL, depositor TEXT NOT NULL, "
     "sequence INTEGER NOT NULL, deposit BLOB NOT NULL, previous BLOB, complete INTEGER NOT NULL, "
     "number INTEGER NOT NULL, logged TEXT NOT NULL, lodged INTEGER, forked INTEGER NOT NULL, "
-    "payer TEXT NOT NULL, charged INTEGER NOT NULL",
+    "payer TEXT NOT NULL, charged INTEGER NOT NULL, service INTEGER NOT NULL, "
+    "live INTEGER, fresh INTEGER",
     "named": "root BLOB, record BLOB, pack BLOB NOT NULL, length INTEGER NOT NULL, "
     "k INTEGER NOT NULL, PRIMARY KEY (root, record)",
     "packs": "root BLOB PRIMARY KEY, retain_until INTEGER NOT NULL",
@@ -56,6 +57,7 @@ _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS records_place ON records (author, sequence)",
     "CREATE INDEX IF NOT EXISTS records_deposit ON records (deposit)",
     "CREATE INDEX IF NOT EXISTS records_payer ON records (payer)",
+    "CREATE INDEX IF NOT EXISTS records_moment ON records (depositor, service)",
     "CREATE INDEX IF NOT EXISTS named_record ON named (record)",
     "CREATE INDEX IF NOT EXISTS shards_pack ON shards (pack)",
 )
@@ -239,6 +241,7 @@ class Index:
         payer: str,
         number: int,
         logged: datetime,
+        service: int,
         shards: Iterable[NamedShard],
     ) -> None:
         """A mirrored record; charges its new packs to the payer."""
@@ -252,17 +255,26 @@ class Index:
                 (shard.root, statement, shard.pack, shard.length, shard.k),
             )
         self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, NULL, NULL)",
             (statement, author, record.depositor, record.sequence, record.deposit, record.previous,
-             record.full, number, format_time(logged), forked, payer, charged),
+             record.full, number, format_time(logged), forked, payer, charged, service),
         )  # fmt: skip
 
     def set_lodged(
-        self, statement: StatementHash, number: int, packs: Iterable[PackRoot], retain_until: int
+        self,
+        statement: StatementHash,
+        number: int,
+        packs: Iterable[PackRoot],
+        retain_until: int,
+        volume: tuple[int, int],
     ) -> None:
-        """A record is lodged; its live packs are kept at least until then (epoch seconds)."""
+        """A record is lodged; its live packs are kept at least until then (epoch seconds).
+
+        `volume`: bytes of its live packs, and of those that it added.
+        """
         self._db.execute(
-            "UPDATE records SET lodged = ?, number = ? WHERE hash = ?", (number, number, statement)
+            "UPDATE records SET lodged = ?, number = ?, live = ?, fresh = ? WHERE hash = ?",
+            (number, number, *volume, statement),
         )
         self._db.executemany(
             "INSERT INTO packs VALUES (?, ?) ON CONFLICT (root) DO UPDATE "
@@ -303,6 +315,22 @@ class Index:
             Charged(author=str(author), logged=parse_time(str(logged)), size=int(str(size)))
             for author, logged, size in rows
         ]
+
+    def signs(self, depositor: str, most: int = 256) -> list[tuple[int, str, bool]]:
+        """The newest records of a depositor: service time when mirrored, author, whether lodged."""
+        where = "depositor = ? ORDER BY service DESC LIMIT ?"
+        sql = f"SELECT service, author, lodged FROM records WHERE {where}"  # noqa: S608
+        rows = self._rows(sql, depositor, most)
+        return [(int(str(row[0])), str(row[1]), row[2] is not None) for row in rows][::-1]
+
+    def volumes(self, depositor: str, most: int) -> list[tuple[int, int, int]]:
+        """Live bytes, fresh bytes and sequence of the deposits that were lodged last."""
+        where = "depositor = ? AND lodged IS NOT NULL ORDER BY lodged DESC LIMIT ?"
+        sql = f"SELECT live, fresh, sequence FROM records WHERE {where}"  # noqa: S608
+        found = [
+            tuple(int(str(value)) for value in row) for row in self._rows(sql, depositor, most)
+        ]
+        return [(live, fresh, sequence) for live, fresh, sequence in reversed(found)]
 
     def charged_to_author(self, author: str) -> int:
         """Bytes that one author's records were charged with, whoever paid."""
@@ -367,14 +395,8 @@ class Index:
 
     def named_by_lodged(self, root: ShardRoot) -> bool:
         """Whether a lodged record names it."""
-        return (
-            self._optional(
-                "SELECT 1 FROM named JOIN records ON records.hash = named.record "
-                "WHERE root = ? AND lodged IS NOT NULL",
-                root,
-            )
-            is not None
-        )
+        found = "named JOIN records ON records.hash = named.record AND lodged IS NOT NULL"
+        return self._optional(f"SELECT 1 FROM {found} WHERE root = ?", root) is not None  # noqa: S608
 
     def shard_totals(self) -> tuple[int, int]:
         """Number and bytes of all shards; counted once, since whoever asks for a status asks."""

@@ -131,6 +131,7 @@ def write_status(status: MissionStatus) -> bytes:
                 {"cause": item.cause, "began": item.began, "detail": item.detail}
                 for item in status.alarms
             ],
+            "witnessed": status.witnessed,
             "expiry": status.expiry,
             "service": status.service,
         }
@@ -154,9 +155,11 @@ def read_status(data: bytes) -> MissionStatus:
         "forks",
         "quarantined",
         "alarms",
+        "witnessed",
         "expiry",
     )
     fields["expiry"].time()
+    fields["witnessed"].optional(Node.time)
     counts = {name: fields[name].integer() for name in _COUNTS}
     return MissionStatus(
         mission=MissionId(fields["mission"].hex(32)),
@@ -172,6 +175,7 @@ def read_status(data: bytes) -> MissionStatus:
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
         alarms=fields["alarms"].each(_read_alarm),
+        witnessed=fields["witnessed"].optional(Node.string),
         expiry=fields["expiry"].string(),
         **counts,
     )

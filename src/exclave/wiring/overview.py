@@ -18,14 +18,26 @@ from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.plan import RegisterPlan
-from exclave.values import dataclass
+from exclave.values import dataclass, replace
 from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
-    from exclave.vault.interface import MissionStatus, PublicRecord
+    from pathlib import Path
 
-__all__ = ["Health", "Overview", "RegisterState", "SeatState", "ask_seats", "overview"]
+    from exclave.evidence import Evidence, EvidenceStore
+    from exclave.vault.interface import Answer, MissionStatus, PublicRecord
+
+__all__ = [
+    "Health",
+    "Overview",
+    "RegisterState",
+    "SeatState",
+    "ask_seats",
+    "look_at_seats",
+    "overview",
+    "spooled_bytes",
+]
 
 
 class Health(enum.Enum):
@@ -33,7 +45,7 @@ class Health(enum.Enum):
 
     GOOD = "good"
     LATE = "late"  # older than the RPO, or some seat does not hold it
-    BAD = "bad"  # declared and never deposited, or a seat that cannot be reached
+    BAD = "bad"  # declared and never deposited, refuted, or a seat that cannot be reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,19 @@ class RegisterState:
     last: CatalogueEntry | None
     age: int | None  # seconds since its capture began
     rpo: int
+    rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
+    proof: Evidence | str | None  # the newest one; text: why it cannot be read
+    drill: Evidence | str | None
+    service_gap: str | None  # why its service would not come back with its data
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the newest proof or drill did not pass, or is no longer to be read."""
+        return any(
+            isinstance(item, str) or (item is not None and not item.passed)
+            for item in (self.proof, self.drill)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +120,7 @@ def overview(home: Home, *, ask: bool) -> Overview:
     entries = Catalogue(home.settings.catalogue).entries()
     memory = _read_journal(home)
     answers = ask_seats(home) if ask else {}
-    spooled = _spooled(home)
+    spooled = spooled_bytes(home)
     seats = tuple(
         _seat(entry, memory, spooled, answers.get(entry.seat))
         for entry in home.party.charter.active_seats
@@ -105,10 +129,11 @@ def overview(home: Home, *, ask: bool) -> Overview:
     if a_seat is None and ask:
         a_seat = _full_from_vaults(home)
     moment = now()
+    evidence = _Kept(home.settings.evidence)
     used = sum(spooled.values())
     return Overview(
         registers=tuple(
-            _register(register, entries, memory, home.party.seats, moment)
+            _register(register, entries, memory, home.party.seats, moment=moment, evidence=evidence)
             for register in home.plan.registers
         ),
         seats=seats,
@@ -123,15 +148,29 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
+    return {
+        seat: answer if isinstance(answer, str) else answer.status
+        for seat, answer in look_at_seats(home).items()
+    }
+
+
+def look_at_seats(home: Home) -> Mapping[Seat, Answer | str]:
+    """The same, with what the connections showed."""
+    from exclave.vault.interface import Answer
+
     seats = {entry.seat: entry for entry in home.party.charter.active_seats}
     settings = home.settings
     named = {*settings.addresses, *settings.folders}
     require_known(seats, named)
     seats = reached(seats, named)
-    answers = dict(_ask_at_hand(home)) if settings.folders else {}
+    at_hand = _ask_at_hand(home) if settings.folders else {}
+    answers: dict[Seat, Answer | str] = {
+        seat: answer if isinstance(answer, str) else Answer(status=answer)
+        for seat, answer in at_hand.items()
+    }
     called = [entry for seat, entry in seats.items() if seat not in settings.folders]
     if called:
-        from exclave.vault.asked import Asked, ask_statuses
+        from exclave.vault.asked import Asked, ask_answers
 
         places = {
             entry.seat: Asked(
@@ -141,7 +180,7 @@ def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
             )
             for entry in called
         }
-        answers |= ask_statuses(home.party.mission, places, seconds=ASKING_SECONDS)
+        answers |= ask_answers(home.party.mission, places, seconds=ASKING_SECONDS)
     return {seat: answers[seat] for seat in seats}
 
 
@@ -198,7 +237,8 @@ def _read_journal(home: Home) -> _Memory | None:
         journal.close()
 
 
-def _spooled(home: Home) -> dict[Seat, int]:
+def spooled_bytes(home: Home) -> dict[Seat, int]:
+    """What waits in the spool, by seat."""
     # Not by opening the spool, which cleans it up: a deposit may be at work.
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
@@ -212,7 +252,9 @@ def _register(
     entries: Sequence[CatalogueEntry],
     memory: _Memory | None,
     seats: Sequence[Seat],
+    *,
     moment: datetime,
+    evidence: _Kept,
 ) -> RegisterState:
     last = next(
         (e for e in reversed(entries) if any(item.id == plan.id for item in e.registers)), None
@@ -221,21 +263,41 @@ def _register(
     if last is not None and memory is not None:
         held = memory.lodged.get(last.sequence, held)
     age = None if last is None else int((moment - parse_time(last.started)).total_seconds())
-    if age is None:
-        health = Health.BAD
-    elif age > plan.rpo or set(seats) - held:
-        health = Health.LATE
-    else:
-        health = Health.GOOD
-    return RegisterState(
+    state = RegisterState(
         id=plan.id,
         title=plan.title,
-        health=health,
+        health=Health.GOOD,
         last=last,
         age=age,
         rpo=plan.rpo,
+        rto=plan.rto,
         held=tuple(sorted(held)),
+        proof=evidence.latest("proof", plan.id),
+        drill=evidence.latest("drill", plan.id),
+        service_gap=plan.service_gap,
     )
+    if age is None or state.refuted:
+        return replace(state, health=Health.BAD)
+    return replace(state, health=Health.LATE) if age > plan.rpo or set(seats) - held else state
+
+
+class _Kept:
+    """Certificates at home; a damaged one is said and keeps nothing else from being seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store: EvidenceStore | None = None
+        if folder.is_dir():
+            # Who has never proven or drilled anything is spared what reads certificates.
+            from exclave.evidence import EvidenceStore
+
+            self._store = EvidenceStore(folder)
+
+    def latest(self, kind: str, register: str) -> Evidence | str | None:
+        """The newest of one kind that concerns a register."""
+        try:
+            return None if self._store is None else self._store.latest(kind, register)
+        except ExclaveError as error:
+            return error.message
 
 
 def _seat(

@@ -1,10 +1,12 @@
 """The files under examples/ are what the program reads; some of them have tests of their own."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.config import load_toml
 from exclave.found.terms import AgreementTerms
 from exclave.plan import load_plan
+from exclave.signals.settings import AlertsTable, CommandTarget, EmailTarget, WebhookTarget
 from exclave.vault.config import VaultConfig
 from exclave.wiring.settings import load_deposit_settings, load_target_settings
 
@@ -14,6 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.toml")} == {
         "agreement.toml",
+        "alerts.toml",
         "changes.toml",
         "deposit.toml",
         "founding.toml",
@@ -56,3 +59,14 @@ def test_targets() -> None:
 
 def test_vault() -> None:
     assert load_toml(EXAMPLES / "vault.toml", VaultConfig).data.endswith(":8443")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AgentFile:
+    alerts: AlertsTable
+
+
+def test_alerts() -> None:
+    table = load_toml(EXAMPLES / "alerts.toml", _AgentFile).alerts
+    assert [type(item) for item in table.target] == [EmailTarget, WebhookTarget, CommandTarget]
+    assert table.remind_after == 86_400

@@ -1,0 +1,48 @@
+"""`metrics`: home's figures for Prometheus, once; the agent serves the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exclave.cli.options import DepositConfigFile, Flag, Out
+
+__all__ = ["metrics"]
+
+
+def metrics(
+    *,
+    config: DepositConfigFile,
+    output: Path | None = None,
+    offline: Flag = False,
+    terminal: Out,
+) -> None:
+    """Print home's figures once in Prometheus' text format.
+
+    Parameters
+    ----------
+    output
+        Put them into this file instead, whole: for the textfile collector of node_exporter.
+    offline
+        Do not ask the vaults.
+    """
+    from exclave.clock import now
+    from exclave.exposition import exposition
+    from exclave.wiring.depositor import open_home
+    from exclave.wiring.home_metrics import home_families, write_metrics
+    from exclave.wiring.overview import overview
+
+    families = list(home_families(overview(open_home(config), ask=not offline), now()))
+    if output is not None:
+        write_metrics(output, families)
+        terminal.result({"output": str(output)}, [f"written to {output}"])
+        return
+    terminal.result(
+        {
+            "metrics": [
+                {"name": family.name, "labels": dict(item.labels), "value": item.value}
+                for family in families
+                for item in family.samples
+            ]
+        },
+        exposition(families).splitlines(),
+    )

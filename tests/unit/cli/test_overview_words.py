@@ -1,0 +1,50 @@
+"""`status` as people and programs read it."""
+
+from exclave.cli.words.overview import overview_json, overview_lines
+from exclave.values import replace
+from exclave.wiring.overview import Health
+from tests.support.overviews import MOMENT, everything, never, register
+
+REFUTED = (
+    "proven: CANNOT BE READ: proof-2.json: not JSON, drilled 3 d ago: NOT PASSED (drill-1.json)"
+)
+
+
+def test_every_register_with_proof_and_drill() -> None:
+    assert overview_lines(everything(), MOMENT) == [
+        "registers",
+        "  good  land                     2 h old of RPO 1 d, seats 1, 2, 3 (Land register)",
+        "        proven 3 d ago, drilled 3 d ago in 90 min of RTO 4 h",
+        "  bad   births                   2 h old of RPO 1 d, seats 1, 2, 3 (Land register)",
+        f"        {REFUTED}",
+        "  bad   wills                    NEVER DEPOSITED (Land register)",
+        "        not reconstructible as a service: no runbook and no artefacts",
+        "seats",
+        "  good  1 XA vault-1",
+        "  good  2 XA vault-2: ALARM deposits-silent",
+        "  bad   3 XA vault-3: seat 3: no answer: 4 shards behind, 500 B in the spool",
+        "spool 500 B of 1.0 GiB",
+        "  full after 7 more deposits like the last",
+    ]
+
+
+def test_a_register_that_was_never_deposited_is_red_whatever_else_is_good() -> None:
+    found = replace(everything(), registers=(register(), never("wills")), seats=())
+    assert not found.good
+    assert replace(found, registers=(register(),)).good
+
+
+def test_what_was_refuted_says_so() -> None:
+    land, births, _ = everything().registers
+    assert (land.refuted, births.refuted) == (False, True)
+    assert not replace(land, proof=None, drill=None).refuted
+
+
+def test_for_programs() -> None:
+    found = overview_json(everything())
+    land, births, wills = found["registers"]  # type: ignore[misc]
+    assert land["proof"]["passed"] is True
+    assert land["drill"]["seconds"] == 5400.0
+    assert births["proof"] == {"problem": "proof-2.json: not JSON"}
+    assert (wills["health"], wills["deposit"], wills["service"]) == (Health.BAD.value, None, False)
+    assert [seat["alarms"] for seat in found["seats"]] == [[], ["deposits-silent"], []]  # type: ignore[attr-defined]
