@@ -30,13 +30,13 @@ from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, parse_entry
 from exclave.ledger.tiles import TILE_WIDTH, TileReader
 from exclave.sealing.recovery import XWingPublicKey
-from exclave.signer.file import load_key_file
 from exclave.values import dataclass
 from exclave.vault.install import VaultFolder
 from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, shard_key
 from exclave.wiring.bags import Carrier, PackedBag, begun, carrier_writer, kit_items
 from exclave.wiring.host import enrolled_seat
 from exclave.wiring.papers import require_no_papers
+from exclave.wiring.seat_files import keys_of
 
 __all__ = ["copy"]
 
@@ -65,7 +65,7 @@ def copy(
     mission = _one_mission(vault, mission)
     seat = enrolled_seat(folder, mission)
     require_no_papers(papers)
-    keys = load_key_file(vault.keys / "vault.key").public
+    keys = keys_of(vault.seat_of(mission)).public
     store: ObjectStore = FileEngine(vault.mission(mission), vault.tmp)
     logged = _read_log(store, mission, seat, keys[0].raw)
     records, wanted = _chosen(logged.records, seat, deposit)

@@ -33,9 +33,8 @@ from exclave.carried.inventory import ItemClass
 from exclave.clock import now
 from exclave.errors import ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, Seat, ShardRoot
-from exclave.signer.file import load_key_file
 from exclave.values import dataclass
-from exclave.vault.install import find_kit, kit_files
+from exclave.vault.install import VaultFolder, find_kit, kit_files
 from exclave.wiring.depositor import Home, open_stores
 from exclave.wiring.files import FileUnusable, load_envelope, read_file
 from exclave.wiring.host import carried_to, enrolled_seat
@@ -47,6 +46,7 @@ from exclave.wiring.papers import (
     require_no_papers,
     require_same,
 )
+from exclave.wiring.seat_files import keys_of
 
 if TYPE_CHECKING:
     from exclave.deposit.spool import Spool
@@ -168,7 +168,7 @@ async def _lodge(
         lodged = await lodge_bag(bag, vault)
         if papers is None:
             return lodged, None
-        keys = load_key_file(folder / "keys" / "vault.key")
+        keys = keys_of(VaultFolder.open(folder).seat_of(bag.inventory.mission))
         path, paper = add_paper(
             papers, keys, Act.LODGED, now=now(), good=lodged.good, bad=lodged.bad
         )
@@ -285,8 +285,6 @@ def carrier_writer(carrier: Carrier, contents: Contents) -> BagWriter:
 
 def _require_enrolled(folder: Path, bag: ReadableBag) -> None:
     """Name a bag of another mission as that, and not as a vault that is not enrolled."""
-    from exclave.vault.install import VaultFolder
-
     missions = [mission for mission, _ in VaultFolder.open(folder).missions()]
     if bag.inventory.mission not in missions and missions:
         require_seat(bag.inventory, missions[0], bag.inventory.seat)
