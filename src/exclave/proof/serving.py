@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exclave.clock import Clock, format_time
 from exclave.deposit.kept import Kept
@@ -30,8 +30,10 @@ from exclave.proof.quarantine import enter_quarantine
 from exclave.proof.task import QuarantineServer, StatedAssertion, Task, task_to_bytes
 from exclave.proof.values import ProofFindings, Verdict, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
-from exclave.reconstruct.assertions import Asserted
 from exclave.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from exclave.reconstruct.assertions import Asserted
 
 __all__ = ["PROGRAM", "AssertionsLeftOut", "Prover", "ToProve"]
 
