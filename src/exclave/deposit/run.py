@@ -269,6 +269,9 @@ class _Attempt:
             secret=self._sealer.secret,
             dedup_key=self._party.dedup_key,
             registers=tuple(item.id for item in entry.registers),
+            wants_server=any(
+                source.kind == "postgresql" for task in tasks for source in task.plan.sources
+            ),
             assertions={task.plan.id: task.plan.assertions for task in tasks},
         )
 
