@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,10 @@ from exclave.plan import load_plan
 from exclave.reconstruct.run import Scope
 from exclave.signer.interface import sign_envelope
 from exclave.source.sqlite import SqliteTarget
+from exclave.values import replace
 from exclave.wiring.reader import Restoring
 from exclave.wiring.settings import TargetSettings
+from tests.reader.loaded import PATH as READER
 from tests.scripts.conftest import Ran, call, must
 from tests.support.embassy import Embassy, QuietReconstruction, found_embassy
 
@@ -108,6 +112,56 @@ def test_a_drill_passes_is_kept_logged_and_gone(held: Held) -> None:
     attested = held.embassy.view().attestations
     opened = [open_attested(item, held.embassy.recovery_private()) for item in attested]
     assert store.envelope(kept) in opened
+
+
+def charter_of(held: Held) -> Path:
+    return held.embassy.home / "keys" / "charter.json"
+
+
+def test_a_drill_verifies_offline_and_a_tampered_one_does_not(held: Held, tmp_path: Path) -> None:
+    held.drill()
+    file = held.folder / CERTIFICATE
+    ran = must("verify-certificate", file, "--charter", charter_of(held))
+    assert "valid: signed by the reader whom the officials' warrant names" in ran.out
+    assert "PASSED" in ran.out
+    envelope = parse_envelope(file.read_bytes())
+    bad = tmp_path / "drill.json"
+    payload = envelope.payload.replace(b'"rows":0', b'"rows":1', 1)
+    bad.write_bytes(replace(envelope, payload=payload).to_bytes())
+    warrant = held.folder / "warrant.json"
+    ran = call("verify-certificate", bad, "--charter", charter_of(held), "--warrant", warrant)
+    assert (ran.code, ran.out) == (6, "")
+
+
+def test_the_auditors_certificate(held: Held, tmp_path: Path) -> None:
+    """Made at home with receipts of all vaults, checked by whoever has the charter."""
+    must("drill", held.folder, "--answer", held.answer, "-c", held.config)
+    out = tmp_path / "certificate.json"
+    made = must("certificate", "make", "-c", held.config, "--out", out)
+    assert made.err.count("no passed proof") == 2
+    said = must("verify-certificate", out, "--charter", charter_of(held), "--json").json
+    assert {item["id"] for item in said["registers"]} == {"scans", "gazette"}
+    assert all(item["restored"] and item["seconds"] > 0 for item in said["registers"])
+    (deposit,) = said["deposits"]
+    assert (deposit["k"], deposit["n"]) == (2, 3)
+    assert [item["state"] for item in deposit["held"]] == ["XA", "XB", "XC"]
+    shown = must("verify-certificate", out, "--charter", charter_of(held)).out
+    assert "held at seat 2, vault-2 in XB, since 20" in shown
+    assert "any 2 of 3 seats rebuild it" in shown
+    # The standalone reader says the same.
+    command = [sys.executable, "-I", str(READER), "verify-certificate", str(out)]
+    command += ["--charters", str(charter_of(held))]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "held at seat 2 in XB since 20" in done.stdout
+
+
+def test_a_certificate_is_logged_afterwards(held: Held) -> None:
+    held.drill()
+    before = len(held.embassy.view().attestations)
+    ran = must("certificate", "log", held.folder / CERTIFICATE, "-c", held.config)
+    assert "seat 1: logged" in ran.out
+    assert len(held.embassy.view().attestations) == before + 1
 
 
 def test_fewer_registers_are_no_passed_drill(held: Held) -> None:

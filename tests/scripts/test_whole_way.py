@@ -14,11 +14,11 @@ from pathlib import Path
 import apsw
 
 from exclave.authority.envelope import parse_envelope
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import parse_time
 from exclave.demo.reach import Reach
 from exclave.evidence import EvidenceStore
 from exclave.wiring.files import load_charter
-from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import Mission, call, must
 from tests.support.certificates import make_proof, result, signed_proof
 from tests.support.figures import figures
@@ -61,6 +61,13 @@ def _declared_but_never_deposited(embassy: Mission) -> None:
     check = must("check", "-c", embassy.config)
     assert "FAIL" not in check.out
     assert "not reconstructible as a service: no runbook and no artefacts" in check.out
+    assert "forecast of a deposit: " in check.out
+    line = must("check", "-c", embassy.config, "--monitoring").out
+    assert line.startswith("EXCLAVE OK - ")
+    assert line.count("\n") == 1
+    assert "'deposit'=" in line
+    unknown = call("check", "-c", embassy.root / "none.toml", "--monitoring")
+    assert (unknown.code, unknown.out[:18]) == (3, "EXCLAVE UNKNOWN - ")
 
 
 def _listed(embassy: Mission, deposit: str) -> None:

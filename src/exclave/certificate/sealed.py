@@ -18,9 +18,9 @@ from exclave.authority.attestation import (
 )
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import (
-    CERTIFICATES,
     MAX_SIGNATURES,
     MAX_SMALL_ENVELOPE,
+    RESULTS,
     Envelope,
     media_type,
     payload_object,
@@ -141,7 +141,7 @@ def parse_packed_certificate(data: bytes) -> Envelope:
         raise MalformedData("sealed certificate: expected zeros after its length, got others")
     node = Node(parse_canonical_json(_unpacked(data[_LENGTH.size : end])), "certificate")
     fields = node.fields("payload", "payloadType", "signatures")
-    kind = read_media_type(fields["payloadType"], CERTIFICATES)
+    kind = read_media_type(fields["payloadType"], RESULTS)
     envelope = Envelope(payload=fields["payload"].string().encode("utf-8"), kind=kind)
     payload_object(envelope, kind)
     signatures = read_signatures(fields["signatures"], most=MAX_SIGNATURES)

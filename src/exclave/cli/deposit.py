@@ -1,4 +1,4 @@
-"""`deposit`, `deposits`, `show`, `status`, `check`: the custodian's daily commands."""
+"""`deposit`, `deposits`, `show`, `status`: the custodian's daily commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from exclave.values import asdict
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
-    from exclave.wiring.check_results import CheckResult
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
+__all__ = ["NOT_AS_IT_SHOULD_BE", "deposit", "deposits", "show", "status"]
 
 NOT_AS_IT_SHOULD_BE = 1
 
@@ -162,43 +161,6 @@ def status(*, config: DepositConfigFile, offline: Flag = False, terminal: Out) -
     found = overview(open_home(config), ask=not offline)
     terminal.result(overview_json(found), overview_lines(found))
     return 0 if found.good else NOT_AS_IT_SHOULD_BE
-
-
-def check(*, config: DepositConfigFile, terminal: Out) -> int:
-    """Try everything a deposit needs: registers, privileges, seats with their pinned keys.
-
-    Ends with 1 when something would fail.
-    """
-    from exclave.wiring.checks import run_checks
-    from exclave.wiring.depositor import open_home
-    from exclave.wiring.learning import learn_charter
-
-    home = learn_charter(open_home(config))
-    with terminal.telling(CONNECTIONS):
-        results = run_checks(home)
-    terminal.result(
-        {
-            "checks": [
-                {
-                    "what": r.what,
-                    "good": r.good,
-                    "warns": r.warns,
-                    "said": r.said,
-                    "hint": r.hint,
-                }
-                for r in results
-            ]
-        },
-        [line for r in results for line in _check_lines(r)],
-    )
-    return 0 if all(r.good for r in results) else NOT_AS_IT_SHOULD_BE
-
-
-def _check_lines(result: CheckResult) -> list[str]:
-    said = f": {result.said}" if result.said else ""
-    mark = "FAIL" if not result.good else "look" if result.warns else "ok  "
-    lines = [f"{mark} {result.what}{said}"]
-    return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
 
 
 def _catalogue(config: Path) -> list[CatalogueEntry]:

@@ -11,7 +11,7 @@ from exclave.cli.options import Flag, Out
 
 if TYPE_CHECKING:
     from exclave.authority.charter import Charter
-    from exclave.wiring.receipts import SeatReceipt
+    from exclave.certificate.receipts import SeatReceipt
 
 __all__ = ["demo", "limits", "verify_receipt", "verify_report"]
 
@@ -62,9 +62,9 @@ def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
     charter
         The charter that names the keys of logs and witnesses; repeat it for later charters.
     """
+    from exclave.certificate.receipts import verify_seat_receipt
     from exclave.clock import format_time
     from exclave.wiring.files import load_charter, read_file
-    from exclave.wiring.receipts import verify_seat_receipt
 
     found = verify_seat_receipt(read_file(file), [load_charter(path) for path in charter])
     seat, entry = found.seat, found.entry

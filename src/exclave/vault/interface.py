@@ -22,6 +22,7 @@ from exclave.vault.buffers import ShardBuffers
 
 __all__ = [
     "AlarmState",
+    "Answer",
     "MissionStatus",
     "PublicRecord",
     "Quarantined",
@@ -149,9 +150,18 @@ class MissionStatus:
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
     alarms: tuple[AlarmState, ...]
-    witnessed: str | None  # a quorum of witnesses has cosigned the log since then
+    witnessed: str | None = None  # a quorum of witnesses has cosigned the log since then
     expiry: str
     service: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a vault says, and what the connection shows beside it; None where there is none."""
+
+    status: MissionStatus
+    date: str | None = None  # HTTP's Date: the vault's wall clock
+    leaf: bytes | None = None  # the certificate (DER) that it serves with
 
 
 class PublicRecord(Protocol):

@@ -132,6 +132,9 @@ class _DepositFile:
     scratch: str
     evidence: str = "state/evidence"
     read_all_after: Duration = _WEEK
+    window: Annotated[Duration, Between(1)] | None = None
+    uplink_mbit: Annotated[int, Between(1, 1_000_000)] | None = None
+    cards: str = "state/cards"
     quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
     throttle: tuple[_Throttle, ...] = ()
@@ -151,6 +154,9 @@ class DepositSettings:
     scratch: Path
     evidence: Path  # certificates of proofs and drills
     read_all_after: int  # seconds after which unchanged files are read again all the same
+    window: int | None  # seconds that a deposit may take; None: no more than its registers' RPO
+    uplink_mbit: int | None  # of all lines together, for forecasts
+    cards: Path  # what holders of cards confirmed
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
     limits: dict[Seat, tuple[Limit, ...]]  # on what is sent there
@@ -172,6 +178,9 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         scratch=folder / parsed.scratch,
         evidence=folder / parsed.evidence,
         read_all_after=parsed.read_all_after,
+        window=parsed.window,
+        uplink_mbit=parsed.uplink_mbit,
+        cards=folder / parsed.cards,
         addresses={
             Seat(item.seat): (item.data, item.public)
             for item in parsed.seat

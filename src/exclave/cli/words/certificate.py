@@ -1,14 +1,23 @@
-"""Proofs and drills in words, and as JSON for programs."""
+"""Proofs, drills and the auditor's certificate in words, and as JSON for programs."""
 
 from __future__ import annotations
 
 from exclave.certificate.drill import Drill, DrilledRegister
 from exclave.certificate.proof import Proof
+from exclave.certificate.receipts import SeatReceipt
 from exclave.certificate.results import RegisterResult, Results
+from exclave.certificate.standing import CheckedStanding, HeldDeposit, StandingRegister
 from exclave.clock import format_time
 from exclave.plain_words import count, duration, period
 
-__all__ = ["drill_json", "drill_lines", "proof_json", "proof_lines"]
+__all__ = [
+    "drill_json",
+    "drill_lines",
+    "proof_json",
+    "proof_lines",
+    "standing_json",
+    "standing_lines",
+]
 
 
 def drill_json(drill: Drill) -> dict[str, object]:
@@ -123,3 +132,104 @@ def _ends(results: Results, registers: list[RegisterResult]) -> list[str]:
 def _missing(results: Results, registers: list[RegisterResult]) -> list[str]:
     there = {item.id for item in registers}
     return [name for name in results.declared if name not in there]
+
+
+def standing_json(checked: CheckedStanding) -> dict[str, object]:
+    """The auditor's certificate for programs."""
+    standing = checked.standing
+    return {
+        "kind": "standing",
+        "mission": standing.head.mission.hex(),
+        "depositor": standing.depositor,
+        "time": format_time(standing.time),
+        "registers": [_standing_register(item, checked) for item in standing.registers],
+        "deposits": [
+            {
+                "deposit": item.deposit.hex(),
+                "k": item.k,
+                "n": item.n,
+                "held": [
+                    {
+                        "seat": receipt.seat,
+                        "state": receipt.charter.seat(receipt.seat).state,
+                        "since": format_time(receipt.entry.logged),
+                        "cosigned": receipt.cosigned,
+                        "witnesses": receipt.named(),
+                    }
+                    for receipt in checked.held[item.record]
+                ],
+            }
+            for item in standing.deposits
+        ],
+    }
+
+
+def _standing_register(item: StandingRegister, checked: CheckedStanding) -> dict[str, object]:
+    proof = None if item.proof is None else checked.proofs[item.proof]
+    drill = None if item.drill is None else checked.drills[item.drill]
+    return {
+        "id": item.id,
+        "title": item.title,
+        "owner": item.owner,
+        "deposit": None if item.record is None else _deposit_of(item, checked).deposit.hex(),
+        "captured": None if item.captured is None else format_time(item.captured),
+        "proven": None if proof is None else format_time(proof.results.ended),
+        "restored": None if drill is None else format_time(drill.results.ended),
+        "seconds": None if drill is None else _seconds(item.id, drill),
+    }
+
+
+def standing_lines(checked: CheckedStanding) -> list[str]:
+    """The auditor's certificate for people: what is proven, and what is the depositor's word."""
+    standing = checked.standing
+    lines = [
+        f"Certificate of {format_time(standing.time)}, mission {standing.head.mission.hex()}",
+        f"{len(standing.registers)} registers, by the word of depositor {standing.depositor}",
+    ]
+    for item in standing.registers:
+        lines.append(f"{item.id} ({item.title}), of {item.owner}")
+        lines += _standing_register_lines(item, checked)
+    return lines
+
+
+def _standing_register_lines(item: StandingRegister, checked: CheckedStanding) -> list[str]:
+    if item.record is None or item.captured is None:
+        return ["  NEVER DEPOSITED"]
+    deposit = _deposit_of(item, checked)
+    age = int((checked.standing.time - item.captured).total_seconds())
+    rebuilt = f"any {deposit.k} of {deposit.n} seats rebuild it"
+    lines = [
+        f"  deposit {deposit.deposit.hex()}; {rebuilt}",
+        f"  {period(max(0, age))} old (RPO {duration(item.rpo)})",
+        *(f"  {_seat_line(receipt)}" for receipt in checked.held[item.record]),
+    ]
+    proof = None if item.proof is None else checked.proofs[item.proof]
+    drill = None if item.drill is None else checked.drills[item.drill]
+    lines.append(
+        "  never proven"
+        if proof is None
+        else f"  last proven {format_time(proof.results.ended)}, by depositor {proof.depositor}"
+    )
+    if drill is None:
+        return [*lines, "  NEVER RESTORED IN A DRILL"]
+    took = period(round(_seconds(item.id, drill)))
+    when = f"{format_time(drill.results.ended)}, {took} after the warrant, by its reader"
+    return [*lines, f"  last restored {when} (RTO {duration(item.rto)})"]
+
+
+def _seat_line(receipt: SeatReceipt) -> str:
+    entry = receipt.charter.seat(receipt.seat)
+    count = len(receipt.by)
+    seen = f"cosigned by {count}" if receipt.cosigned else f"provisional, {count} witnesses"
+    return (
+        f"held at seat {receipt.seat}, {entry.vault} in {entry.state}, since "
+        f"{format_time(receipt.entry.logged)} ({seen})"
+    )
+
+
+def _deposit_of(item: StandingRegister, checked: CheckedStanding) -> HeldDeposit:
+    return next(one for one in checked.standing.deposits if one.record == item.record)
+
+
+def _seconds(register: str, drill: Drill) -> float:
+    return next(i.rto_ms for i in drill.registers if i.result.id == register) / 1000
