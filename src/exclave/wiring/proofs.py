@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import DepositSettings, QuarantineServerSettings
 
-__all__ = ["KeptProof", "QuarantineMissing", "certificate_of", "keep_proof", "prover_of"]
+__all__ = [
+    "KeptProof",
+    "QuarantineMissing",
+    "certificate_of",
+    "keep_proof",
+    "prover_of",
+    "server_of",
+]
 
 _DECODED = "rows and files: decoded chunk by chunk and matched by chunk id, not restored"
 
@@ -57,15 +64,22 @@ def prover_of(settings: DepositSettings) -> Prover:
         quarantine=quarantine.path,
         limit=quarantine.limit,
         timeout=quarantine.timeout,
-        server=None if quarantine.postgresql is None else _server(quarantine.postgresql),
+        server=None if quarantine.postgresql is None else _means(quarantine.postgresql),
         clock=now,
     )
 
 
-def _server(settings: QuarantineServerSettings) -> QuarantineServer | OwnServer:
-    if settings.host is None or settings.user is None:
+def _means(settings: QuarantineServerSettings) -> QuarantineServer | OwnServer:
+    if settings.host is None:
         assert settings.bin_dir is not None  # the settings have one of the two
         return OwnServer(bin_dir=settings.bin_dir, jobs=settings.jobs)
+    return server_of(settings)
+
+
+def server_of(settings: QuarantineServerSettings) -> QuarantineServer:
+    """A quarantine server that is named by its host."""
+    assert settings.host is not None
+    assert settings.user is not None
     return QuarantineServer(
         host=settings.host,
         port=settings.port,
