@@ -90,7 +90,7 @@ def drill(
             "drill: expected --no-network and --vault-folder together or neither",
             hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
         )
-    from exclave.drill.real import Drilling
+    from exclave.drill.real import Drilling, forecast_for
     from exclave.reconstruct.run import Scope
     from exclave.wiring.reader import Restoring
 
@@ -107,6 +107,7 @@ def drill(
             ),
             plan=planned,
             quarantine=folder if quarantine is None else quarantine,
+            forecast={} if home is None else forecast_for(home),
         ),
         terminal,
     )
