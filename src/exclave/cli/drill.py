@@ -159,7 +159,7 @@ def _held(drilling: Drilling, terminal: Terminal) -> Held:
 
 def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     """Keep the certificate at home, and have its hash logged; the drill was held in any case."""
-    from exclave.certificate.sealed import CertificateTooLarge
+    from exclave.errors import ExclaveError
     from exclave.evidence import EvidenceStore
     from exclave.wiring.attesting import is_logged, log_certificate
 
@@ -167,8 +167,9 @@ def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     hint = f"exclave certificate log {kept}"
     try:
         answers = log_certificate(home, held.envelope)
-    except CertificateTooLarge as error:
-        terminal.warning(error.message, hint=error.hint)
+    except ExclaveError as error:
+        # It is kept already; that nobody else knows of it must not look like a failed drill.
+        terminal.warning(error.message, hint=hint)
         return kept
     for seat, answer in answers.items():
         if isinstance(answer, str):
