@@ -150,7 +150,7 @@ class MissionStatus:
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
     alarms: tuple[AlarmState, ...]
-    witnessed: str | None  # a quorum of witnesses has cosigned the log since then
+    witnessed: str | None = None  # a quorum of witnesses has cosigned the log since then
     expiry: str
     service: int
 
