@@ -14,11 +14,11 @@ from pathlib import Path
 import apsw
 
 from exclave.authority.envelope import parse_envelope
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import parse_time
 from exclave.demo.reach import Reach
 from exclave.evidence import EvidenceStore
 from exclave.wiring.files import load_charter
-from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import Mission, call, must
 from tests.support.certificates import make_proof, result, signed_proof
 from tests.support.figures import figures

@@ -136,21 +136,26 @@ class _Known:
     def _measured(
         self, plan: RegisterPlan, past: Sequence[tuple[CatalogueEntry, RegisterSummary]]
     ) -> RegisterForecast:
-        size = past[-1][1].bytes
-        manifest = median(entry.manifest_bytes * _share(entry, item) for entry, item in past)
-        stored = median(item.stored for _, item in past)
         return self._forecast(
             plan,
             basis="measured",
-            size=size,
+            size=past[-1][1].bytes,
             capture=median(item.capture_ms for _, item in past) / 1000,
-            stored=stored + manifest,
-            manifest=manifest,
+            seat=median(self._sent(entry, item) for entry, item in past),
+            manifest=median(entry.manifest_bytes * _share(entry, item) for entry, item in past),
         )
+
+    def _sent(self, entry: CatalogueEntry, item: RegisterSummary) -> float:
+        """A register's part of what one seat got; a seat that was late got less than others."""
+        if not any(count for _, count in entry.sent):
+            return self._dispersed.seat(item.stored + entry.manifest_bytes * _share(entry, item))
+        stored = sum(each.stored for each in entry.registers)
+        part = item.stored / stored if stored else _share(entry, item)
+        return max(count for _, count in entry.sent) * part
 
     def _assumed(self, plan: RegisterPlan, size: SourceSize | None) -> RegisterForecast:
         if size is None:
-            return self._forecast(plan, basis="unknown", size=0, capture=0, stored=0, manifest=0)
+            return self._forecast(plan, basis="unknown", size=0, capture=0, seat=0, manifest=0)
         rates, all_rates = self._rates.of(plan.kind), self._rates
         manifest = size.bytes * rates.manifest + size.files * all_rates.per_file + all_rates.padding
         return self._forecast(
@@ -158,7 +163,7 @@ class _Known:
             basis="assumed",
             size=size.bytes,
             capture=size.bytes / rates.capture,
-            stored=size.bytes * all_rates.stored + manifest + all_rates.padding,
+            seat=self._dispersed.seat(size.bytes * all_rates.stored + manifest + all_rates.padding),
             manifest=manifest,
         )
 
@@ -169,7 +174,7 @@ class _Known:
         basis: str,
         size: int,
         capture: float,
-        stored: float,
+        seat: float,
         manifest: float,
     ) -> RegisterForecast:
         measured = self._restored.get(plan.id)
@@ -181,7 +186,7 @@ class _Known:
             basis=basis,
             bytes=size,
             capture=capture,
-            seat=self._dispersed.seat(stored),
+            seat=round(seat),
             manifest=round(manifest),
             restore=restore if measured is None else measured,
             restore_basis="measured"

@@ -67,5 +67,5 @@ ASSUMED: Final = Rates(
     per_file=200,
     capture_start=1.5,
     restore_start=1.0,
-    padding=64 * 1024,
+    padding=16 * 1024,
 )

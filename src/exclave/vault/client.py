@@ -30,6 +30,7 @@ from exclave.vault.identity import Identity
 from exclave.vault.interface import MissionStatus, StatementState, WitnessReply
 from exclave.vault.negotiated import Negotiated
 from exclave.vault.own_leaf import OwnLeaf
+from exclave.vault.pace import PIECE, Pace
 from exclave.vault.problems import read_problem, refused
 from exclave.vault.tls import client_context
 from exclave.vault.wire import (
@@ -69,8 +70,9 @@ class HttpVault:
         clock: Clock,
         connections: int = 8,
         idle_seconds: float = 60,
+        pace: Pace | None = None,
     ) -> None:
-        """`anchor` is the vault's identity certificate (DER)."""
+        """`anchor` is the vault's identity certificate (DER); `pace` holds back what is sent."""
         self._mission = mission
         self._seat = seat
         self._public = f"https://{public}/v1/{mission.hex()}"
@@ -84,6 +86,7 @@ class HttpVault:
             self._leaf = OwnLeaf(identity, server=False, clock=clock)
             self._leaf.show(self._context)  # made when it is needed
         self._connections = connections
+        self._pace = pace
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=idle_seconds, sock_read=idle_seconds
         )
@@ -211,7 +214,7 @@ class HttpVault:
             async with self._open().request(
                 method,
                 url,
-                data=None if parts is None else _pieces(parts),
+                data=None if parts is None else _pieces(parts, self._pace),
                 headers=headers,
                 ssl=self._context,
                 allow_redirects=False,
@@ -264,8 +267,14 @@ class HttpVault:
         return self._session
 
 
-async def _pieces(parts: Sequence[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+async def _pieces(
+    parts: Sequence[bytes | memoryview], pace: Pace | None
+) -> AsyncIterator[bytes | memoryview]:
+    size = _PIECE if pace is None else PIECE
     for part in parts:
         view = memoryview(part)
-        for start in range(0, len(view), _PIECE):
-            yield view[start : start + _PIECE]
+        for start in range(0, len(view), size):
+            piece = view[start : start + size]
+            if pace is not None:
+                await pace(len(piece))
+            yield piece

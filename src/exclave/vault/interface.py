@@ -27,6 +27,7 @@ __all__ = [
     "PublicRecord",
     "Quarantined",
     "RecordState",
+    "ShardReader",
     "ShardStore",
     "StandingState",
     "State",
@@ -217,18 +218,12 @@ class Witness(Protocol):
         """Hand in a checkpoint; whatever the witness answers is returned, never raised."""
 
 
-class ShardStore(Protocol):
-    """Shards of one mission at one seat."""
+class ShardReader(Protocol):
+    """Shards of one seat, to be read."""
 
     @property
     def seat(self) -> Seat:
         """The seat spoken to."""
-
-    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        """Store a shard given in parts; True when it was not there before."""
-
-    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        """Store a sealed shard (spec/dispersal.md 5) as from a spool or bag."""
 
     async def get_shard(self, root: ShardRoot) -> bytes:
         """A shard's bytes, checked against its root."""
@@ -238,6 +233,16 @@ class ShardStore(Protocol):
 
         Raises `IntegrityError` when it has another length; after any error they hold anything.
         """
+
+
+class ShardStore(ShardReader, Protocol):
+    """Shards of one mission at one seat."""
+
+    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a shard given in parts; True when it was not there before."""
+
+    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a sealed shard (spec/dispersal.md 5) as from a spool or bag."""
 
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         """Which shards of a record this seat still lacks."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -24,6 +25,7 @@ from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
+from exclave.notify import supervisor_of
 from exclave.vault.addresses import Address, check_bind, check_metrics, parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
@@ -266,7 +268,16 @@ async def _serve(server: VaultServer) -> None:
             ready["metrics"] = str(server.metrics)
         # The one line that is for programs: whoever started this vault waits for it.
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201
-        await ended.wait()
+        supervisor = supervisor_of(os.environ)
+        supervisor.ready(f"data {server.data}, public {server.public}")
+        while not ended.is_set():
+            # From this loop, which serves: when it hangs, nothing says that it lives.
+            supervisor.alive()
+            with contextlib.suppress(TimeoutError):
+                pause = None if supervisor.watchdog is None else supervisor.watchdog / 3
+                async with asyncio.timeout(pause):
+                    await ended.wait()
+        supervisor.stopping()
 
 
 def serve(server: VaultServer) -> None:

@@ -97,7 +97,7 @@ def _registers(registers: Sequence[RegisterState]) -> Iterator[Family]:
     yield figures(
         "reconstructible",
         "0 where runbook or artefacts are missing: its service would not come back.",
-        *(int(r.gap is None) for r in registers),
+        *(int(r.service_gap is None) for r in registers),
     )
     yield figures("good", "1 if status says good.", *(_good(r.health) for r in registers))
 

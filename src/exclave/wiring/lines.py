@@ -13,6 +13,7 @@ from exclave.deposit.seat_line import SeatLine
 from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
+from exclave.throttle import Limit
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from exclave.vault.at_hand import VaultAtHand
     from exclave.vault.client import HttpVault
     from exclave.vault.identity import Identity
+    from exclave.vault.pace import Pace
 
 __all__ = ["Lines"]
 
@@ -43,7 +45,9 @@ class Lines:
         only: Collection[Seat] | None = None,
         policy: RetryPolicy | None = None,
         idle_seconds: float = 60,
+        limits: Mapping[Seat, tuple[Limit, ...]] | None = None,
     ) -> None:
+        """`limits` hold back what is sent to seats that are called."""
         self._loop = loop
         self._policy = RetryPolicy() if policy is None else policy
         self._mission = charter.mission_id
@@ -52,8 +56,8 @@ class Lines:
             for entry in charter.active_seats
             if only is None or entry.seat in only
         }
-        addresses, folders = addresses or {}, folders or {}
-        require_known(self._entries, {*addresses, *folders})
+        addresses, folders, limits = addresses or {}, folders or {}, limits or {}
+        require_known(self._entries, {*addresses, *folders, *limits})
         if only is None:
             self._entries = reached(self._entries, {*addresses, *folders})
 
@@ -72,6 +76,7 @@ class Lines:
                 identity=identity,
                 clock=clock,
                 idle_seconds=idle_seconds,
+                pace=_pace(limits.get(entry.seat, ())),
             )
 
         self.clients: Mapping[Seat, HttpVault | VaultAtHand] = {
@@ -100,6 +105,14 @@ class Lines:
             )
             for seat, entry in self._entries.items()
         }
+
+
+def _pace(limits: tuple[Limit, ...]) -> Pace | None:
+    if not limits:
+        return None
+    from exclave.vault.pace import Pace
+
+    return Pace(limits)
 
 
 def _at_hand(

@@ -54,13 +54,13 @@ class RegisterState:
 
     id: str
     title: str
-    gap: str | None  # why it would come back as data and not as a service
     health: Health
     last: CatalogueEntry | None
     age: int | None  # seconds since its capture began
     rpo: int
     rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
+    service_gap: str | None  # why its service would not come back with its data
     proof: Evidence | str | None  # the newest one; text: why it cannot be read
     drill: Evidence | str | None
 
@@ -238,6 +238,7 @@ def _read_journal(home: Home) -> _Memory | None:
 
 
 def spooled_bytes(home: Home) -> dict[Seat, int]:
+    """What waits in the spool, by seat."""
     # Not by opening the spool, which cleans it up: a deposit may be at work.
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
@@ -265,13 +266,13 @@ def _register(
     state = RegisterState(
         id=plan.id,
         title=plan.title,
-        gap=plan.service_gap,
         health=Health.GOOD,
         last=last,
         age=age,
         rpo=plan.rpo,
         rto=plan.rto,
         held=tuple(sorted(held)),
+        service_gap=plan.service_gap,
         proof=evidence.latest("proof", plan.id),
         drill=evidence.latest("drill", plan.id),
     )

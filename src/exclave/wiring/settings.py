@@ -11,12 +11,15 @@ from typing import Annotated, Any, Literal
 from exclave.config import load_toml
 from exclave.ids import Seat
 from exclave.plan import Duration, Size
-from exclave.shapes import Between, Length, Matches, Told
+from exclave.shapes import Between, Length, Matches, Parsed, Told, Unfit
+from exclave.throttle import Limit, parse_hours
 from exclave.values import dataclass, field, replace
 
 __all__ = [
     "DepositSettings",
     "FolderTarget",
+    "QuarantineServerSettings",
+    "QuarantineSettings",
     "ServerTarget",
     "TargetSettings",
     "load_deposit_settings",
@@ -24,6 +27,8 @@ __all__ = [
 ]
 
 _WEEK = 7 * 86_400
+_PROOF_BYTES = 100 * 2**30
+_PROOF_SECONDS = 12 * 3600
 _ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
 Endpoint = Annotated[str, Matches(_ENDPOINT)]
@@ -53,6 +58,61 @@ def _place_shape(value: object) -> type[object]:
 _SeatPlace = Annotated[_SeatFolder | _SeatAddress, Told(_place_shape)]
 
 
+def _weekdays(value: object) -> frozenset[int]:
+    if not isinstance(value, str):
+        raise ValueError('expected days such as "Mon..Fri"')
+    # Few files limit anything, and zones of time cost every start.
+    from exclave.calendar import parse_weekdays
+
+    return parse_weekdays(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Throttle:
+    """`[[throttle]]`: no more than this is sent to these seats at these hours."""
+
+    seats: tuple[Annotated[int, Between(1, 255)], ...]
+    limit_mbit: Annotated[int, Between(1, 100_000)]
+    hours: Annotated[tuple[int, int], Parsed(parse_hours)] = (0, 24 * 60)
+    days: Annotated[frozenset[int], Parsed(_weekdays)] = frozenset(range(7))
+
+    def __post_init__(self) -> None:
+        if not self.seats:
+            raise Unfit({"seats": "expected at least one seat, got none"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineServerSettings:
+    """A PostgreSQL server for proofs alone: databases are made there, and dropped again."""
+
+    host: str  # name, address or folder of the Unix socket
+    port: Annotated[int, Between(1, 65535)] = 5432
+    user: str
+    password_file: str | None = None
+    bin_dir: str | None = None
+    jobs: Annotated[int, Between(1, 32)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarantine:
+    """`[quarantine]`."""
+
+    path: Annotated[str, Length(least=1)]
+    limit: Size = _PROOF_BYTES
+    timeout: Duration = _PROOF_SECONDS
+    postgresql: QuarantineServerSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSettings:
+    """Where proofs restore to, with absolute paths."""
+
+    path: Path
+    limit: int  # bytes that are kept for a proof while a deposit runs
+    timeout: int  # seconds for all of a proof
+    postgresql: QuarantineServerSettings | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DepositFile:
     """All of `deposit.toml`."""
@@ -69,7 +129,9 @@ class _DepositFile:
     window: Annotated[Duration, Between(1)] | None = None
     uplink_mbit: Annotated[int, Between(1, 1_000_000)] | None = None
     cards: str = "state/cards"
+    quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
+    throttle: tuple[_Throttle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +153,8 @@ class DepositSettings:
     cards: Path  # what holders of cards confirmed
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
+    limits: dict[Seat, tuple[Limit, ...]]  # on what is sent there
+    quarantine: QuarantineSettings | None = None
 
 
 def load_deposit_settings(path: Path) -> DepositSettings:
@@ -121,7 +185,33 @@ def load_deposit_settings(path: Path) -> DepositSettings:
             for item in parsed.seat
             if isinstance(item, _SeatFolder)
         },
+        limits=_limits(parsed.throttle),
+        quarantine=_quarantine(parsed.quarantine, folder),
     )
+
+
+def _quarantine(parsed: _Quarantine | None, folder: Path) -> QuarantineSettings | None:
+    if parsed is None:
+        return None
+    server = parsed.postgresql
+    if server is not None and server.password_file is not None:
+        server = replace(server, password_file=str(folder / server.password_file))
+    return QuarantineSettings(
+        path=folder / parsed.path,
+        limit=parsed.limit,
+        timeout=parsed.timeout,
+        postgresql=server,
+    )
+
+
+def _limits(throttles: tuple[_Throttle, ...]) -> dict[Seat, tuple[Limit, ...]]:
+    found: dict[Seat, tuple[Limit, ...]] = {}
+    for item in throttles:
+        begin, end = item.hours
+        limit = Limit(mbit=item.limit_mbit, days=item.days, begin=begin, end=end)
+        for seat in map(Seat, item.seats):
+            found[seat] = (*found.get(seat, ()), limit)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

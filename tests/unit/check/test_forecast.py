@@ -49,7 +49,9 @@ def captured(id: str, size: int, stored: int, seconds: float) -> RegisterSummary
     )
 
 
-def entry(*registers: RegisterSummary, elapsed: float, manifest: int = 0) -> CatalogueEntry:
+def entry(
+    *registers: RegisterSummary, elapsed: float, manifest: int = 0, sent: int = 0
+) -> CatalogueEntry:
     """A deposit."""
     return CatalogueEntry(
         deposit=DepositId(bytes(16)),
@@ -61,7 +63,7 @@ def entry(*registers: RegisterSummary, elapsed: float, manifest: int = 0) -> Cat
         read=0,
         new=0,
         stored=0,
-        sent=((Seat(1), 0),),
+        sent=((Seat(1), sent), (Seat(2), sent // 2)),
         elapsed_ms=int(elapsed * 1000),
         manifest_root=Reference(2**31, 0, 9, 9, Codec.RAW),
         manifest_packs=(),
@@ -88,6 +90,15 @@ def test_the_only_deposit_is_better_than_none() -> None:
     entries = [entry(captured("deeds", 1000, 900, 50), elapsed=60)]
     (deeds,) = make_forecast([plan("deeds")], entries, {}, {}, TWO_OF_THREE).registers
     assert (deeds.basis, deeds.capture, deeds.seat) == ("measured", 50, 450)
+
+
+def test_what_seats_got_counts_with_its_padding() -> None:
+    both = captured("a", 1, 30, 1), captured("b", 1, 10, 1)
+    found = make_forecast(
+        [plan("a"), plan("b")], [entry(*both, elapsed=2, sent=80)], {}, {}, TWO_OF_THREE
+    )
+    assert [item.seat for item in found.registers] == [60, 20]
+    assert found.uplink == 240
 
 
 def test_a_manifest_is_shared_by_what_was_read() -> None:

@@ -44,7 +44,7 @@ def _register_json(item: RegisterState) -> dict[str, object]:
         "rpo": item.rpo,
         "rto": item.rto,
         "held": list(item.held),
-        "service": item.gap is None,
+        "service": item.service_gap is None,
         "proof": _evidence_json(item.proof),
         "drill": _evidence_json(item.drill),
     }
@@ -113,8 +113,8 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
-    if item.gap is not None:
-        yield f"      {item.gap}"
+    if item.service_gap is not None:
+        yield f"      {item.service_gap}"
 
 
 def _evidence_words(
