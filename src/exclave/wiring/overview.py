@@ -63,6 +63,7 @@ class RegisterState:
     service_gap: str | None  # why its service would not come back with its data
     proof: Evidence | str | None  # the newest one; text: why it cannot be read
     drill: Evidence | str | None
+    service_gap: str | None  # why its service would not come back with its data
 
     @property
     def refuted(self) -> bool:
@@ -275,6 +276,7 @@ def _register(
         service_gap=plan.service_gap,
         proof=evidence.latest("proof", plan.id),
         drill=evidence.latest("drill", plan.id),
+        service_gap=plan.service_gap,
     )
     if age is None or state.refuted:
         return replace(state, health=Health.BAD)
