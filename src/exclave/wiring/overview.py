@@ -60,7 +60,6 @@ class RegisterState:
     rpo: int
     rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
-    service_gap: str | None  # why its service would not come back with its data
     proof: Evidence | str | None  # the newest one; text: why it cannot be read
     drill: Evidence | str | None
     service_gap: str | None  # why its service would not come back with its data
@@ -273,7 +272,6 @@ def _register(
         rpo=plan.rpo,
         rto=plan.rto,
         held=tuple(sorted(held)),
-        service_gap=plan.service_gap,
         proof=evidence.latest("proof", plan.id),
         drill=evidence.latest("drill", plan.id),
         service_gap=plan.service_gap,
