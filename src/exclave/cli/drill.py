@@ -9,12 +9,13 @@ from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import CONNECTIONS, EitherConfigFile, Flag, Out
-from exclave.errors import UsageError
+from exclave.errors import ExclaveError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exclave.cli.terminal import Terminal
     from exclave.drill.real import Drilling, Held
-    from exclave.errors import ExclaveError
     from exclave.plan import Plan
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import TargetSettings
@@ -107,6 +108,7 @@ def drill(
             ),
             plan=planned,
             quarantine=folder if quarantine is None else quarantine,
+            forecast={} if home is None else _forecast(home),
         ),
         terminal,
     )
@@ -129,6 +131,19 @@ def _plan(config: Path | None, plan: Path | None) -> tuple[Home | None, Plan]:
             hint="fewer registers than the plan has are no passed drill: so it has to be known",
         )
     return None, load_plan(plan)
+
+
+def _forecast(home: Home) -> Mapping[str, int]:
+    """What `check` would say, to be compared with what comes; before the drill changes it."""
+    from exclave.evidence import EvidenceStore
+    from exclave.wiring.check_evidence import rehearsed
+    from exclave.wiring.check_forecast import forecast_of
+
+    known = rehearsed(home.plan.registers, EvidenceStore(home.settings.evidence))
+    try:
+        return forecast_of(home, known.restore).work
+    except ExclaveError:
+        return {}  # a damaged catalogue is for `check` to name: a drill needs none
 
 
 def _targets(targets: Path | None, folder: Path) -> TargetSettings:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,7 @@ from exclave.plan import Plan
 from exclave.reconstruct.run import ReconstructProgress
 from exclave.reconstruct.warranting import ReaderParty, load_reader
 from exclave.signer.interface import sign_envelope
-from exclave.values import dataclass
+from exclave.values import dataclass, field
 from exclave.wiring.files import load_envelope
 from exclave.wiring.officials import CHARTERS
 from exclave.wiring.reader import AskAgain, Places, Restoring, rebuild, write_report
@@ -60,6 +61,7 @@ class Drilling:
     what: Restoring
     plan: Plan
     quarantine: Path
+    forecast: Mapping[str, int] = field(default_factory=dict)  # seconds of work, by register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,12 @@ def hold_drill(
     allowed, given = _allowed(drilling.what.folder), drilling.what.targets.default_server
     with open_quarantine(drilling.quarantine, given) as quarantine:
         rehearsal = Rehearsal(
-            drilling.plan, quarantine, shown, issued=allowed.warrant.issued, clock=now
+            drilling.plan,
+            quarantine,
+            shown,
+            issued=allowed.warrant.issued,
+            clock=now,
+            forecast=drilling.forecast.get,
         )
         state = quarantine.folder / "state"
         state.mkdir(mode=0o700)
