@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exclave import __version__
 from exclave.archive.manifest import Manifest, manifest_to_bytes
@@ -47,11 +47,12 @@ from exclave.deposit.streams import DepositSink, Keeping, Tally
 from exclave.deposit.workplace import Workplace
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
-from exclave.proof.serving import ToProve
-from exclave.proof.values import ProofFindings
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
 from exclave.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from exclave.proof.values import ProofFindings
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 
@@ -260,6 +261,8 @@ class _Attempt:
         place = self._place
         if place.prover is None or self._kept is None:
             return None
+        from exclave.proof.serving import ToProve
+
         place.progress.phase("prove")
         what = ToProve(
             record=place.journal.record(entry.sequence).envelope,
