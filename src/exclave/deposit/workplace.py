@@ -18,6 +18,7 @@ from exclave.lines import LoopThread
 from exclave.values import dataclass
 
 if TYPE_CHECKING:
+    # A proof brings half of a reconstruction with it; most deposits do without.
     from exclave.proof.serving import Prover
 
 __all__ = ["Workplace"]
