@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.toml")} == {
+        "agent.toml",
         "agreement.toml",
         "alerts.toml",
         "changes.toml",
