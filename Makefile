@@ -6,9 +6,9 @@ WORKERS ?= 2
 PY := .venv/bin/python
 ARGS ?=
 
-# What the caller has lying about must not leak into the environment that we made.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
-export PYTHONDONTWRITEBYTECODE := 1
+# What the caller has lying about must not leak into the environment that we made. Bytecode is kept
+# beside the sources: the tests start some hundred programs, and each would compile them anew.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
 
 .DEFAULT_GOAL := help
 .PHONY: help demo scenario test test-fast lint types layers commands unit mutations soak bench fuzz lock \

@@ -12,6 +12,7 @@ __all__ = ["SUITES", "main"]
 SUITES: Final = {
     "compare": "Exclave, restic, Borg, pg_dump on the same data; writes docs/performance.md",
     "changes": "what a second deposit stores after known changes, beside restic and Borg",
+    "forecast": "what `exclave check` forecasts beside what came, at three sizes",
     "index": "the dedup index beside SQLite rows, LMDB and RocksDB, by number of chunks",
     "memory": "peak memory of a deposit and a reconstruction of any size",
     "vault": "what a vault costs: transfers, log, lodging, starting with a million shards",

@@ -35,6 +35,7 @@ from exclave.source.interface import (
     Compared,
     Difference,
     Progress,
+    SourceSize,
     StreamPurpose,
     StreamSink,
 )
@@ -56,6 +57,14 @@ class MadeSource:
     def check(self) -> Sequence[str]:
         """Nothing to check."""
         return ()
+
+    def obstacles(self) -> Sequence[str]:
+        """Nobody is in the way."""
+        return ()
+
+    def size(self) -> SourceSize:
+        """As many as will be made."""
+        return SourceSize(bytes=self._size, files=self._files)
 
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Make the files while they are captured."""

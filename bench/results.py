@@ -16,6 +16,7 @@ from typing import Final
 from bench.embassy import STARTS
 from bench.measuring import Run
 from bench.plots import bars
+from bench.sections import FORECASTS, kept_section
 from bench.targets import target_table
 
 __all__ = [
@@ -137,7 +138,9 @@ def write_result(result: Result, *, path: Path, document: Path) -> None:
     for name, steps in _plots(result.runs).items():
         text = bars(f"{name}, seconds (median, least to most)", result.runs, steps)
         (document.parent / _plot_file(document, name)).write_text(text)
-    document.write_text(_document(result, path.name, document))
+    forecasts = kept_section(document, FORECASTS)
+    page = _document(result, path.name, document)
+    document.write_text(f"{page}\n{forecasts}" if forecasts else page)
 
 
 def _plots(runs: Sequence[Run]) -> dict[str, list[str]]:

@@ -835,7 +835,7 @@ KINDS = (
     "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
     "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
     "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare", "proof", "drill", "attestation",
+    "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -2921,7 +2921,7 @@ def check_custody(body: Json) -> dict[str, Json]:
 SPAN = count_from(0, 10**12)
 SPANS = ("restore_ms", "compare_ms", "work_ms", "rto_ms")
 HEAD = {
-    "kind": one_of("proof", "drill"), "mission": HASH, "charter": HASH, "salt": HASH,
+    "kind": one_of("proof", "drill", "standing"), "mission": HASH, "charter": HASH, "salt": HASH,
     "software": is_line,
 }  # fmt: skip
 ASSERTION = {"name": SLUG, "held": is_bool, "said": is_line, "ms": SPAN}
@@ -2963,6 +2963,194 @@ def check_results(kind: str, body: Json) -> dict[str, Json]:
     if value["passed"] is not (good and whole):
         raise Malformed(f"{kind}: says passed {value['passed']} against what it found")
     return value
+
+
+STANDING = HEAD | {
+    "depositor": SLUG, "time": is_time, "plan": HASH,
+    "registers": list_to(4096, shape({
+        "id": SLUG, "title": is_line, "owner": is_line, "classification": is_line, "rpo": SPAN,
+        "rto": SPAN, "record": maybe(HASH), "captured": maybe(is_time), "proof": maybe(HASH),
+        "drill": maybe(HASH),
+    })),
+    "deposits": list_to(4096, shape({
+        "deposit": hex_of(16), "record": HASH, "k": count_from(1, 255), "n": count_from(1, 255),
+        "held": list_to(255, row_of(count_from(1, 255), is_base64)),
+    })),
+    "statements": list_to(3 * 4096, is_base64),
+}  # fmt: skip
+
+
+def check_standing(body: Json) -> dict[str, Json]:
+    """certificates.md 6: its form; what it carries is checked by `verify_standing`."""
+    value = check_shape("standing", body, STANDING | {"kind": one_of("standing")})
+    names = [register["id"] for register in value["registers"]]
+    if not names or len(set(names)) != len(names):
+        raise Malformed("standing: no register, or one stands twice")
+    for register in value["registers"]:
+        if (register["record"] is None) is not (register["captured"] is None):
+            raise Malformed(f"standing: {register['id']}: captured without record, or without it")
+    records = [deposit["record"] for deposit in value["deposits"]]
+    named = {register["record"] for register in value["registers"]} - {None}
+    if not ascending(records) or set(records) != named:
+        raise Malformed("standing: deposits are not those that registers name, ascending")
+    if any(not ascending([seat for seat, _ in d["held"]]) for d in value["deposits"]):
+        raise Malformed("standing: seats do not ascend")
+    carried = [parse_envelope(decode_base64(text)) for text in value["statements"]]
+    if not ascending([envelope.statement for envelope in carried]) or any(
+        envelope.kind not in ("proof", "drill", "warrant") for envelope in carried
+    ):
+        raise Malformed("standing: statements of another kind, or not ascending")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Charters:
+    """Charters that whoever checks a certificate trusts."""
+
+    envelopes: list[Envelope]
+
+    def named(self, statement: str) -> tuple[Envelope, bytes]:
+        """The one with that hash, and its mission."""
+        for envelope in self.envelopes:
+            if envelope.statement.hex() == statement:
+                mission = check_charter(envelope.body)["mission"]
+                return envelope, bytes.fromhex(mission or statement)
+        raise CharterRefused(f"charter {statement[:16]}: is none of those given")
+
+    def depositor_signed(self, envelope: Envelope, body: Json) -> None:
+        """Mission, and both keys of the depositor by the charter that a certificate names."""
+        charter, mission = self.named(body["charter"])
+        if body["mission"] != mission.hex():
+            raise CharterRefused(f"{envelope.kind}: of another mission")
+        for depositor in charter.body["depositors"]:
+            if depositor["id"] == body["depositor"]:
+                wanted = {key_id(key) for key in depositor["keys"]}
+                if wanted <= verify_signers(envelope, depositor["keys"]):
+                    return
+        raise SignatureRefused(f"{envelope.kind}: not signed by both keys of its depositor")
+
+    def receipt(self, data: bytes) -> tuple[Json, Checkpoint, set[str], Json]:
+        """Entry, checkpoint, cosigners and charter: the newest whose quorum signed, or log key."""
+        found, failure = [], None
+        ordered = sorted(self.envelopes, key=lambda e: (e.body["era"], e.body["version"]))
+        for envelope in reversed(ordered):
+            mission = bytes.fromhex(envelope.body["mission"] or envelope.statement.hex())
+            try:
+                found.append((*verify_receipt(data, envelope.body, mission), envelope.body))
+            except ReaderError as error:
+                failure = failure or error
+        for item in found:
+            if len(item[2]) >= item[3]["witness"]["q"]:
+                return item
+        if not found:
+            raise failure or LogRefused("receipt: no charter to check it by")
+        return found[0]
+
+
+def verify_results(envelope: Envelope, warrant: Envelope | None, charters: Charters) -> Json:
+    """certificates.md 3, 4: a proof by its depositor, a drill by the reader of its warrant."""
+    body = check_results(envelope.kind, envelope.body)
+    if envelope.kind == "proof":
+        charters.depositor_signed(envelope, body)
+        return body
+    charter, mission = charters.named(body["charter"])
+    if warrant is None or warrant.kind != "warrant":
+        raise SignatureRefused("drill: its warrant is not here")
+    allowed = verify_warrant(warrant, charter, mission)
+    if (
+        body["mission"] != mission.hex()
+        or body["warrant"] != warrant.statement.hex()
+        or body["prepared"] != allowed["issued"]
+        or (allowed["deposits"] != ["all"] and body["deposit"] not in allowed["deposits"])
+    ):
+        raise SignatureRefused("drill: not of this mission, warrant, time or deposit")
+    if not verify_signers(envelope, [allowed["reader_key"]]):
+        raise SignatureRefused("drill: not signed by the warrant's reader")
+    return body
+
+
+def verify_standing(envelope: Envelope, charters: Charters) -> Iterator[str]:
+    """certificates.md 6: nothing is claimed that is not proven; what is, in lines."""
+    body = check_standing(envelope.body)
+    charters.depositor_signed(envelope, body)
+    carried = [parse_envelope(decode_base64(text)) for text in body["statements"]]
+    by_hash = {item.statement.hex(): item for item in carried}
+    used: set[str] = set()
+    held = {deposit["record"]: deposit for deposit in body["deposits"]}
+    lines = {record: list(_held_lines(item, charters)) for record, item in held.items()}
+    yield f"certificate of {body['time']}, by depositor {body['depositor']}"
+    for register in body["registers"]:
+        yield f"{register['id']} ({register['title']}), of {register['owner']}"
+        if register["record"] is None:
+            yield "  NEVER DEPOSITED"
+        else:
+            item = held[register["record"]]
+            yield f"  deposit {item['deposit']} of {register['captured']}:"
+            yield f"  any {item['k']} of {item['n']} seats rebuild it"
+            yield from lines[register["record"]]
+        for kind, said in (("proof", "last proven"), ("drill", "last restored")):
+            name = register[kind]
+            if name is None:
+                yield f"  never {said.split()[1]}"
+                continue
+            paper = by_hash.get(name)
+            if paper is None or paper.kind != kind:
+                raise Malformed(f"standing: {kind} {name[:16]}: is not in it")
+            named = str(paper.body.get("warrant"))
+            found = verify_results(paper, by_hash.get(named), charters)
+            used |= {name, named} if kind == "drill" else {name}
+            there = [r for r in found["registers"] if r["id"] == register["id"]]
+            if not there or not found["passed"]:
+                raise Malformed(f"standing: {kind} {name[:16]}: no passed one of this register")
+            took = ""
+            if kind == "drill":
+                took = f", {there[0]['rto_ms'] / 1000:.0f} s after the warrant"
+            yield f"  {said} {found['ended']}{took}"
+    if used != set(by_hash):
+        raise Malformed("standing: carries statements that it does not name")
+
+
+def _held_lines(deposit: Json, charters: Charters) -> Iterator[str]:
+    for seat, data in deposit["held"]:
+        entry, checkpoint, witnesses, charter = charters.receipt(decode_base64(data))
+        if (
+            checkpoint.origin.rpartition("/")[2] != str(seat)
+            or entry["type"] != "lodged"
+            or entry["statement"] != deposit["record"]
+        ):
+            raise Malformed(f"standing: the receipt of seat {seat} is of something else")
+        state = next(s["state"] for s in charter["seats"] if s["seat"] == seat)
+        enough = "cosigned" if len(witnesses) >= charter["witness"]["q"] else "provisional"
+        count = f"{enough} by {len(witnesses)}"
+        yield f"  held at seat {seat} in {state} since {entry['logged']} ({count})"
+
+
+def certificate_command(args: argparse.Namespace) -> int:
+    """`verify-certificate`: a proof, a drill with its warrant, or an auditor's certificate."""
+    files = [read_file(path, "charter") for path in args.charters]
+    charters = Charters([parse_envelope(data, "charter") for data in files])
+    envelope = parse_envelope(read_file(args.certificate, "certificate"))
+    if envelope.kind == "standing":
+        lines = list(verify_standing(envelope, charters))
+        print("valid: all that it claims is proven", *map(printable, lines), sep="\n")
+        return 0
+    if envelope.kind not in CERTIFICATES:
+        raise Malformed(f"certificate: expected a proof, drill or standing, got {envelope.kind}")
+    warrant = None
+    if args.warrant is not None:
+        warrant = parse_envelope(read_file(args.warrant, "warrant"), "warrant")
+    body = verify_results(envelope, warrant, charters)
+    verdict = "passed" if body["passed"] else "NOT PASSED"
+    print(
+        f"valid: a {envelope.kind} of deposit {body['deposit']}, ended {body['ended']}: {verdict}"
+    )
+    for register in body["registers"]:
+        counts = f"{register['rows']} rows, {register['files']} files"
+        took = f", {register['rto_ms'] / 1000:.0f} s" if envelope.kind == "drill" else ""
+        print(
+            printable(f"  {register['id']}: {register['differences']} differences, {counts}{took}")
+        )
+    return 0 if body["passed"] else 1
 
 
 ATTESTATION = {
@@ -4297,6 +4485,11 @@ def parser() -> argparse.ArgumentParser:
     sheet.add_argument("texts", type=Path)
     sheet.add_argument("out", type=Path, help="a new file")
     sheet.set_defaults(run=sheet_command)
+    paper = commands.add_parser("verify-certificate", help="check a certificate, without folders")
+    paper.add_argument("certificate", type=Path)
+    paper.add_argument("--charters", type=Path, nargs="+", required=True, metavar="FILE")
+    paper.add_argument("--warrant", type=Path, help="of a drill")
+    paper.set_defaults(run=certificate_command)
     receipt = commands.add_parser("verify-receipt", help="check a receipt")
     receipt.add_argument("receipt", type=Path)
     receipt.add_argument("folder", type=Path, help="a vault's folder, for the charters")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from exclave.clock import format_time
 from exclave.engine.durable import make_path, write_new_file
 from exclave.engine.interface import ObjectConflict
 from exclave.errors import ExclaveError, IntegrityError
+from exclave.values import dataclass
 
 __all__ = ["Evidence", "EvidenceDamaged", "EvidenceStore"]
 

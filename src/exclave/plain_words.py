@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["after", "count", "duration", "grouped", "period", "size"]
+__all__ = ["after", "count", "duration", "grouped", "period", "roughly", "size"]
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -50,3 +50,11 @@ def count(rows: int, files: int) -> str:
     """`1,234 rows`, `56 files`, or both."""
     parts = [f"{number:,} {word}" for number, word in ((rows, "rows"), (files, "files")) if number]
     return ", ".join(parts) or "nothing"
+
+
+def roughly(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two or more, rounded down: `3 d`, `90 min`."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{seconds:.0f} s"

@@ -5,8 +5,9 @@ changes its disk, or cuts the power after any of them, so that of the disk only 
 left: bytes by an fsync of their file, names by an fsync of their folder. He chooses the moment. He
 does not change bytes that are on the disk.
 
-Kill points are enumerated by tracing the process itself (`tests/support/systrace.py`). Every
-distinct pair of call and kind of file is killed at in every run, every point in `make soak`.
+Kill points are enumerated by tracing the process itself (`tests/support/systrace.py`). At a vault
+every distinct pair of call and kind of file is killed at in every run; at a deposit, whose every
+kill costs a deposit more, every kind of file and every call; everywhere every point in `make soak`.
 Positive controls: the same traces with their fsyncs taken out must lose something; a process that
 says what it has not done must be caught.
 """
@@ -37,8 +38,8 @@ LATER_POINTS = 100  # counted 116 for one that goes on with a journal
 CALLS = {"write", "pwrite64", "fsync", "fdatasync", "rename", "link", "ftruncate"}
 
 
-def chosen(points: Sequence[Point], part: int, *, every: bool, step: int = 20) -> list[Kill]:
-    """The first or last of each kind, before or after it, and each `step`th; or all, both ways."""
+def chosen(points: Sequence[Point], part: int, *, every: bool) -> list[Kill]:
+    """The first or last of each kind, before or after it, and each 20th; or all, both ways."""
     if every:
         kills = [Kill(point, when) for point in points for when in ("before", "after")]
     else:
@@ -50,9 +51,27 @@ def chosen(points: Sequence[Point], part: int, *, every: bool, step: int = 20) -
             for number, kind in enumerate(sorted(kinds))
         ]
         kills += [Kill(points[0], "before"), Kill(points[-1], "after")]
-        kills += [Kill(point, "after") for point in points[::step]]
+        kills += [Kill(point, "after") for point in points[::20]]
         kills = list(dict.fromkeys(kills))
     return kills[part::PARTS]
+
+
+def telling(points: Sequence[Point], part: int) -> list[Kill]:
+    """Of each kind of file one, by its calls in turn; what no call had; and each 40th."""
+    files: dict[str, dict[str, list[Point]]] = {}
+    for point in points:
+        files.setdefault(point.kind, {}).setdefault(point.call, []).append(point)
+    kills, rare = [], sorted({point.call for point in points})
+    for number, (_, calls) in enumerate(sorted(files.items())):
+        # What is killed at seldom comes first: so every call has its turn.
+        call = next((name for name in rare if name in calls), sorted(calls)[number % len(calls)])
+        rare = [name for name in rare if name != call]
+        at = calls[call][0 if number % 2 else -1]
+        kills.append(Kill(at, "after" if number % 4 > 1 else "before"))
+    kills += [Kill(next(p for p in points if p.call == name), "after") for name in rare]
+    kills += [Kill(points[0], "before"), Kill(points[-1], "after")]
+    kills += [Kill(point, "after") for point in points[::40]]
+    return list(dict.fromkeys(kills))[part::PARTS]
 
 
 # The vault
@@ -302,15 +321,22 @@ def interrupt_deposit(
 def test_a_killed_deposit_is_made_good(
     home: DepositTrace, warm_deposit: Warm, tmp_path: Path, part: int
 ) -> None:
-    kills = chosen(home.points, part, every=False, step=160)  # each takes seconds
+    kills = telling(home.points, part)
     if "second" in _name(home):  # the kinds are those of a first one: spread evenly instead
-        kills = [Kill(point, "after") for point in home.points[::12]]
+        kills = [Kill(point, "after") for point in home.points[::24]]
         kills += [Kill(p, "after") for p in home.points if p.kind.startswith("spool/*/")]
         kills = kills[part::PARTS]
     powers = itertools.cycle(["goes", "stays", "leaves names", "stays"])
     chances = list(zip(kills, powers, strict=False))
     interrupt_deposit(home, warm_deposit, tmp_path, chances, rebuilt=5)
     print(f"{_name(home)}: killed at {len(kills)} of {len(home.points)} points")
+
+
+@pytest.mark.parametrize("home", ["first deposit"], indirect=True)
+def test_every_file_and_every_call_of_a_deposit_is_killed_at(home: DepositTrace) -> None:
+    killed = {kill.point for part in range(PARTS) for kill in telling(home.points, part)}
+    assert {point.kind for point in killed} == {point.kind for point in home.points}
+    assert {point.call for point in killed} == {point.call for point in home.points}
 
 
 @pytest.mark.soak

@@ -121,7 +121,7 @@ def test_a_vault_with_another_key(mission: Mission) -> None:
     )
     assert "identity" in ran.err.partition("seat 3: ")[2].partition("seat 2: ")[0], ran.err
     check = call("check", "-c", config)
-    assert check.code == 1
+    assert check.code == 2
     assert "FAIL seat 3" in check.out
 
 
@@ -313,7 +313,7 @@ def test_missing_privileges(
         )
     refused(mission, 4, "-c", config, says="hide rows of public.person", hint="BYPASSRLS")
     check = call("check", "-c", config)
-    assert check.code == 1
+    assert check.code == 2
     assert "hide rows of public.person" in check.out
 
 

@@ -25,6 +25,7 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import verify_chain
 from exclave.authority.envelope import parse_envelope
 from exclave.authority.warrant import verify_warrant
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import now
 from exclave.demo.postgres import PostgresServer
 from exclave.deposit.catalogue import Catalogue
@@ -40,7 +41,6 @@ from exclave.signer.file import load_key_file
 from exclave.vault.folder import FolderVault
 from exclave.vault.survey import MissionView, survey
 from exclave.wiring import reader as wiring_reader
-from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import call, free_ports, must
 from tools.make_fixture_v1 import FIXTURE, main
 

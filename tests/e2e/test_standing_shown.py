@@ -82,7 +82,7 @@ def test_check_and_the_host_hear_of_a_lockdown(tmp_path: Path) -> None:
             submit(embassy, 1, envelope)
         until(lambda: all(locked(embassy, seat) for seat in (1, 2, 3)))
         code, said = run("check", "-c", config)
-        assert code == 1
+        assert code == 2
         assert said.count("LOCKED DOWN: home is frozen there") == 3
         card = embassy.folder / "cards" / "card-2-1.txt"
         _, said = run("deposits", "--card", card)

@@ -1,7 +1,8 @@
 """The dedup index after SIGKILL and power cuts: what was said to be safe is found again.
 
 A process enters packs into a journal that writes runs early. It is killed before or after calls
-that change its folder, one of each kind and every so many; and the trace is replayed with what was
+that change its folder, one of each kind and every so many (in `make soak` each kind both ways, and
+ten times as many); and the trace is replayed with what was
 not synced left out. Whatever is left opens, finds every chunk of the packs that were said to be
 safe and not dropped since, and goes on.
 """
@@ -67,11 +68,14 @@ def whole(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return run
 
 
-def chosen(points: Sequence[Point]) -> list[Kill]:
-    """The last of each kind before and after it, and some more."""
+def chosen(points: Sequence[Point], *, both: bool) -> list[Kill]:
+    """The last of each kind, before it and after it in turn or both ways, and some more."""
     kinds = {(point.call, point.kind): point for point in points}
     kills = [Kill(point, when) for point in kinds.values() for when in ("before", "after")]
-    return [*kills, *(Kill(point, "after") for point in points[::60])]
+    if both:
+        return [*kills, *(Kill(point, "after") for point in points[::6])]
+    in_turn = [kill for number, kill in enumerate(kills) if number % 4 in (0, 3)]
+    return [*in_turn, *(Kill(point, "after") for point in points[::60])]
 
 
 def check(place: Path, said: Sequence[int]) -> None:
@@ -106,8 +110,13 @@ def test_its_writes_are_all_seen(whole: Whole) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_process_leaves_a_whole_index(whole: Whole, warm: Warm, tmp_path: Path) -> None:
-    kills = chosen(whole.points)
+@pytest.mark.parametrize(
+    "both", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["in turn", "both ways"]
+)
+def test_a_killed_process_leaves_a_whole_index(
+    whole: Whole, warm: Warm, tmp_path: Path, both: bool
+) -> None:
+    kills = chosen(whole.points, both=both)
     for number, kill in enumerate(kills):
         place = tmp_path / str(number)
         killed, said, _ = play(warm, place, tmp_path / f"{number}-out", kill)

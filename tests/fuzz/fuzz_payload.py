@@ -34,6 +34,7 @@ from exclave.authority.unsealing import (
 from exclave.authority.warrant import parse_warrant, warrant_payload
 from exclave.certificate.drill import drill_envelope, parse_drill
 from exclave.certificate.proof import parse_proof, proof_envelope
+from exclave.certificate.standing import parse_standing, standing_envelope
 from exclave.errors import ExclaveError
 
 # For each kind: read a payload and write it again.
@@ -51,6 +52,7 @@ AGAIN: dict[Kind, Callable[[Envelope], bytes]] = {
     Kind.CUSTODY: lambda e: custody_envelope(parse_custody(e)).payload,
     Kind.ATTESTATION: lambda e: attestation_envelope(parse_attestation(e)).payload,
     Kind.PROOF: lambda e: proof_envelope(parse_proof(e)).payload,
+    Kind.STANDING: lambda e: standing_envelope(parse_standing(e)).payload,
     Kind.DRILL: lambda e: drill_envelope(parse_drill(e)).payload,
     Kind.UNSEAL_REQUEST: lambda e: request_envelope(parse_unseal_request(e)).payload,
     Kind.UNSEALED: lambda e: answer_envelope(parse_unsealed(e)).payload,

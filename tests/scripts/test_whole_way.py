@@ -8,16 +8,21 @@ from __future__ import annotations
 import shutil
 import stat
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
 
 from exclave.authority.envelope import parse_envelope
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import parse_time
 from exclave.demo.reach import Reach
+from exclave.evidence import EvidenceStore
 from exclave.wiring.files import load_charter
-from exclave.wiring.receipts import verify_seat_receipt
 from tests.scripts.conftest import Mission, call, must
+from tests.support.certificates import make_proof, result, signed_proof
+from tests.support.figures import figures
+from tests.support.vault_world import START, new_world
 
 TARGETS = '[default.folder]\nkind = "folder"\npath = "restored"\n'
 
@@ -35,6 +40,7 @@ def test_whole_way(embassy: Mission, tmp_path: Path) -> None:
     status = must("status", "-c", embassy.config, "--json").json
     assert [item["held"] for item in status["registers"]] == [[1, 2, 3], [1, 2, 3]]
     _listed(embassy, deposit["deposit"])
+    _refuted(embassy, tmp_path)
     _lost_journal(embassy)
     _lost_journal_and_catalogue(embassy)
     _host_looks(embassy)
@@ -54,7 +60,14 @@ def _declared_but_never_deposited(embassy: Mission) -> None:
     assert "no catalogue either" in ran.out
     check = must("check", "-c", embassy.config)
     assert "FAIL" not in check.out
-    assert "no runbook: not reconstructible as a service" in check.out
+    assert "not reconstructible as a service: no runbook and no artefacts" in check.out
+    assert "forecast of a deposit: " in check.out
+    line = must("check", "-c", embassy.config, "--monitoring").out
+    assert line.startswith("EXCLAVE OK - ")
+    assert line.count("\n") == 1
+    assert "'deposit'=" in line
+    unknown = call("check", "-c", embassy.root / "none.toml", "--monitoring")
+    assert (unknown.code, unknown.out[:18]) == (3, "EXCLAVE UNKNOWN - ")
 
 
 def _listed(embassy: Mission, deposit: str) -> None:
@@ -65,6 +78,27 @@ def _listed(embassy: Mission, deposit: str) -> None:
     assert deposit in opaque
     assert "Land" not in opaque
     assert must("deposits", "-c", embassy.config, "--json").json["deposits"][0]["sequence"] == 1
+
+
+def _refuted(embassy: Mission, folder: Path) -> None:
+    """A proof that found a difference makes status red, and figures say it."""
+    assert "never proven, never drilled" in must("status", "-c", embassy.config).out
+    kept = EvidenceStore(embassy.root / "home" / "state" / "evidence")
+    world, output = new_world(), folder / "exclave.prom"
+    kept.keep(signed_proof(world, make_proof(world)))
+    assert " ago, never drilled" in must("status", "-c", embassy.config, "--offline").out
+    later = START + timedelta(seconds=90)
+    bad = make_proof(world, result(differences=2), ended=later)
+    kept.keep(signed_proof(world, bad))
+    ran = call("status", "-c", embassy.config, "--offline")
+    assert ran.code == 1
+    assert "NOT PASSED (proof-" in ran.out
+    must("metrics", "-c", embassy.config, "--output", output)
+    found = figures(output.read_text())
+    assert found["exclave_register_last_proof_passed"] == {(("register", "land"),): 0}
+    assert set(found["exclave_seat_up"].values()) == {1}
+    assert "exclave_register_rpo_seconds{" in must("metrics", "-c", embassy.config, "--offline").out
+    shutil.rmtree(embassy.root / "home" / "state" / "evidence")
 
 
 def _lost_journal(embassy: Mission) -> None:

@@ -4,7 +4,7 @@ import ast
 import re
 
 from exclave.vault.problems import CAUSES
-from tests.structure.sources import ROOT
+from tests.structure.sources import ROOT, parsed
 
 TABLE = ROOT / "docs" / "bad-input.md"
 TEST = re.compile(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`")
@@ -19,7 +19,7 @@ def test_every_row_names_what_is_there() -> None:
         named = TEST.findall(row.rpartition(" | ")[2])
         assert named, row
         for path, name in named:
-            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            tree = parsed(ROOT / path)
             names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
             assert name in names, row
         said = re.findall(r"`([a-z-]+)`", row.split(" | ")[2])

@@ -199,3 +199,23 @@ def _served(server: socketserver.BaseServer) -> Iterator[None]:
     finally:
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def trickle_server() -> Iterator[int]:
+    """A port at which one byte comes now and then, and no line ever ends."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                while not stopped.wait(0.05):
+                    self.request.sendall(b"2")
+            except OSError:
+                return
+
+    stopped = threading.Event()
+    with _Server(("127.0.0.1", 0), Handler) as server, _served(server):
+        try:
+            yield server.server_address[1]
+        finally:
+            stopped.set()

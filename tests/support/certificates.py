@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.record import DepositRecord
 from exclave.certificate.drill import Drill, DrilledRegister, drill_envelope
 from exclave.certificate.proof import Proof, ProvenRegister, proof_envelope
 from exclave.certificate.results import (
@@ -16,14 +17,29 @@ from exclave.certificate.results import (
     RegisterResult,
     Results,
 )
-from exclave.ids import DepositId, StatementHash
+from exclave.certificate.standing import (
+    HeldDeposit,
+    Standing,
+    StandingRegister,
+    standing_envelope,
+)
+from exclave.engine.memory import MemoryEngine
+from exclave.ids import DepositId, Seat, StatementHash
+from exclave.ledger.entry import EntryType
+from exclave.values import replace
 from exclave.vault.identity import new_identity
-from tests.support.vault_world import START, Ed, World, ed
+from exclave.vault.log import Addition
+from tests.support.serving import open_mission
+from tests.support.vault_world import SEATS, START, Ed, World, ed, witnessed
 
 __all__ = [
+    "Shown",
+    "ascending",
+    "lodged_receipts",
     "make_drill",
     "make_proof",
     "result",
+    "shown",
     "signed_drill",
     "signed_proof",
     "warrant_for",
@@ -136,3 +152,81 @@ def signed_drill(drill: Drill, reader: Ed | None = None) -> Envelope:
     reader = reader or ed()
     envelope = drill_envelope(drill)
     return envelope.with_signature(reader.public, reader.sign(envelope.pae))
+
+
+def lodged_receipts(world: World, record: DepositRecord) -> tuple[tuple[Seat, bytes], ...]:
+    """A cosigned receipt of every seat that lodged a record, by a log made for it."""
+    found = []
+    for seat in SEATS:
+        mission = open_mission(world, MemoryEngine(), seat=seat)
+        body = world.signed(record)
+        for kind in (EntryType.RECORD, EntryType.LODGED):
+            addition = Addition(type=kind, statement=record.statement_hash, body=body)
+            number = mission.append([addition])[0][0]
+        witnessed(world, mission, fellows=[other for other in SEATS if other != seat][:1])
+        head = mission.cosigned_head()
+        assert head is not None
+        found.append((seat, mission.log.receipt(number, head.note)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """An auditor's certificate and what it was made of."""
+
+    world: World
+    reader: Ed
+    warrant: Envelope
+    standing: Standing
+
+    def signed(self, **changes: Any) -> Envelope:
+        """By both keys of the depositor, changed before."""
+        return self.world.depositor.sign(standing_envelope(replace(self.standing, **changes)))
+
+
+def shown(world: World) -> Shown:
+    """One register that is held at three seats, was proven and was drilled."""
+    record, _ = world.deposit(size=2000)
+    reader = ed()
+    warrant = warrant_for(world, reader)
+    proof = signed_proof(world, make_proof(world))
+    drill = signed_drill(make_drill(world, warrant), reader)
+    register = StandingRegister(
+        id="land",
+        title="Land register",
+        owner="Ministry of Justice",
+        classification="restricted",
+        rpo=86_400,
+        rto=172_800,
+        record=record.statement_hash,
+        captured=START,
+        proof=proof.statement_hash,
+        drill=drill.statement_hash,
+    )
+    return Shown(
+        world=world,
+        reader=reader,
+        warrant=warrant,
+        standing=Standing(
+            head=head(world),
+            depositor="home",
+            time=START + timedelta(hours=1),
+            plan=bytes(32),
+            registers=(register,),
+            deposits=(
+                HeldDeposit(
+                    deposit=record.deposit,
+                    record=record.statement_hash,
+                    k=2,
+                    n=3,
+                    held=lodged_receipts(world, record),
+                ),
+            ),
+            statements=ascending(proof, drill, warrant),
+        ),
+    )
+
+
+def ascending(*statements: Envelope) -> tuple[Envelope, ...]:
+    """As a certificate carries them."""
+    return tuple(sorted(statements, key=lambda item: item.statement_hash))

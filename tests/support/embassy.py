@@ -11,7 +11,8 @@
 Functions
     found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=())
                                                        real ceremony; cards/; some seats are safes
-    embassy.deposit(registers=None, progress=..., plan_text=...)   default: all of embassy.registers
+    embassy.deposit(registers=None, plan_text=..., prover=None)    default: all of embassy.registers
+    embassy.prover(timeout=..., server=...)            to prove a deposit with
     embassy.deposit_process()                          `exclave deposit` as a process (Popen)
     embassy.write_registers(mib, seed)                 makes or changes home/registers
     embassy.add_register(register)                     e.g. `postgres_register(...)`
@@ -47,6 +48,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from exclave import clock
 from exclave.archive.manifest import Register
@@ -88,6 +90,7 @@ from exclave.plan import FilesSource as FilesPlan
 from exclave.plan import PlannedSource, RegisterPlan
 from exclave.plan import PostgresqlSource as PostgresPlan
 from exclave.plan import SqliteSource as SqlitePlan
+from exclave.proof.serving import Prover
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.reconstruct.plans import open_answer, pack_plans
 from exclave.reconstruct.report import ReconstructionReport, RegisterOutcome
@@ -489,7 +492,9 @@ class Embassy:
         )
 
     @contextmanager
-    def workplace(self, *, spool_limit: int = 2**30) -> Iterator[Workplace]:
+    def workplace(
+        self, *, spool_limit: int = 2**30, prover: Prover | None = None
+    ) -> Iterator[Workplace]:
         """What a deposit works with; the journal is closed at the end."""
         state = self.home / "state"
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -515,6 +520,7 @@ class Embassy:
                 clock=clock.now,
                 random=os.urandom,
                 progress=QuietDeposit(),
+                prover=prover,
             )
         finally:
             journal.close()
@@ -533,12 +539,27 @@ class Embassy:
             record=vault,
         )
 
+    def prover(self, **changes: Any) -> Prover:
+        """Proves deposits in `home/state/quarantine`."""
+        prover = Prover(
+            quarantine=self.home / "state" / "quarantine",
+            limit=2**30,
+            timeout=120,
+            server=None,
+            clock=clock.now,
+        )
+        return replace(prover, **changes)
+
     def deposit(
-        self, registers: Sequence[AnyRegister] | None = None, *, plan_text: bytes = b"# plan\n"
+        self,
+        registers: Sequence[AnyRegister] | None = None,
+        *,
+        plan_text: bytes = b"# plan\n",
+        prover: Prover | None = None,
     ) -> DepositOutcome:
-        """One deposit of all registers, or of those given."""
+        """One deposit of all registers, or of those given; with a prover it is proven."""
         chosen = self.registers if registers is None else registers
-        with self.workplace() as place:
+        with self.workplace(prover=prover) as place:
             return deposit(
                 [register.task for register in chosen],
                 party=self.party(),

@@ -86,6 +86,7 @@ __all__ = [
     "StreamMisplaced",
     "manifest_to_bytes",
     "parse_manifest",
+    "register_streams",
     "streams_of",
 ]
 
@@ -182,12 +183,17 @@ def streams_of(manifest: Manifest) -> Iterator[StreamRef]:
     """Every stream that the manifest refers to."""
     yield manifest.plan
     for register in manifest.registers:
-        if register.runbook is not None:
-            yield register.runbook
-        if register.artefacts is not None:
-            yield from _object_streams(register.artefacts)
-        for item in register.objects:
-            yield from _object_streams(item)
+        yield from register_streams(register)
+
+
+def register_streams(register: Register) -> Iterator[StreamRef]:
+    """Every stream of one register."""
+    if register.runbook is not None:
+        yield register.runbook
+    if register.artefacts is not None:
+        yield from _object_streams(register.artefacts)
+    for item in register.objects:
+        yield from _object_streams(item)
 
 
 def _object_streams(item: ManifestObject) -> tuple[StreamRef, ...]:

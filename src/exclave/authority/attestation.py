@@ -7,7 +7,6 @@ Rules: it names nothing that a vault may not learn; both keys of the depositor s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +18,7 @@ from exclave.clock import format_time
 from exclave.encoding import b64encode
 from exclave.errors import AuthorityError
 from exclave.ids import Epoch, MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "MAX_ATTESTATION",

@@ -34,6 +34,7 @@ __all__ = [
     "MAX_SMALL_ENVELOPE",
     "MAX_UNSEAL_REQUEST",
     "ORDERS",
+    "RESULTS",
     "TIGHTENING",
     "Envelope",
     "Kind",
@@ -92,6 +93,7 @@ class Kind(enum.StrEnum):
     DECLARE = "declare"
     PROOF = "proof"
     DRILL = "drill"
+    STANDING = "standing"
     ATTESTATION = "attestation"
 
 
@@ -102,13 +104,14 @@ AGREED = frozenset({Kind.AGREEMENT, Kind.TERMINATE, Kind.GRANT, Kind.DECLARE})
 LOOSENING = frozenset({Kind.RELEASE, Kind.LIFT, Kind.NARROW, Kind.UNLOCK}) | AGREED
 """Orders that need a threshold, or a host's key; most wait in public (spec/orders.md 3)."""
 ORDERS = TIGHTENING | LOOSENING
-CERTIFICATES = frozenset({Kind.PROOF, Kind.DRILL})
+RESULTS = frozenset({Kind.PROOF, Kind.DRILL})
+CERTIFICATES = RESULTS | {Kind.STANDING}
 """What a state keeps for itself: they name titles, and no vault takes them."""
 _RESERVED = frozenset(["audit"])
 _SMALL = (
     frozenset({Kind.CHARTER, Kind.SEAT_REQUEST, Kind.DEPOSITOR_REQUEST, Kind.WARRANT})
     | ORDERS
-    | CERTIFICATES
+    | RESULTS
 )
 
 

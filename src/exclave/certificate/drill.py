@@ -8,7 +8,6 @@ verdict is computed; writing a parsed one gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from exclave.authority.charter import Charter
@@ -38,6 +37,7 @@ from exclave.certificate.results import (
 from exclave.clock import format_time
 from exclave.encoding import JsonObject
 from exclave.ids import StatementHash
+from exclave.values import dataclass
 
 __all__ = ["Drill", "DrilledRegister", "drill_envelope", "parse_drill", "verify_drill"]
 

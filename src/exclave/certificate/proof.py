@@ -6,8 +6,6 @@ the depositor signed; writing a parsed proof gives the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Envelope, Kind, envelope_for, payload_object
 from exclave.authority.fields import Node
@@ -30,6 +28,7 @@ from exclave.certificate.results import (
     require_verdict,
     results_json,
 )
+from exclave.values import dataclass
 
 __all__ = ["Proof", "ProvenRegister", "parse_proof", "proof_envelope", "verify_proof"]
 

@@ -7,7 +7,6 @@ failed or is missing can be written down as passed; a read one that says otherwi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ from exclave.clock import format_time
 from exclave.encoding import JsonObject
 from exclave.errors import AuthorityError
 from exclave.ids import DepositId, MissionId, StatementHash
+from exclave.values import dataclass
 
 __all__ = [
     "COMMON",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -19,9 +18,9 @@ from exclave.authority.attestation import (
 )
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import (
-    CERTIFICATES,
     MAX_SIGNATURES,
     MAX_SMALL_ENVELOPE,
+    RESULTS,
     Envelope,
     media_type,
     payload_object,
@@ -34,6 +33,7 @@ from exclave.encoding import canonical_json, parse_canonical_json
 from exclave.errors import IntegrityError, MalformedData
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import seal_certificate, unseal_certificate
+from exclave.values import replace
 
 __all__ = [
     "CertificateTooLarge",
@@ -141,7 +141,7 @@ def parse_packed_certificate(data: bytes) -> Envelope:
         raise MalformedData("sealed certificate: expected zeros after its length, got others")
     node = Node(parse_canonical_json(_unpacked(data[_LENGTH.size : end])), "certificate")
     fields = node.fields("payload", "payloadType", "signatures")
-    kind = read_media_type(fields["payloadType"], CERTIFICATES)
+    kind = read_media_type(fields["payloadType"], RESULTS)
     envelope = Envelope(payload=fields["payload"].string().encode("utf-8"), kind=kind)
     payload_object(envelope, kind)
     signatures = read_signatures(fields["signatures"], most=MAX_SIGNATURES)

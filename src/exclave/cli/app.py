@@ -86,13 +86,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "metrics": ("metrics:metrics", "Print home's figures once in Prometheus' text format."),
     "check": (
-        "deposit:check",
-        "Try everything a deposit needs: registers, privileges, seats with their pinned keys.",
+        "check:check",
+        "Try everything a deposit needs, and say what lies ahead: a forecast, drills, cards.",
     ),
     "agent": ("agent:agent", "Exclave by itself: deposits, proofs and checks by a calendar."),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),
     "sheet": ("sheet:sheet", "Small files on paper: cards, charters, checkpoints as QR codes."),
     "warrant": ("warrant:warrant", "Ask officials and vaults to let this machine read."),
+    "card": ("card:card", "Share cards: confirm that one is still there."),
     "unseal": (
         "unseal:unseal",
         "Show what a request would give out, take share cards, and answer to its one-time key.",
@@ -119,13 +120,18 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
             "signed it."
         ),
     ),
+    "certificate": ("certificate:certificate", "Proofs, drills and the auditor's certificate."),
+    "verify-certificate": (
+        "certificate:verify_certificate",
+        "Check a proof, a drill or an auditor's certificate offline, with the charter alone.",
+    ),
     "demo": (
         "proof:demo",
         "Show the whole way on this machine: registers, three vaults, homeland lost, rebuilt.",
     ),
     "drill": (
-        "proof:drill",
-        "Play an attack on a mission that is made for it, on this machine; ends with 0 if it held.",
+        "drill:drill",
+        "Reconstruct a deposit into quarantine, prove it, run its assertions, write a certificate.",
     ),
     "monitor": (
         "monitor:monitor",

@@ -1,4 +1,4 @@
-"""`deposit`, `deposits`, `show`, `status`, `check`: the custodian's daily commands."""
+"""`deposit`, `deposits`, `show`, `status`: the custodian's daily commands."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from exclave.cli.options import CONNECTIONS, DepositConfigFile, EitherConfigFile, Flag, Out
 from exclave.errors import UsageError
+from exclave.ids import Seat
 from exclave.plain_words import count, size
 from exclave.values import asdict
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
-    from exclave.wiring.check_results import CheckResult
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "check", "deposit", "deposits", "show", "status"]
+__all__ = ["NOT_AS_IT_SHOULD_BE", "deposit", "deposits", "show", "status"]
 
 NOT_AS_IT_SHOULD_BE = 1
 
@@ -25,9 +25,12 @@ def deposit(
     config: DepositConfigFile,
     catch_up: Flag = False,
     read_everything: Flag = False,
+    prove: Flag = False,
     terminal: Out,
 ) -> int:
     """Capture registers, seal them and lodge them in the vaults.
+
+    With --prove it ends with 1 unless every register was proven; it is lodged all the same.
 
     Parameters
     ----------
@@ -37,37 +40,53 @@ def deposit(
         Capture nothing; only send late seats what they lack.
     read_everything
         Read all files, also those that stand as they did at the last deposit.
+    prove
+        Restore what was sent into quarantine and compare it, before its secret is forgotten.
     """
     from exclave.cli.allocator import return_large_memory
     from exclave.cli.progress import ShownDeposit
+    from exclave.cli.words.proof import proof_json, proof_words
     from exclave.wiring.depositor import open_home, run_catch_up, run_deposit
     from exclave.wiring.learning import learn_charter
 
     return_large_memory()
     home = open_home(config)
-    if catch_up and registers:
-        raise UsageError("deposit: expected registers or --catch-up, got both")
+    if catch_up and (registers or prove):
+        other = "registers" if registers else "--prove"
+        raise UsageError(f"deposit: expected {other} or --catch-up, got both")
     home = learn_charter(home)
+    proof, unattested = None, dict[Seat, str]()
     with terminal.telling(CONNECTIONS), ShownDeposit(terminal) as shown:
         if catch_up:
             late = run_catch_up(home, shown)
             value: dict[str, object] = {"late": {str(seat): why for seat, why in late.items()}}
             lines = ["all seats are up to date" if not late else f"{len(late)} seats are late"]
         else:
-            outcome = run_deposit(home, registers, shown, read_everything=read_everything)
-            late = outcome.late
+            outcome = run_deposit(
+                home, registers, shown, read_everything=read_everything, prove=prove
+            )
+            late, proof, unattested = outcome.late, outcome.proof, dict(outcome.unattested)
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
                 "unread": {name: asdict(item) for name, item in outcome.unread.items()},
+                "proof": None if proof is None else proof_json(proof, outcome),
             }
             lines = _entry_lines(outcome.entry)
             lines += [_unread_line(name, item) for name, item in outcome.unread.items()]
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
+            lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
         terminal.warning(f"seat {seat} is late: {why}", hint="exclave deposit --catch-up")
-    return 0
+    for seat, why in sorted(unattested.items()):
+        terminal.warning(f"seat {seat} has not logged the certificate: {why}")
+    if proof is None or proof.passed:
+        return 0
+    terminal.failure("NOT PROVEN: the deposit is lodged, but " + proof.reasons[0])
+    for reason in proof.reasons[1:]:
+        terminal.warning(reason)
+    return NOT_AS_IT_SHOULD_BE
 
 
 def deposits(
@@ -142,43 +161,6 @@ def status(*, config: DepositConfigFile, offline: Flag = False, terminal: Out) -
     found = overview(open_home(config), ask=not offline)
     terminal.result(overview_json(found), overview_lines(found))
     return 0 if found.good else NOT_AS_IT_SHOULD_BE
-
-
-def check(*, config: DepositConfigFile, terminal: Out) -> int:
-    """Try everything a deposit needs: registers, privileges, seats with their pinned keys.
-
-    Ends with 1 when something would fail.
-    """
-    from exclave.wiring.checks import run_checks
-    from exclave.wiring.depositor import open_home
-    from exclave.wiring.learning import learn_charter
-
-    home = learn_charter(open_home(config))
-    with terminal.telling(CONNECTIONS):
-        results = run_checks(home)
-    terminal.result(
-        {
-            "checks": [
-                {
-                    "what": r.what,
-                    "good": r.good,
-                    "warns": r.warns,
-                    "said": r.said,
-                    "hint": r.hint,
-                }
-                for r in results
-            ]
-        },
-        [line for r in results for line in _check_lines(r)],
-    )
-    return 0 if all(r.good for r in results) else NOT_AS_IT_SHOULD_BE
-
-
-def _check_lines(result: CheckResult) -> list[str]:
-    said = f": {result.said}" if result.said else ""
-    mark = "FAIL" if not result.good else "look" if result.warns else "ok  "
-    lines = [f"{mark} {result.what}{said}"]
-    return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
 
 
 def _catalogue(config: Path) -> list[CatalogueEntry]:

@@ -1,4 +1,4 @@
-"""`limits`, `verify-receipt`, `verify-report`, `demo`, `drill`: what anybody can check or try."""
+"""`limits`, `verify-receipt`, `verify-report`, `demo`: what anybody can check or try."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out
-from exclave.errors import UsageError
 
 if TYPE_CHECKING:
     from exclave.authority.charter import Charter
-    from exclave.wiring.receipts import SeatReceipt
+    from exclave.certificate.receipts import SeatReceipt
 
-__all__ = ["DrillUnclear", "demo", "drill", "limits", "verify_receipt", "verify_report"]
-
-
-class DrillUnclear(UsageError):
-    """Neither of the two scripts was named, or both."""
+__all__ = ["demo", "limits", "verify_receipt", "verify_report"]
 
 
 def limits(
@@ -67,9 +62,9 @@ def verify_receipt(file: Path, *, charter: list[Path], terminal: Out) -> None:
     charter
         The charter that names the keys of logs and witnesses; repeat it for later charters.
     """
+    from exclave.certificate.receipts import verify_seat_receipt
     from exclave.clock import format_time
     from exclave.wiring.files import load_charter, read_file
-    from exclave.wiring.receipts import verify_seat_receipt
 
     found = verify_seat_receipt(read_file(file), [load_charter(path) for path in charter])
     seat, entry = found.seat, found.entry
@@ -162,41 +157,3 @@ def demo(
     from exclave.demo.story import run
 
     return run(size=size, keep=keep, folder=folder, quiet=terminal.quiet, json=terminal.json)
-
-
-def drill(
-    *,
-    coerced: Flag = False,
-    saboteur: Flag = False,
-    keep: Flag = False,
-    folder: Path | None = None,
-    terminal: Out,
-) -> int:
-    """Play an attack on a mission that is made for it, on this machine; ends with 0 if it held.
-
-    Nothing of a real mission is touched. Takes about a minute.
-
-    Parameters
-    ----------
-    coerced
-        An occupier has every official, key and machine at home, and root on one vault.
-    saboteur
-        One official, who may raise the alarm and sits in an exile roster, says no to everything.
-    keep
-        Leave everything where it is afterwards.
-    folder
-        Where to work; a new temporary folder otherwise.
-    """
-    if coerced is saboteur:
-        got = "both" if coerced else "neither"
-        raise DrillUnclear(
-            f"drill: expected --coerced or --saboteur, got {got}",
-            hint="drills of a real mission are not in this version: reconstruct a deposit under a "
-            "warrant whose purpose says drill",
-        )
-    from exclave.drill.coerced import COERCED
-    from exclave.drill.saboteur import SABOTEUR
-    from exclave.drill.script import play
-
-    script = COERCED if coerced else SABOTEUR
-    return play(script, keep=keep, folder=folder, quiet=terminal.quiet, json=terminal.json)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out
+from exclave.cli.typed_words import type_words
 from exclave.errors import AuthorityError, ExclaveError
 from exclave.plain_words import grouped
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from exclave.wiring.officials import UnsealTable
 
 __all__ = ["UnsealDeclined", "unseal"]
-
-_WORDS_A_CARD = 33
 
 
 class UnsealDeclined(AuthorityError):
@@ -104,23 +103,10 @@ def _take(terminal: Terminal, desk: CardDesk, text: str, place: str) -> None:
 
 
 def _type_card(terminal: Terminal, desk: CardDesk) -> None:
-    from exclave.shares import WORDS
-
-    words: list[str] = []
     terminal.info(f"Type the words of one card ({_standing(desk)}).")
-    while len(words) < _WORDS_A_CARD:
-        line = terminal.words(f"word {len(words) + 1}: ", WORDS.complete)
-        for token in line.split():
-            if token.isascii() and token.isdigit():
-                continue  # cards number their lines
-            try:
-                words.append(WORDS.look_up(token, position=len(words) + 1))
-            except ExclaveError as error:
-                # What was typed before it stays; only this line's rest is typed again.
-                terminal.error(error)
-                break
+    words = type_words(terminal)
     try:
-        _take(terminal, desk, " ".join(words[:_WORDS_A_CARD]), "card")
+        _take(terminal, desk, words, "card")
     except ExclaveError as error:
         terminal.error(error)
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from exclave.certificate.receipts import verify_seat_receipt
 from exclave.demo.mission import Home, HostedVault
 from exclave.demo.narration import Narrator
 from exclave.demo.reach import Reach, stored_objects
@@ -18,7 +19,6 @@ from exclave.demo.stage import Stage
 from exclave.values import dataclass
 from exclave.vault.identity import load_identity
 from exclave.wiring.reader import load_card, survey_card
-from exclave.wiring.receipts import verify_seat_receipt
 
 __all__ = ["Attested", "Refused", "show_receipts", "try_deletion"]
 

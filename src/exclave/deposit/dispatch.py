@@ -53,8 +53,11 @@ class Dispatcher:
         remember: Callable[[SafePack], None],
         on_safe: Callable[[SealedPack, int], None],
         seat_keys: Mapping[Seat, XWingPublicKey] | None = None,
+        keep: Callable[[SealedPack], None] | None = None,
     ) -> None:
         """A safe pack goes to `remember` (the catalogue), the journal, then `on_safe`.
+
+        Before, to `keep`, as the lines have taken it: that is what will be proven.
 
         `on_safe` gets the pack's number in the journal. `seat_keys` are those of all seats that
         packs are made for; a seat without a line (a safe, reached by carried media) is late.
@@ -66,6 +69,7 @@ class Dispatcher:
         self._journal = journal
         self._remember = remember
         self._on_safe = on_safe
+        self._keep = keep
         self._window = threading.BoundedSemaphore(WINDOW)
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
@@ -150,6 +154,8 @@ class Dispatcher:
         return True
 
     def _make_safe(self, pack: SealedPack, held: list[bool]) -> None:
+        if self._keep is not None:
+            self._keep(pack)
         rows: list[ShardRow] = []
         for shard, here in zip(pack.shards, held, strict=True):
             seat = shard.header.seat

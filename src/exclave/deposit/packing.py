@@ -57,6 +57,7 @@ class PackTable:
     def __init__(self) -> None:
         self._roots: list[PackRoot | None] = []
         self._by_root: dict[PackRoot, int] = {}
+        self._older: set[int] = set()
         self._lock = threading.Lock()
 
     def open_number(self) -> int:
@@ -78,7 +79,13 @@ class PackTable:
             if number is None:
                 number = self._by_root[root] = len(self._roots)
                 self._roots.append(root)
+                self._older.add(number)
             return number
+
+    def is_older(self, number: int) -> bool:
+        """Whether the pack of that number is not of this attempt."""
+        with self._lock:
+            return number in self._older
 
     def roots(self) -> tuple[PackRoot, ...]:
         """All roots in order; every pack must have been sealed."""

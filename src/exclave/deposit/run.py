@@ -4,6 +4,7 @@
 2. Registers are captured; packs are sealed, reopened, dispersed, sent, journalled.
 3. The manifest follows in packs of its own.
 4. The record makes it a deposit; the catalogue remembers it.
+5. Where that was asked for, it is proven from the packs as sent, before its secret is forgotten.
 
 Killed at any point, the next run adopts the packs that are safe and seals the rest again
 under a new deposit secret.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from exclave import __version__
@@ -29,6 +31,7 @@ from exclave.deposit.catalogue import CatalogueEntry
 from exclave.deposit.catching_up import catch_up
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import Dispatcher
+from exclave.deposit.kept import Kept
 from exclave.deposit.lodging import (
     Lodged,
     build_record,
@@ -40,10 +43,12 @@ from exclave.deposit.memory import PackMemory
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, SealedPack
 from exclave.deposit.stages import SealingStage
-from exclave.deposit.streams import DepositSink, Tally
+from exclave.deposit.streams import DepositSink, Keeping, Tally
 from exclave.deposit.workplace import Workplace
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
+from exclave.proof.serving import ToProve
+from exclave.proof.values import ProofFindings
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
 from exclave.values import dataclass, field, replace
@@ -62,6 +67,10 @@ class DepositOutcome:
     lodged: tuple[Seat, ...]
     late: Mapping[Seat, str]  # seats that do not hold it yet, with the reason
     unread: Mapping[str, Unread] = field(default_factory=dict)  # by register: what was not read
+    proof: ProofFindings | None = None  # where it was asked for
+    certificate: Path | None = None  # of the proof, where it was kept
+    attested: tuple[Seat, ...] = ()  # seats that logged its hash
+    unattested: Mapping[Seat, str] = field(default_factory=dict)  # and those that did not, why
 
     @property
     def partial(self) -> bool:
@@ -96,6 +105,8 @@ class _Attempt:
         self._begun = time.monotonic()
         self._manifest_bytes = 0
         self._tables = {kind: PackTable() for kind in PackKind}
+        prover = place.prover
+        self._kept = None if prover is None else Kept(place.scratch, limit=prover.limit)
         memory = PackMemory(keep=_KEEP)
         self._sealer = PackSealer(
             mission=party.mission,
@@ -117,6 +128,7 @@ class _Attempt:
             on_safe=self._on_safe,
             remember=place.catalogue.add_pack,
             seat_keys={seat.seat: seat.seat_key.xwing for seat in party.charter.active_seats},
+            keep=None if self._kept is None else self._kept.keep_pack,
         )
         self._stage = SealingStage(self._sealer, self._dispatcher)
         self._packers = {
@@ -135,6 +147,9 @@ class _Attempt:
             dedup_key=party.dedup_key,
             scratch=place.scratch,
             remembering=place.remembering,
+            keeping=None
+            if self._kept is None
+            else Keeping(is_older=self._tables[PackKind.DATA].is_older, keep=self._kept.keep_chunk),
         )
 
     def run(self, tasks: Sequence[RegisterTask], plan_text: bytes) -> DepositOutcome:
@@ -147,7 +162,8 @@ class _Attempt:
         root = self._store_manifest(captured, plan_text)
         self._stage.drain()
         place.progress.phase("lodge")
-        return self._lodge(captured, root, started)
+        outcome = self._lodge(captured, root, started)
+        return replace(outcome, proof=self._prove(outcome.entry, tasks))
 
     def _capture(self, task: RegisterTask) -> CapturedRegister:
         """One register, with what it added. All its streams are finished when its capture ends."""
@@ -173,6 +189,8 @@ class _Attempt:
         self._stage.close()
         self._dispatcher.wait()
         self._sealer.wipe()
+        if self._kept is not None:
+            self._kept.close()
         if self._place.remembering is not None:
             self._place.remembering.discard()
 
@@ -236,6 +254,26 @@ class _Attempt:
             late=late,
             unread={c.register.id: c.unread for c in captured if c.unread is not None},
         )
+
+    def _prove(self, entry: CatalogueEntry, tasks: Sequence[RegisterTask]) -> ProofFindings | None:
+        """Lodged already: what comes of this changes nothing about the deposit."""
+        place = self._place
+        if place.prover is None or self._kept is None:
+            return None
+        place.progress.phase("prove")
+        what = ToProve(
+            record=place.journal.record(entry.sequence).envelope,
+            secret_id=self._sealer.secret_id,
+            secret=self._sealer.secret,
+            dedup_key=self._party.dedup_key,
+            registers=tuple(item.id for item in entry.registers),
+            assertions={task.plan.id: task.plan.assertions for task in tasks},
+        )
+
+        def begun(register: str) -> None:
+            place.progress.phase(f"prove {register}")
+
+        return place.prover.prove(what, self._kept, begun)
 
     def _entry(
         self,

@@ -95,6 +95,11 @@ class PackSealer:
         )
         self.secret_id = secret_id(self.sealed_secret)
 
+    @property
+    def secret(self) -> bytearray:
+        """The deposit secret itself, lent to who proves the deposit; zeros once it is wiped."""
+        return self._secret
+
     def wipe(self) -> None:
         """Overwrite the deposit secret; sealing is over."""
         self._secret[:] = bytes(len(self._secret))

@@ -6,7 +6,8 @@ come back in the stream's order.
 
 Rules
 - At most `_AHEAD` batches of a stream are in the pool: whoever writes waits for the oldest.
-- What a register's memory says stood in the last deposit is not read (`exclave.deposit.recall`).
+- What a register's memory says stood in the last deposit is not read (`exclave.deposit.recall`),
+  unless the deposit is proven: then what lies in older packs is read and kept (`Keeping`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +39,7 @@ from exclave.ids import ChunkId
 from exclave.source.interface import StreamPurpose, TreeMemory
 from exclave.values import dataclass
 
-__all__ = ["DepositSink", "RecalledDiffers", "Tally"]
+__all__ = ["DepositSink", "Keeping", "RecalledDiffers", "Tally"]
 
 _AHEAD: Final = 3
 _SMALL: Final = 64 * 1024
@@ -71,6 +73,18 @@ class _Cut:
     stored: StoredChunk | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Where chunks of older packs go when a deposit is proven."""
+
+    is_older: Callable[[int], bool]  # by pack number
+    keep: Callable[[Reference, StoredChunk], None]
+
+    def concerns(self, known: Reference | None) -> bool:
+        """Whether a chunk found there is to be kept."""
+        return known is not None and self.is_older(known.pack)
+
+
 class DepositSink:
     """Takes the streams of one deposit (`exclave.source.interface.ArchiveSink`)."""
 
@@ -83,6 +97,7 @@ class DepositSink:
         scratch: Path,
         workers: int = 2,
         remembering: Remembering | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._data = data
         self._manifest = manifest
@@ -92,6 +107,7 @@ class DepositSink:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._remembering = remembering
+        self._keeping = keeping
         self.tally = Tally()
 
     @property
@@ -135,6 +151,8 @@ class DepositSink:
     def find(self, chunks: Sequence[OldChunk]) -> Future[list[_Cut]]:
         """Look up remembered chunks; those that no pack holds any more are read again."""
         found = self._data.find([chunk.id for chunk in chunks])
+        if self._keeping is not None:
+            self._keep_again(self._keeping, chunks, found)
         cuts = [
             _Cut(chunk.id, chunk.plain, known, None if known is not None else self._again(chunk))
             for chunk, known in zip(chunks, found, strict=True)
@@ -163,10 +181,23 @@ class DepositSink:
     def _prepared(self, purpose: StreamPurpose, chunks: Sequence[Plain]) -> list[_Cut]:
         ids = [chunk_id(self._dedup_key, chunk) for chunk in chunks]
         found = self._packer(purpose).find(ids)
+        if self._keeping is not None:
+            for name, chunk, known in zip(ids, chunks, found, strict=True):
+                if known is not None and self._keeping.concerns(known):
+                    self._keeping.keep(known, self._form(name, chunk))
         return [
             _Cut(name, len(chunk), known, None if known is not None else self._form(name, chunk))
             for name, chunk, known in zip(ids, chunks, found, strict=True)
         ]
+
+    def _keep_again(
+        self, keeping: Keeping, chunks: Sequence[OldChunk], found: Sequence[Reference | None]
+    ) -> None:
+        """Read what was not read; what is not as it was is not kept, and so not proven."""
+        for chunk, known in zip(chunks, found, strict=True):
+            if known is not None and keeping.concerns(known):
+                with suppress(SourceError):
+                    keeping.keep(known, self._again(chunk))
 
     def _again(self, chunk: OldChunk) -> StoredChunk:
         plain = b"".join(chunk.read(chunk.start, chunk.plain))

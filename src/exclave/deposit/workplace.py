@@ -14,6 +14,7 @@ from exclave.deposit.spool import Spool
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.lines import LoopThread
+from exclave.proof.serving import Prover
 from exclave.values import dataclass
 
 __all__ = ["Workplace"]
@@ -33,3 +34,4 @@ class Workplace:
     random: Callable[[int], bytes]
     progress: DepositProgress
     remembering: Remembering | None = None  # of trees that were read; None: everything is read
+    prover: Prover | None = None  # None: the deposit is not proven

@@ -19,12 +19,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from exclave.certificate.results import AssertionOutcome, one_line
 from exclave.errors import ExclaveError
+from exclave.values import dataclass
 
 if TYPE_CHECKING:
     from exclave.source.postgresql.config import PostgresConfig

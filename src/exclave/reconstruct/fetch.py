@@ -42,7 +42,7 @@ from exclave.reconstruct.buffers import OpenedBuffers
 from exclave.sealing.pack import CommitmentMismatch, PackHeader, PackKind, open_pack, plain_length
 from exclave.values import dataclass
 from exclave.vault.buffers import ShardBuffers
-from exclave.vault.interface import ShardStore
+from exclave.vault.interface import ShardReader
 
 __all__ = ["CACHE_BYTES", "PackFetcher", "PackForeign", "PackPlan", "PackUnavailable", "SeatFault"]
 
@@ -97,7 +97,7 @@ class PackFetcher:
         *,
         loop: LoopThread,
         plans: Mapping[PackRoot, PackPlan],
-        stores: Mapping[Seat, ShardStore],
+        stores: Mapping[Seat, ShardReader],
         secrets: Mapping[bytes, bytes],
     ) -> None:
         """`secrets`: deposit secrets by secret id."""

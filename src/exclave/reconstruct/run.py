@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from exclave import __version__
-from exclave.archive.manifest import Register, RegisterSource
+from exclave.archive.manifest import Manifest, Register, RegisterSource
 from exclave.authority.record import DepositRecord
 from exclave.clock import Clock, format_time
 from exclave.engine.durable import replace_file
@@ -37,10 +37,12 @@ from exclave.reconstruct.supply import ReconstructSupply, read_manifest
 from exclave.source.interface import ArchiveSupply, Compared, Progress, Target, TargetOccupied
 from exclave.values import dataclass
 
-__all__ = ["ReconstructProgress", "Scope", "TargetFor", "reconstruct"]
+__all__ = ["Opened", "ReconstructProgress", "Scope", "TargetFor", "reconstruct"]
 
 TargetFor: TypeAlias = Callable[[Register, RegisterSource], Target]
 """Where a source of a register is restored to."""
+Opened: TypeAlias = Callable[[Manifest], None]
+"""Told of a manifest that was read."""
 
 
 class ReconstructProgress(Protocol):
@@ -72,8 +74,9 @@ def reconstruct(
     warrant: StatementHash | None,
     warrant_delay: int,
     findings: Findings | None = None,
+    opened: Opened = lambda _: None,
 ) -> ReconstructionReport:
-    """Restore and compare.
+    """Restore and compare; `opened` hears what all the deposit holds, before the first write.
 
     `state` is a folder (0700) that makes an interrupted run resumable; runbooks and artefacts go
     below `service`. `findings` of the survey go into the report.
@@ -83,6 +86,7 @@ def reconstruct(
         manifest = read_manifest(
             fetcher, record.manifest_packs, mission=record.mission, deposit=record.deposit
         )
+        opened(manifest)
         registers = scope.select(manifest)
         supply = ReconstructSupply(
             fetcher=fetcher,

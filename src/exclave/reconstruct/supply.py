@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from exclave.archive.manifest import Manifest, parse_manifest
 from exclave.archive.pack import Role, make_decompressor, parse_directory, read_chunk, view_chunk
@@ -22,13 +22,23 @@ from exclave.reconstruct.ahead import read_ahead
 from exclave.reconstruct.fetch import PackFetcher
 from exclave.sealing.pack import PackKind
 
-__all__ = ["ManifestForeign", "ReconstructSupply", "read_manifest"]
+__all__ = ["Elsewhere", "ManifestForeign", "ReconstructSupply", "read_manifest"]
 
 _DECODERS: Final = 2
 
 
 class ManifestForeign(IntegrityError):
     """A manifest says that it belongs to another deposit than the record that names it."""
+
+
+class Elsewhere(Protocol):
+    """Where chunks come from whose packs are not to be had."""
+
+    def concerns(self, root: PackRoot) -> bool:
+        """Whether a pack's chunks come from here."""
+
+    def chunks(self, references: Sequence[Reference]) -> list[bytes | memoryview]:
+        """Plaintexts of chunks of one such pack, in order; raises `IntegrityError`."""
 
 
 def read_manifest(
@@ -63,8 +73,10 @@ class ReconstructSupply:
         packs: Sequence[PackRoot],
         manifest_packs: Sequence[PackRoot],
         scratch: Path,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._fetcher = fetcher
+        self._elsewhere = elsewhere
         self._packs = packs
         self._manifest_packs = manifest_packs
         self._scratch = scratch
@@ -79,20 +91,34 @@ class ReconstructSupply:
     def read_stream(self, stream: StreamRef) -> Iterator[bytes | memoryview]:
         """The stream's bytes in order, a chunk at a time; some are views of an opened pack."""
         return read_ahead(
-            iter_references(stream, self._chunk),
-            fetch=lambda reference: self._fetcher.prefetch(self._root(reference)),
-            decode=self._decode,
-            pool=self._pool,
+            self.references(stream), fetch=self._fetch, decode=self._decode, pool=self._pool
         )
+
+    def references(self, stream: StreamRef) -> Iterator[Reference]:
+        """The stream's chunks in order, as they are stored."""
+        return iter_references(stream, self._chunk)
+
+    def is_elsewhere(self, reference: Reference) -> bool:
+        """Whether a chunk's pack is one that is not fetched."""
+        return self._elsewhere is not None and self._elsewhere.concerns(self._root(reference))
+
+    def _fetch(self, reference: Reference) -> Future[memoryview]:
+        if self.is_elsewhere(reference):
+            nothing: Future[memoryview] = Future()
+            nothing.set_result(memoryview(b""))
+            return nothing
+        return self._fetcher.prefetch(self._root(reference))
 
     def _decode(
         self, plaintext: memoryview, references: tuple[Reference, ...]
     ) -> list[bytes | memoryview]:
+        if self._elsewhere is not None and self.is_elsewhere(references[0]):
+            return self._elsewhere.chunks(references)
         decompressor = self._own.decompressor
         return [view_chunk(plaintext, reference, decompressor) for reference in references]
 
     def _chunk(self, reference: Reference) -> bytes | memoryview:
-        (chunk,) = self._decode(self._fetcher.plaintext(self._root(reference)), (reference,))
+        (chunk,) = self._decode(self._fetch(reference).result(), (reference,))
         return chunk
 
     def _root(self, reference: Reference) -> PackRoot:

@@ -22,7 +22,7 @@ from exclave.signals.cause import Cause, Message, one_line
 from exclave.signals.interface import AlertUndelivered, Target
 from exclave.signals.memory import book_bytes, parse_book
 from exclave.signals.settings import AlertsTable, open_targets
-from exclave.values import dataclass, replace
+from exclave.values import dataclass
 
 __all__ = ["Alerter", "TargetState", "inline", "open_alerter"]
 
@@ -163,8 +163,12 @@ def open_alerter(table: AlertsTable, folder: Path, memory: Path) -> Alerter:
 
 
 def _clean(cause: Cause) -> Cause:
-    hint = None if cause.hint is None else one_line(cause.hint)
-    return replace(cause, key=one_line(cause.key), summary=one_line(cause.summary), hint=hint)
+    return Cause(
+        key=one_line(cause.key),
+        severity="critical" if cause.severity == "critical" else "warning",
+        summary=one_line(cause.summary),
+        hint=None if cause.hint is None else one_line(cause.hint),
+    )
 
 
 def _log_changes(before: Book, after: Book) -> None:

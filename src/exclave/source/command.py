@@ -104,6 +104,13 @@ class CommandSource:
             raise CommandMissing(f"{self._config.folder}: expected a folder to run in, got none")
         return ()
 
+    def obstacles(self) -> Sequence[str]:
+        """None that could be known without running the program."""
+        return ()
+
+    def size(self) -> None:
+        """Only the program can tell."""
+
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Run the program and capture its output; see the module's rules."""
         config = self._config

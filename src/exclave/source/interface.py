@@ -36,6 +36,7 @@ __all__ = [
     "Progress",
     "RecallingStream",
     "Source",
+    "SourceSize",
     "StreamPurpose",
     "StreamSink",
     "Target",
@@ -180,12 +181,34 @@ class Compared:
     not_compared: tuple[str, ...]  # said plainly in the report, e.g. ownership without root
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSize:
+    """How much a capture would read, as far as it can be said without reading."""
+
+    bytes: int
+    rows: int = 0
+    files: int = 0
+
+    def __add__(self, other: SourceSize) -> SourceSize:
+        return SourceSize(
+            bytes=self.bytes + other.bytes,
+            rows=self.rows + other.rows,
+            files=self.files + other.files,
+        )
+
+
 @runtime_checkable
 class Source(Protocol):
     """One register that can be captured."""
 
     def check(self) -> Sequence[str]:
         """Try connection, privileges and versions; returns warnings, raises `SourceError`."""
+
+    def obstacles(self) -> Sequence[str]:
+        """Who would keep a capture waiting now; raises `SourceError`."""
+
+    def size(self) -> SourceSize | None:
+        """How much there is; None where only a capture can tell. Raises `SourceError`."""
 
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Capture one consistent state; see the module's rules."""

@@ -33,6 +33,7 @@ from exclave.source.interface import (
     Compared,
     Difference,
     Progress,
+    SourceSize,
     StreamPurpose,
     TargetOccupied,
 )
@@ -95,6 +96,19 @@ class SqliteSource:
         with self._transaction() as connection:
             self._refuse_large(connection)
         return ()
+
+    def obstacles(self) -> Sequence[str]:
+        """None: a reader of SQLite waits for nobody but in `check`."""
+        return ()
+
+    def size(self) -> SourceSize:
+        """The database's pages; a journal beside it is not counted."""
+        try:
+            return SourceSize(bytes=self._config.file.stat().st_size)
+        except OSError as error:
+            raise DatabaseUnreadable(
+                f"{self._config.file}: expected a readable file, got: {error.strerror}"
+            ) from error
 
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Capture the database; see the module's rules."""

@@ -18,12 +18,12 @@ from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
 from exclave.vault.addresses import Address
-from exclave.vault.interface import MissionStatus
+from exclave.vault.interface import Answer, MissionStatus
 from exclave.vault.problems import read_problem
 from exclave.vault.tls import client_context
 from exclave.vault.wire import MAX_BODY, read_status
 
-__all__ = ["Asked", "ask_status", "ask_statuses"]
+__all__ = ["Asked", "ask_answers", "ask_status", "ask_statuses"]
 
 _OK: Final = 200
 
@@ -40,12 +40,23 @@ class Asked:
 def ask_statuses(
     mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
 ) -> Mapping[Seat, MissionStatus | str]:
+    """All at once; by seat its status, or why there is none."""
+    answers = ask_answers(mission, vaults, seconds=seconds)
+    return {
+        seat: answer if isinstance(answer, str) else answer.status
+        for seat, answer in answers.items()
+    }
+
+
+def ask_answers(
+    mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
+) -> Mapping[Seat, Answer | str]:
     """All at once; by seat its answer, or why there is none."""
-    answers: dict[Seat, MissionStatus | str] = {}
+    answers: dict[Seat, Answer | str] = {}
 
     def ask(seat: Seat, vault: Asked) -> None:
         try:
-            answers[seat] = ask_status(mission, vault, seconds=seconds)
+            answers[seat] = _ask(mission, vault, seconds=seconds)
         except ExclaveError as error:
             answers[seat] = error.message
 
@@ -59,11 +70,16 @@ def ask_statuses(
 
 def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionStatus:
     """One vault's public status; waits for no step longer than `seconds`."""
+    return _ask(mission, vault, seconds=seconds).status
+
+
+def _ask(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
     line = http.client.HTTPSConnection(
         vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
     )
     try:
         line.request("GET", f"/v1/{mission.hex()}/status", headers={"Accept-Encoding": "identity"})
+        leaf = line.sock.getpeercert(binary_form=True) if line.sock is not None else None
         answer = line.getresponse()
         body = _body(answer)
     except ssl.SSLCertVerificationError as error:
@@ -81,7 +97,7 @@ def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionSt
         raise VaultUnreachable(f"seat {vault.seat}: expected at most {MAX_BODY} bytes, got more")
     if answer.status != _OK:
         raise read_problem(body, answer.status)
-    return read_status(body)
+    return Answer(status=read_status(body), date=answer.headers["Date"], leaf=leaf)
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes | None:

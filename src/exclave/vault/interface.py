@@ -22,10 +22,12 @@ from exclave.vault.buffers import ShardBuffers
 
 __all__ = [
     "AlarmState",
+    "Answer",
     "MissionStatus",
     "PublicRecord",
     "Quarantined",
     "RecordState",
+    "ShardReader",
     "ShardStore",
     "StandingState",
     "State",
@@ -148,9 +150,18 @@ class MissionStatus:
     forks: tuple[StatementHash, ...]
     quarantined: tuple[Quarantined, ...]
     alarms: tuple[AlarmState, ...]
-    witnessed: str | None  # a quorum of witnesses has cosigned the log since then
+    witnessed: str | None = None  # a quorum of witnesses has cosigned the log since then
     expiry: str
     service: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a vault says, and what the connection shows beside it; None where there is none."""
+
+    status: MissionStatus
+    date: str | None = None  # HTTP's Date: the vault's wall clock
+    leaf: bytes | None = None  # the certificate (DER) that it serves with
 
 
 class PublicRecord(Protocol):
@@ -207,18 +218,12 @@ class Witness(Protocol):
         """Hand in a checkpoint; whatever the witness answers is returned, never raised."""
 
 
-class ShardStore(Protocol):
-    """Shards of one mission at one seat."""
+class ShardReader(Protocol):
+    """Shards of one seat, to be read."""
 
     @property
     def seat(self) -> Seat:
         """The seat spoken to."""
-
-    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        """Store a shard given in parts; True when it was not there before."""
-
-    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        """Store a sealed shard (spec/dispersal.md 5) as from a spool or bag."""
 
     async def get_shard(self, root: ShardRoot) -> bytes:
         """A shard's bytes, checked against its root."""
@@ -228,6 +233,16 @@ class ShardStore(Protocol):
 
         Raises `IntegrityError` when it has another length; after any error they hold anything.
         """
+
+
+class ShardStore(ShardReader, Protocol):
+    """Shards of one mission at one seat."""
+
+    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a shard given in parts; True when it was not there before."""
+
+    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
+        """Store a sealed shard (spec/dispersal.md 5) as from a spool or bag."""
 
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
         """Which shards of a record this seat still lacks."""

@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import parse_record
+from exclave.clock import parse_time
 from exclave.deposit.catalogue import Catalogue
 from exclave.ids import Epoch
 from exclave.values import dataclass
 from exclave.wiring.check_results import CheckResult
+from exclave.wiring.confirmations import check_cards
 from exclave.wiring.depositor import Home
 
 __all__ = ["EpochUse", "check_charter", "epochs_in_use"]
@@ -31,6 +33,7 @@ class EpochUse:
     deposits: int = 0
     packs: int = 0
     bytes: int = 0
+    began: str = ""  # the first of the deposits
 
 
 def epochs_in_use(catalogue: Catalogue) -> Mapping[Epoch, EpochUse]:
@@ -48,6 +51,7 @@ def epochs_in_use(catalogue: Catalogue) -> Mapping[Epoch, EpochUse]:
             deposits=use.deposits + 1,
             packs=use.packs + len(new),
             bytes=use.bytes + sum(pack.length for pack in new),
+            began=use.began or entry.started,
         )
     return found
 
@@ -77,6 +81,8 @@ def check_charter(home: Home, moment: datetime) -> Iterator[CheckResult]:
         yield CheckResult(
             what=f"epoch {epoch.epoch} (share set {epoch.share_set})", good=True, said=said
         )
+    began = {epoch: parse_time(use.began) for epoch, use in used.items()}
+    yield from check_cards(charter, home.settings.cards, began, moment)
 
 
 def _age(charter: Charter, moment: datetime) -> str:

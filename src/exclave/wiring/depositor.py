@@ -17,13 +17,13 @@ from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
 from exclave.deposit.depositor import DepositorParty
 from exclave.engine.durable import make_path
-from exclave.errors import ConfigurationError, UsageError
+from exclave.errors import ConfigurationError, ExclaveError, UsageError
 from exclave.ids import Seat
 from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import DEDUP_SECRET
-from exclave.values import dataclass
+from exclave.values import dataclass, replace
 from exclave.vault.identity_file import read_certificate
 from exclave.wiring.files import load_charter
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from exclave.deposit.run import DepositOutcome, Workplace
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
+    from exclave.proof.serving import Prover
+    from exclave.proof.values import ProofFindings
     from exclave.vault.identity import Identity
 
 __all__ = [
@@ -118,15 +120,39 @@ def run_deposit(
     progress: DepositProgress,
     *,
     read_everything: bool = False,
+    prove: bool = False,
 ) -> DepositOutcome:
-    """Deposit the named registers, or all; files that stand as they did are not read again."""
+    """Deposit the named registers, or all; files that stand as they did are not read again.
+
+    With `prove` it is proven before its secret is forgotten, which never undoes it.
+    """
     # Commands that only look at home are spared what deposits need: it is half of their time.
     from exclave.deposit.run import deposit
     from exclave.wiring.registers import task_of
 
     tasks = [task_of(register) for register in home.plan.select(registers)]
-    with _workplace(home, progress, read_everything=read_everything) as place:
-        return deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+    prover = _prover(home) if prove else None
+    with _workplace(home, progress, read_everything=read_everything, prover=prover) as place:
+        outcome = deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+    return outcome if outcome.proof is None else _kept(home, outcome, outcome.proof)
+
+
+def _prover(home: Home) -> Prover:
+    from exclave.wiring.proofs import prover_of
+
+    return prover_of(home.settings)
+
+
+def _kept(home: Home, outcome: DepositOutcome, found: ProofFindings) -> DepositOutcome:
+    """With its certificate; a proof of which none could be kept is none."""
+    from exclave.wiring.proofs import keep_proof
+
+    try:
+        kept = keep_proof(home, outcome.entry, found)
+    except (ExclaveError, OSError) as error:
+        problem = f"the certificate of the proof could not be kept: {error}"
+        return replace(outcome, proof=replace(found, problem=found.problem or problem))
+    return replace(outcome, certificate=kept.path, attested=kept.logged, unattested=kept.unlogged)
 
 
 def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
@@ -156,7 +182,11 @@ def open_stores(home: Home) -> Iterator[tuple[Journal, Spool]]:
 
 @contextmanager
 def _workplace(
-    home: Home, progress: DepositProgress, *, read_everything: bool = False
+    home: Home,
+    progress: DepositProgress,
+    *,
+    read_everything: bool = False,
+    prover: Prover | None = None,
 ) -> Iterator[Workplace]:
     from exclave.deposit.catalogue import Catalogue
     from exclave.deposit.rebuild import rebuild_journal
@@ -204,6 +234,7 @@ def _workplace(
             random=os.urandom,
             progress=progress,
             remembering=_remembering(home, read_everything=read_everything),
+            prover=prover,
         )
 
 

@@ -25,9 +25,9 @@ def read_file(path: Path) -> bytes:
         raise FileUnusable(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def load_envelope(path: Path, kind: Kind) -> Envelope:
-    """A statement of one kind."""
-    return parse_envelope(read_file(path), kinds=[kind])
+def load_envelope(path: Path, *kinds: Kind) -> Envelope:
+    """A statement of one of these kinds."""
+    return parse_envelope(read_file(path), kinds=kinds)
 
 
 def load_charter(path: Path, mission: MissionId | None = None) -> Charter:

@@ -18,13 +18,13 @@ from exclave.deposit.catalogue_entry import CatalogueEntry
 from exclave.engine.durable import replace_file
 from exclave.exposition import Family, Labels, Value, counter, exposition, gauge
 from exclave.vault.interface import MissionStatus
+from exclave.wiring.check_results import CheckResult, Severity
 from exclave.wiring.files import FileUnusable
 from exclave.wiring.overview import Health, Overview, RegisterState, SeatState
 
 if TYPE_CHECKING:
     from exclave.evidence import Evidence
     from exclave.signals.alerter import TargetState
-    from exclave.wiring.check_results import CheckResult
 
 __all__ = ["home_families", "write_metrics"]
 
@@ -200,13 +200,11 @@ def _last(found: Overview) -> Iterator[Family]:
 
 
 def _checks(results: Sequence[CheckResult]) -> Family:
-    found = Counter(
-        "bad" if not item.good else "warning" if item.warns else "good" for item in results
-    )
+    found = Counter(item.severity.name for item in results)
     return gauge(
         "exclave_check_results",
         "Results of the last check by severity.",
-        *(({"severity": name}, found[name]) for name in ("good", "warning", "bad")),
+        *(({"severity": item.name.lower()}, found[item.name]) for item in Severity),
     )
 
 

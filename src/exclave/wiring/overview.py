@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exclave.evidence import Evidence, EvidenceStore
-    from exclave.vault.interface import MissionStatus, PublicRecord
+    from exclave.vault.interface import Answer, MissionStatus, PublicRecord
 
-__all__ = ["Health", "Overview", "RegisterState", "SeatState", "ask_seats", "overview"]
+__all__ = [
+    "Health",
+    "Overview",
+    "RegisterState",
+    "SeatState",
+    "ask_seats",
+    "look_at_seats",
+    "overview",
+    "spooled_bytes",
+]
 
 
 class Health(enum.Enum):
@@ -51,9 +60,9 @@ class RegisterState:
     rpo: int
     rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
-    service_gap: str | None  # why its service would not come back with its data
     proof: Evidence | str | None  # the newest one; text: why it cannot be read
     drill: Evidence | str | None
+    service_gap: str | None  # why its service would not come back with its data
 
     @property
     def refuted(self) -> bool:
@@ -111,7 +120,7 @@ def overview(home: Home, *, ask: bool) -> Overview:
     entries = Catalogue(home.settings.catalogue).entries()
     memory = _read_journal(home)
     answers = ask_seats(home) if ask else {}
-    spooled = _spooled(home)
+    spooled = spooled_bytes(home)
     seats = tuple(
         _seat(entry, memory, spooled, answers.get(entry.seat))
         for entry in home.party.charter.active_seats
@@ -139,15 +148,29 @@ def overview(home: Home, *, ask: bool) -> Overview:
 
 def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
     """Every seat's public status, or why there is none."""
+    return {
+        seat: answer if isinstance(answer, str) else answer.status
+        for seat, answer in look_at_seats(home).items()
+    }
+
+
+def look_at_seats(home: Home) -> Mapping[Seat, Answer | str]:
+    """The same, with what the connections showed."""
+    from exclave.vault.interface import Answer
+
     seats = {entry.seat: entry for entry in home.party.charter.active_seats}
     settings = home.settings
     named = {*settings.addresses, *settings.folders}
     require_known(seats, named)
     seats = reached(seats, named)
-    answers = dict(_ask_at_hand(home)) if settings.folders else {}
+    at_hand = _ask_at_hand(home) if settings.folders else {}
+    answers: dict[Seat, Answer | str] = {
+        seat: answer if isinstance(answer, str) else Answer(status=answer)
+        for seat, answer in at_hand.items()
+    }
     called = [entry for seat, entry in seats.items() if seat not in settings.folders]
     if called:
-        from exclave.vault.asked import Asked, ask_statuses
+        from exclave.vault.asked import Asked, ask_answers
 
         places = {
             entry.seat: Asked(
@@ -157,7 +180,7 @@ def ask_seats(home: Home) -> Mapping[Seat, MissionStatus | str]:
             )
             for entry in called
         }
-        answers |= ask_statuses(home.party.mission, places, seconds=ASKING_SECONDS)
+        answers |= ask_answers(home.party.mission, places, seconds=ASKING_SECONDS)
     return {seat: answers[seat] for seat in seats}
 
 
@@ -214,7 +237,8 @@ def _read_journal(home: Home) -> _Memory | None:
         journal.close()
 
 
-def _spooled(home: Home) -> dict[Seat, int]:
+def spooled_bytes(home: Home) -> dict[Seat, int]:
+    """What waits in the spool, by seat."""
     # Not by opening the spool, which cleans it up: a deposit may be at work.
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
@@ -248,9 +272,9 @@ def _register(
         rpo=plan.rpo,
         rto=plan.rto,
         held=tuple(sorted(held)),
-        service_gap=plan.service_gap,
         proof=evidence.latest("proof", plan.id),
         drill=evidence.latest("drill", plan.id),
+        service_gap=plan.service_gap,
     )
     if age is None or state.refuted:
         return replace(state, health=Health.BAD)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from exclave.authority.unsealing import parse_unsealed
 from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
 from exclave.engine.durable import replace_file
-from exclave.errors import ConfigurationError, MalformedData, QuorumNotReached
+from exclave.errors import ConfigurationError, ExclaveError, MalformedData, QuorumNotReached
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.lines import LoopThread
 from exclave.reconstruct.choose import choose_deposit, live_of, path_of
@@ -42,18 +42,23 @@ from exclave.wiring.registers import target_of
 from exclave.wiring.seats import QUICK_SECONDS, QUICKLY, each_seat
 
 if TYPE_CHECKING:
+    from exclave.authority.record import DepositRecord
+    from exclave.authority.record_chain import LiveSet
     from exclave.reconstruct.report import ReconstructionReport
-    from exclave.reconstruct.run import ReconstructProgress, Scope
+    from exclave.reconstruct.run import Opened, ReconstructProgress, Scope, TargetFor
     from exclave.vault.identity import Identity
     from exclave.vault.interface import PublicRecord, ShardStore, StatementState
     from exclave.wiring.settings import TargetSettings
 
 __all__ = [
+    "AskAgain",
     "DepositUnknown",
+    "Places",
     "Prepared",
     "Restoring",
     "load_card",
     "prepare",
+    "rebuild",
     "run_reconstruction",
     "submit_warrant",
     "survey_card",
@@ -61,6 +66,7 @@ __all__ = [
     "survey_folders",
     "survey_source",
     "warrant_states",
+    "write_report",
 ]
 
 _CHARTER = "charter.json"
@@ -218,16 +224,60 @@ class Restoring:
     vault_folders: tuple[Path, ...]  # in place of the network when there are any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a reconstruction writes."""
+
+    target_for: TargetFor
+    state: Path  # progress, and scratch
+    service: Path  # runbooks and artefacts
+    opened: Opened = lambda _: None  # told what the deposit holds
+
+
+AskAgain = Callable[[ExclaveError], Path]
+"""Told why an answer is not the right one: gives another, or raises that error."""
+
+
 def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> ReconstructionReport:
     """Reconstruct; writes report.json (signed by the reader's key) and report.txt."""
-    from exclave.reconstruct.fetch import PackFetcher
-    from exclave.reconstruct.plans import open_answer, pack_plans
+    places = Places(
+        target_for=lambda register, source: target_of(register, source, what.targets),
+        state=_state_folder(what),
+        service=what.folder / "service",
+    )
+    report = rebuild(what, progress, places)
+    write_report(what.folder, report)
+    return report
+
+
+def write_report(folder: Path, report: ReconstructionReport) -> None:
+    """Put report.json, which the reader's key signs, and report.txt into its folder."""
     from exclave.reconstruct.report import report_payload, report_text
+
+    signers = load_reader(folder).keys.signers
+    envelope = sign_envelope(envelope_for(report_payload(report)), signers)
+    replace_file(folder / "report.json", [envelope.to_bytes()], mode=0o600)
+    replace_file(folder / "report.txt", [report_text(report).encode()], mode=0o600)
+
+
+def rebuild(
+    what: Restoring,
+    progress: ReconstructProgress,
+    places: Places,
+    *,
+    ask: AskAgain | None = None,
+) -> ReconstructionReport:
+    """Fetch, restore and compare; `what.targets` says only which vaults lie in folders.
+
+    With `ask`, an answer that does not open the deposit is refused and asked for again, before
+    anything was restored.
+    """
+    from exclave.reconstruct.fetch import PackFetcher
+    from exclave.reconstruct.plans import pack_plans
     from exclave.reconstruct.run import reconstruct
 
     reader = load_reader(what.folder)
     charter = load_charter(what.folder / _CHARTER)
-    answer = parse_unsealed(parse_envelope(read_file(what.answer), kinds=[Kind.UNSEALED]))
     with _loop() as loop, _sources(what, charter, loop, reader.identity) as sources:
         view = loop.run(survey(sources.records, charter.mission_id))
         chosen = _recorded(view, reader.record)
@@ -236,25 +286,41 @@ def run_reconstruction(what: Restoring, progress: ReconstructProgress) -> Recons
             loop=loop,
             plans=pack_plans(live, view.supplements, mission=view.mission),
             stores=sources.stores,
-            secrets=open_answer(answer, reader.keys.only(X_WING).xwing, chosen.record, live),
+            secrets=_secrets(what.answer, reader, chosen.record, live, ask),
         )
-        report = reconstruct(
+        return reconstruct(
             chosen.record,
             fetcher=fetcher,
-            target_for=lambda register, source: target_of(register, source, what.targets),
+            target_for=places.target_for,
             scope=what.scope,
-            state=_state_folder(what),
-            service=what.folder / "service",
+            state=places.state,
+            service=places.service,
             clock=now,
             progress=progress,
             warrant=reader.warrant.statement_hash,
             warrant_delay=_warrant_delay(reader.warrant, view.chain),
             findings=findings(view, chosen, _verified(view)),
+            opened=places.opened,
         )
-    envelope = sign_envelope(envelope_for(report_payload(report)), reader.keys.signers)
-    replace_file(what.folder / "report.json", [envelope.to_bytes()], mode=0o600)
-    replace_file(what.folder / "report.txt", [report_text(report).encode()], mode=0o600)
-    return report
+
+
+def _secrets(
+    answer: Path,
+    reader: ReaderParty,
+    record: DepositRecord,
+    live: LiveSet,
+    ask: AskAgain | None,
+) -> Mapping[bytes, bytes]:
+    from exclave.reconstruct.plans import open_answer
+
+    while True:
+        try:
+            opened = parse_unsealed(parse_envelope(read_file(answer), kinds=[Kind.UNSEALED]))
+            return open_answer(opened, reader.keys.only(X_WING).xwing, record, live)
+        except ExclaveError as error:
+            if ask is None:
+                raise
+            answer = ask(error)
 
 
 def _warrant_delay(envelope: Envelope, chain: CharterChain) -> int:

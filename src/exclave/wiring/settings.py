@@ -18,6 +18,8 @@ from exclave.values import dataclass, field, replace
 __all__ = [
     "DepositSettings",
     "FolderTarget",
+    "QuarantineServerSettings",
+    "QuarantineSettings",
     "ServerTarget",
     "TargetSettings",
     "load_deposit_settings",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 _WEEK = 7 * 86_400
+_PROOF_BYTES = 100 * 2**30
+_PROOF_SECONDS = 12 * 3600
 _ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
 Endpoint = Annotated[str, Matches(_ENDPOINT)]
@@ -78,6 +82,38 @@ class _Throttle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineServerSettings:
+    """A PostgreSQL server for proofs alone: databases are made there, and dropped again."""
+
+    host: str  # name, address or folder of the Unix socket
+    port: Annotated[int, Between(1, 65535)] = 5432
+    user: str
+    password_file: str | None = None
+    bin_dir: str | None = None
+    jobs: Annotated[int, Between(1, 32)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarantine:
+    """`[quarantine]`."""
+
+    path: Annotated[str, Length(least=1)]
+    limit: Size = _PROOF_BYTES
+    timeout: Duration = _PROOF_SECONDS
+    postgresql: QuarantineServerSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSettings:
+    """Where proofs restore to, with absolute paths."""
+
+    path: Path
+    limit: int  # bytes that are kept for a proof while a deposit runs
+    timeout: int  # seconds for all of a proof
+    postgresql: QuarantineServerSettings | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _DepositFile:
     """All of `deposit.toml`."""
 
@@ -90,6 +126,10 @@ class _DepositFile:
     scratch: str
     evidence: str = "state/evidence"
     read_all_after: Duration = _WEEK
+    window: Annotated[Duration, Between(1)] | None = None
+    uplink_mbit: Annotated[int, Between(1, 1_000_000)] | None = None
+    cards: str = "state/cards"
+    quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
     throttle: tuple[_Throttle, ...] = ()
 
@@ -108,9 +148,13 @@ class DepositSettings:
     scratch: Path
     evidence: Path  # certificates of proofs and drills
     read_all_after: int  # seconds after which unchanged files are read again all the same
+    window: int | None  # seconds that a deposit may take; None: no more than its registers' RPO
+    uplink_mbit: int | None  # of all lines together, for forecasts
+    cards: Path  # what holders of cards confirmed
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
     limits: dict[Seat, tuple[Limit, ...]]  # on what is sent there
+    quarantine: QuarantineSettings | None = None
 
 
 def load_deposit_settings(path: Path) -> DepositSettings:
@@ -128,6 +172,9 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         scratch=folder / parsed.scratch,
         evidence=folder / parsed.evidence,
         read_all_after=parsed.read_all_after,
+        window=parsed.window,
+        uplink_mbit=parsed.uplink_mbit,
+        cards=folder / parsed.cards,
         addresses={
             Seat(item.seat): (item.data, item.public)
             for item in parsed.seat
@@ -139,6 +186,21 @@ def load_deposit_settings(path: Path) -> DepositSettings:
             if isinstance(item, _SeatFolder)
         },
         limits=_limits(parsed.throttle),
+        quarantine=_quarantine(parsed.quarantine, folder),
+    )
+
+
+def _quarantine(parsed: _Quarantine | None, folder: Path) -> QuarantineSettings | None:
+    if parsed is None:
+        return None
+    server = parsed.postgresql
+    if server is not None and server.password_file is not None:
+        server = replace(server, password_file=str(folder / server.password_file))
+    return QuarantineSettings(
+        path=folder / parsed.path,
+        limit=parsed.limit,
+        timeout=parsed.timeout,
+        postgresql=server,
     )
 
 

@@ -19,7 +19,13 @@ from exclave.errors import ConfigurationError
 from exclave.signals.cause import Cause, Message, Told
 from exclave.signals.interface import AlertUndelivered, Target
 from exclave.signals.settings import AlertsTable, CommandTarget, open_targets
-from tests.support.alert_targets import Mailbox, certificate, hook_server, mail_server
+from tests.support.alert_targets import (
+    Mailbox,
+    certificate,
+    hook_server,
+    mail_server,
+    trickle_server,
+)
 
 MOMENT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 CAUSE = Cause(key="late land", severity="critical", summary="land is late", hint="look there")
@@ -230,6 +236,17 @@ def _ends(process: int) -> bool:
         return bool(select.select([handle], [], [], 60)[0])
     finally:
         os.close(handle)
+
+
+def test_who_trickles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte is in time, and the whole is not."""
+    monkeypatch.setattr("exclave.signals.mail.SECONDS", 0.5)
+    monkeypatch.setattr("exclave.signals.webhook.SECONDS", 0.5)
+    with trickle_server() as port:
+        with pytest.raises(AlertUndelivered, match="mail: "):
+            target(tmp_path, mail(port, "unsafe_without_tls = true")).send(MESSAGE)
+        with pytest.raises(AlertUndelivered, match="webhook: "):
+            target(tmp_path, hook(f"http://127.0.0.1:{port}/")).send(MESSAGE)
 
 
 WRONG = [

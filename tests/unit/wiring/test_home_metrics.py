@@ -61,7 +61,7 @@ def test_seats(found: Figures) -> None:
     assert found["exclave_seat_alarm"] == {(("cause", "deposits-silent"), ("seat", "2")): 1}
     assert of(found, "last_deposit_sent_bytes") == {"1": 30, "2": 30}
     assert found["exclave_last_deposit_duration_seconds"] == {(): 90.5}
-    assert of(found, "check_results") == {"good": 1, "warning": 1, "bad": 1}
+    assert of(found, "check_results") == {"good": 1, "warns": 1, "bad": 1, "unknown": 0}
     assert of(found, "alert_target_failures") == {"mail": 3}
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from exclave.authority.charter_settings import ExternalWitness
 from exclave.authority.witnesses import witnesses_of
+from exclave.certificate.receipts import ReceiptForeign, verify_seat_receipt
 from exclave.engine.memory import MemoryEngine
 from exclave.ledger.note import MAX_COSIGNED_LINES, NoteForged, NoteUnsigned, parse_note
 from exclave.ledger.receipt import parse_receipt
 from exclave.vault.submission import submit
-from exclave.wiring.receipts import ReceiptForeign, verify_seat_receipt
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, World, ed, new_world, next_charter, witnessed
 

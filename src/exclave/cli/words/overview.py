@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from exclave.clock import now, parse_time
-from exclave.plain_words import duration, size
+from exclave.plain_words import duration, roughly, size
 
 if TYPE_CHECKING:
     from exclave.evidence import Evidence
@@ -109,10 +109,8 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     else:
         held = ", ".join(map(str, item.held)) or "none known"
-        yield (
-            f"{item.health.value:5} {item.id:24} {_age(item.age)} old of RPO {duration(item.rpo)}, "
-            f"seats {held} ({item.title})"
-        )
+        age = f"{roughly(item.age)} old of RPO {duration(item.rpo)}"
+        yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
     if item.service_gap is not None:
@@ -126,12 +124,12 @@ def _evidence_words(
         return f"never {done}"
     if isinstance(item, str):
         return f"{done}: CANNOT BE READ: {item}"
-    ago = f"{_age(int((moment - parse_time(item.ended)).total_seconds()))} ago"
+    ago = f"{roughly(int((moment - parse_time(item.ended)).total_seconds()))} ago"
     if not item.passed:
         return f"{done} {ago}: NOT PASSED ({item.path.name})"
     if rto is None or item.seconds is None:
         return f"{done} {ago}"
-    return f"{done} {ago} in {_age(int(item.seconds))} of RTO {duration(rto)}"
+    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}"
 
 
 def _seat_line(item: SeatState) -> str:
@@ -144,10 +142,3 @@ def _seat_line(item: SeatState) -> str:
         shards = "shard" if item.late_shards == 1 else "shards"
         text += f": {item.late_shards} {shards} behind, {size(item.spooled)} in the spool"
     return text
-
-
-def _age(seconds: int) -> str:
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{max(0, seconds)} s"

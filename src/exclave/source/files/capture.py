@@ -49,12 +49,14 @@ from exclave.source.files.recall import (
     known_bytes,
     same,
 )
+from exclave.source.files.size import tree_size
 from exclave.source.files.told import Told
 from exclave.source.files.walk import Walk
 from exclave.source.interface import (
     ArchiveSink,
     Captured,
     Progress,
+    SourceSize,
     StreamPurpose,
     StreamSink,
     Unread,
@@ -100,6 +102,22 @@ class FilesSource:
         if os.geteuid() != 0:
             return (f"{self._config.folder}: not root, unreadable files would end the capture",)
         return ()
+
+    def obstacles(self) -> Sequence[str]:
+        """None: nobody can lock files against a reader."""
+        return ()
+
+    def size(self) -> SourceSize:
+        """What the files' blocks hold, so that holes do not count; a file of many names once."""
+        root = self._open()
+        try:
+            return tree_size(root, cross_mounts=self._config.cross_mounts)
+        except OSError as error:
+            raise TreeUnreadable(
+                f"{self._config.folder}: expected to look at the tree, got: {error.strerror}"
+            ) from error
+        finally:
+            os.close(root)
 
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Capture the tree; see the module's rules."""

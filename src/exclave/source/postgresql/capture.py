@@ -34,7 +34,7 @@ from exclave.archive.objects import (
 )
 from exclave.archive.reference import StreamRef
 from exclave.errors import ConfigurationError
-from exclave.source.interface import ArchiveSink, Captured, Progress, StreamPurpose
+from exclave.source.interface import ArchiveSink, Captured, Progress, SourceSize, StreamPurpose
 from exclave.source.postgresql.catalog import (
     DatabaseFacts,
     ListedTable,
@@ -48,6 +48,7 @@ from exclave.source.postgresql.copying import TableCopier
 from exclave.source.postgresql.errors import CopyFailed, ServerUnsupported, reason
 from exclave.source.postgresql.health import warnings_of
 from exclave.source.postgresql.largeobjects import capture_large_objects
+from exclave.source.postgresql.outlook import database_size, holders
 from exclave.source.postgresql.privileges import refuse_unreadable, refuse_unreadable_sequences
 from exclave.source.postgresql.reading import RowReader
 from exclave.source.postgresql.settings import database_settings
@@ -90,6 +91,29 @@ class PostgresSource:
         refuse_unreadable(database, list_tables(session))
         refuse_unreadable_sequences(database, list_sequences(session))
         return list(warnings_of(session, database))
+
+    def obstacles(self) -> Sequence[str]:
+        """Locks of others that a capture would wait for."""
+        return [
+            said for database, session in self._sessions() for said in holders(session, database)
+        ]
+
+    def size(self) -> SourceSize:
+        """What the databases' tables take."""
+        return sum(
+            (database_size(session) for _, session in self._sessions()), start=SourceSize(bytes=0)
+        )
+
+    def _sessions(self) -> Iterator[tuple[str, Connection]]:
+        """One database after the other."""
+        for database in self._config.databases:
+            with connect(self._config, database) as session:
+                try:
+                    yield database, session
+                except psycopg.Error as error:
+                    raise CopyFailed(
+                        f"database {database}: expected an answer, got: {reason(error)}"
+                    ) from error
 
     def capture(self, sink: ArchiveSink, progress: Progress) -> Captured:
         """Capture every database; see the module's rules."""

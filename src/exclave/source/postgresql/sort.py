@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from exclave.source.postgresql.scratch import FRAME, Place, ScratchFile
+from exclave.source.scratch import FRAME, Place, ScratchFile
 
 __all__ = ["ExternalSorter"]
 

@@ -1,7 +1,7 @@
 """A temporary file for what does not fit into memory, encrypted under a key that only we hold.
 
-Rows and their keys are content, and only encrypted content may touch the scratch folder. The file
-has no name and ends with its descriptor; the key (AES-256-GCM) exists only in this object.
+Rows, their keys and chunks are content, and only encrypted content may touch the scratch folder.
+The file has no name and ends with its descriptor; the key (AES-256-GCM) exists only in this object.
 
 Rules
 - Not thread-safe: one file belongs to one thread.
@@ -91,7 +91,7 @@ class ScratchFile:
 
     def _unusable(self, error: OSError) -> ScratchUnusable:
         return ScratchUnusable(
-            f"scratch folder {self._folder}: expected room for sorting, got: {error.strerror}"
+            f"scratch folder {self._folder}: expected room, got: {error.strerror}"
         )
 
 

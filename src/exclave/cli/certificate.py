@@ -1,0 +1,146 @@
+"""`certificate make | log` and `verify-certificate`: evidence for whoever was not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from exclave.cli.options import DepositConfigFile, Out
+
+if TYPE_CHECKING:
+    from exclave.certificate.drill import Drill
+    from exclave.certificate.proof import Proof
+    from exclave.certificate.standing import CheckedStanding
+
+__all__ = ["certificate", "verify_certificate"]
+
+certificate = App(
+    name="certificate",
+    help="Proofs, drills and the auditor's certificate.",
+    help_format="plaintext",
+)
+
+
+@certificate.command(name="make")
+def make(*, config: DepositConfigFile, out: Path, terminal: Out) -> None:
+    """Write one signed file that says which registers are held where, and when they last came back.
+
+    Asks the vaults for receipts, which prove to anybody who has the charter what it claims; what
+    cannot be proven now is left out, and said.
+
+    Parameters
+    ----------
+    out
+        The new file.
+    """
+    from exclave.cli.words.certificate import standing_json, standing_lines
+    from exclave.engine.durable import write_new_file
+    from exclave.wiring.certificates import make_standing, verify_certificate_file
+    from exclave.wiring.depositor import open_home
+
+    home = open_home(config)
+    made = make_standing(home)
+    write_new_file(out, [made.envelope.to_bytes()], mode=0o600)
+    checked = verify_certificate_file(out, [home.party.charter], None)
+    for text in made.left_out:
+        terminal.warning(text)
+    terminal.result(
+        {**standing_json(_standing(checked)), "file": str(out)},
+        [*standing_lines(_standing(checked)), f"written to {out}"],
+    )
+
+
+@certificate.command(name="log")
+def log(file: Path, *, config: DepositConfigFile, terminal: Out) -> int:
+    """Put the hash of a proof or drill, and it sealed to the recovery key, into the vaults' logs.
+
+    `deposit --prove` and `drill` do that themselves; this is for when no vault answered, or a drill
+    was held where home was not at hand. Ends with 0 when one vault took it.
+
+    Parameters
+    ----------
+    file
+        The certificate.
+    """
+    from exclave.authority.envelope import RESULTS
+    from exclave.errors import VaultError
+    from exclave.wiring.attesting import is_logged, log_certificate
+    from exclave.wiring.depositor import open_home
+    from exclave.wiring.files import load_envelope
+
+    envelope = load_envelope(file, *RESULTS)
+    answers = log_certificate(open_home(config), envelope)
+    said = {
+        str(seat): answer if isinstance(answer, str) else answer.state.value
+        for seat, answer in answers.items()
+    }
+    terminal.result(
+        {"certificate": envelope.statement_hash.hex(), "seats": said},
+        [f"seat {seat}: {answer}" for seat, answer in said.items()],
+    )
+    return 0 if is_logged(answers) else VaultError.exit_code
+
+
+def verify_certificate(
+    file: Path,
+    *,
+    charter: Annotated[list[Path], Parameter(negative=())],
+    warrant: Path | None = None,
+    terminal: Out,
+) -> int:
+    """Check a proof, a drill or an auditor's certificate offline, with the charter alone.
+
+    Ends with 0 when it is rightly signed, all that it claims is proven, and a proof or drill
+    passed; with 1 when a proof or drill is rightly signed and did not pass.
+
+    Parameters
+    ----------
+    file
+        The certificate.
+    charter
+        A charter of the mission; repeat it for the others.
+    warrant
+        Of a drill: its warrant; otherwise the file beside it.
+    """
+    from exclave.certificate.drill import Drill
+    from exclave.certificate.standing import CheckedStanding
+    from exclave.cli.words.certificate import (
+        drill_json,
+        drill_lines,
+        proof_json,
+        proof_lines,
+        standing_json,
+        standing_lines,
+    )
+    from exclave.errors import DifferenceFound
+    from exclave.wiring.certificates import verify_certificate_file
+    from exclave.wiring.files import load_charter
+
+    found = verify_certificate_file(file, [load_charter(path) for path in charter], warrant)
+    if isinstance(found, CheckedStanding):
+        terminal.result(standing_json(found), ["valid: " + _by(found), *standing_lines(found)])
+        return 0
+    if isinstance(found, Drill):
+        terminal.result(drill_json(found), ["valid: " + _by(found), *drill_lines(found)])
+    else:
+        terminal.result(proof_json(found), ["valid: " + _by(found), *proof_lines(found)])
+    return 0 if found.passed else DifferenceFound.exit_code
+
+
+def _by(found: Proof | Drill | CheckedStanding) -> str:
+    from exclave.certificate.drill import Drill
+    from exclave.certificate.standing import CheckedStanding
+
+    if isinstance(found, Drill):
+        return "signed by the reader whom the officials' warrant names"
+    depositor = (found.standing if isinstance(found, CheckedStanding) else found).depositor
+    return f"signed by both keys of depositor {depositor}"
+
+
+def _standing(found: object) -> CheckedStanding:
+    from exclave.certificate.standing import CheckedStanding
+
+    assert isinstance(found, CheckedStanding)  # it was made as one
+    return found
