@@ -2014,8 +2014,8 @@ ALARM = {
     "kind": one_of("alarm"), "mission": HASH, "detail": is_line, "began": is_time,
     "cause": one_of(
         "wall-clock-jump", "clock-behind", "clock-ahead", "witness-minority",
-        "witness-quorum-lost", "engine-corrupt", "undeclared-restart", "deposits-silent",
-        "deposit-shrank", "deposit-grew",
+        "witness-quorum-lost", "witness-duty", "witness-owed", "engine-corrupt",
+        "undeclared-restart", "deposits-silent", "deposit-shrank", "deposit-grew",
     ),
 }  # fmt: skip
 SWEPT = {

@@ -192,7 +192,7 @@ def paths(place: Place, other: Place) -> Iterator[str]:
         place.record.statement_hash.hex(),
     ]
     for path in OPERATIONS:
-        short = path.removeprefix("/v1/{mission}/")
+        short = path.removeprefix("/v2/{mission}/")
         if short == path:
             continue  # /v1/status names no mission
         short = short.format_map(
@@ -222,7 +222,7 @@ async def sweep_over(place: Place, other: Place, identity: Identity) -> int:
                 for data in bodies(place, other) if verb in {"PUT", "POST"} else [None]:
                     parts = None if data is None else [data]
                     try:
-                        status, got = await foreign._exchange(verb, f"{line}/{path}", 2**22, parts)
+                        status, got = await foreign._exchange(verb, line, path, 2**22, parts)
                     except VaultUnreachable:
                         status, got = 0, b""  # no handshake
                     tried += 1
@@ -231,7 +231,7 @@ async def sweep_over(place: Place, other: Place, identity: Identity) -> int:
                         continue
                     assert verb == "GET", what
                     assert path.split("/")[0] not in PROTECTED, what
-                    _, public = await stranger._exchange("GET", f"{stranger._public}/{path}", 2**22)
+                    _, public = await stranger._exchange("GET", stranger._public, path, 2**22)
                     assert path in CHANGING or got == public, f"{what}: more than the public has"
     return tried
 

@@ -73,7 +73,7 @@ def paths(digests: list[str]) -> Iterator[str]:
 
 async def attempt(client: HttpVault, line: str, method: str, path: str, body: bytes) -> None:
     with contextlib.suppress(ExclaveError):
-        await client._request(method, f"{line}/{path}", 2**20, [body])
+        await client._request(method, line, path, 2**20, [body])
 
 
 def test_no_verb_on_any_path_with_any_key(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ SITES = {
     ("engine/durable.py", "discard", "self._temporary.unlink"),
     ("engine/durable.py", "rename", "self._temporary.replace"),
     ("engine/durable.py", "replace_file", "file.rename"),
-    ("vault/install.py", "_write_new", "temporary.unlink"),
+    ("vault/seat_folder.py", "write_new", "temporary.unlink"),
 }
 
 

@@ -116,7 +116,7 @@ async def gets(line: HttpVault, root: ShardRoot) -> bool:
     except (VaultRefused, VaultUnreachable):
         whole = False
     try:
-        url = f"{line._line()}/shards/{root.hex()}"
+        url = f"{line._line()}/v2/{line._mission.hex()}/shards/{root.hex()}"
         async with line._open().get(
             url, headers={"Range": "bytes=0-99"}, ssl=line._context
         ) as answer:
@@ -195,7 +195,7 @@ def test_shards_are_given_to_no_other_identity() -> None:
                 for root in roots:
                     for top in ("shards", "sealed-shards", "bodies"):
                         with pytest.raises(VaultRefused):
-                            await public._get(f"{public._public}/{top}/{root.hex()}", 2**20)
+                            await public._get(public._public, f"{top}/{root.hex()}", 2**20)
 
     run(body())
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exclave.authority.agreement import Act
+from exclave.authority.agreement import Act, WitnessDuties
 from exclave.authority.alarm import parse_alarm
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.authority.order_parts import OrderHead
@@ -23,13 +23,14 @@ from exclave.clock import Clock
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
-from exclave.vault.interface import VaultRefused
+from exclave.monitor.values import Level
+from exclave.vault.interface import MissionStatus, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.submission import submit
-from tests.support.agreements import agreement, head, signed
+from tests.support.agreements import agreement, head, signed, terminate
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_world
-from tests.support.watching import WatchedSeats
+from tests.support.watching import WatchedSeats, gone
 
 TWO = Seat(2)
 HOUR = timedelta(hours=1)
@@ -143,3 +144,89 @@ def test_the_host_permits_itself_nothing() -> None:
     with pytest.raises(VaultRefused) as refused:
         submit(mission, signed(world, unlisted, hosts=()))
     assert refused.value.cause == "conflict"
+
+
+def breaches(mission: Mission) -> list[str]:
+    """Causes in its log that speak of a witness duty; these vaults count no other witnesses."""
+    return [cause for cause in alarms(mission) if cause != "witness-quorum-lost"]
+
+
+def owing(seats: WatchedSeats) -> None:
+    """Seat 2 has agreed to cosign the logs of 1 and 3 within two minutes."""
+    duties = WitnessDuties(seats=(Seat(1), Seat(3)), freshness=120)
+    terms = agreement(seats.world, 2, witness=duties)
+    seats.spread(signed(seats.world, terms, hosts=(2,)))
+    seats.meet()
+
+
+def beat(seats: WatchedSeats, *who: int) -> None:
+    """A round of time and cosigning, and each vault goes once round its house."""
+    seats.pass_time(50)
+    seats.meet(*who)
+    for mission in seats.missions.values():
+        mission.watch()
+
+
+def test_a_vault_that_stops_cosigning_is_named_by_all() -> None:
+    """By itself, which is not healthy any more; by whom it owes it; by whoever follows the logs."""
+    seats = WatchedSeats(new_world())
+    owing(seats)
+    for _ in range(4):
+        beat(seats)
+        assert not any(breaches(mission) for mission in seats.missions.values())
+        assert (2, "duty") not in seats.causes()
+    for _ in range(3):
+        beat(seats, 1, 3)
+    assert breaches(seats.missions[TWO]) == ["witness-duty"]
+    assert "witness-duty" in seats.missions[TWO].status().ailing
+    for seat in (Seat(1), Seat(3)):
+        (alarm,) = (
+            item for item in seats.missions[seat].status().alarms if item.cause == "witness-owed"
+        )
+        assert alarm.detail.startswith("seat 2: has not cosigned this log since 20")
+        assert not {"witness-duty", "witness-owed"} & {*seats.missions[seat].status().ailing}
+    (found,) = [item for item in seats.look() if item.cause.value == "duty"]
+    assert (found.seat, found.level) == (2, Level.CRITICAL)
+    assert "has not cosigned the log of seat 1 since" in found.what
+    assert "log of seat 3" in found.what
+
+
+def test_a_vault_that_hides_its_own_breach() -> None:
+    """Its software says nothing of itself: its fellows and the monitor do."""
+    seats = WatchedSeats(new_world())
+    owing(seats)
+    for _ in range(4):
+        seats.pass_time(50)
+        seats.meet(1, 3)
+        for seat in (Seat(1), Seat(3)):
+            seats.missions[seat].watch()
+    assert breaches(seats.missions[TWO]) == []
+    assert breaches(seats.missions[Seat(1)]) == ["witness-owed"]
+    assert (2, "duty") in seats.causes()
+
+
+def test_nobody_is_late_for_a_log_that_asked_nobody() -> None:
+    """Seat 1 does not answer: seat 2 cannot have cosigned it, and is not named for that."""
+    seats = WatchedSeats(new_world())
+    owing(seats)
+
+    async def silent() -> MissionStatus:
+        raise gone()
+
+    seats.sources[Seat(1)].status = silent  # type: ignore[method-assign]
+    for _ in range(4):
+        beat(seats, 2, 3)
+    assert (2, "duty") not in seats.causes()
+
+
+def test_a_duty_ends_with_its_agreement() -> None:
+    seats = WatchedSeats(new_world())
+    terms = agreement(
+        seats.world, 2, notice=0, witness=WitnessDuties(seats=(Seat(1), Seat(3)), freshness=120)
+    )
+    seats.spread(signed(seats.world, terms, hosts=(2,)))
+    seats.spread(signed(seats.world, terminate(seats.world, terms), (), (2,)))
+    for _ in range(4):
+        beat(seats, 1, 3)
+    assert not any(breaches(mission) for mission in seats.missions.values())
+    assert (2, "duty") not in seats.causes()

@@ -21,6 +21,7 @@ from exclave.vault.addresses import Address
 from exclave.vault.asked import Asked, ask_status, ask_statuses
 from exclave.vault.identity import issue_leaf, new_identity
 from exclave.vault.interface import MissionStatus, VaultRefused
+from exclave.vault.protocol import PROTOCOLS, write_spoken
 from exclave.vault.tls import server_context
 from exclave.vault.wire import MAX_BODY
 from tests.support.serving import SEAT, Served, serving
@@ -32,14 +33,17 @@ STRANGER = new_identity("stranger", clock.now())
 
 @contextmanager
 def _answering(sent: bytes) -> Iterator[Asked]:
-    """A vault that answers the first question with these bytes, whatever it was."""
+    """A vault that says what it speaks, and answers the next question with these bytes."""
+    spoken = write_spoken(PROTOCOLS, [])
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(spoken), spoken)
     context = server_context(issue_leaf(STRANGER, server=True, now=clock.now()), None)
 
     def answer() -> None:
         plain, _ = listener.accept()
         with context.wrap_socket(plain, server_side=True) as line:
-            line.recv(4096)
-            line.sendall(sent)
+            for answer in (first, sent):
+                line.recv(4096)
+                line.sendall(answer)
 
     with closing(create_server(("127.0.0.1", 0))) as listener:
         thread = Thread(target=answer)

@@ -340,9 +340,9 @@ def test_other_missions_verbs_and_identities(world: World, store: ObjectStore) -
             public = served.client()
             for verb in ("HEAD", "DELETE", "PUT", "PATCH"):
                 async with refusal("method-not-allowed" if verb != "HEAD" else "unavailable"):
-                    await public._request(verb, f"{public._public}/log/checkpoint", 1000)
+                    await public._request(verb, public._public, "log/checkpoint", 1000)
             async with refusal("not-found"):
-                await public._get(f"{public._public}/shards/{'00' * 32}", 1000)
+                await public._get(public._public, f"shards/{'00' * 32}", 1000)
 
     run(body())
 
@@ -356,9 +356,8 @@ def test_slow_bodies_are_given_up(world: World, store: ObjectStore) -> None:
                 yield b"{"
                 await asyncio.sleep(3600)
 
-            async with stuck._open().post(
-                f"{stuck._public}/statements", data=trickle(), ssl=stuck._context
-            ) as answer:
+            url = f"{stuck._public}/v2/{world.mission.hex()}/statements"
+            async with stuck._open().post(url, data=trickle(), ssl=stuck._context) as answer:
                 assert answer.status == 429
             assert (await served.client().status()).log_size == 1
 

@@ -35,6 +35,7 @@ from exclave.vault.install import (
 from exclave.vault.interface import State
 from exclave.vault.mission import Mission
 from exclave.vault.server import VaultServer
+from exclave.vault.storage import ENROLMENT
 from exclave.vault.survey import survey
 from tests.support.vault_world import SEATS, World, new_world
 
@@ -138,8 +139,9 @@ def test_a_mission_that_cannot_be_opened_keeps_no_other_back(
     charter = replace(world.charter, notice="another mission", state_name="Elsewhere")
     envelope = Envelope(payload=charter_payload(charter), kind=Kind.CHARTER)
     other = replace(other, charter=charter, envelope=world.officials_sign(envelope, (0, 1)))
-    seat_key = TypedKey(X_WING, party.seat_private.public.raw)
-    enrol(folder, enrolment(other, SEATS[0]), log_key=party.log.public, seat_key=seat_key)
+    # As earlier versions enrolled several missions at one seat.
+    folder.mission(other.mission).mkdir()
+    (folder.mission(other.mission) / ENROLMENT).write_bytes(enrolment(other, SEATS[0]))
 
     def opened() -> list[Mission]:
         return open_missions(folder, engine=FileEngine, keys=party.keys, clock=clock.now)

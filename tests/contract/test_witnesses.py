@@ -156,13 +156,13 @@ def test_every_status_code(caplog: pytest.LogCaptureFixture) -> None:
     async def body() -> None:
         async with serving(world, MemoryEngine()) as served:
             name = hashlib.sha256(origin_for(world.mission, TWO).encode()).hexdigest()
-            path = f"{served.client()._public}/witness/{name}/checkpoint"
+            place = (served.client()._public, f"witness/{name}/checkpoint")
             with pytest.raises(VaultRefused, match="cosigned none"):
-                await served.client()._get(path, 2**20)
+                await served.client()._get(*place, 2**20)
             good = await ask(served, asked(note))
             assert good.status == 200
             lines = parse_signatures(good.body)
-            newest = parse_note(await served.client()._get(path, 2**20))
+            newest = parse_note(await served.client()._get(*place, 2**20))
             assert newest.signatures[1:] == lines
             for malformed in (b"", b"old 1\n", asked(note, 6), b"x" * (MAX_ADD_CHECKPOINT + 1)):
                 assert (await ask(served, malformed)).status == 400

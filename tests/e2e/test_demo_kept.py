@@ -1,6 +1,7 @@
 """`exclave demo --keep`: what is left runs, is stopped as it says, and needs no Exclave to be read.
 
-The standalone reader gets two vault folders and four cards, and `psql` loads what it wrote.
+The standalone reader gets two vault folders and four cards, and `psql` loads what it wrote. At last
+what came back is altered, and the demo's own comparison must name it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from exclave import clock
 from exclave.demo.postgres import PostgresServer, available_majors, pg_tool, start_server
+from exclave.demo.verdict import judge
 from tests.support.embassy import PROGRAM
 
 pytestmark = [
@@ -57,7 +61,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         [*PROGRAM, "--json", "demo", "--size", "0.02", "--keep", "--folder", str(folder)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -145,6 +149,54 @@ def test_the_standalone_reader_and_psql_bring_everything_back(
     for register, expected in rows.items():
         if (out / f"register-{register}" / "load.sql").exists():
             assert count_rows(server, register.replace("-", "_")) == expected
+
+
+def test_what_is_altered_is_named(kept: Kept) -> None:
+    """The last one: what the others look at is not as it was any more."""
+    deed = alter(kept)
+    place = Path(kept.place["folder"], "abroad", "rescue")
+    done = subprocess.run(
+        [
+            *(*PROGRAM, "--json", "reconstruct", str(place / "reconstruction")),
+            *("--answer", str(place / "unsealed.json"), "--targets", str(place / "targets.toml")),
+        ],
+        cwd=place,
+        env=EMPTY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    verdicts = judge(json.loads(done.stdout), kept.rows(), lost=clock.now(), before=0)
+    altered = {item.id: item.faults for item in verdicts if not item.good}
+    assert set(altered) == {"population-register", "land-register-deeds"}
+    assert "population_register." in altered["population-register"][0]
+    assert altered["population-register"][0].endswith("]"), "the key of the row is named"
+    assert deed.name in " ".join(altered["land-register-deeds"])
+
+
+def alter(kept: Kept) -> Path:
+    """Delete a row of the largest table, and change a byte of a deed, which is returned."""
+    with psycopg.connect(
+        host=kept.place["host"],
+        port=kept.place["port"],
+        user="postgres",
+        dbname="population_register",
+        passfile=kept.place["passfile"],
+    ) as connection:
+        schema, table = connection.execute(
+            "SELECT schemaname, relname FROM pg_stat_user_tables ORDER BY n_live_tup DESC"
+        ).fetchone() or ("", "")
+        name = sql.Identifier(schema, table)
+        connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER ALL").format(name))
+        first = sql.SQL("DELETE FROM {0} WHERE ctid = (SELECT min(ctid) FROM {0})").format(name)
+        assert connection.execute(first).rowcount == 1
+    files = Path(kept.place["restored"]).rglob("*")
+    deed = min(path for path in files if path.is_file() and path.stat().st_size > 100)
+    data = bytearray(deed.read_bytes())
+    data[50] ^= 1
+    deed.write_bytes(data)
+    return deed
 
 
 def load(script: Path, server: PostgresServer) -> None:

@@ -288,6 +288,11 @@ def test_a_host_opens_its_vault(v1: Path, seat: int) -> None:
     assert shown["records"]["lodged"] == (2 if seat == 3 else 3)
     assert shown["mission"] == EXPECTED["mission"]
     assert shown["forks"] == []
+    # A seat for another guest makes it a folder of the second format, with the first one's mission.
+    must("vault", "seat", vault, "guest", "--data", "127.9.9.9:1", "--public", "127.9.9.9:2")
+    assert (vault / "VAULT").read_bytes() == b"exclave vault v2\n"
+    [again] = must("vault", "status", vault, "--json").json["missions"]
+    assert again["records"] == shown["records"]
 
 
 def test_todays_server_takes_the_folder(v1: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exclave.errors import ExclaveError
 from exclave.vault.problems import read_problem
+from exclave.vault.protocol import PROTOCOLS, read_spoken
 from exclave.vault.wire import (
     read_missing,
     read_statement_state,
@@ -28,8 +29,11 @@ def check(data: bytes) -> None:
         assert write_missing(read_missing(data)) == data
     with contextlib.suppress(ExclaveError):
         assert write_statement_state(read_statement_state(data)) == data
+    for protocol in PROTOCOLS:
+        with contextlib.suppress(ExclaveError):
+            assert write_status(read_status(data, protocol), protocol) == data
     with contextlib.suppress(ExclaveError):
-        assert write_status(read_status(data)) == data
+        assert read_spoken(data).protocols
     assert read_problem(data, 400).cause
 
 

@@ -157,7 +157,8 @@ def answers() -> Iterator[bytes]:
             ),
             forks=(), quarantined=(), alarms=(alarm,), witnessed=None,
             expiry="2026-01-02T03:04:05Z", service=1000,
-        )
+        ),
+        2,
     )  # fmt: skip
     yield b'{"type":"urn:exclave:problem:quota-exceeded","title":"quota","status":507}'
 

@@ -127,12 +127,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     place.mkdir()
     root.mkdir()
     monkeypatch.chdir(place)
-    ports = free_ports(2)
+    ports = free_ports(4)
     made = Desk(place=place, mission=Mission(root=root))
     made.words |= {
         "/srv/vault": str(made.vault),
         "10.20.0.5:8443": f"127.0.0.1:{ports[0]}",
         "10.20.0.5:8444": f"127.0.0.1:{ports[1]}",
+        "10.20.1.5:8443": f"127.0.0.1:{ports[2]}",
+        "10.20.1.5:8444": f"127.0.0.1:{ports[3]}",
     }
     made.mission.passphrase.write_text("correct horse battery staple\n")
     made.mission.passphrase.chmod(0o600)

@@ -117,8 +117,8 @@ from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer
 from exclave.vault.survey import MissionView
 from exclave.vault.survey import survey as survey_mission
-from exclave.wiring.host import seat_keys
 from exclave.wiring.registers import task_of
+from exclave.wiring.seat_files import seat_keys
 
 __all__ = [
     "PROGRAM",

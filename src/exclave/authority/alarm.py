@@ -26,6 +26,8 @@ class AlarmCause(enum.Enum):
     CLOCK_AHEAD = "clock-ahead"
     WITNESS_MINORITY = "witness-minority"
     WITNESS_QUORUM_LOST = "witness-quorum-lost"
+    WITNESS_DUTY = "witness-duty"
+    WITNESS_OWED = "witness-owed"
     ENGINE_CORRUPT = "engine-corrupt"
     UNDECLARED_RESTART = "undeclared-restart"
     DEPOSITS_SILENT = "deposits-silent"

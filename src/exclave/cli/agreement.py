@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,6 +16,10 @@ from cyclopts.validators import Number
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.cli.orders import Making, give, named_moment, named_statement
 from exclave.errors import UsageError
+
+if TYPE_CHECKING:
+    from exclave.authority.agreement import Agreement
+    from exclave.cli.terminal import Terminal
 
 __all__ = ["agreement"]
 
@@ -70,6 +74,7 @@ def vouch(
     request: Path,
     *,
     key: str,
+    retiring: Flag = False,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
@@ -83,20 +88,24 @@ def vouch(
         The seat-request.json of the vault; the signature is added in place.
     key
         The receiving state's key file.
+    retiring
+        This is the key before: it hands over to the one that the request names.
     yes
         Do not ask.
     """
     from exclave.cli.keys import open_for_signing
     from exclave.cli.official import NotSigned
-    from exclave.wiring.agreements import load_request, vouch_for
+    from exclave.wiring.agreements import hand_over, load_request, vouch_for
 
     envelope, asked = load_request(request)
     terminal.info(f"seat request of vault {asked.vault} in state {asked.state}: {asked.operator}")
     terminal.info("  addresses: " + ", ".join(item.data for item in asked.addresses))
+    if retiring and asked.receiving_state_key is not None:
+        terminal.info(f"  FROM NOW ON another key: {asked.receiving_state_key.key_id}")
     if not yes and not terminal.confirm(f"sign this with {key}?"):
         raise NotSigned(f"{request}: not signed")
     bundle = open_for_signing(terminal, key, file=passphrase_file, descriptor=passphrase_fd)
-    vouch_for(request, envelope, asked, bundle)
+    (hand_over if retiring else vouch_for)(request, envelope, asked, bundle)
     terminal.result(
         {"seat_request": str(request), "vault": asked.vault},
         [f"{request}: signed by state {asked.state} (hand this to the founders)"],
@@ -147,6 +156,7 @@ def accept(
     key: Annotated[list[str], Parameter(consume_multiple=True, negative=())],
     charter: Path | None = None,
     card: Path | None = None,
+    vault: Path | None = None,
     send: Flag = False,
     yes: Flag = False,
     passphrase_file: PassphraseFile = None,
@@ -165,6 +175,8 @@ def accept(
         The charter in force; the charter.json beside FILE otherwise.
     card
         The head of a share card: the charter is asked from the vaults on it.
+    vault
+        The host's vault folder: warns where its disk has less than is then agreed for all missions.
     send
         Hand it to every vault that can be reached.
     yes
@@ -179,6 +191,8 @@ def accept(
     envelope, parsed = load_agreement(file)
     law = law_for(charter, card, beside=file.with_name("charter.json"))
     check_fits(parsed, law)
+    if vault is not None:
+        _warn_of_room(terminal, vault, parsed)
     signed = sign_file(
         terminal,
         file,
@@ -365,3 +379,13 @@ def _show_vaults(charter: Path | None, card: Path | None, terminal: Out) -> int:
         terminal.warning(f"seat {item.seat}: {item.what}")
     whole = len(listings) == len(view.seats) and not differences(listings)
     return 0 if whole else NOT_AS_IT_SHOULD_BE
+
+
+def _warn_of_room(terminal: Terminal, vault: Path, accepting: Agreement) -> None:
+    """Before anything is signed."""
+    from exclave.wiring.capacity import disk_room
+    from exclave.wiring.host import status_vault
+
+    warning = disk_room(vault, status_vault(vault), accepting=accepting).warning
+    if warning is not None:
+        terminal.warning(warning, hint="a larger disk, or less in this agreement")

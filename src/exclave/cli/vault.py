@@ -1,4 +1,4 @@
-"""`vault init | enrol | serve | status | fsck | submit`: the host operator's commands."""
+"""The host operator's commands: `vault init`, `seat`, `enrol`, `serve`, `status` and the like."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import App
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import Flag, Out
-from exclave.errors import IntegrityError, UsageError
+from exclave.errors import DifferenceFound, IntegrityError, UsageError
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def init(
     without_agreement
         Take deposits without one.
     """
-    from exclave.wiring.host import init_vault
+    from exclave.wiring.new_vaults import init_vault
 
     if without_agreement is (state_key is not None):
         raise UsageError(
@@ -93,9 +93,101 @@ def init(
     )
 
 
+@vault.command(name="seat")
+def seat(folder: Path, name: str, *, data: str, public: str, terminal: Out) -> None:
+    """Make one more seat, for another guest, and export its seat request.
+
+    Each mission of an installation has a seat with keys and addresses of its own; vault init made
+    the first one. A running server may go on meanwhile.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    name
+        Your own word for the guest, such as estonia; nobody else is told.
+    data
+        Address and port of the seat's data listener, inside the line of its guest.
+    public
+        Address and port of its public record.
+    """
+    from exclave.wiring.new_vaults import add_seat_to_vault
+
+    made = add_seat_to_vault(folder, name, data=data, public=public)
+    terminal.result(
+        {
+            "seat": name,
+            "seat_request": str(made.seat_request),
+            "identity": made.identity_hash.hex(),
+            "log_key": made.log_key.key_id,
+        },
+        [
+            f"seat {name} in {folder}",
+            (
+                f"seat request  {made.seat_request} (for this guest's founders, once vouched for "
+                "where the first one was)"
+            ),
+            f"identity      {grouped(made.identity_hash)}",
+        ],
+    )
+
+
+@vault.command(name="next-request")
+def next_request(
+    folder: Path, *, state_key: Path, out: Path, seat: str | None = None, terminal: Out
+) -> None:
+    """Write a seat's request with another key of the receiving state, for it to sign.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    state_key
+        The public keys file of the new key.
+    out
+        The new file.
+    seat
+        A further seat's name; the first one otherwise.
+    """
+    from exclave.wiring.state_keys import next_request as written
+
+    key = written(folder, state_key=state_key, out=out, seat=seat)
+    terminal.result(
+        {"seat_request": str(out), "key": key},
+        [
+            f"seat request  {out} (signed by the new key, and with --retiring by the old one)",
+            f"key           {key}",
+        ],
+    )
+
+
+@vault.command(name="pin")
+def pin(folder: Path, request: Path, *, lost: str | None = None, terminal: Out) -> None:
+    """Pin the receiving state's next key; the server must be stopped.
+
+    Parameters
+    ----------
+    folder
+        The vault's folder.
+    request
+        The seat request of exclave vault next-request, signed by both keys.
+    lost
+        The old key is lost: the new key's id, as the receiving state told it by another way. The
+        sending state's charter in force must name it, too.
+    """
+    from exclave.wiring.state_keys import pin_state_key
+
+    pinned = pin_state_key(folder, request, told=lost)
+    terminal.result(
+        {"missions": [{"mission": mission.hex(), "key": pins.key} for mission, pins in pinned]},
+        [f"mission {mission.hex()[:16]}: pinned {pins.key}" for mission, pins in pinned]
+        or ["no mission to pin it for"],
+    )
+
+
 @vault.command(name="enrol")
 def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None:
-    """Pin a mission at this vault.
+    """Pin a mission at the seat whose keys its charter names.
 
     Parameters
     ----------
@@ -141,21 +233,38 @@ def serve(folder: Path, *, terminal: Out) -> None:
 
 
 @vault.command(name="status")
-def status(folder: Path, *, terminal: Out) -> None:
+def status(folder: Path, *, terminal: Out) -> int:
     """Show health and volumes of each mission; there is no content to show.
+
+    Ends with 1 when a mission is not healthy: clock, witness, a witness duty, or disk.
 
     Parameters
     ----------
     folder
         The vault's folder.
     """
+    from exclave.wiring.capacity import disk_room
     from exclave.wiring.host import status_vault
 
     found = status_vault(folder)
+    room = disk_room(folder, found)
+    lines = [line for item in found for line in _status_lines(item)] or ["no mission enrolled"]
+    promised = f"; agreed and still to come {size(room.promised)}" if room.promised else ""
+    lines.append(f"disk: {size(room.free)} free{promised}")
     terminal.result(
-        {"missions": [_status_json(item) for item in found]},
-        [line for item in found for line in _status_lines(item)] or ["no mission enrolled"],
+        {
+            "missions": [_status_json(item) for item in found],
+            "disk": {
+                "free_bytes": room.free,
+                "promised_bytes": room.promised,
+                "short_bytes": room.short,
+            },
+        },
+        lines,
     )
+    if room.warning is not None:
+        terminal.warning(room.warning, hint="a larger disk, before what was agreed comes")
+    return DifferenceFound.exit_code if any(item.ailing for item in found) else 0
 
 
 @vault.command(name="fsck")
@@ -267,6 +376,7 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
             {"cause": alarm.cause, "began": alarm.began, "detail": alarm.detail}
             for alarm in item.alarms
         ],
+        "healthy": not item.ailing,
         "witnessed": item.witnessed,
         "expiry": item.expiry,
     }
@@ -296,6 +406,8 @@ def _status_lines(item: MissionStatus) -> list[str]:
     lines += [f"  CONFLICT: charter {conflict.hex()}" for conflict in item.conflicts]
     lines += [f"  entry {one.entry} cannot be followed: {one.why}" for one in item.quarantined]
     lines.append(f"  witnessed: {item.witnessed or 'by no quorum yet'}; expiry time: {item.expiry}")
+    if item.ailing:
+        lines.append(f"  NOT HEALTHY: {', '.join(item.ailing)}")
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
     return lines

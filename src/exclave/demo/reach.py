@@ -26,6 +26,7 @@ from exclave.vault.addresses import parse_address
 from exclave.vault.client import HttpVault
 from exclave.vault.identity import Identity, issue_leaf
 from exclave.vault.interface import MissionStatus, State, VaultRefused
+from exclave.vault.protocol import PROTOCOLS
 from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
 from exclave.vault.tls import client_context
 
@@ -34,6 +35,7 @@ __all__ = ["Attempt", "Reach", "cause_of", "stored_objects"]
 Attempt = tuple[str, str, bytes]
 """Method, path below the mission's, and body."""
 
+_SPOKEN: Final = max(PROTOCOLS)
 _IDLE_SECONDS: Final = 15
 _POLICY: Final = RetryPolicy(attempts=3)
 _WAIT_SECONDS: Final = 90
@@ -172,7 +174,7 @@ class Reach:
         address = entry.addresses[0]
         place = address.public if identity is None else address.data
         leaf = None if identity is None else issue_leaf(identity, server=False, now=now())
-        url = f"https://{place}/v1/{self.charter.mission_id.hex()}"
+        url = f"https://{place}/v{_SPOKEN}/{self.charter.mission_id.hex()}"
         found: Counter[int] = Counter()
         connector = aiohttp.TCPConnector(ssl=client_context(entry.identity, leaf))
         limit = aiohttp.ClientTimeout(total=_IDLE_SECONDS)
@@ -188,7 +190,8 @@ class Reach:
     async def _get(self, seat: int, path: str) -> bytes:
         entry = self.charter.seat(Seat(seat))
         connector = aiohttp.TCPConnector(ssl=client_context(entry.identity))
-        url = f"https://{entry.addresses[0].public}/v1/{self.charter.mission_id.hex()}/{path}"
+        public = entry.addresses[0].public
+        url = f"https://{public}/v{_SPOKEN}/{self.charter.mission_id.hex()}/{path}"
         async with (
             aiohttp.ClientSession(connector=connector) as session,
             session.get(url) as answer,

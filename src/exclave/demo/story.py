@@ -12,7 +12,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,6 @@ TRIED_SEAT = 2
 LOST_SEAT = 1
 """The vault that is lost holds rows of data; without it decoding has to compute."""
 
-Tamper = Callable[[PostgresServer, Path], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
@@ -82,17 +80,12 @@ def run(
     folder: Path | None,
     quiet: bool = False,
     json: bool = False,
-    tamper: Tamper | None = None,
 ) -> int:
-    """Play the demo; returns 0, or 1 when anything differs.
-
-    `tamper` is for tests: it gets the restored server and folder, after which everything is
-    compared once more.
-    """
+    """Play the demo; returns 0, or 1 when anything differs."""
     narrator = Narrator(quiet=quiet, json=json)
     place = Path(tempfile.mkdtemp(prefix="exclave-demo-")) if folder is None else folder
     with Stage(place.resolve(), quiet=quiet, temporary=folder is None) as stage:
-        outcome = _play(stage, narrator, size, tamper)
+        outcome = _play(stage, narrator, size)
         _tell(narrator, outcome)
         narrator.result(_json(stage, narrator, outcome, keep=keep))
         if keep:
@@ -100,7 +93,7 @@ def run(
     return 0 if outcome.good else DifferenceFound.exit_code
 
 
-def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) -> _Outcome:
+def _play(stage: Stage, narrator: Narrator, size: float) -> _Outcome:
     begun = time.monotonic()
     with narrator.phase("A state and its registers"):
         homeland = build_homeland(stage, narrator, size)
@@ -135,10 +128,6 @@ def _play(stage: Stage, narrator: Narrator, size: float, tamper: Tamper | None) 
     with narrator.phase("Reconstruction on PostgreSQL 18, compared row by row"):
         waited = time.monotonic() - lost
         report = reconstruct(stage, rescue)
-    if tamper is not None:
-        with narrator.phase("The restored registers are altered and compared once more"):
-            tamper(rescue.server, rescue.restored)
-            report = reconstruct(stage, rescue)
     return _Outcome(
         verdicts=judge(report, second.rows, lost=moment, before=waited),
         deposits=(first, second),

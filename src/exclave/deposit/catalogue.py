@@ -6,6 +6,7 @@ without `deposit.json` is of a deposit that never came so far; the next one over
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, cat
 from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catalogue_pack
 from exclave.encoding import canonical_json
 from exclave.engine.durable import make_path, replace_file
+from exclave.errors import ConfigurationError
 from exclave.ids import PackRoot, StatementHash
 from exclave.journal.rows import SafePack
 
@@ -21,15 +23,24 @@ if TYPE_CHECKING:
     from exclave.authority.record import DepositRecord
     from exclave.authority.record_chain import LiveSet
 
-__all__ = ["Catalogue", "CatalogueEntry", "RegisterSummary"]
+__all__ = ["Catalogue", "CatalogueEntry", "CatalogueTooNew", "RegisterSummary"]
 
+_MARK: Final = re.compile(rb"exclave catalogue v([1-9][0-9]{0,5})\n")
+_FORMAT: Final = 1
+"""Which is not written: a catalogue without the file is of this one."""
 _ROOT: Final = 64  # characters of a pack's root; anything else is a file half written
+
+
+class CatalogueTooNew(ConfigurationError):
+    """A later version of the program made the catalogue."""
 
 
 class Catalogue:
     """Folder of deposits, one subfolder each."""
 
     def __init__(self, path: Path) -> None:
+        """Raises `CatalogueTooNew` before anything is touched."""
+        _require_known(path)
         self._path = path
         make_path(path)
         make_path(path / "packs")
@@ -100,3 +111,16 @@ class Catalogue:
 
     def _pack_file(self, root: PackRoot) -> Path:
         return self._path / "packs" / root.hex()[:2] / root.hex()
+
+
+def _require_known(path: Path) -> None:
+    mark = path / "FORMAT"
+    if not mark.exists():
+        return
+    found = _MARK.fullmatch(mark.read_bytes())
+    if found is None or int(found[1]) > _FORMAT:
+        got = "something else" if found is None else f"format {int(found[1])}"
+        raise CatalogueTooNew(
+            f"{mark}: expected a catalogue of format {_FORMAT}, got {got}",
+            hint="a later version made it: use that one; nothing was touched",
+        )

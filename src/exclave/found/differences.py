@@ -126,6 +126,9 @@ def _seats(before: Charter, new: Charter) -> Iterator[str]:
             yield f"! SEAT RETIRED: {_seat(seat)}"
         elif seat != earlier:
             yield f"seat changed ({_differing(earlier, seat)}): {_seat(earlier)}, now {_seat(seat)}"
+            if seat.agreement != earlier.agreement:
+                key = "none" if seat.agreement is None else seat.agreement.hex()
+                yield f"! STATE {seat.state} HAS ANOTHER KEY at seat {seat.seat}: {key}"
     for seat in old.values():
         yield f"! SEAT REMOVED: {_seat(seat)}"
     if _places(before) != _places(new):

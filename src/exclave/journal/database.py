@@ -6,22 +6,25 @@ import threading
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
 import apsw
 
 from exclave.ids import ChunkId, Epoch, MissionId
 from exclave.journal.lists import cut_list, encode_list
-from exclave.journal.rows import JournalUnusable
+from exclave.journal.rows import JournalTooNew, JournalUnusable
 
 __all__ = [
     "Transaction",
     "bring_up",
+    "connect",
     "create",
     "delete_lists",
     "full_disk",
     "insert_list",
     "pieces_of",
+    "require_known",
     "unusable",
 ]
 
@@ -60,6 +63,11 @@ _ROWS: Final = 1
 _WHOLE: Final = 2
 """The format before: lists in one piece."""
 
+_SQLITE: Final = b"SQLite format 3\x00"
+_HEADER: Final = 100
+"""Bytes of an SQLite file's header; the number that a program keeps there begins at byte 60."""
+_USER_VERSION: Final = 60
+
 _HEAD: Final = 32
 """Bits of an id by which pieces are found."""
 
@@ -93,6 +101,30 @@ class Transaction:
             self._lock.release()
         if isinstance(error, apsw.Error):
             raise unusable(error) from error
+
+
+def require_known(path: Path) -> None:
+    """Refuse a later format before anything is opened: opening alone would write beside it."""
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(_HEADER)
+    except OSError:
+        return  # there is none yet, or `open` says what is wrong
+    version = int.from_bytes(header[_USER_VERSION : _USER_VERSION + 4])
+    if header.startswith(_SQLITE) and version > FORMAT:
+        raise JournalTooNew(
+            f"journal {path}: expected format {FORMAT} or earlier, got format {version}",
+            hint="a later version made it: use that one; nothing was touched",
+        )
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection that writes durably, to a journal whose format is known."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(2_000)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    return connection
 
 
 def create(connection: apsw.Connection, mission: MissionId, depositor: str, epoch: Epoch) -> None:

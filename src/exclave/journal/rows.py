@@ -8,6 +8,7 @@ from exclave.values import dataclass
 
 __all__ = [
     "JournalForeign",
+    "JournalTooNew",
     "JournalUnusable",
     "Location",
     "PackRow",
@@ -19,6 +20,10 @@ __all__ = [
 
 class JournalUnusable(StorageError):
     """The journal cannot be read or written (disk, permissions, damage)."""
+
+
+class JournalTooNew(ConfigurationError):
+    """A later version of the program made the journal."""
 
 
 class JournalForeign(ConfigurationError):

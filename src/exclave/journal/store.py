@@ -41,9 +41,11 @@ from exclave.ids import (
 from exclave.journal.database import (
     Transaction,
     bring_up,
+    connect,
     create,
     delete_lists,
     insert_list,
+    require_known,
     unusable,
 )
 from exclave.journal.lists import ID_SIZE
@@ -112,14 +114,12 @@ class Journal:
 
         `recent`: entries of the dedup index that are kept in memory, `RECENT` otherwise.
         """
+        require_known(path)
         try:
             fresh = not path.exists()
             if fresh:
                 path.touch(mode=0o600)
-            connection = apsw.Connection(str(path))
-            connection.set_busy_timeout(2_000)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "full")
+            connection = connect(path)
             if connection.pragma("user_version") == 0:
                 create(connection, mission, depositor, epoch)
             bring_up(connection)

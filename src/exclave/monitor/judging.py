@@ -13,6 +13,7 @@ from datetime import datetime
 from exclave.clock import format_time
 from exclave.ids import Seat
 from exclave.monitor.agreement import Apart, agreement_findings, apart
+from exclave.monitor.duties import duty_findings
 from exclave.monitor.logs import log_findings, silent_key
 from exclave.monitor.memory import Memory, SeatMemory
 from exclave.monitor.news import alarm_findings, news, waiting
@@ -49,6 +50,7 @@ def judge(sight: Sight) -> Judgement:
     found = [item for view in sight.view.seats for item in log_findings(sight, view)]
     differences = apart(sight)
     found += agreement_findings(sight, differences)
+    found += duty_findings(sight)
     found += alarm_findings(sight)
     found += waiting(sight)
     told = list(news(sight))

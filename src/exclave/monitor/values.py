@@ -85,6 +85,7 @@ class Cause(enum.Enum):
     CONFLICT = "conflict"
     CLOCK = "clock"
     STANDSTILL = "standstill"
+    DUTY = "duty"
     EARLY = "early"
     CLAIM = "claim"
     ALARM = "alarm"

@@ -40,11 +40,13 @@ __all__ = [
     "AgreementUnknown",
     "AgreementUnmet",
     "Asking",
+    "Duty",
     "NoDeposits",
     "check_known",
     "check_listed",
     "check_next",
     "declared",
+    "duty_of",
     "ends",
     "host_signed",
     "in_effect",
@@ -95,6 +97,37 @@ class Asking:
 
     expiry: datetime
     pinned: KeyId | None = None  # the receiving state's key, where the vault's folder names one
+    earlier: tuple[tuple[KeyId, int], ...] = ()  # keys before it, each up to a service time
+
+    def admits(self, key: KeyId, effective: int | None) -> bool:
+        """Whether an agreement with that key, in effect since then, is the pinned state's."""
+        if self.pinned is None or key == self.pinned:
+            return True
+        return effective is not None and any(
+            key == before and effective <= until for before, until in self.earlier
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What a seat owes the logs of its fellows."""
+
+    logs: tuple[Seat, ...]
+    freshness: int  # seconds
+    since: int  # service time at which it took effect
+
+
+def duty_of(standing: Standing, seat: Seat, moment: datetime) -> Duty | None:
+    """Which logs a seat has to cosign by its agreement at a moment (spec/agreements.md 6)."""
+    item = in_effect(standing, seat)
+    if item is None or item.effective is None:
+        return None
+    agreement, end = _value(item), ends(standing, item)
+    begun = agreement.since <= moment and (agreement.until is None or moment < agreement.until)
+    logs = tuple(log for log in agreement.witness.seats if log != seat)
+    if not logs or not begun or (end is not None and standing.now >= end):
+        return None
+    return Duty(logs=logs, freshness=agreement.witness.freshness, since=item.effective)
 
 
 def in_effect(standing: Standing, seat: Seat) -> Item | None:
@@ -238,12 +271,14 @@ def require_agreement(standing: Standing, seat: Seat, asking: Asking) -> Agreeme
             f"{name}: terminated, and its notice has run",
             hint="what is lodged stays; new deposits need a new agreement",
         )
-    _check_kept(standing, agreement, asking, name)
+    _check_kept(standing, item, asking, name)
     return agreement
 
 
-def _check_kept(standing: Standing, agreement: Agreement, asking: Asking, name: str) -> None:
-    if asking.pinned is not None and agreement.key.key_id != asking.pinned:
+def _check_kept(standing: Standing, item: Item, asking: Asking, name: str) -> None:
+    agreement = _value(item)
+    if not asking.admits(agreement.key.key_id, item.effective):
+        assert asking.pinned is not None
         raise AgreementUnmet(
             f"{name}: expected key {asking.pinned[:16]} of the receiving state, "
             f"got {agreement.key.key_id[:16]}",

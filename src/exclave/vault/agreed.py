@@ -82,5 +82,9 @@ def _required(mission: Mission) -> Agreement | None:
     if not asks_agreement(mission):
         return None
     standing = mission.standing()
-    asking = Asking(expiry=mission.expiry_time(), pinned=mission.agreement_key)
+    asking = Asking(
+        expiry=mission.expiry_time(),
+        pinned=mission.agreement_key,
+        earlier=mission.earlier_keys,
+    )
     return require_agreement(standing, mission.seat, asking)

@@ -3,7 +3,8 @@
 `HttpVault` asks the same over the same line, but importing its library and its loop takes as long
 as all the rest of `status`. Here is the standard library's client, and a thread for each vault.
 Rules: as there, exactly the one pinned identity is trusted, the system's proxies and certificates
-have no say, and what comes back is bounded in size. Nothing is asked twice.
+have no say, and what comes back is bounded in size. Nothing is asked twice; which version of
+the protocol is spoken is asked first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from exclave.values import dataclass
 from exclave.vault.addresses import Address
 from exclave.vault.interface import Answer, MissionStatus
 from exclave.vault.problems import read_problem
+from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 from exclave.vault.tls import client_context
 from exclave.vault.wire import MAX_BODY, read_status
 
@@ -78,10 +80,10 @@ def _ask(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
         vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
     )
     try:
-        line.request("GET", f"/v1/{mission.hex()}/status", headers={"Accept-Encoding": "identity"})
-        leaf = line.sock.getpeercert(binary_form=True) if line.sock is not None else None
-        answer = line.getresponse()
-        body = _body(answer)
+        line.connect()
+        leaf = line.sock.getpeercert(binary_form=True)
+        protocol = _spoken(line, vault.seat)
+        answer, body = _get(line, vault.seat, f"/v{protocol}/{mission.hex()}/status")
     except ssl.SSLCertVerificationError as error:
         raise VaultUnreachable(
             f"seat {vault.seat}: expected the pinned identity, got another certificate",
@@ -93,11 +95,27 @@ def _ask(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
         ) from error
     finally:
         line.close()
-    if body is None:
-        raise VaultUnreachable(f"seat {vault.seat}: expected at most {MAX_BODY} bytes, got more")
     if answer.status != _OK:
         raise read_problem(body, answer.status)
-    return Answer(status=read_status(body), date=answer.headers["Date"], leaf=leaf)
+    return Answer(status=read_status(body, protocol), date=answer.headers["Date"], leaf=leaf)
+
+
+def _spoken(line: http.client.HTTPSConnection, seat: Seat) -> int:
+    answer, body = _get(line, seat, ASKED_AT)
+    if answer.status != _OK:
+        raise read_problem(body, answer.status)
+    return choose_protocol(read_spoken(body), ours=PROTOCOLS, party=f"seat {seat}")
+
+
+def _get(
+    line: http.client.HTTPSConnection, seat: Seat, path: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    line.request("GET", path, headers={"Accept-Encoding": "identity"})
+    answer = line.getresponse()
+    body = _body(answer)
+    if body is None:
+        raise VaultUnreachable(f"seat {seat}: expected at most {MAX_BODY} bytes, got more")
+    return answer, body
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes | None:

@@ -32,6 +32,7 @@ from exclave.vault.negotiated import Negotiated
 from exclave.vault.own_leaf import OwnLeaf
 from exclave.vault.pace import PIECE, Pace
 from exclave.vault.problems import read_problem, refused
+from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 from exclave.vault.tls import client_context
 from exclave.vault.wire import (
     MAX_ANONYMOUS,
@@ -71,12 +72,18 @@ class HttpVault:
         connections: int = 8,
         idle_seconds: float = 60,
         pace: Pace | None = None,
+        protocols: Sequence[int] = PROTOCOLS,
     ) -> None:
-        """`anchor` is the vault's identity certificate (DER); `pace` holds back what is sent."""
+        """`anchor` is the vault's identity certificate (DER); `pace` holds back what is sent.
+
+        `protocols` is for tests.
+        """
+        self._protocols = tuple(protocols)
+        self._protocol: int | None = None  # agreed with the vault, once it was asked
         self._mission = mission
         self._seat = seat
-        self._public = f"https://{public}/v1/{mission.hex()}"
-        self._data = None if data is None else f"https://{data}/v1/{mission.hex()}"
+        self._public = f"https://{public}"
+        self._data = None if data is None else f"https://{data}"
         self._identity = identity
         self._context = client_context(anchor)
         self._context.note = self._note
@@ -109,20 +116,20 @@ class HttpVault:
         return self._seat
 
     async def checkpoint(self) -> bytes:
-        return await self._get(f"{self._public}/log/checkpoint", MAX_SMALL)
+        return await self._get(self._public, "log/checkpoint", MAX_SMALL)
 
     async def cosigned(self) -> bytes:
-        return await self._get(f"{self._public}/log/cosigned", MAX_COSIGNED_NOTE)
+        return await self._get(self._public, "log/cosigned", MAX_COSIGNED_NOTE)
 
     async def witness_head(self, log: Seat) -> bytes:
         name = hashlib.sha256(origin_for(self._mission, log).encode()).hexdigest()
-        return await self._get(f"{self._public}/witness/{name}/checkpoint", MAX_COSIGNED_NOTE)
+        return await self._get(self._public, f"witness/{name}/checkpoint", MAX_COSIGNED_NOTE)
 
     async def tile(self, path: str) -> bytes:
-        return await self._get(f"{self._public}/log/{path}", MAX_TILE)
+        return await self._get(self._public, f"log/{path}", MAX_TILE)
 
     async def body(self, sha256: bytes) -> bytes:
-        data = await self._get(f"{self._public}/bodies/{sha256.hex()}", MAX_BODY)
+        data = await self._get(self._public, f"bodies/{sha256.hex()}", MAX_BODY)
         got = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
         if not hmac.compare_digest(got, sha256):
             raise BodyCorrupt(
@@ -131,24 +138,25 @@ class HttpVault:
         return data
 
     async def status(self) -> MissionStatus:
-        return read_status(await self._get(f"{self._public}/status", MAX_BODY))
+        data = await self._get(self._public, "status", MAX_BODY)
+        return read_status(data, await self._spoken(self._public))
 
     async def receipt(self, entry_type: str, sha256: bytes) -> str:
-        path = f"{self._public}/receipts/{entry_type}/{sha256.hex()}"
+        path = f"receipts/{entry_type}/{sha256.hex()}"
         try:
-            return (await self._get(path, MAX_RECEIPT_SIZE)).decode("utf-8")
+            return (await self._get(self._public, path, MAX_RECEIPT_SIZE)).decode("utf-8")
         except UnicodeDecodeError as error:
             raise IntegrityError(f"receipt from seat {self._seat}: not UTF-8") from error
 
     async def submit(self, envelope: bytes) -> StatementState:
         large = len(envelope) > MAX_ANONYMOUS and self._identity is not None
         line = self._line() if large else self._public
-        _, body = await self._request("POST", f"{line}/statements", MAX_SMALL, [envelope])
+        _, body = await self._request("POST", line, "statements", MAX_SMALL, [envelope])
         return read_statement_state(body)
 
     async def statement(self, statement: StatementHash) -> StatementState:
-        path = f"{self._public}/statements/{statement.hex()}"
-        return read_statement_state(await self._get(path, MAX_SMALL))
+        path = f"statements/{statement.hex()}"
+        return read_statement_state(await self._get(self._public, path, MAX_SMALL))
 
     async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
         return await self._put(f"shards/{root.hex()}", parts)
@@ -157,12 +165,12 @@ class HttpVault:
         return await self._put(f"sealed-shards/{root.hex()}", parts)
 
     async def get_shard(self, root: ShardRoot) -> bytes:
-        data = await self._get(f"{self._line()}/shards/{root.hex()}", MAX_SHARD)
+        data = await self._get(self._line(), f"shards/{root.hex()}", MAX_SHARD)
         await asyncio.to_thread(parse_shard, data, root)
         return data
 
     async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
-        async with self._answer("GET", f"{self._line()}/shards/{root.hex()}") as answer:
+        async with self._answer("GET", self._line(), f"shards/{root.hex()}") as answer:
             if answer.status != _OK:
                 raise read_problem(await self._read(answer, MAX_SMALL), answer.status)
             taken = 0
@@ -172,19 +180,19 @@ class HttpVault:
             into.require(taken)
 
     async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
-        return read_missing(await self._get(f"{self._line()}/missing/{statement.hex()}", MAX_BODY))
+        return read_missing(await self._get(self._line(), f"missing/{statement.hex()}", MAX_BODY))
 
     async def add_checkpoint(self, request: bytes) -> WitnessReply:
-        url = f"{self._public}/witness/add-checkpoint"
-        status, body = await self._exchange("POST", url, MAX_SMALL, [request])
+        path = "witness/add-checkpoint"
+        status, body = await self._exchange("POST", self._public, path, MAX_SMALL, [request])
         return WitnessReply(status=status, body=body)
 
     async def _put(self, path: str, parts: Sequence[bytes | memoryview]) -> bool:
-        status, _ = await self._request("PUT", f"{self._line()}/{path}", MAX_SMALL, parts)
+        status, _ = await self._request("PUT", self._line(), path, MAX_SMALL, parts)
         return status == 201
 
-    async def _get(self, url: str, limit: int) -> bytes:
-        return (await self._request("GET", url, limit))[1]
+    async def _get(self, line: str, path: str, limit: int) -> bytes:
+        return (await self._request("GET", line, path, limit))[1]
 
     def _line(self) -> str:
         if self._data is None or self._identity is None:
@@ -192,21 +200,54 @@ class HttpVault:
         return self._data
 
     async def _request(
-        self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
+        self,
+        method: str,
+        line: str,
+        path: str,
+        limit: int,
+        parts: Sequence[bytes | memoryview] | None = None,
     ) -> tuple[int, bytes]:
-        status, body = await self._exchange(method, url, limit, parts)
+        status, body = await self._exchange(method, line, path, limit, parts)
         if status in {200, 201, 202}:
             return status, body
-        raise read_problem(body, status)
+        error = read_problem(body, status)
+        if error.cause == "unknown-version":
+            self._protocol = None  # it was upgraded meanwhile: asked anew by the next request
+        raise error
 
     async def _exchange(
-        self, method: str, url: str, limit: int, parts: Sequence[bytes | memoryview] | None = None
+        self,
+        method: str,
+        line: str,
+        path: str,
+        limit: int,
+        parts: Sequence[bytes | memoryview] | None = None,
     ) -> tuple[int, bytes]:
-        async with self._answer(method, url, parts) as answer:
+        async with self._answer(method, line, path, parts) as answer:
             return answer.status, await self._read(answer, limit)
+
+    async def _spoken(self, line: str) -> int:
+        """The version of the protocol, agreed on over a line before anything else is sent there."""
+        if self._protocol is None:
+            async with self._send("GET", f"{line}{ASKED_AT}") as answer:
+                body = await self._read(answer, MAX_SMALL)
+            if answer.status != _OK:
+                raise read_problem(body, answer.status)
+            self._protocol = choose_protocol(
+                read_spoken(body), ours=self._protocols, party=f"seat {self._seat}"
+            )
+        return self._protocol
 
     @asynccontextmanager
     async def _answer(
+        self, method: str, line: str, path: str, parts: Sequence[bytes | memoryview] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = f"{line}/v{await self._spoken(line)}/{self._mission.hex()}/{path}"
+        async with self._send(method, url, parts) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _send(
         self, method: str, url: str, parts: Sequence[bytes | memoryview] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {} if parts is None else {"Content-Length": str(sum(len(p) for p in parts))}
@@ -226,6 +267,7 @@ class HttpVault:
                 hint="compare the address with the charter; somebody else may answer there",
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._protocol = None  # it may come back upgraded
             raise VaultUnreachable(
                 f"seat {self._seat}: no answer from {url.split('/')[2]}: {type(error).__name__}"
             ) from error

@@ -12,7 +12,7 @@ from exclave.shapes import Between, Checked, Unfit
 from exclave.values import dataclass
 from exclave.vault.addresses import check_bind, check_metrics, parse_address
 
-__all__ = ["Limits", "VaultConfig"]
+__all__ = ["Limits", "SeatConfig", "VaultConfig"]
 
 
 def _address(text: str) -> None:
@@ -23,6 +23,17 @@ def _address(text: str) -> None:
 
 
 AddressText = Annotated[str, Checked(_address)]
+
+
+def _bind_faults(data: str, public: str, *, unsafe_public_bind: bool) -> dict[str, str]:
+    """What is wrong with addresses that listeners must not have, by their keys."""
+    faults: dict[str, str] = {}
+    for key, text in (("data", data), ("public", public)):
+        try:
+            check_bind(parse_address(text), unsafe_public_bind=unsafe_public_bind)
+        except ConfigurationError as error:
+            faults[key] = error.message
+    return faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +47,30 @@ class Limits:
     """A body that brings nothing for so long is given up."""
     shard_bytes: Annotated[int, Between(2**20)] = 80 * 2**20
     """The largest shard taken."""
+    connections: Annotated[int, Between(8, 65536)] = 1024
+    """Of everybody at one listener: a guest's flood leaves the other guests theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatConfig:
+    """`seat.toml`: where a further seat of the installation listens."""
+
+    unsafe_public_bind: bool = False
+    data: AddressText
+    public: AddressText
+
+    def __post_init__(self) -> None:
+        faults = _bind_faults(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
+        if faults:
+            raise Unfit(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultConfig:
-    """`vault.toml`; addresses are `ip:port`, private ones unless the file says otherwise."""
+    """`vault.toml`; addresses are `ip:port`, private ones unless the file says otherwise.
+
+    `data` and `public` are the first seat's; further ones have `seat.toml`.
+    """
 
     unsafe_public_bind: bool = False
     data: AddressText
@@ -55,12 +85,7 @@ class VaultConfig:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        faults: dict[str, str] = {}
-        for key, text in (("data", self.data), ("public", self.public)):
-            try:
-                check_bind(parse_address(text), unsafe_public_bind=self.unsafe_public_bind)
-            except ConfigurationError as error:
-                faults[key] = error.message
+        faults = _bind_faults(self.data, self.public, unsafe_public_bind=self.unsafe_public_bind)
         if self.metrics is not None:
             try:
                 check_metrics(parse_address(self.metrics), unsafe=self.unsafe_public_metrics)

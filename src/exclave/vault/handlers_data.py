@@ -17,7 +17,7 @@ from exclave.dispersal.shard import ShardHasher
 from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot, StatementHash
 from exclave.vault.answering import find_peer, is_named, missing_of, require_shard
-from exclave.vault.handlers_public import read_hash
+from exclave.vault.handlers_public import read_hash, versions
 from exclave.vault.hosting import JSON_TYPE, Hosting
 from exclave.vault.identity import identity_hash
 from exclave.vault.intake import Intake
@@ -37,10 +37,11 @@ _BATCH: Final = 2**20
 def add_data_routes(app: web.Application, hosting: Hosting) -> None:
     """The verbs of section 3."""
     handlers = _Data(hosting)
-    app.router.add_put("/v1/{mission}/shards/{hash}", handlers.put_shard)
-    app.router.add_put("/v1/{mission}/sealed-shards/{hash}", handlers.put_sealed_shard)
-    app.router.add_get("/v1/{mission}/shards/{hash}", handlers.get_shard, allow_head=False)
-    app.router.add_get("/v1/{mission}/missing/{hash}", handlers.missing, allow_head=False)
+    for start, _ in versions(hosting):
+        app.router.add_put(f"{start}/shards/{{hash}}", handlers.put_shard)
+        app.router.add_put(f"{start}/sealed-shards/{{hash}}", handlers.put_sealed_shard)
+        app.router.add_get(f"{start}/shards/{{hash}}", handlers.get_shard, allow_head=False)
+        app.router.add_get(f"{start}/missing/{{hash}}", handlers.missing, allow_head=False)
 
 
 class _Data:

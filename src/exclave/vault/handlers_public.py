@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
-from exclave.encoding import canonical_json
 from exclave.ids import StatementHash
 from exclave.vault.answering import body_of, find_peer, receipt_of, tile_of
 from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
 from exclave.vault.interface import State, StatementState, VaultRefused
 from exclave.vault.problems import refused
+from exclave.vault.protocol import ASKED_AT, write_spoken
 from exclave.vault.rules import PartyKind
 from exclave.vault.submission import state_of, submit
 from exclave.vault.wire import MAX_ANONYMOUS, MAX_BODY, write_statement_state, write_status
 
-__all__ = ["add_public_routes", "read_hash"]
+__all__ = ["add_public_routes", "read_hash", "versions"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TEXT: Final = "text/plain"
@@ -31,17 +33,25 @@ def add_public_routes(app: web.Application, hosting: Hosting) -> None:
     """The verbs of section 2; both listeners have them."""
     handlers = _Public(hosting)
     get = (
-        ("/v1/status", handlers.vault_status),
-        ("/v1/{mission}/status", handlers.status),
-        ("/v1/{mission}/log/checkpoint", handlers.checkpoint),
-        ("/v1/{mission}/log/{tile:tile/.+}", handlers.tile),
-        ("/v1/{mission}/bodies/{hash}", handlers.body),
-        ("/v1/{mission}/receipts/{type}/{hash}", handlers.receipt),
-        ("/v1/{mission}/statements/{hash}", handlers.statement),
+        ("log/checkpoint", handlers.checkpoint),
+        ("log/{tile:tile/.+}", handlers.tile),
+        ("bodies/{hash}", handlers.body),
+        ("receipts/{type}/{hash}", handlers.receipt),
+        ("statements/{hash}", handlers.statement),
     )
-    for path, handler in get:
-        app.router.add_get(path, handler, allow_head=False)
-    app.router.add_post("/v1/{mission}/statements", handlers.submit)
+    app.router.add_get(ASKED_AT, handlers.vault_status, allow_head=False)
+    for start, protocol in versions(hosting):
+        status = partial(handlers.status, protocol)
+        app.router.add_get(f"{start}/status", status, allow_head=False)
+        for path, handler in get:
+            app.router.add_get(f"{start}/{path}", handler, allow_head=False)
+        app.router.add_post(f"{start}/statements", handlers.submit)
+
+
+def versions(hosting: Hosting) -> Iterator[tuple[str, int]]:
+    """How paths about a mission begin, in each version of the protocol that is spoken."""
+    for protocol in hosting.protocols:
+        yield f"/v{protocol}/{{mission}}", protocol
 
 
 def read_hash(request: web.Request) -> bytes:
@@ -57,15 +67,12 @@ class _Public:
         self._hosting = hosting
 
     async def vault_status(self, _: web.Request) -> web.Response:
-        missions = sorted(mission.hex() for mission in self._hosting.missions)
-        body = canonical_json(
-            {"protocol": [1], "software": self._hosting.software, "missions": list(missions)}
-        )
+        body = write_spoken(self._hosting.protocols, list(self._hosting.missions))
         return web.Response(body=body, content_type=JSON_TYPE)
 
-    async def status(self, request: web.Request) -> web.Response:
+    async def status(self, protocol: int, request: web.Request) -> web.Response:
         hosted = self._hosting.hosted(request)
-        body = await self._hosting.run(lambda: write_status(hosted.mission.status()))
+        body = await self._hosting.run(lambda: write_status(hosted.mission.status(), protocol))
         return web.Response(body=body, content_type=JSON_TYPE)
 
     async def checkpoint(self, request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from aiohttp import web
 from exclave.ledger.note import encode_signatures
 from exclave.ledger.witness import MAX_ADD_CHECKPOINT, Answer
 from exclave.vault.cosigning import newest_cosigned, witness_checkpoint
-from exclave.vault.handlers_public import read_hash
+from exclave.vault.handlers_public import read_hash, versions
 from exclave.vault.hosting import Hosting
 from exclave.vault.interface import VaultRefused
 from exclave.vault.mission import Mission
@@ -30,13 +30,14 @@ _AT_ONCE: Final = 8
 def add_witness_routes(app: web.Application, hosting: Hosting) -> None:
     """The verbs of section 7."""
     handlers = _Witness(hosting)
-    app.router.add_post("/v1/{mission}/witness/add-checkpoint", handlers.add_checkpoint)
-    get = (
-        ("/v1/{mission}/witness/{hash}/checkpoint", handlers.newest),
-        ("/v1/{mission}/log/cosigned", handlers.cosigned),
-    )
-    for path, handler in get:
-        app.router.add_get(path, handler, allow_head=False)
+    for start, _ in versions(hosting):
+        app.router.add_post(f"{start}/witness/add-checkpoint", handlers.add_checkpoint)
+        get = (
+            ("witness/{hash}/checkpoint", handlers.newest),
+            ("log/cosigned", handlers.cosigned),
+        )
+        for path, handler in get:
+            app.router.add_get(f"{start}/{path}", handler, allow_head=False)
 
 
 class _Witness:

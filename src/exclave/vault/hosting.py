@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from exclave.vault.identity import IdentityUnknown, expiry, identity_hash, issui
 from exclave.vault.interface import VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.problems import CONTENT_TYPE, as_refusal, problem_document, refused
+from exclave.vault.protocol import ASKED_AT, PROTOCOLS, SOFTWARE, protocols_text
 from exclave.vault.reading import ReadingList
 from exclave.vault.refusals import ANONYMOUS, Refusals
 from exclave.vault.tls import add_anchors
@@ -35,6 +37,7 @@ _LOG = logging.getLogger(__name__)
 _SLOWEST: Final = 16 * 1024
 """Bytes a second below which a body is given up: else a thousand trickling peers hold us."""
 _KNOWN_LEAVES: Final = 1024
+_VERSION: Final = re.compile(r"/v([0-9]{1,6})/")
 _LAST_DAYS: Final = timedelta(days=2)
 """Clients renew a leaf long before: one that ends sooner is shown by an old connection only."""
 
@@ -83,7 +86,7 @@ class Hosting:
 
     missions: Mapping[MissionId, Hosted]
     limits: Limits
-    software: str
+    protocols: tuple[int, ...] = PROTOCOLS
     workers: ThreadPoolExecutor
     clock: Clock = now  # the machine's, which handshakes go by too; not a mission's
     anchors: frozenset[bytes] = frozenset()  # identities of all missions, as of the last statement
@@ -241,7 +244,7 @@ async def _answered(
             hosting.requests[_counted(hosting, request, "ok")] += 1
             return response
     except web.HTTPException as error:
-        answer = _http_refusal(error)
+        answer = _http_refusal(error, request, hosting.protocols)
     except ExclaveError as error:
         answer = as_refusal(error)
         if answer.cause == "unavailable":
@@ -268,7 +271,16 @@ def _counted(hosting: Hosting, request: web.Request, outcome: str) -> tuple[str,
     return mission, f"{method} {path}", outcome
 
 
-def _http_refusal(error: web.HTTPException) -> VaultRefused:
+def _http_refusal(
+    error: web.HTTPException, request: web.Request, protocols: Sequence[int]
+) -> VaultRefused:
+    named = _VERSION.match(request.path)
+    if error.status == 404 and named is not None and int(named[1]) not in protocols:
+        return refused(
+            "unknown-version",
+            f"path: expected protocol {protocols_text(protocols)} ({SOFTWARE}), got {named[1]}",
+            hint=f"what is spoken here: GET {ASKED_AT}",
+        )
     causes = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
     cause = causes.get(error.status, "malformed")
     return refused(cause, f"request: {error.reason}")

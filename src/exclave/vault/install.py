@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -18,19 +19,31 @@ from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrol
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.clock import Clock
-from exclave.encoding import hex_decode
-from exclave.errors import ConfigurationError, ExclaveError, MalformedData
+from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import KeyId, MissionId
 from exclave.values import dataclass
-from exclave.vault.identity import Identity, load_identity, save_identity
+from exclave.vault.agreement_pins import AgreementPins
+from exclave.vault.identity import Identity
 from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.seat_folder import (
+    OWN,
+    SeatFolder,
+    further_seats,
+    make_seat,
+    put_keys,
+    read_seat_name,
+    write_new,
+)
 from exclave.vault.seating import rehearse
-from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT, ObjectStore
+from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT, SEAT, ObjectStore
 
 __all__ = [
+    "SeatTaken",
     "VaultExists",
     "VaultFolder",
     "VaultMissing",
+    "VaultTooNew",
+    "add_seat",
     "create_vault",
     "enrol",
     "find_kit",
@@ -39,8 +52,10 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_MARK: Final = b"exclave vault v1\n"
-_OWN: Final = 0o700
+_MARK: Final = re.compile(rb"exclave vault v([1-9][0-9]{0,5})\n")
+_ONE_SEAT: Final = 1
+_SEVERAL: Final = 2
+"""Formats of a vault's folder that are known: the highest one is the program's own."""
 _KIT: Final = ("reader", "spec", "vectors")
 
 
@@ -52,6 +67,14 @@ class VaultMissing(ConfigurationError):
     """The folder is not a vault's."""
 
 
+class VaultTooNew(ConfigurationError):
+    """A later version of the program made the folder."""
+
+
+class SeatTaken(ConfigurationError):
+    """The seat whose keys an enrolment names has a mission already."""
+
+
 @dataclass(frozen=True, slots=True)
 class VaultFolder:
     """Paths of a vault that has been set up."""
@@ -60,10 +83,17 @@ class VaultFolder:
 
     @classmethod
     def open(cls, path: Path) -> VaultFolder:
-        """Check that it is one; raises `VaultMissing`."""
+        """Check that it is one; raises `VaultMissing` or `VaultTooNew`."""
         mark = path / "VAULT"
-        if not mark.is_file() or mark.read_bytes() != _MARK:
+        found = _MARK.fullmatch(mark.read_bytes()) if mark.is_file() else None
+        if found is None:
             raise VaultMissing(f"{path}: not a vault's folder", hint="run `exclave vault init`")
+        if int(found[1]) > _SEVERAL:
+            raise VaultTooNew(
+                f"{path}: expected a vault's folder of format {_SEVERAL} or earlier, "
+                f"got format {int(found[1])}",
+                hint="a later version made it: use that one; nothing was touched",
+            )
         return cls(path)
 
     @property
@@ -72,37 +102,60 @@ class VaultFolder:
         return self.path / "tmp"
 
     @property
+    def first(self) -> SeatFolder:
+        """The seat that every vault has."""
+        return SeatFolder(self.path)
+
+    @property
+    def seats(self) -> list[SeatFolder]:
+        """All seats, the first one first."""
+        return [self.first, *further_seats(self.path)]
+
+    @property
     def keys(self) -> Path:
-        """Private keys."""
-        return self.path / "keys"
+        """The first seat's private keys."""
+        return self.first.keys
 
     def mission(self, mission: MissionId) -> Path:
         """A mission's folder, there or not."""
         return self.path / "missions" / mission.hex()
 
-    def identity(self) -> Identity:
-        """The vault's identity."""
-        return load_identity(self.keys / "identity.pem")
+    def seat_of(self, mission: MissionId) -> SeatFolder:
+        """The seat that a mission has; raises `ConfigurationError` when it is not there."""
+        subject = f"missions/{mission.hex()}/{SEAT}"
+        try:
+            data = (self.mission(mission) / SEAT).read_bytes()
+        except FileNotFoundError:
+            return self.first
+        name = read_seat_name(data, subject)
+        for seat in self.seats:
+            if seat.name == name:
+                return seat
+        raise ConfigurationError(f"{subject}: seats/{name}: no such seat, or not made whole")
 
-    def agreement_key(self, mission: MissionId) -> KeyId | None:
-        """The receiving state's key, where this vault asks for an agreement of that mission."""
+    def missions_at(self, seat: SeatFolder) -> list[MissionId]:
+        """The missions of one seat."""
+        return [mission for mission, _ in self.missions() if self.seat_of(mission) == seat]
+
+    def identity(self) -> Identity:
+        """The first seat's identity."""
+        return self.first.identity()
+
+    def agreement_pins(self, mission: MissionId) -> AgreementPins | None:
+        """The receiving state's keys, where this vault asks for an agreement of that mission."""
         try:
             data = (self.mission(mission) / AGREEMENT_KEY).read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            return KeyId(hex_decode(data.decode("ascii").strip(), length=32).hex())
-        except (MalformedData, UnicodeDecodeError) as error:
-            # Not taken for none: whoever spoils the file must not open the vault.
-            raise ConfigurationError(
-                f"missions/{mission.hex()}/{AGREEMENT_KEY}: expected a key id of 64 hex digits, "
-                "got something else"
-            ) from error
+        # Not taken for none where it is spoilt: whoever spoils the file must not open the vault.
+        return AgreementPins.parse(data, f"missions/{mission.hex()}/{AGREEMENT_KEY}")
 
     def missions(self) -> list[tuple[MissionId, bytes]]:
         """Missions with their enrolment files."""
         found: list[tuple[MissionId, bytes]] = []
         for folder in sorted((self.path / "missions").iterdir()):
+            if not (folder / ENROLMENT).exists():
+                continue  # an enrolment that was cut off: nothing is pinned yet
             data = (folder / ENROLMENT).read_bytes()
             enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
             if enrolment.mission.hex() != folder.name:
@@ -134,17 +187,43 @@ def create_vault(
     if path.exists() and any(path.iterdir()):
         raise VaultExists(f"{path}: not empty", hint="a vault is never made again over another")
     path.mkdir(parents=True, exist_ok=True)
-    path.chmod(_OWN)  # shards have their veil share in the clear: for no other account's eyes
+    path.chmod(OWN)  # shards have their veil share in the clear: for no other account's eyes
     for name in ("missions", "tmp"):
-        (path / name).mkdir(mode=_OWN)
-    (path / "keys").mkdir(mode=0o700)
+        (path / name).mkdir(mode=OWN)
     _copy_kit(kit, path / "KIT")
-    save_identity(identity, path / "keys" / "identity.pem")
-    save_keys(path / "keys")
-    _write_new(path / "seat-request.json", seat_request)
+    folder = VaultFolder(path)
+    put_keys(folder.first, identity=identity, save_keys=save_keys)
+    write_new(folder.first.request, seat_request)
     # Last: before it the folder is no vault, whatever a crash left in it.
-    _write_new(path / "VAULT", _MARK)
-    return VaultFolder(path)
+    write_new(path / "VAULT", _mark(_ONE_SEAT))
+    return folder
+
+
+def add_seat(
+    folder: VaultFolder,
+    name: str,
+    *,
+    identity: Identity,
+    seat_request: bytes,
+    settings: str,
+    save_keys: Callable[[Path], None],
+    replace: Callable[[Path, bytes], None],
+) -> SeatFolder:
+    """Set up one more seat, with keys and addresses of its own, for one mission.
+
+    `replace` writes a small file in place of another, durably: the folder's mark.
+    """
+    # First: a program that knows one seat only must refuse the folder from the first key on.
+    if (folder.path / "VAULT").read_bytes() != _mark(_SEVERAL):
+        replace(folder.path / "VAULT", _mark(_SEVERAL))
+    return make_seat(
+        folder.path,
+        name,
+        identity=identity,
+        seat_request=seat_request,
+        settings=settings,
+        save_keys=save_keys,
+    )
 
 
 def enrol(
@@ -154,29 +233,37 @@ def enrol(
     log_key: TypedKey,
     seat_key: TypedKey,
     agreement_key: KeyId | None = None,
+    seat: SeatFolder | None = None,
 ) -> tuple[Enrolment, Charter]:
-    """Pin a mission; refused unless a charter in effect has this vault's own keys. Idempotent.
+    """Pin a mission at a seat, by default the first; refused unless a charter in effect has its
+    keys, or when the seat has another mission. Idempotent.
 
     With `agreement_key` new deposits of the mission are taken under an agreement only, from the
     first one on; whether they are is decided here once, and not changed for a mission that is
     enrolled.
     """
+    seat = seat or folder.first
     envelope = parse_envelope(data, kinds=[Kind.ENROLMENT])
     enrolment, charter = verify_enrolment(
         envelope,
         log_key=log_key,
         seat_key=seat_key,
-        identity=folder.identity().certificate,
+        identity=seat.identity().certificate,
     )
     rehearse(enrolment)
+    _require_free(folder, seat, enrolment.mission)
     target = folder.mission(enrolment.mission)
-    target.mkdir(mode=_OWN, exist_ok=True)
-    if agreement_key is not None and not (target / ENROLMENT).exists():
-        # First: a crash in between must not leave a mission enrolled that nothing asks for one.
-        with contextlib.suppress(FileExistsError):
-            _write_new(target / AGREEMENT_KEY, f"{agreement_key}\n".encode("ascii"))
+    target.mkdir(mode=OWN, exist_ok=True)
+    if not (target / ENROLMENT).exists():
+        # First: a crash in between must not leave a mission enrolled that nothing asks for one,
+        # or that is served under another seat's keys.
+        marks = ((AGREEMENT_KEY, agreement_key), (SEAT, seat.name))
+        for name, text in marks:
+            if text is not None:
+                with contextlib.suppress(FileExistsError):
+                    write_new(target / name, f"{text}\n".encode("ascii"))
     try:
-        _write_new(target / ENROLMENT, data)
+        write_new(target / ENROLMENT, data)
     except FileExistsError as error:
         if (target / ENROLMENT).read_bytes() != data:
             raise ConfigurationError(
@@ -193,23 +280,28 @@ def open_missions(
     keys: SeatKeys,
     clock: Clock,
     min_free_bytes: int = 0,
+    seat: SeatFolder | None = None,
 ) -> list[Mission]:
-    """All missions of a vault; `engine` gets a mission's folder and the folder for uploads.
+    """All missions of a seat, by default the first; `keys` are the seat's.
+
+    `engine` gets a mission's folder and the folder for uploads.
 
     One that cannot be opened is named in the log and keeps no other from being served; the error
     is raised when none can.
     """
     # Nothing in it counts, so whoever cleared the disk may have taken the folder too.
-    folder.tmp.mkdir(mode=_OWN, exist_ok=True)
+    folder.tmp.mkdir(mode=OWN, exist_ok=True)
     for place in (folder.tmp, folder.path / "missions"):
-        place.chmod(_OWN)  # earlier versions left them open to other accounts
+        place.chmod(OWN)  # earlier versions left them open to other accounts
     opened: list[Mission] = []
     failure: ExclaveError | None = None
     for mission, data in folder.missions():
         enrolment = parse_enrolment(parse_envelope(data, kinds=[Kind.ENROLMENT]))
         place = folder.mission(mission)
         try:
-            agreement_key = folder.agreement_key(mission)
+            if folder.seat_of(mission) != (seat or folder.first):
+                continue
+            pins = folder.agreement_pins(mission)
             opened.append(
                 Mission(
                     mission=mission,
@@ -221,7 +313,8 @@ def open_missions(
                     charter=enrolment.charter.to_bytes(),
                     history=enrolment.history,
                     min_free_bytes=min_free_bytes,
-                    agreement_key=agreement_key,
+                    agreement_key=None if pins is None else pins.key,
+                    earlier_keys=() if pins is None else pins.earlier,
                 )
             )
         except ExclaveError as error:
@@ -259,19 +352,14 @@ def _copy_kit(kit: Path, target: Path) -> None:
             os.close(descriptor)
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        # Links fail where rename would overwrite.
-        path.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _mark(version: int) -> bytes:
+    return b"exclave vault v%d\n" % version
+
+
+def _require_free(folder: VaultFolder, seat: SeatFolder, mission: MissionId) -> None:
+    others = [other for other in folder.missions_at(seat) if other != mission]
+    if others:
+        raise SeatTaken(
+            f"{seat.label}: expected no mission yet, got {others[0].hex()[:16]}",
+            hint="each mission has a seat with keys and addresses of its own: exclave vault seat",
+        )

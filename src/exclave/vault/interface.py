@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
+from exclave.authority.alarm import AlarmCause
 from exclave.errors import VaultError
 from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.values import dataclass
@@ -126,6 +127,18 @@ class AlarmState:
     detail: str
 
 
+_AILING: Final = frozenset(
+    cause.value
+    for cause in (
+        AlarmCause.CLOCK_BEHIND,
+        AlarmCause.CLOCK_AHEAD,
+        AlarmCause.WITNESS_QUORUM_LOST,
+        AlarmCause.WITNESS_DUTY,
+        AlarmCause.ENGINE_CORRUPT,
+    )
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissionStatus:
     """spec/vault-http.md 4."""
@@ -153,6 +166,12 @@ class MissionStatus:
     witnessed: str | None = None  # a quorum of witnesses has cosigned the log since then
     expiry: str
     service: int
+    capacity_bytes: int | None = None  # of the agreement in effect; from protocol 2 on
+
+    @property
+    def ailing(self) -> tuple[str, ...]:
+        """Alarms with which no vault calls itself healthy: its clock, witness or disk fails now."""
+        return tuple(alarm.cause for alarm in self.alarms if alarm.cause in _AILING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ costs the others nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from aiohttp import web
@@ -29,8 +29,11 @@ __all__ = ["metrics_app", "mission_families", "request_families"]
 _WAITING = frozenset({State.INCOMPLETE, State.WAITING, State.OVERRIDING})
 
 
-def metrics_app(hosting: Hosting) -> web.Application:
-    """`/metrics` for the host, and `/metrics/{mission}` to hand on one mission's alone."""
+def metrics_app(hostings: Sequence[Hosting]) -> web.Application:
+    """`/metrics` for the host, and `/metrics/{mission}` to hand on one mission's alone.
+
+    `hostings` are those of all seats of an installation.
+    """
 
     async def everything(_: web.Request) -> web.Response:
         families: list[Family] = [
@@ -40,17 +43,19 @@ def metrics_app(hosting: Hosting) -> web.Application:
                 ({"version": __version__}, 1),
             ),
             *process_families(),
-            *request_families(hosting.requests),
+            *request_families(sum((one.requests for one in hostings), Counter())),
         ]
-        families += await hosting.run(_all, [h.mission for h in hosting.missions.values()])
+        missions = [item.mission for one in hostings for item in one.missions.values()]
+        families += await hostings[0].run(_all, missions)
         return _response(families)
 
     async def of_mission(request: web.Request) -> web.Response:
         try:
             mission = MissionId(bytes.fromhex(request.match_info["mission"]))
-            hosted = hosting.missions[mission]
-        except (KeyError, ValueError) as error:
+            hosting = next(one for one in hostings if mission in one.missions)
+        except (StopIteration, ValueError) as error:
             raise web.HTTPNotFound from error
+        hosted = hosting.missions[mission]
         counted = {key: n for key, n in hosting.requests.items() if key[0] == mission.hex()}
         families = await hosting.run(_all, [hosted.mission])
         return _response([*families, *request_families(counted)])

@@ -47,6 +47,7 @@ from exclave.values import dataclass
 from exclave.vault.agreed import asks_agreement, check_deposits, why_no_deposits
 from exclave.vault.alarms import Alarms, Reading
 from exclave.vault.cosigned import CosignedHead
+from exclave.vault.duties import Duties
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.habits import expectations
@@ -96,11 +97,13 @@ class Mission:
         history: Sequence[Envelope] = (),
         min_free_bytes: int = 0,
         agreement_key: KeyId | None = None,
+        earlier_keys: tuple[tuple[KeyId, int], ...] = (),
         witness_times: WitnessTimes | None = None,
     ) -> None:
         """`charter` and `history` are the enrolment's: charter 1, and what follows, begin the log.
 
-        `agreement_key` is the receiving state's, where this vault asks for an agreement.
+        `agreement_key` is the receiving state's, where this vault asks for an agreement;
+        `earlier_keys` were it, each up to a service time.
         `witness_times` is for tests: else what the others' cosignatures of this log say.
         """
         self.mission = mission
@@ -109,6 +112,7 @@ class Mission:
         self.keys = keys
         self.clock = clock
         self.agreement_key = agreement_key
+        self.earlier_keys = earlier_keys
         self.lock = threading.RLock()
         self._min_free = min_free_bytes
         signer = NoteSigner(
@@ -134,17 +138,9 @@ class Mission:
             self.fold = self.rebuild()
         self.index.set_fact(_CLEAN, 0)
         own = f"{signer.name}/witness"
-        self.expiry = ExpiryClock(
-            store,
-            "meta/expiry",
-            enrolled=self.fold.enrolled,
-            wall=clock,
-            service=self.service.now,
-            own=own,
-            times=witness_times or self._named_times,
-            rules=self._witness_rules,
-        )
+        self.expiry = self._new_expiry(own, witness_times)
         self.alarms = Alarms(mission, own, self._reading(), self._newest_entry())
+        self.duties = Duties(self)
         self.staging = Staging(store)
         self._count_again()
 
@@ -173,7 +169,7 @@ class Mission:
         """Compare clocks and deposits, and log what has been noticed (spec/ledger.md 9)."""
         self.alarms.look(self.expiry.inputs())
         with self.lock:
-            for cause, detail in expectations(self):
+            for cause, detail in (*self.duties.look().items(), *expectations(self)):
                 self.alarms.note(cause, detail, self._reading())
             due = self.alarms.due(self.service.now(), self.fold.last_alarm)
             if due:
@@ -446,6 +442,18 @@ class Mission:
 
     def _newest_entry(self) -> datetime:
         return self.log.entry(self.log.size - 1).logged
+
+    def _new_expiry(self, own: str, witness_times: WitnessTimes | None) -> ExpiryClock:
+        return ExpiryClock(
+            self.store,
+            "meta/expiry",
+            enrolled=self.fold.enrolled,
+            wall=self.clock,
+            service=self.service.now,
+            own=own,
+            times=witness_times or self._named_times,
+            rules=self._witness_rules,
+        )
 
     def _new_fold(self) -> Fold:
         return Fold(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Kind
 from exclave.authority.warrant import Warrant
 from exclave.clock import format_time
+from exclave.standing.agreed import ends, in_effect
 from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Standing
@@ -29,6 +31,8 @@ def mission_status(mission: Mission) -> MissionStatus:
     charter = standing.charter
     count, total = mission.index.shard_totals()
     records = mission.index.records()
+    quota = sum(item.total_bytes for item in charter.depositors)
+    capacity = _capacity(mission, standing)
     return MissionStatus(
         mission=mission.mission,
         seat=mission.seat,
@@ -41,8 +45,9 @@ def mission_status(mission: Mission) -> MissionStatus:
         shards=count,
         shard_bytes=total,
         staged_bytes=mission.staging.total,
-        quota_bytes=sum(item.total_bytes for item in charter.depositors),
-        free_bytes=mission.store.free_bytes(),
+        quota_bytes=quota,
+        free_bytes=_room(mission, quota if capacity is None else min(quota, capacity), total),
+        capacity_bytes=capacity,
         records=tuple(replace(row.listed(), reason=mission.pending_reason(row)) for row in records),
         warrants=_warrants(mission, standing),
         standing=_standing(mission, standing),
@@ -54,6 +59,22 @@ def mission_status(mission: Mission) -> MissionStatus:
         expiry=format_time(mission.expiry_time()),
         service=mission.service.now(),
     )
+
+
+def _capacity(mission: Mission, standing: Standing) -> int | None:
+    """Bytes that were agreed on for this seat, as long as more may come under that agreement."""
+    item = in_effect(standing, mission.seat)
+    if item is None or not isinstance(item.value, Agreement):
+        return None
+    end = ends(standing, item)
+    return None if end is not None and standing.now >= end else item.value.capacity
+
+
+def _room(mission: Mission, granted: int, stored: int) -> int:
+    """What the mission may still store. Never more than it was granted: what the disk has beside
+    that would say how much other guests bring.
+    """
+    return max(0, min(mission.store.free_bytes(), granted - stored))
 
 
 def _witnessed(mission: Mission) -> str | None:

@@ -29,6 +29,7 @@ CAUSES: Final[dict[str, tuple[int, str]]] = {
     "not-found": (404, "no such thing here"),
     "method-not-allowed": (405, "no such verb"),
     "unknown-mission": (404, "this vault holds no such mission"),
+    "unknown-version": (404, "this vault does not speak that version"),
     "malformed": (400, "not the format"),
     "non-canonical": (400, "not the one encoding of what it says"),
     "too-large": (413, "too large"),

@@ -1,7 +1,9 @@
 """A running vault: two listeners, its background tasks, its orderly end.
 
-Joins the parts; decides nothing. `serve` prints one line of JSON with the bound addresses when
-both listeners accept, which whoever started it may wait for, and returns after SIGTERM.
+Joins the parts; decides nothing. A server is one seat's; an installation with several has one for
+each, in one process, which share nothing but the event loop. `serve` prints one line of JSON with
+the bound addresses when the listeners accept, which whoever started it may wait for, and returns
+after SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import ssl
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,6 @@ from typing import Final
 
 from aiohttp import web
 
-from exclave import __version__
 from exclave.authority.charter import Charter
 from exclave.clock import Clock
 from exclave.errors import ConfigurationError, ExclaveError
@@ -36,10 +36,12 @@ from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
 from exclave.vault.interface import Witness
+from exclave.vault.listener import Listener
 from exclave.vault.metrics import metrics_app
 from exclave.vault.mirror import mirror_to
 from exclave.vault.mission import Mission
 from exclave.vault.own_leaf import OwnLeaf
+from exclave.vault.protocol import PROTOCOLS
 from exclave.vault.rounds import Rounds
 from exclave.vault.rules import fellow_addresses
 from exclave.vault.sweeper import sweep
@@ -50,7 +52,6 @@ __all__ = ["VaultServer", "serve"]
 _LOG = logging.getLogger(__name__)
 _HOUSEKEEPING_SECONDS: Final = 30
 _LEAF_SECONDS: Final = 60
-_HANDSHAKE_SECONDS: Final = 15
 _STOP_SECONDS: Final = 10
 
 
@@ -65,8 +66,16 @@ class VaultServer:
         config: VaultConfig,
         clock: Clock,
         mirror: bool = True,
+        name: str | None = None,
+        protocols: Sequence[int] = PROTOCOLS,
     ) -> None:
-        """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures."""
+        """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures.
+
+        `name` is that of a further seat of the installation; the first has none. `protocols` is for
+        tests, which speak as an older or a later program would.
+        """
+        self._protocols = tuple(protocols)
+        self.name = name
         self._identity = identity
         self._leaf = OwnLeaf(identity, server=True, clock=clock)
         self._config = config
@@ -75,11 +84,12 @@ class VaultServer:
         self._hosting = Hosting(
             missions={mission.mission: Hosted.of(mission) for mission in missions},
             limits=config.limits,
-            software=f"exclave {__version__}",
+            protocols=self._protocols,
             workers=ThreadPoolExecutor(max_workers=8, thread_name_prefix="vault"),
         )
-        self._runners: list[web.AppRunner] = []
-        self._servers: list[asyncio.Server] = []
+        self._figures = [self._hosting]
+        self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
+        self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.data: Address | None = None
         self.public: Address | None = None
@@ -92,38 +102,62 @@ class VaultServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    def show_figures_of(self, other: VaultServer) -> None:
+        """At this one's address for metrics, where it has one: they are the installation's."""
+        if other is not self:
+            self._figures.append(other._hosting)
+
+    @property
+    def label(self) -> str:
+        """How messages name the seat."""
+        return "the first seat" if self.name is None else f"seat {self.name}"
+
     async def start(self) -> None:
         """Bind both listeners; returns when they accept."""
-        anchors = {a for h in self._hosted() for a in h.mission.anchors()}
-        data, public = server_context(None, anchors), server_context(None, None)
-        data.note = Connections("data", self._hosting.issuer)
-        public.note = Connections("public", self._hosting.issuer)
-        self._leaf.show(data, public)
+        data, public = self._contexts = self._contexts or self._new_contexts()
         self._leaf.renew()
-        self._hosting.line = data
-        self._hosting.anchors = frozenset(anchors)
-        self.data = await self._listen(parse_address(self._config.data), data, data=True)
-        self.public = await self._listen(parse_address(self._config.public), public, data=False)
-        if self._config.metrics is not None:
-            self.metrics = await self._show_metrics(parse_address(self._config.metrics))
+        try:
+            self.data = await self._listen(parse_address(self._config.data), data, data=True)
+            self.public = await self._listen(parse_address(self._config.public), public, data=False)
+            if self._config.metrics is not None:
+                self.metrics = await self._show_metrics(parse_address(self._config.metrics))
+        except ConfigurationError:
+            await self._unbind()  # nothing else has begun: it may be started again
+            raise
         self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
             await self._hosting.run(hosted.mission.note_start)
             self._spawn(self._follow(hosted))
 
+    def _new_contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        anchors = {a for h in self._hosted() for a in h.mission.anchors()}
+        data, public = server_context(None, anchors), server_context(None, None)
+        seat = "" if self.name is None else f"{self.name}: "
+        data.note = Connections(f"{seat}data", self._hosting.issuer)
+        public.note = Connections(f"{seat}public", self._hosting.issuer)
+        self._leaf.show(data, public)
+        self._hosting.line = data
+        self._hosting.anchors = frozenset(anchors)
+        return data, public
+
     async def stop(self) -> None:
         """Take no more connections, let running requests end, keep the indexes."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            await listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._unbind()
         for hosted in self._hosted():
             await self._hosting.run(hosted.mission.close)
         self._hosting.workers.shutdown(wait=True)
+
+    async def _unbind(self) -> None:
+        for listener in self._listeners:
+            await listener.close()
+            await listener.cleanup()
+        self._listeners.clear()
 
     def _hosted(self) -> list[Hosted]:
         return list(self._hosting.missions.values())
@@ -134,7 +168,7 @@ class VaultServer:
     async def _show_metrics(self, address: Address) -> Address:
         """In clear: whoever is on this machine may ask how the vault does."""
         check_metrics(address, unsafe=self._config.unsafe_public_metrics)
-        runner = web.AppRunner(metrics_app(self._hosting), handle_signals=False, access_log=None)
+        runner = web.AppRunner(metrics_app(self._figures), handle_signals=False, access_log=None)
         return await self._bind(runner, address, None)
 
     async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
@@ -161,24 +195,9 @@ class VaultServer:
         self, runner: web.AppRunner, address: Address, context: ssl.SSLContext | None
     ) -> Address:
         await runner.setup()
-        self._runners.append(runner)
-        assert runner.server is not None
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                runner.server,
-                address.host,
-                address.port,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else _HANDSHAKE_SECONDS,
-                backlog=128,
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"listener {address}: cannot be bound: {error.strerror}"
-            ) from error
-        self._servers.append(server)
-        bound: socket.socket = server.sockets[0]
-        return Address(address.host, int(bound.getsockname()[1]))
+        listener = Listener(runner, context, most=self._config.limits.connections)
+        self._listeners.append(listener)
+        return listener.open(address)
 
     async def _renew(self) -> None:
         """Looks often and renews by the clock: a machine that slept has not waited."""
@@ -223,6 +242,7 @@ class VaultServer:
                             data=_data_address(charter, seat),
                             identity=self._identity,
                             clock=self._clock,
+                            protocols=self._protocols,
                         )
                         fellows[key] = asyncio.create_task(self._mirror_to(hosted, client))
                         witnesses[seat] = client
@@ -257,35 +277,83 @@ def _keep(hosted: Hosted) -> None:
     sweep(mission)
 
 
-async def _serve(server: VaultServer) -> None:
+async def _begin(server: VaultServer) -> bool:
+    """Start one seat; False where its address cannot be had now, which stops no other."""
+    try:
+        await server.start()
+    except ConfigurationError as error:
+        _LOG.error("%s is not served: %s", server.label, error.message)
+        return False
+    return True
+
+
+async def _begin_later(server: VaultServer) -> None:
+    """A guest's line may come up after the vault."""
+    while True:
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+        if await _begin(server):
+            break
+    _LOG.info("%s is served at %s and %s", server.label, server.data, server.public)
+
+
+def _ready(servers: Sequence[VaultServer]) -> dict[str, object]:
+    ready: dict[str, object] = {"tls": ssl.OPENSSL_VERSION}
+    further: dict[str, object] = {}
+    for server in servers:
+        bound = {"data": str(server.data), "public": str(server.public)}
+        if server.metrics is not None:
+            ready["metrics"] = str(server.metrics)
+        if server.name is None:
+            ready |= bound
+        else:
+            further[server.name] = bound
+    return ready | ({"seats": further} if further else {})
+
+
+async def _until(ended: asyncio.Event, served: str) -> None:
+    """Wait for the end, and tell whoever supervises that this process lives."""
+    supervisor = supervisor_of(os.environ)
+    supervisor.ready(served)
+    while not ended.is_set():
+        # From this loop, which serves: when it hangs, nothing says that it lives.
+        supervisor.alive()
+        with contextlib.suppress(TimeoutError):
+            pause = None if supervisor.watchdog is None else supervisor.watchdog / 3
+            async with asyncio.timeout(pause):
+                await ended.wait()
+    supervisor.stopping()
+
+
+async def _serve(servers: Sequence[VaultServer]) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with server:
-        ready = {"data": str(server.data), "public": str(server.public), "tls": ssl.OPENSSL_VERSION}
-        if server.metrics is not None:
-            ready["metrics"] = str(server.metrics)
+    async with contextlib.AsyncExitStack() as stack:
+        for server in servers:
+            stack.push_async_callback(server.stop)
+            servers[0].show_figures_of(server)
+        if len(servers) == 1:
+            await servers[0].start()
+        begun = [one for one in servers if len(servers) == 1 or await _begin(one)]
+        late = [asyncio.create_task(_begin_later(one)) for one in servers if one not in begun]
         # The one line that is for programs: whoever started this vault waits for it.
-        print(json.dumps({"ready": ready}), flush=True)  # noqa: T201
-        supervisor = supervisor_of(os.environ)
-        supervisor.ready(f"data {server.data}, public {server.public}")
-        while not ended.is_set():
-            # From this loop, which serves: when it hangs, nothing says that it lives.
-            supervisor.alive()
-            with contextlib.suppress(TimeoutError):
-                pause = None if supervisor.watchdog is None else supervisor.watchdog / 3
-                async with asyncio.timeout(pause):
-                    await ended.wait()
-        supervisor.stopping()
+        print(json.dumps({"ready": _ready(begun)}), flush=True)  # noqa: T201
+        await _until(ended, "; ".join(f"{one.label}: {one.data}, {one.public}" for one in begun))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
-def serve(server: VaultServer) -> None:
-    """Serve until SIGTERM or SIGINT; under uvloop where it is installed."""
+def serve(*servers: VaultServer) -> None:
+    """Serve all seats of an installation until SIGTERM or SIGINT; under uvloop where it is.
+
+    A single one that cannot be bound raises; of several, those that can are served.
+    """
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_serve(server))
+        asyncio.run(_serve(servers))
     else:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(server))
+            runner.run(_serve(servers))

@@ -27,6 +27,7 @@ __all__ = [
     "CHECKPOINT",
     "COSIGNED",
     "ENROLMENT",
+    "SEAT",
     "Key",
     "ObjectStore",
     "Upload",
@@ -43,6 +44,7 @@ CHECKPOINT: Final = "log/checkpoint"
 COSIGNED: Final = "log/cosigned"
 ENROLMENT: Final = "enrolment.json"
 AGREEMENT_KEY: Final = "agreement-key"
+SEAT: Final = "seat"
 
 
 class Upload(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exclave.authority.alarm import read_cause
+from exclave.authority.alarm import AlarmCause, read_cause
 from exclave.authority.fields import Node
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
 from exclave.errors import MalformedData
@@ -83,16 +83,35 @@ def read_missing(data: bytes) -> tuple[ShardRoot, ...]:
     return fields["missing"].each(lambda node: ShardRoot(node.hex(32)))
 
 
+_HEALTH_SINCE: Final = 2
+_ADDED: Final = ("capacity_bytes", "healthy", "witnessed")
+_LATER_CAUSES: Final = frozenset(
+    cause.value
+    for cause in (
+        AlarmCause.WITNESS_DUTY,
+        AlarmCause.WITNESS_OWED,
+        AlarmCause.DEPOSITS_SILENT,
+        AlarmCause.DEPOSIT_SHRANK,
+        AlarmCause.DEPOSIT_GREW,
+    )
+)
+"""Which a client of protocol 1 would not read."""
 _COUNTS: Final = (
     "charters", "log_size", "shards", "shard_bytes", "staged_bytes", "quota_bytes",
     "free_bytes", "service",
 )  # fmt: skip
 
 
-def write_status(status: MissionStatus) -> bytes:
-    """A mission's status."""
+def write_status(status: MissionStatus, protocol: int) -> bytes:
+    """A mission's status in a version of the protocol."""
+    added: JsonObject = {
+        "capacity_bytes": status.capacity_bytes,
+        "witnessed": status.witnessed,
+        "healthy": not status.ailing,
+    }
     return canonical_json(
         {
+            **(added if protocol >= _HEALTH_SINCE else {}),
             "mission": status.mission.hex(),
             "seat": status.seat,
             "state": status.state,
@@ -130,16 +149,17 @@ def write_status(status: MissionStatus) -> bytes:
             "alarms": [
                 {"cause": item.cause, "began": item.began, "detail": item.detail}
                 for item in status.alarms
+                if protocol >= _HEALTH_SINCE or item.cause not in _LATER_CAUSES
             ],
-            "witnessed": status.witnessed,
             "expiry": status.expiry,
             "service": status.service,
         }
     )
 
 
-def read_status(data: bytes) -> MissionStatus:
+def read_status(data: bytes, protocol: int) -> MissionStatus:
     """The inverse of `write_status`."""
+    added = _ADDED if protocol >= _HEALTH_SINCE else ()
     fields = Node(parse_canonical_json(data, subject="status"), "status").fields(
         "mission",
         "seat",
@@ -155,13 +175,14 @@ def read_status(data: bytes) -> MissionStatus:
         "forks",
         "quarantined",
         "alarms",
-        "witnessed",
         "expiry",
+        *added,
     )
     fields["expiry"].time()
-    fields["witnessed"].optional(Node.time)
+    if added:
+        fields["witnessed"].optional(Node.time)
     counts = {name: fields[name].integer() for name in _COUNTS}
-    return MissionStatus(
+    status = MissionStatus(
         mission=MissionId(fields["mission"].hex(32)),
         seat=Seat(fields["seat"].integer(1, 255)),
         state=fields["state"].state(),
@@ -175,10 +196,18 @@ def read_status(data: bytes) -> MissionStatus:
         forks=fields["forks"].each(lambda node: StatementHash(node.hex(32))),
         quarantined=fields["quarantined"].each(_read_quarantined),
         alarms=fields["alarms"].each(_read_alarm),
-        witnessed=fields["witnessed"].optional(Node.string),
+        witnessed=fields["witnessed"].optional(Node.string) if added else None,
         expiry=fields["expiry"].string(),
+        capacity_bytes=fields["capacity_bytes"].optional(lambda node: node.integer(1))
+        if added
+        else None,
         **counts,
     )
+    if not added and any(alarm.cause in _LATER_CAUSES for alarm in status.alarms):
+        raise MalformedData("status: alarms: expected causes of protocol 1, got a later one")
+    if added and fields["healthy"].boolean() is bool(status.ailing):
+        raise MalformedData("status: healthy: expected what its alarms say, got otherwise")
+    return status
 
 
 def _record_json(record: RecordState) -> JsonObject:

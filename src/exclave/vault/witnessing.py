@@ -44,7 +44,7 @@ class Witnessing:
 
     def __init__(self, store: ObjectStore, cosigner: Cosigner, clock: Clock) -> None:
         self._store = store
-        self._cosigner = cosigner
+        self.cosigner = cosigner
         self._clock = clock
         self._lock = threading.Lock()
 
@@ -56,7 +56,7 @@ class Witnessing:
             if note is None:
                 return Witnessed(decision=decision)
             origin = parse_checkpoint(note.text).origin
-            lines = cosign(note.text, self._cosigner, int(self._clock().timestamp()))
+            lines = cosign(note.text, self.cosigner, int(self._clock().timestamp()))
             kept = replace(note, signatures=(*note.signatures, *lines))
             self._store.replace_head(_key(origin), kept.encode())
             return Witnessed(decision=decision, lines=lines)

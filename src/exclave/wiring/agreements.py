@@ -12,11 +12,12 @@ from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.orders import parse_order
 from exclave.authority.seat_request import SeatRequest, parse_seat_request, verify_seat_request
 from exclave.engine.durable import replace_file
+from exclave.signer.bundle import Purpose
 from exclave.signer.interface import sign_envelope
 from exclave.signer.opening import SigningKeys
 from exclave.wiring.files import load_envelope
 
-__all__ = ["load_agreement", "load_request", "vouch_for"]
+__all__ = ["hand_over", "load_agreement", "load_request", "vouch_for"]
 
 
 def load_agreement(path: Path) -> tuple[Envelope, Agreement]:
@@ -46,4 +47,15 @@ def vouch_for(path: Path, envelope: Envelope, request: SeatRequest, keys: Signin
         )
     signed = sign_envelope(envelope, keys.signers)
     verify_seat_request(signed)
+    replace_file(path, [signed.to_bytes()], mode=path.stat().st_mode & 0o777)
+
+
+def hand_over(path: Path, envelope: Envelope, request: SeatRequest, keys: SigningKeys) -> None:
+    """Add the signature of the key that a next seat request replaces (spec/agreements.md 7)."""
+    if keys.purpose is not Purpose.STATE or request.receiving_state_key in tuple(keys.public):
+        raise StateKeyForeign(
+            f"{path}: expected the state's key before the one that is named, got one of {keys.id}",
+            hint="the new key signs without --retiring",
+        )
+    signed = sign_envelope(envelope, keys.signers)
     replace_file(path, [signed.to_bytes()], mode=path.stat().st_mode & 0o777)

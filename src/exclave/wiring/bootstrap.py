@@ -23,6 +23,7 @@ from exclave.ledger.entry import parse_entry
 from exclave.ledger.note import parse_note
 from exclave.ledger.tiles import parse_bundle, tiles_of
 from exclave.vault.addresses import parse_address
+from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 
 __all__ = ["CardUnanswered", "first_charter"]
 
@@ -57,12 +58,15 @@ def _ask(seat: CardSeat, mission: MissionId) -> Envelope:
         address.host, address.port, timeout=_SECONDS, context=_unpinned()
     )
     try:
-        note = _get(connection, f"/v1/{mission.hex()}/log/checkpoint")
+        spoken = read_spoken(_get(connection, ASKED_AT))
+        protocol = choose_protocol(spoken, ours=PROTOCOLS, party=f"seat {seat.seat}")
+        start = f"/v{protocol}/{mission.hex()}"
+        note = _get(connection, f"{start}/log/checkpoint")
         size = parse_checkpoint(parse_note(note).text).size
         bundle = next(tiles_of(size))  # entry bundles come first, and charter 1 is entry 0
-        data = _get(connection, f"/v1/{mission.hex()}/log/{bundle.path()}")
+        data = _get(connection, f"{start}/log/{bundle.path()}")
         digest = parse_entry(parse_bundle(data, bundle.width)[0]).hash
-        body = _get(connection, f"/v1/{mission.hex()}/bodies/{digest.hex()}")
+        body = _get(connection, f"{start}/bodies/{digest.hex()}")
     except (OSError, http.client.HTTPException) as error:
         raise VaultUnreachable(f"no answer: {type(error).__name__}") from error
     finally:

@@ -7,47 +7,49 @@ the server runs asks that server. Keys never leave `keys/`; `vault.toml` lies in
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import logging
 import os
+import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
-from exclave.authority.charter_parts import Address
 from exclave.authority.enrolment import Enrolment, parse_enrolment
-from exclave.authority.envelope import Envelope, Kind, envelope_for, parse_envelope
-from exclave.authority.keys import ED25519, TypedKey
+from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.order_parts import OrderHead
 from exclave.authority.orders import order_payload
 from exclave.authority.permission import Declare, DeclaredAct
-from exclave.authority.seat_request import SeatRequest, parse_seat_request, seat_request_payload
 from exclave.clock import now
-from exclave.config import load_toml, parse_toml
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
-from exclave.errors import AuthorityError, ConfigurationError
-from exclave.ids import KeyId, MissionId
-from exclave.ledger.cosignature import CosigningKey
-from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
+from exclave.errors import AuthorityError, ConfigurationError, ExclaveError
+from exclave.ids import MissionId
 from exclave.lines import LoopThread
-from exclave.signer.bundle import KeyBundle, PrivateKey
-from exclave.signer.file import load_key_file, save_key_file, write_once
 from exclave.signer.interface import sign_envelope
-from exclave.signer.parties import new_vault_key
-from exclave.values import dataclass
 from exclave.vault.addresses import parse_address
 from exclave.vault.config import VaultConfig
-from exclave.vault.identity import new_identity
-from exclave.vault.install import VaultFolder, create_vault, find_kit, open_missions
+from exclave.vault.install import VaultFolder, open_missions
 from exclave.vault.install import enrol as enrol_mission
 from exclave.vault.interface import MissionStatus, StatementState
-from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.mission import Mission
+from exclave.vault.seat_folder import SeatFolder
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
+from exclave.wiring.capacity import disk_room
 from exclave.wiring.files import read_file
+from exclave.wiring.seat_files import (
+    keys_of,
+    log_and_seat,
+    named_state_key,
+    seat_config,
+    seat_keys,
+    seat_named,
+    vault_config,
+)
 
 if TYPE_CHECKING:
     from exclave.vault.client import HttpVault
@@ -55,103 +57,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MissionUnexpected",
-    "NewVault",
-    "StateKeyMissing",
     "VaultBusy",
     "declare_act",
     "enrol_vault",
     "fsck_vault",
-    "init_vault",
     "mission_at_hand",
     "rebuild_vault",
-    "seat_keys",
     "serve_vault",
     "status_vault",
     "submit_to_vault",
 ]
 
-_KEYS = "vault.key"
-_CONFIG = "vault.toml"
-_COSIGNING = (COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44)
+_LOG = logging.getLogger(__name__)
+_ENOUGH_FILES = 65536
 
 
 class MissionUnexpected(AuthorityError):
     """An enrolment of another mission than the one compared out of band."""
 
 
-class StateKeyMissing(ConfigurationError):
-    """A vault that asks for agreements has no receiving state's key."""
-
-
 class VaultBusy(ConfigurationError):
     """Another process has the vault open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVault:
-    """A vault that was set up."""
-
-    seat_request: Path
-    identity_hash: bytes
-    log_key: TypedKey
-
-
-def init_vault(
-    path: Path,
-    *,
-    vault: str,
-    state: str,
-    operator: str,
-    data: str,
-    public: str,
-    state_key: Path | None = None,
-) -> NewVault:
-    """Make keys, folder, `vault.toml` and the signed seat request.
-
-    With `state_key`, the receiving state's public keys file, the request names its key, which signs
-    it later, and missions enrolled here deposit under an agreement only.
-    """
-    from exclave.found.terms import read_state_key
-
-    receiving = None if state_key is None else read_state_key(state_key)
-    asks = "true" if receiving else "false"
-    text = f'data = "{data}"\npublic = "{public}"\nrequire_agreement = {asks}\n'
-    # Refused before anything is made: addresses that a vault may not have.
-    parse_toml(text.encode(), VaultConfig, name=_CONFIG)
-    keys, identity = new_vault_key(vault, os.urandom), new_identity(vault, now())
-    log, seat, first, second = keys.keys
-    request = SeatRequest(
-        vault=vault,
-        state=state,
-        operator=operator,
-        addresses=(Address(data=data, public=public),),
-        identity=identity.certificate,
-        log_key=log.key,
-        seat_key=seat.key,
-        witness_keys=(first.key, second.key),
-        receiving_state_key=receiving,
-        created=now().replace(microsecond=0),
-    )
-    payload = parse_canonical_json(seat_request_payload(request))
-    assert isinstance(payload, dict)
-    envelope = sign_envelope(envelope_for(payload), [log])
-
-    def save_keys(folder: Path) -> None:
-        save_key_file(folder / _KEYS, keys, passphrase=None, random=os.urandom)
-
-    create_vault(
-        path,
-        identity=identity,
-        seat_request=envelope.to_bytes(),
-        save_keys=save_keys,
-        kit=find_kit(),
-    )
-    write_once(path / _CONFIG, text.encode())
-    return NewVault(
-        seat_request=path / "seat-request.json",
-        identity_hash=hashlib.sha256(identity.certificate).digest(),
-        log_key=log.key,
-    )
 
 
 def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enrolment, Charter]:
@@ -164,28 +90,55 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
             f"enrolment: expected mission {mission.hex()}, got {got.hex()}",
             hint="compare the mission id with the sending state once more, by another way",
         )
-    log, seat = _log_and_seat(_keys(folder))
-    asked = _named_state_key(folder) if _config(folder).require_agreement else None
+    place = seat_named(folder, data)
+    log, seat = log_and_seat(keys_of(place))
+    asked = named_state_key(place) if vault_config(folder).require_agreement else None
     with _opened(folder):
-        return enrol_mission(folder, data, log_key=log.key, seat_key=seat.key, agreement_key=asked)
+        return enrol_mission(
+            folder,
+            data,
+            log_key=log.key,
+            seat_key=seat.key,
+            agreement_key=asked,
+            seat=place,
+        )
 
 
 def serve_vault(path: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
     # A vault at hand needs no server: what that imports takes as long as a small deposit.
+    from exclave.vault.listener import share_of_connections
     from exclave.vault.server import VaultServer, serve
 
     folder = VaultFolder.open(path)
-    config = _config(folder)
+    config = vault_config(folder)
     with _opened(folder):
-        missions = _missions(folder, config)
-        serve(VaultServer(identity=folder.identity(), missions=missions, config=config, clock=now))
+        opened = _missions_by_seat(folder, config)
+        statuses = [mission.status() for _, missions in opened for mission in missions]
+        warning = disk_room(path, statuses).warning
+        if warning is not None:
+            _LOG.warning("%s", warning)
+        connections = share_of_connections(
+            config.limits.connections, listeners=2 * len(opened), files=_most_files()
+        )
+        settings = replace(config, limits=replace(config.limits, connections=connections))
+        servers = [
+            VaultServer(
+                identity=seat.identity(),
+                missions=missions,
+                config=_listening(settings, seat),
+                clock=now,
+                name=seat.name,
+            )
+            for seat, missions in opened
+        ]
+        serve(*servers)
 
 
 def status_vault(path: Path) -> Sequence[MissionStatus]:
     """Each mission's status, from the running server if there is one."""
     folder = VaultFolder.open(path)
-    config = _config(folder)
+    config = vault_config(folder)
     try:
         with _opened(folder):
             missions = _missions(folder, config)
@@ -214,7 +167,6 @@ def declare_act(
 ) -> Sequence[tuple[MissionId, StatementState]]:
     """Say to every mission of a vault, or to `only` one, what will be done; its log key signs."""
     folder = VaultFolder.open(path)
-    log, _ = _log_and_seat(_keys(folder))
     found = [item for item in status_vault(path) if only in {None, item.mission}]
     if not found:
         raise _unknown(only) if only is not None else ConfigurationError("no mission enrolled")
@@ -229,13 +181,14 @@ def declare_act(
         )
         order = Declare(head=head, seat=item.seat, act=act, since=since, until=until)
         envelope = Envelope(payload=order_payload(order), kind=order.kind)
+        log, _ = log_and_seat(keys_of(folder.seat_of(item.mission)))
         signed = sign_envelope(envelope, [log])
         answers.append((item.mission, _hand_in(folder, signed.to_bytes())))
     return answers
 
 
 def _hand_in(folder: VaultFolder, data: bytes) -> StatementState:
-    config = _config(folder)
+    config = vault_config(folder)
     wanted = _mission_of(data)
     try:
         with _opened(folder):
@@ -256,9 +209,9 @@ def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
     from exclave.vault.fsck import check_objects
 
     folder = VaultFolder.open(path)
-    log, _ = _log_and_seat(_keys(folder))
     found: list[tuple[MissionId, FsckReport]] = []
     for mission, data in folder.missions():
+        log, _ = log_and_seat(keys_of(folder.seat_of(mission)))
         seat = parse_enrolment(parse_envelope(data)).seat
         store: ObjectStore = FileEngine(folder.mission(mission), folder.tmp)
         report = check_objects(store, mission=mission, seat=seat, log_public=log.key.raw)
@@ -270,7 +223,7 @@ def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
 def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
     """A mission of a vault's folder that nobody serves, opened for as long as the context lasts."""
     folder = VaultFolder.open(path)
-    config = _config(folder)
+    config = vault_config(folder)
     with _opened(folder):
         missions = _missions(folder, config)
         try:
@@ -284,7 +237,7 @@ def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
 def rebuild_vault(path: Path) -> int:
     """Make every mission's index again from its objects; returns how many missions."""
     folder = VaultFolder.open(path)
-    config = _config(folder)
+    config = vault_config(folder)
     with _opened(folder):
         missions = _missions(folder, config)
         for mission in missions:
@@ -293,58 +246,59 @@ def rebuild_vault(path: Path) -> int:
     return len(missions)
 
 
-def _config(folder: VaultFolder) -> VaultConfig:
-    return load_toml(folder.path / _CONFIG, VaultConfig)
-
-
-def _named_state_key(folder: VaultFolder) -> KeyId:
-    data = read_file(folder.path / "seat-request.json")
-    request = parse_seat_request(parse_envelope(data, kinds=[Kind.SEAT_REQUEST]))
-    if request.receiving_state_key is None:
-        raise StateKeyMissing(
-            f"{_CONFIG}: require_agreement: expected a seat request with the receiving state's "
-            "key, got one without",
-            hint="set require_agreement = false, or set the vault up with --state-key",
-        )
-    return request.receiving_state_key.key_id
-
-
-def _keys(folder: VaultFolder) -> KeyBundle:
-    return load_key_file(folder.keys / _KEYS)
-
-
-def _log_and_seat(keys: KeyBundle) -> tuple[PrivateKey, PrivateKey]:
-    # In the order of `new_vault_key`.
-    log, seat = keys.keys[:2]
-    if log.alg != ED25519:
-        raise ConfigurationError(f"keys of {keys.id}: expected a vault's, got a {keys.purpose}'s")
-    return log, seat
-
-
-def seat_keys(keys: KeyBundle) -> SeatKeys:
-    """What a mission needs of a vault's keys."""
-    log, seat = _log_and_seat(keys)
-    # In the order of `new_vault_key`, as in the seat request.
-    first, second = (
-        CosigningKey(key_type=kind, public_key=key.key.raw, sign=key.sign)
-        for kind, key in zip(_COSIGNING, keys.keys[2:4], strict=True)
+def _listening(config: VaultConfig, seat: SeatFolder) -> VaultConfig:
+    """The installation's settings, with the addresses of one seat."""
+    where = seat_config(seat, config)
+    return replace(
+        config,
+        data=where.data,
+        public=where.public,
+        unsafe_public_bind=where.unsafe_public_bind,
+        metrics=config.metrics if seat.name is None else None,  # one address for all seats
     )
-    return SeatKeys(
-        log_public=log.key.raw,
-        sign=log.sign,
-        cosigning=(first, second),
-        seat_private=seat.xwing,
-    )
+
+
+def _most_files() -> int:
+    """Descriptors that this process may have: raised to what the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def _missions(folder: VaultFolder, config: VaultConfig) -> list[Mission]:
-    return open_missions(
-        folder,
-        engine=FileEngine,
-        keys=seat_keys(_keys(folder)),
-        clock=now,
-        min_free_bytes=config.min_free_bytes,
-    )
+    return [mission for _, missions in _missions_by_seat(folder, config) for mission in missions]
+
+
+def _missions_by_seat(
+    folder: VaultFolder, config: VaultConfig
+) -> list[tuple[SeatFolder, list[Mission]]]:
+    """What is served: the first seat, and every further one that has a mission.
+
+    A seat whose mission cannot be opened is named in the log, and keeps no other from being served.
+    """
+    opened: list[tuple[SeatFolder, list[Mission]]] = []
+    failure: ExclaveError | None = None
+    for seat in folder.seats:
+        try:
+            missions = open_missions(
+                folder,
+                engine=FileEngine,
+                keys=seat_keys(keys_of(seat)),
+                clock=now,
+                min_free_bytes=config.min_free_bytes,
+                seat=seat,
+            )
+        except ExclaveError as error:
+            failure = failure or error
+            _LOG.error("%s is not served: %s", seat.label, error.message)
+            continue
+        if missions or seat.name is None:
+            opened.append((seat, missions))
+    if failure is not None and not any(missions for _, missions in opened):
+        raise failure
+    return opened
 
 
 def _close(missions: Sequence[Mission]) -> None:
@@ -398,8 +352,8 @@ def _own_clients(
         HttpVault(
             mission=mission,
             seat=parse_enrolment(parse_envelope(data)).seat,
-            anchor=folder.identity().certificate,
-            public=parse_address(config.public),
+            anchor=folder.seat_of(mission).identity().certificate,
+            public=parse_address(seat_config(folder.seat_of(mission), config).public),
             clock=now,
             idle_seconds=10,
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 
 from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
+from exclave.journal.database import FORMAT
+from exclave.journal.rows import JournalTooNew
 from exclave.journal.store import (
     Journal,
     JournalForeign,
@@ -209,3 +212,15 @@ def test_a_chain_is_whole_from_number_one_on(tmp_path: Path) -> None:
     assert journal.is_whole()
     journal.adopt_record(_record(3), "older")
     assert not journal.is_whole()
+
+
+def test_a_journal_of_a_later_format_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    _open(path).close()
+    database = apsw.Connection(str(path))
+    database.pragma("user_version", FORMAT + 1)
+    database.close()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(JournalTooNew, match=f"format {FORMAT} or earlier, got format {FORMAT + 1}"):
+        _open(path)
+    assert before == {file.name: file.read_bytes() for file in tmp_path.iterdir()}

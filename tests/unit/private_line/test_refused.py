@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from exclave.ids import MissionId
+from exclave.private_line.firewall import Beside, firewall
 from exclave.private_line.values import (
     LineAddressWrong,
     LineKey,
@@ -126,6 +127,28 @@ def test_one_address_over_two_lines() -> None:
     other = replace(second(), parties=twice)
     with pytest.raises(LinesOverlap, match=r"10\.20\.0\.2 would be reached over the lines of two"):
         check_machine([first(), other], HUB)
+
+
+def test_two_missions_over_the_same_two_vaults() -> None:
+    """Each has a seat at both, with an address of its own: nothing is reached over two lines."""
+    seats = [
+        vault(name, seat, 10 + seat, data=Address(f"10.20.9.{seat}", 8443),
+              public=Address(f"10.20.9.{seat}", 8444))
+        for name, seat in ((HUB, 1), ("harbour", 2))
+    ]  # fmt: skip
+    lines = [first(), replace(second(), parties=(*seats, second().party("land")))]
+    for machine in (HUB, "harbour"):
+        check_machine(lines, machine)
+        rules = firewall(lines, machine, Beside())
+        for line in lines:
+            own, other = (
+                one.party(machine) for one in sorted(lines, key=lambda one: one is not line)
+            )
+            config = wireguard_config(line, own, "/etc/exclave/lines/key")
+            peer = next(item for item in line.peers(own) if item.role is Role.VAULT)
+            assert f"{peer.inner[0]}/32" in config
+            assert str(other.inner[0]) not in config
+            assert line.interface in rules
 
 
 def test_two_lines_at_one_port_or_of_one_mission() -> None:

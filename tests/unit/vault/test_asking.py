@@ -20,7 +20,9 @@ from exclave.signer.file import public_keys_bytes
 from exclave.signer.parties import new_official_key, new_state_key
 from exclave.vault.install import VaultFolder, create_vault, enrol, open_missions
 from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT
-from exclave.wiring.host import StateKeyMissing, enrol_vault, init_vault
+from exclave.wiring.host import enrol_vault
+from exclave.wiring.new_vaults import init_vault
+from exclave.wiring.seat_files import StateKeyMissing
 from tests.support.vault_world import START, World, new_world
 
 SEAT = Seat(1)

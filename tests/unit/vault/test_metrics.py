@@ -92,6 +92,7 @@ def test_requests_are_counted_by_kind_and_outcome() -> None:
             (dict(labels)["kind"], dict(labels)["outcome"]): number
             for labels, number in counted.items()
         } == {
+            ("get status", "ok"): 1,  # which version of the protocol is spoken
             ("put shards", "ok"): 2,
             ("post statements", "ok"): 1,
             ("get shards", "identity"): 1,
