@@ -12,7 +12,6 @@ import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from exclave.errors import AuthorityError, ConfigurationError, ExclaveError
 from exclave.ids import MissionId
 from exclave.lines import LoopThread
 from exclave.signer.interface import sign_envelope
+from exclave.values import replace
 from exclave.vault.addresses import parse_address
 from exclave.vault.config import VaultConfig
 from exclave.vault.install import VaultFolder, open_missions
