@@ -8,9 +8,20 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from exclave.agent.memory import memory_bytes as agent_memory_bytes
+from exclave.agent.state import AgentState, JobState, Result
 from exclave.archive.reference import Codec, Reference
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
+from exclave.deposit.outline import (
+    FileOutline,
+    RegisterOutline,
+    SizedOutline,
+    TableOutline,
+    TreeOutline,
+    Unit,
+)
+from exclave.deposit.outlines import outline_bytes
 from exclave.encoding import JsonValue, b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import SafePack, ShardRow
@@ -119,6 +130,21 @@ def catalogue() -> Iterator[bytes]:
         manifest_bytes=16384,
     )  # fmt: skip
     yield canonical_json(entry.to_json())
+
+
+def outlines() -> Iterator[bytes]:
+    """One object of each kind."""
+    objects = (
+        TableOutline(
+            name="t", rows=3, columns="00" * 16, groups=2, level=0, nodes=(bytes(32),) * 2
+        ),
+        TreeOutline(name="scans", files=3, depth=1, units={b"": Unit(1, 7), b"a/": Unit(2, 9)}),
+        FileOutline(name="a.db", size=5, digest=bytes(32), tables=(("t", 1),)),
+        SizedOutline(name="d", count=4, digest=bytes(32)),
+    )
+    yield outline_bytes(
+        [RegisterOutline(id="deeds", objects=tuple(("files", item) for item in objects))]
+    )
 
 
 def key_files() -> Iterator[bytes]:
@@ -231,6 +257,46 @@ def alerts() -> Iterator[bytes]:
     yield book_bytes(book.delivered("mail", message, targets=["mail", "hook"]))
 
 
+def agents() -> Iterator[bytes]:
+    """Memories of an agent: new, and with a job that failed and told something."""
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    yield agent_memory_bytes(AgentState(seen=moment))
+    told = Cause(key="logs:silent:2", severity="critical", summary="no answer", hint="ask")
+    job = JobState(
+        done=moment,
+        fired=(moment, moment),
+        running=moment,
+        failures=3,
+        retry=moment,
+        started=moment,
+        ended=moment,
+        result=Result.HUNG,
+        said="no end after 60 s",
+        good=moment,
+        causes=(told,),
+    )
+    yield agent_memory_bytes(
+        AgentState(
+            seen=moment,
+            back=moment,
+            jobs={"logs": job},
+            captured={"land": moment},
+            late={Seat(2): moment},
+        )
+    )
+
+
+def calendars() -> Iterator[bytes]:
+    """Expressions with each thing that they can have."""
+    for text in (
+        "Mon..Fri,Sun 2026..2030-01,07~1 06:30:15 Europe/Tallinn",
+        "*-*-1..10/3 0/4:00 UTC",
+        "quarterly",
+        "*:0/15",
+    ):
+        yield text.encode()
+
+
 def signatures() -> Iterator[bytes]:
     """Signature lines of cosigned notes."""
     for note in given("ledger", "cosignature", text_of("checkpoint"))():
@@ -241,13 +307,16 @@ SEEDS: dict[str, Source] = {
     "add_checkpoint": given("ledger", "add-checkpoint", text_of("request")),
     "kept_size": lambda: iter([b"0\n", b"3\n", b"9007199254740991\n"]),
     "signatures": signatures,
+    "agent_memory": agents,
     "alerts_memory": alerts,
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
     "block": given("bag", "parse-block", bytes_of("block")),
     "bundle": bundles,
+    "calendar": calendars,
     "card": given("cards", "parse-card", text_of("card")),
     "catalogue": catalogue,
+    "outline": outlines,
     "charter": given("charter", "parse-charter", text_of("payload")),
     "checkpoint": checkpoints,
     "detached": given("statements", "parse-detached", text_of("signatures")),

@@ -72,7 +72,7 @@ def register(id: str = "land", **changes: object) -> RegisterState:
         "rpo": DAY,
         "rto": 4 * HOUR,
         "held": (Seat(1), Seat(2), Seat(3)),
-        "gap": None,
+        "service_gap": None,
         "proof": evidence("proof"),
         "drill": evidence("drill", seconds=5400.0),
     }
@@ -83,7 +83,7 @@ def never(id: str) -> RegisterState:
     """A declared register that nobody deposited."""
     gap = "not reconstructible as a service: no runbook and no artefacts"
     return register(
-        id, health=Health.BAD, last=None, age=None, held=(), proof=None, drill=None, gap=gap
+        id, health=Health.BAD, last=None, age=None, held=(), proof=None, drill=None, service_gap=gap
     )
 
 
