@@ -12,7 +12,6 @@ import os
 import resource
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from exclave.errors import AuthorityError, ConfigurationError, ExclaveError
 from exclave.ids import MissionId, Seat
 from exclave.lines import LoopThread
 from exclave.signer.interface import sign_envelope
+from exclave.values import replace
 from exclave.vault.addresses import parse_address
 from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.config import VaultConfig
