@@ -4842,6 +4842,11 @@ def _run_results(kind: str, i: Json) -> Json:
     return {"passed": check_results(kind, decode_json(i["payload"].encode()))["passed"]}
 
 
+def _run_standing(i: Json) -> Json:
+    value = check_standing(decode_json(i["payload"].encode()))
+    return {"registers": len(value["registers"]), "deposits": len(value["deposits"])}
+
+
 def _run_attestation(i: Json) -> Json:
     value = check_shape("attestation", decode_json(i["payload"].encode()), ATTESTATION)
     envelope, _ = open_attested(value, XWingKey.from_seed(_bytes(i["seed"])))
@@ -4991,6 +4996,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-proof": lambda i: _run_results("proof", i),
     "parse-drill": lambda i: _run_results("drill", i),
     "open-attestation": _run_attestation,
+    "parse-standing": _run_standing,
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

@@ -254,7 +254,7 @@ def _item(name: str, item: str, least: int, most: int) -> tuple[int, int | None,
         )
     begin = _number(name, match[1], least, most)
     end = None if match[2] is None else _number(name, match[2], least, most)
-    step = None if match[3] is None else int(match[3])
+    step = None if match[3] is None else int(match[3][:9])
     if step == 0:
         raise CalendarWrong(f"{name}: expected a step of at least 1, got 0")
     if end is not None and end < begin:

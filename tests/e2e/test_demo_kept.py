@@ -61,7 +61,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         [*PROGRAM, "--json", "demo", "--size", "0.02", "--keep", "--folder", str(folder)],
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

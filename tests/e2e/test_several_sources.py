@@ -115,6 +115,25 @@ def test_what_was_finished_is_compared_and_the_rest_restored(
     assert (out / "cadastre" / "dump").exists()
 
 
+def test_what_was_altered_in_any_source_is_named(embassy: Embassy, tmp_path: Path) -> None:
+    """P11, for each source alike: the attacker has the restored places to himself."""
+    out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    reading = embassy.authorise(work / "reader")
+    secrets = embassy.unseal(reading)
+    restore = partial(
+        embassy.restore, reading, secrets, out=out, state=work, targets=partial(place_of, out)
+    )
+    assert restore().proven
+    for place, subject in (("deeds/1.txt", "deeds: 1.txt"), ("cadastre/dump", "cadastre: dump")):
+        kept = (out / place).read_bytes()
+        (out / place).write_bytes(kept.swapcase())
+        (register,) = restore().registers
+        assert subject in {item.subject for item in register.differences}
+        assert not register.proven
+        (out / place).write_bytes(kept)
+
+
 def test_a_source_that_fails_ends_the_deposit_and_is_named(embassy: Embassy) -> None:
     failing = land(embassy.home / "failing", program="echo half; exit 3")
     with pytest.raises(CommandFailed, match="register land: source cadastre: sh: expected exit"):

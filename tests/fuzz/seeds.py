@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from exclave.agent.memory import memory_bytes as agent_memory_bytes
+from exclave.agent.state import AgentState, JobState, Result
 from exclave.archive.reference import Codec, Reference
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
@@ -255,6 +257,46 @@ def alerts() -> Iterator[bytes]:
     yield book_bytes(book.delivered("mail", message, targets=["mail", "hook"]))
 
 
+def agents() -> Iterator[bytes]:
+    """Memories of an agent: new, and with a job that failed and told something."""
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    yield agent_memory_bytes(AgentState(seen=moment))
+    told = Cause(key="logs:silent:2", severity="critical", summary="no answer", hint="ask")
+    job = JobState(
+        done=moment,
+        fired=(moment, moment),
+        running=moment,
+        failures=3,
+        retry=moment,
+        started=moment,
+        ended=moment,
+        result=Result.HUNG,
+        said="no end after 60 s",
+        good=moment,
+        causes=(told,),
+    )
+    yield agent_memory_bytes(
+        AgentState(
+            seen=moment,
+            back=moment,
+            jobs={"logs": job},
+            captured={"land": moment},
+            late={Seat(2): moment},
+        )
+    )
+
+
+def calendars() -> Iterator[bytes]:
+    """Expressions with each thing that they can have."""
+    for text in (
+        "Mon..Fri,Sun 2026..2030-01,07~1 06:30:15 Europe/Tallinn",
+        "*-*-1..10/3 0/4:00 UTC",
+        "quarterly",
+        "*:0/15",
+    ):
+        yield text.encode()
+
+
 def signatures() -> Iterator[bytes]:
     """Signature lines of cosigned notes."""
     for note in given("ledger", "cosignature", text_of("checkpoint"))():
@@ -265,11 +307,13 @@ SEEDS: dict[str, Source] = {
     "add_checkpoint": given("ledger", "add-checkpoint", text_of("request")),
     "kept_size": lambda: iter([b"0\n", b"3\n", b"9007199254740991\n"]),
     "signatures": signatures,
+    "agent_memory": agents,
     "alerts_memory": alerts,
     "annex": lambda: iter([canonical_json(GOOD["annex"][0])]),
     "answers": answers,
     "block": given("bag", "parse-block", bytes_of("block")),
     "bundle": bundles,
+    "calendar": calendars,
     "card": given("cards", "parse-card", text_of("card")),
     "catalogue": catalogue,
     "outline": outlines,

@@ -135,9 +135,10 @@ def test_sixty_days_with_outages(embassy: Embassy) -> None:
     require_complete(world)
     assert world.told.log[-1][1] == "clear"
     told = [key for _, what, key in world.told.log if what == "alarm"]
+    # What is owed to nobody makes nobody late: a line that is cut shows by the deposits alone.
     assert told == [
-        *("job:nightly", "rpo:cadastre"),
-        *("job:nightly", "rpo:cadastre", "seat:1", "seat:2", "seat:3"),
+        *("rpo:cadastre", "job:nightly"),
+        *("rpo:cadastre", "job:nightly"),
         "rpo:cadastre",
         "seat:3",
     ]

@@ -18,10 +18,7 @@ LONG = {
     "seat-1": {"seat:1"},
     "seat-2": {"seat:2"},
     "seat-3": {"seat:3"},
-    "line": {
-        *("seat:1", "seat:2", "seat:3", "rpo:population", "rpo:land"),
-        *("job:nightly", "job:land", "job:logs"),
-    },
+    "line": {"rpo:population", "rpo:land", "job:nightly", "job:land", "job:logs"},
     "db-population": {"job:nightly", "rpo:population"},
     "db-land": {"job:land", "rpo:land"},
     "agent": {"rpo:population", "rpo:land"},

@@ -180,4 +180,5 @@ class World:
         for seat in reachable:
             self.held[seat] += self.spool[seat]
             self.spool[seat] = 0
-        return {seat: "no answer" for seat in SEATS if seat not in reachable}
+        # Who is owed nothing is not asked: it is not behind, whether it answers or not.
+        return {seat: "no answer" for seat in SEATS if self.spool[seat]}

@@ -9,12 +9,11 @@ from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import CONNECTIONS, EitherConfigFile, Flag, Out
-from exclave.errors import UsageError
+from exclave.errors import ExclaveError, UsageError
 
 if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.drill.real import Drilling, Held
-    from exclave.errors import ExclaveError
     from exclave.plan import Plan
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import TargetSettings
@@ -90,7 +89,7 @@ def drill(
             "drill: expected --no-network and --vault-folder together or neither",
             hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
         )
-    from exclave.drill.real import Drilling
+    from exclave.drill.real import Drilling, forecast_for
     from exclave.reconstruct.run import Scope
     from exclave.wiring.reader import Media, Restoring
 
@@ -107,6 +106,7 @@ def drill(
             ),
             plan=planned,
             quarantine=folder if quarantine is None else quarantine,
+            forecast={} if home is None else forecast_for(home),
         ),
         terminal,
     )
@@ -158,7 +158,7 @@ def _held(drilling: Drilling, terminal: Terminal) -> Held:
 
 def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     """Keep the certificate at home, and have its hash logged; the drill was held in any case."""
-    from exclave.certificate.sealed import CertificateTooLarge
+    from exclave.errors import ExclaveError
     from exclave.evidence import EvidenceStore
     from exclave.wiring.attesting import is_logged, log_certificate
 
@@ -166,8 +166,9 @@ def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     hint = f"exclave certificate log {kept}"
     try:
         answers = log_certificate(home, held.envelope)
-    except CertificateTooLarge as error:
-        terminal.warning(error.message, hint=error.hint)
+    except ExclaveError as error:
+        # It is kept already; that nobody else knows of it must not look like a failed drill.
+        terminal.warning(error.message, hint=hint)
         return kept
     for seat, answer in answers.items():
         if isinstance(answer, str):

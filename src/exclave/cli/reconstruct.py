@@ -47,7 +47,8 @@ def reconstruct(
     register
         Only this register; may be repeated.
     table
-        Only this table, as database.schema.table, or this path; needs the one --register.
+        Only this table, as database.schema.table, or this path; needs the one --register. Where
+        that has several sources, as SOURCE:NAME.
     no_network
         Read vaults' folders and bags instead of asking vaults.
     vault_folder

@@ -207,6 +207,15 @@ def _view_json(view: MissionView) -> dict[str, object]:
             }
             for item in view.deposits
         ],
+        "certificates": [
+            {
+                "certificate": item.certificate.hex(),
+                "depositor": item.depositor,
+                "time": item.time.isoformat(),
+                "epoch": item.epoch,
+            }
+            for item in view.attestations
+        ],
         "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
         "forks": [fork_json(fork) for fork in findings(view, None, ()).forks],
     }
@@ -228,6 +237,11 @@ def _view_lines(view: MissionView) -> list[str]:
             f"{_SUSPECT if item.suspect else ''}"
         )
         lines.append(f"  {layouts_words(None if item.live is None else item.live.layouts)}")
+    lines += [
+        f"certificate {item.certificate.hex()}  {item.depositor}  "
+        f"{item.time:%Y-%m-%d %H:%M:%S} (claimed)  sealed to epoch {item.epoch}"
+        for item in view.attestations
+    ]
     return lines if view.deposits else [*lines, "no deposit yet"]
 
 

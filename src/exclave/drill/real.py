@@ -9,8 +9,11 @@ none.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from exclave import __version__
@@ -26,6 +29,7 @@ from exclave.drill.quarantine import DatabaseThere, NoServer, QuarantineTooSmall
 from exclave.drill.rehearsal import Rehearsal
 from exclave.engine.durable import replace_file
 from exclave.errors import DifferenceFound, ExclaveError, StorageError
+from exclave.evidence import EvidenceStore
 from exclave.ids import MissionId
 from exclave.plan import Plan
 from exclave.reconstruct.run import ReconstructProgress
@@ -38,8 +42,9 @@ from exclave.wiring.reader import AskAgain, Places, Restoring, rebuild, write_re
 
 if TYPE_CHECKING:
     from exclave.reconstruct.report import ReconstructionReport
+    from exclave.wiring.depositor import Home
 
-__all__ = ["CERTIFICATE", "SHOWN", "Drilling", "Held", "hold_drill"]
+__all__ = ["CERTIFICATE", "SHOWN", "Drilling", "Held", "forecast_for", "hold_drill"]
 
 CERTIFICATE: Final = "drill.json"
 """The certificate's name in the reconstruction's folder."""
@@ -60,6 +65,7 @@ class Drilling:
     what: Restoring
     plan: Plan
     quarantine: Path
+    forecast: Mapping[str, int] = MappingProxyType({})  # seconds of work, by register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,20 @@ class _Allowed:
     record: DepositRecord
 
 
+def forecast_for(home: Home) -> Mapping[str, int]:
+    """Seconds until each register is back, as `check` forecasts them; of the unknown, none."""
+    from exclave.wiring.check_evidence import rehearsed
+    from exclave.wiring.check_forecast import forecast_of
+
+    store = EvidenceStore(home.settings.evidence)
+    known = rehearsed(home.plan.registers, store)
+    return {
+        item.id: math.ceil(item.restored_after)
+        for item in forecast_of(home, known.restore).registers
+        if item.restore_basis != "unknown"
+    }
+
+
 def hold_drill(
     drilling: Drilling, shown: ReconstructProgress, *, ask: AskAgain | None = None
 ) -> Held:
@@ -103,7 +123,12 @@ def hold_drill(
     allowed, given = _allowed(drilling.what.folder), drilling.what.targets.default_server
     with open_quarantine(drilling.quarantine, given) as quarantine:
         rehearsal = Rehearsal(
-            drilling.plan, quarantine, shown, issued=allowed.warrant.issued, clock=now
+            drilling.plan,
+            quarantine,
+            shown,
+            issued=allowed.warrant.issued,
+            clock=now,
+            forecast=drilling.forecast.get,
         )
         state = quarantine.folder / "state"
         state.mkdir(mode=0o700)

@@ -7,7 +7,7 @@ from exclave.config import load_toml
 from exclave.found.terms import AgreementTerms
 from exclave.plan import load_plan
 from exclave.signals.settings import AlertsTable, CommandTarget, EmailTarget, WebhookTarget
-from exclave.vault.config import VaultConfig
+from exclave.vault.config import SeatConfig, VaultConfig
 from exclave.wiring.settings import load_deposit_settings, load_target_settings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.toml")} == {
+        "agent.toml",
         "agreement.toml",
         "alerts.toml",
         "changes.toml",
@@ -23,6 +24,7 @@ def test_every_example_is_tested() -> None:
         "lines.toml",
         "registers.toml",
         "targets.toml",
+        "seat.toml",
         "vault.toml",
     }
 
@@ -59,6 +61,7 @@ def test_targets() -> None:
 
 def test_vault() -> None:
     assert load_toml(EXAMPLES / "vault.toml", VaultConfig).data.endswith(":8443")
+    assert load_toml(EXAMPLES / "seat.toml", SeatConfig).public.endswith(":8444")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

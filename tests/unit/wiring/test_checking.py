@@ -81,6 +81,7 @@ def _status(*, free: int, quota: int, used: int = 0) -> MissionStatus:
         forks=(),
         quarantined=(),
         alarms=(),
+        witnessed=None,
         expiry="",
         service=0,
     )
