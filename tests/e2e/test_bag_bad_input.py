@@ -100,7 +100,7 @@ def test_nothing_to_pack(tmp_path: Path, embassy: Embassy) -> None:
         "bag", "pack", "-c", embassy.write_config(), "--seat", 1, "--folder", tmp_path / "bag",
         "--papers", tmp_path / "papers", expect=3,
     )  # fmt: skip
-    assert "seat 1: expected spooled shards of its deposits, got none" in said
+    assert "seat 1: expected shards of its deposits that lie here, got none" in said
     assert not (tmp_path / "papers").exists()
 
 
@@ -136,7 +136,7 @@ def test_a_charter_that_is_not_here(tmp_path: Path, embassy: Embassy) -> None:
     with pytest.raises(CharterMissing, match="expected it among 0 charters"):
         gather_contents(
             mission=embassy.mission, bag=BagId(bytes(16)), seat=Seat(3), packed=now(),
-            charters=[], records=records, spooled=shards, kit=[],
+            charters=[], records=records, lying=shards, kit=[],
         )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def test_a_spool_that_changes_while_it_is_packed(tmp_path: Path, embassy: Embass
         contents = gather_contents(
             mission=embassy.mission, bag=BagId(bytes(16)), seat=Seat(3), packed=now(),
             charters=[embassy.envelope], records=records, kit=[],
-            spooled={root: lambda: b"%d" % next(counts) for _, root in spool.shards(Seat(3))},
+            lying={root: lambda: b"%d" % next(counts) for _, root in spool.shards(Seat(3))},
         )  # fmt: skip
     with pytest.raises(ItemChanged, match="changed while it was packed"):
         pack_bag(contents, FolderWriter(tmp_path / "bag", contents.inventory))
