@@ -2853,7 +2853,7 @@ BLOCK_DATA = BLOCK - BLOCK_HEAD
 CLASSES = ("kit", "charter", "annex", "statement", "record", "shard")
 INVENTORY = {
     "kind": one_of("exclave-bag"), "version": one_of(1), "mission": HASH, "bag": hex_of(16),
-    "seat": count_from(1, 255), "packed": is_time,
+    "seat": count_from(1, 255), "further": list_of(count_from(1, 255)), "packed": is_time,
     "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**31), HASH)),
 }  # fmt: skip
 PARTY = matches(
@@ -2874,6 +2874,8 @@ def check_inventory(data: bytes) -> dict[str, Json]:
     if len(data) > 64 << 20:
         raise Malformed("bag: inventory larger than 64 MiB")
     value = check_shape("bag", decode_json(data), INVENTORY)
+    if not ascending(value["further"]) or value["seat"] in value["further"]:
+        raise Malformed("bag: further seats do not ascend, or are its own")
     items = value["items"]
     ranks = [CLASSES.index(kind) for kind, *_ in items]
     if ranks != sorted(ranks):
@@ -2905,7 +2907,8 @@ def check_custody(body: Json) -> dict[str, Json]:
     value = check_shape("custody", body, CUSTODY)
     act, counted = value["act"], value["act"] in ("verified", "lodged")
     by = {"sealed": "depositor", "lodged": "seat"}.get(act)
-    if by is not None and not value["by"].startswith(by + " "):
+    copied = act == "sealed" and value["by"] == f"seat {value['seat']}"
+    if by is not None and not copied and not value["by"].startswith(by + " "):
         raise Malformed(f"custody: {act} by {value['by']}")
     for name, there in (
         ("previous", act != "sealed"), ("to", act == "handed-over"),
@@ -3368,7 +3371,14 @@ def open_bags(paths: Iterable[Path]) -> list[Bag]:
             bags.append(Bag(path, inventory, None, []))
         elif path.is_file():
             read_volume(path, streams)
-    return bags + [stream.bag() for stream in streams.values()]
+    bags += [stream.bag() for stream in streams.values()]
+    return [view for bag in bags for view in of_each_seat(bag)]
+
+
+def of_each_seat(bag: Bag) -> Iterator[Bag]:
+    """A bag of several seats counts as one of each (bag.md 6)."""
+    for number in (bag.inventory["seat"], *bag.inventory["further"]):
+        yield replace(bag, inventory={**bag.inventory, "seat": number})
 
 
 @dataclass(slots=True)
@@ -4832,6 +4842,11 @@ def _run_results(kind: str, i: Json) -> Json:
     return {"passed": check_results(kind, decode_json(i["payload"].encode()))["passed"]}
 
 
+def _run_standing(i: Json) -> Json:
+    value = check_standing(decode_json(i["payload"].encode()))
+    return {"registers": len(value["registers"]), "deposits": len(value["deposits"])}
+
+
 def _run_attestation(i: Json) -> Json:
     value = check_shape("attestation", decode_json(i["payload"].encode()), ATTESTATION)
     envelope, _ = open_attested(value, XWingKey.from_seed(_bytes(i["seed"])))
@@ -4981,6 +4996,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-proof": lambda i: _run_results("proof", i),
     "parse-drill": lambda i: _run_results("drill", i),
     "open-attestation": _run_attestation,
+    "parse-standing": _run_standing,
     "verify-signature": _run_signature,
     "parse-detached": _run_detached,
     "parse-charter": _run_charter,

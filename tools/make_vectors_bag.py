@@ -30,7 +30,7 @@ _ITEMS: list[list[Any]] = [
 ]
 _INVENTORY: Payload = {
     "kind": "exclave-bag", "version": 1, "mission": MISSION.hex(), "bag": BAG.hex(), "seat": 3,
-    "packed": "2026-03-01T12:00:00Z", "items": _ITEMS,
+    "further": [], "packed": "2026-03-01T12:00:00Z", "items": _ITEMS,
 }  # fmt: skip
 _CUSTODY: Payload = {
     "kind": "custody", "mission": MISSION.hex(), "bag": BAG.hex(), "inventory": _HASH, "seat": 3,
@@ -46,9 +46,20 @@ def inventories() -> Iterator[Case]:
         "hash": hashlib.sha256(data).hexdigest(), "items": 8,
         "content": sum(item[2] for item in _ITEMS),
     })  # fmt: skip
+    several = canonical_json(_INVENTORY | {"further": [4, 9]})
+    yield _inventory("inventory-further", "of several seats", {"further": [4, 9]}, {
+        "hash": hashlib.sha256(several).hexdigest(), "items": 8,
+        "content": sum(item[2] for item in _ITEMS),
+    })  # fmt: skip
     cases: list[tuple[str, str, Payload, Payload]] = [
         ("inventory-order", "a shard before a record", {"items": _moved(7, 5)},
          refused("FieldInvalid", "classes are not in their order")),
+        ("inventory-further-own", "its own seat once more", {"further": [3]},
+         refused("FieldInvalid", "further seats are other ones")),
+        ("inventory-further-order", "further seats descending", {"further": [5, 4]},
+         refused("OrderBroken", "further seats do not ascend")),
+        ("inventory-further-0", "a further seat 0", {"further": [0]},
+         refused("FieldInvalid", "seats are 1 to 255")),
         ("inventory-shards", "shards descending", {"items": _moved(7, 6)},
          refused("OrderBroken", "shards do not ascend")),
         ("inventory-twice", "one record twice", {"items": [*_ITEMS[:6], _ITEMS[5], *_ITEMS[6:]]},
@@ -129,6 +140,9 @@ def custody() -> Iterator[Case]:
          refused("FieldInvalid", "no such act")),
         ("custody-sealed-by", "sealed by an official", {"by": "official p-0123456789abcdef"},
          refused("FieldInvalid", "a depositor seals")),
+        ("custody-sealed-copy", "a copy, sealed by its seat", {"by": "seat 3"}, {"act": "sealed"}),
+        ("custody-sealed-seat", "sealed by another seat", {"by": "seat 2"},
+         refused("FieldInvalid", "only its own seat copies what it holds")),
         ("custody-lodged-by", "lodged by a depositor",
          {"act": "lodged", "good": 8, "bad": 0, **later},
          refused("FieldInvalid", "a seat lodges")),

@@ -228,9 +228,72 @@ def attestations() -> Iterator[Case]:
         )  # fmt: skip
 
 
+_STANDING_REGISTER: Payload = {
+    "id": "land", "title": "Land register", "owner": "Ministry of Justice",
+    "classification": "restricted", "rpo": 86_400, "rto": 172_800,
+    "record": drawn("record", 32).hex(), "captured": "2026-03-01T12:00:00Z", "proof": None,
+    "drill": None,
+}  # fmt: skip
+_HELD: Payload = {
+    "deposit": DEPOSIT.hex(), "record": drawn("record", 32).hex(), "k": 2, "n": 3,
+    "held": [[1, b64encode(b"a receipt")], [2, b64encode(b"another")]],
+}  # fmt: skip
+_STANDING: Payload = {
+    "kind": "standing", "mission": MISSION.hex(), "charter": drawn("charter", 32).hex(),
+    "salt": drawn("salt", 32).hex(), "software": "exclave/1.0", "depositor": "home",
+    "time": "2026-03-02T09:00:00Z", "plan": drawn("plan", 32).hex(),
+    "registers": [_STANDING_REGISTER], "deposits": [_HELD], "statements": [],
+}  # fmt: skip
+
+
+def standings() -> Iterator[Case]:
+    """The auditor's certificate: its form; what it carries is checked with charters."""
+    never = _STANDING_REGISTER | {"id": "wills", "record": None, "captured": None}
+    half = _STANDING_REGISTER | {"captured": None}
+    turned = _HELD | {"held": _HELD["held"][::-1]}
+    other = _HELD | {"record": drawn("other record", 32).hex()}
+    enveloped = canonical_json({
+        "payload": b64encode(canonical_json(_proof())),
+        "payloadType": "application/vnd.exclave.proof.v1+json", "signatures": [],
+    })  # fmt: skip
+    foreign = enveloped.replace(b"exclave.proof", b"exclave.alarm")
+    cases: list[tuple[str, str, Payload, Payload]] = [
+        ("standing", "a register that is held", {}, {"registers": 1, "deposits": 1}),
+        ("standing-never", "a register that was never deposited",
+         {"registers": [_STANDING_REGISTER, never]}, {"registers": 2, "deposits": 1}),
+        ("standing-carried", "a statement beside it", {"statements": [b64encode(enveloped)]},
+         {"registers": 1, "deposits": 1}),
+        ("standing-empty", "no register", {"registers": [], "deposits": []},
+         refused("FieldInvalid", "at least one register")),
+        ("standing-twice", "a register twice", {"registers": [_STANDING_REGISTER] * 2},
+         refused("FieldInvalid", "a register stands twice")),
+        ("standing-captured", "a record without its time", {"registers": [half]},
+         refused("FieldInvalid", "record and captured are there together")),
+        ("standing-unnamed", "a deposit that no register names",
+         {"deposits": sorted([_HELD, other], key=lambda item: item["record"])},
+         refused("FieldInvalid", "deposits are those that registers name")),
+        ("standing-lacking", "a record whose deposit is not there", {"deposits": []},
+         refused("FieldInvalid", "deposits are those that registers name")),
+        ("standing-seats", "seats descending", {"deposits": [turned]},
+         refused("OrderBroken", "seats do not ascend")),
+        ("standing-kind", "a statement of another kind",
+         {"statements": [b64encode(foreign)]},
+         refused("KindUnexpected", "proofs, drills and warrants are carried")),
+        ("standing-statements", "one statement twice",
+         {"statements": [b64encode(enveloped)] * 2},
+         refused("OrderBroken", "statements do not ascend")),
+        ("standing-field", "a field more", {"note": "x"}, refused("FieldUnknown", "unknown field")),
+    ]  # fmt: skip
+    for name, what, change, expect in cases:
+        yield Case(
+            spec="certificates.md 6", case=name, operation="parse-standing", what=what,
+            given={"payload": canonical_json(_STANDING | change).decode()}, expect=expect,
+        )  # fmt: skip
+
+
 def folders() -> dict[str, list[Case]]:
     """All cases by folder."""
-    return {"certificates": [*certificates(), *attestations()]}
+    return {"certificates": [*certificates(), *attestations(), *standings()]}
 
 
 if __name__ == "__main__":

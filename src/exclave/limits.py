@@ -320,8 +320,9 @@ def _bags(charter: Charter) -> Iterator[Limit]:
             "whoever has a single one, its seat's key and enough cards reads all of it without a "
             "warrant."
             if k == 1
-            else f"it comes to bear where a deposit was made with k = 1; with k = {k} no bag opens "
-            "alone."
+            else f"one of {k} safes opens with the keys of these safes and enough cards, without "
+            f"a warrant. Of the promise that fewer than {k} hosts hold nothing, what is left for "
+            "such a bag is that these keys lie apart from it and from each other."
         )
         yield Limit(
             name="whole-deposit-bags",

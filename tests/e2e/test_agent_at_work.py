@@ -77,8 +77,8 @@ def test_it_makes_up_for_what_was_missed(embassy: Embassy, tmp_path: Path) -> No
     assert process.returncode == 0, said
     assert state.jobs["daily"].result is Result.GOOD
     assert state.captured.keys() == {register.plan.id for register in embassy.registers}
-    assert 'exclave_job_failures{job="daily"} 0' in figures
-    assert 'exclave_job_last_good_timestamp_seconds{job="daily"}' in figures
+    assert 'exclave_job_failures{agent_job="daily"} 0' in figures
+    assert 'exclave_job_last_good_timestamp_seconds{agent_job="daily"}' in figures
     assert "exclave_register_age_seconds" in figures
     assert len(call("--json", "deposits", "--config", config).json["deposits"]) == 1
     shown = call("agent", "status", "--config", agent)

@@ -65,6 +65,32 @@ def test_lodging_a_bag_equals_sending_over_the_line(
     assert len(by_bag) > 3
 
 
+def test_lodging_beside_a_running_server_is_the_same(tmp_path: Path, embassy: Embassy) -> None:
+    """The server takes it through its local door: the same objects, answers and papers."""
+    embassy.deposit()
+    packed = pack_folder(embassy, 3, tmp_path / "bag")
+    run("bag", "seal", packed.papers, "--key", embassy.home / "keys" / "keys.json")
+    twin = tmp_path / "twin"
+    shutil.copytree(embassy.vault_folder(3), twin)
+    run("bag", "lodge", embassy.vault_folder(3), *packed.places)
+    stopped = objects(embassy, 3)
+    shutil.rmtree(embassy.vault_folder(3))
+    shutil.copytree(twin, embassy.vault_folder(3))
+    embassy.processes = True
+    embassy.start_vault(3)
+    lodged = run("bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers)
+    assert lodged["bad"] == 0
+    assert set(lodged["records"].values()) == {State.LODGED.value}
+    again = run("bag", "lodge", embassy.vault_folder(3), *packed.places)
+    assert (again["new_shards"], again["bad"]) == (0, 0)
+    embassy.stop_vault(3)
+    assert not (embassy.vault_folder(3) / "local.sock").exists()
+    served = objects(embassy, 3)
+    papers = {path.read_bytes() for path in packed.papers.glob("[0-9][0-9]-*.json")}
+    assert {data for data in served.values() if data not in stopped.values()} == papers
+    assert stopped.items() <= served.items()
+
+
 def test_a_bag_and_the_line_carry_parts_of_one_deposit(tmp_path: Path, embassy: Embassy) -> None:
     """Pending until both have come; the line sends nothing twice that matters."""
     embassy.deposit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from exclave.clock import now
 from exclave.ids import BagId, Seat
 from exclave.signer.interface import sign_envelope
 from exclave.vault.interface import State, VaultRefused
+from exclave.vault.local_door import local_path
+from exclave.wiring.host import mission_at_hand
 from tests.support.bags import CAPACITY, pack_folder, pack_volumes, run
 from tests.support.embassy import Embassy, found_embassy
 
@@ -70,12 +73,26 @@ def test_a_bag_whose_inventory_was_rewritten_for_another_seat(
     assert "no record of the bag names it for its seat" in str(lodged["findings"])
 
 
-def test_a_vault_that_serves_is_not_lodged_into(tmp_path: Path, embassy: Embassy) -> None:
+def test_a_vault_that_another_command_has_open(tmp_path: Path, embassy: Embassy) -> None:
+    """Neither its folder is to be had nor a server that would take the bag."""
     packed = pack_folder(embassy, 3, tmp_path / "bag")
-    embassy.processes = True
-    embassy.start_vault(3)
-    said = run("bag", "lodge", embassy.vault_folder(3), *packed.places, expect=3)
+    with mission_at_hand(embassy.vault_folder(3), embassy.mission):
+        said = run("bag", "lodge", embassy.vault_folder(3), *packed.places, expect=3)
     assert "another process has this vault open" in said
+
+
+def test_a_server_that_ends_while_a_bag_is_lodged(tmp_path: Path, embassy: Embassy) -> None:
+    """Named, with what to do; the same command then finds the vault stopped and completes it."""
+    packed = pack_folder(embassy, 3, tmp_path / "bag")
+    folder = embassy.vault_folder(3)
+    with socket.socket(socket.AF_UNIX) as left, mission_at_hand(folder, embassy.mission):
+        with local_path(folder) as path:
+            left.bind(str(path))  # of a server that was killed: nobody answers
+        said = run("bag", "lodge", folder, *packed.places, expect=5)
+    assert "no answer from its server" in said
+    assert "run the same command again" in said
+    lodged = run("bag", "lodge", folder, *packed.places)
+    assert set(lodged["records"].values()) == {State.LODGED.value}
 
 
 def test_nothing_to_pack(tmp_path: Path, embassy: Embassy) -> None:

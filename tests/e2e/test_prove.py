@@ -125,7 +125,7 @@ def test_a_quarantine_is_checked_like_everything_else(embassy: Embassy) -> None:
     more = '\n[quarantine]\npath = ""\nlimt = "1GiB"\n[quarantine.postgresql]\nport = 0\n'
     code, _, said = _deposit(embassy, more, "--prove")
     assert code == 3
-    for words in ("quarantine.path", "quarantine.limt", "quarantine.postgresql.host"):
+    for words in ("quarantine.path", "quarantine.limt", "quarantine.postgresql.port"):
         assert words in said
 
 

@@ -11,6 +11,15 @@ from typing import Any
 from exclave.archive.reference import Codec, Reference
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
+from exclave.deposit.outline import (
+    FileOutline,
+    RegisterOutline,
+    SizedOutline,
+    TableOutline,
+    TreeOutline,
+    Unit,
+)
+from exclave.deposit.outlines import outline_bytes
 from exclave.encoding import JsonValue, b64encode, canonical_json
 from exclave.ids import ChunkId, DepositId, MissionId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import SafePack, ShardRow
@@ -119,6 +128,21 @@ def catalogue() -> Iterator[bytes]:
         manifest_bytes=16384,
     )  # fmt: skip
     yield canonical_json(entry.to_json())
+
+
+def outlines() -> Iterator[bytes]:
+    """One object of each kind."""
+    objects = (
+        TableOutline(
+            name="t", rows=3, columns="00" * 16, groups=2, level=0, nodes=(bytes(32),) * 2
+        ),
+        TreeOutline(name="scans", files=3, depth=1, units={b"": Unit(1, 7), b"a/": Unit(2, 9)}),
+        FileOutline(name="a.db", size=5, digest=bytes(32), tables=(("t", 1),)),
+        SizedOutline(name="d", count=4, digest=bytes(32)),
+    )
+    yield outline_bytes(
+        [RegisterOutline(id="deeds", objects=tuple(("files", item) for item in objects))]
+    )
 
 
 def key_files() -> Iterator[bytes]:
@@ -248,6 +272,7 @@ SEEDS: dict[str, Source] = {
     "bundle": bundles,
     "card": given("cards", "parse-card", text_of("card")),
     "catalogue": catalogue,
+    "outline": outlines,
     "charter": given("charter", "parse-charter", text_of("payload")),
     "checkpoint": checkpoints,
     "detached": given("statements", "parse-detached", text_of("signatures")),

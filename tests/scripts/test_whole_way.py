@@ -93,10 +93,12 @@ def _refuted(embassy: Mission, folder: Path) -> None:
     ran = call("status", "-c", embassy.config, "--offline")
     assert ran.code == 1
     assert "NOT PASSED (proof-" in ran.out
-    must("metrics", "-c", embassy.config, "--output", output)
+    assert call("metrics", "-c", embassy.config, "--offline", "--check").code == 2
+    must("metrics", "-c", embassy.config, "--output", output, "--check")
     found = figures(output.read_text())
     assert found["exclave_register_last_proof_passed"] == {(("register", "land"),): 0}
     assert set(found["exclave_seat_up"].values()) == {1}
+    assert found["exclave_check_results"][(("severity", "good"),)] > 0
     assert "exclave_register_rpo_seconds{" in must("metrics", "-c", embassy.config, "--offline").out
     shutil.rmtree(embassy.root / "home" / "state" / "evidence")
 

@@ -9,7 +9,7 @@
         assert report.proven
 
 Functions
-    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=())
+    found_embassy(folder, n=3, k=2, h=None, delay=0, processes=False, safes=(), whole_bags=False)
                                                        real ceremony; cards/; some seats are safes
     embassy.deposit(registers=None, plan_text=..., prover=None)    default: all of embassy.registers
     embassy.prover(timeout=..., server=...)            to prove a deposit with
@@ -847,6 +847,7 @@ def found_embassy(
     delay: int = 0,
     processes: bool = False,
     safes: Sequence[int] = (),
+    whole_bags: bool = False,
 ) -> Iterator[Embassy]:
     """Found a mission and serve its vaults; everything is stopped at the end."""
     ports = free_ports(2 * n)
@@ -854,7 +855,7 @@ def found_embassy(
         Seat(i): _vault(folder, _host(i, safe=i in safes), ports[2 * i - 2 : 2 * i])
         for i in range(1, n + 1)
     }
-    with found_at(folder, vaults, k=k, h=h, delay=delay) as embassy:
+    with found_at(folder, vaults, k=k, h=h, delay=delay, whole_bags=whole_bags) as embassy:
         embassy.processes = processes
         for seat, vault in vaults.items():
             if not vault.host.safe:
@@ -870,10 +871,19 @@ def found_at(
     k: int,
     h: int | None = None,
     delay: int = 0,
+    whole_bags: bool = False,
 ) -> Iterator[Embassy]:
     """Found a mission at these vaults, also at those of another one, and serve none of them."""
     officials = {person.label: new_official_key(os.urandom) for person in OFFICIALS}
-    embassy = _found(folder, vaults, officials, k=k, h=k if h is None else h, delay=delay)
+    embassy = _found(
+        folder,
+        vaults,
+        officials,
+        k=k,
+        h=k if h is None else h,
+        delay=delay,
+        whole_bags=whole_bags,
+    )
     try:
         yield embassy
     finally:
@@ -915,6 +925,7 @@ def _found(
     k: int,
     h: int,
     delay: int,
+    whole_bags: bool,
 ) -> Embassy:
     desk = folder / "founding"
     for name in ("officials", "requests"):
@@ -936,6 +947,8 @@ def _found(
         k=k,
         h=h,
     )
+    if whole_bags:
+        text = text.replace("whole_deposit_bags = false", "whole_deposit_bags = true")
     (desk / "founding.toml").write_text(text, encoding="utf-8")
     govern = ("chancellor", "minister", "registrar")
     founded = found(

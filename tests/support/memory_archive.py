@@ -64,7 +64,7 @@ class MemoryArchive:
             number = len(self.streams)
             self.streams.append(data)
             self.purposes.append(purpose)
-        pack = MANIFEST_PACK_BIT if purpose is StreamPurpose.MANIFEST else 0
+        pack = MANIFEST_PACK_BIT if purpose.in_manifest else 0
         refs = []
         left = len(data)
         while left:

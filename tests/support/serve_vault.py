@@ -3,13 +3,15 @@
 The same code as `exclave vault serve` after its configuration is read: engine, mission, listeners,
 `exclave.vault.server.serve`. The keys lie in the order, since they are a test's. So do, where a
 test wants them, the packs of an effective release, a file of witnesses' timestamps that is read
-whenever they are asked for, and the seconds between two housekeeping runs.
+whenever they are asked for, the seconds between two housekeeping runs, and a folder for the local
+door.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from exclave.vault.identity import load_identity
 from exclave.vault.keeping import Keeping
 from exclave.vault.mission import Mission, SeatKeys
 from exclave.vault.server import VaultServer, serve
+from exclave.wiring.local_door import open_door
 from tests.support.vault_world import Ed, cosigning_keys
 
 
@@ -63,18 +66,20 @@ def main(arguments: list[str]) -> None:
     keeping = Keeping(released=dict.fromkeys(packs, StatementHash(bytes(32))))
     mission.keeping = lambda: keeping
     vault_server._HOUSEKEEPING_SECONDS = float(order.get("housekeeping", "30"))  # type: ignore[misc]
-    server = VaultServer(
-        identity=load_identity(Path(order["identity"])),
-        missions=[mission],
-        config=VaultConfig(
-            data=order.get("data", "127.0.0.1:0"),
-            public=order.get("public", "127.0.0.1:0"),
-            min_free_bytes=0,
-        ),
-        clock=clock.now,
-        mirror=False,
-    )
-    serve(server)
+    with open_door(Path(order["local"])) if "local" in order else nullcontext() as door:
+        server = VaultServer(
+            identity=load_identity(Path(order["identity"])),
+            missions=[mission],
+            config=VaultConfig(
+                data=order.get("data", "127.0.0.1:0"),
+                public=order.get("public", "127.0.0.1:0"),
+                min_free_bytes=0,
+            ),
+            clock=clock.now,
+            mirror=False,
+            local=door,
+        )
+        serve(server)
 
 
 if __name__ == "__main__":

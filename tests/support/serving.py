@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from exclave import clock
 from exclave.clock import Clock
@@ -17,6 +18,7 @@ from exclave.vault.identity import Identity
 from exclave.vault.mission import Mission
 from exclave.vault.server import VaultServer
 from exclave.vault.storage import ObjectStore
+from exclave.wiring.local_door import open_door
 from tests.support.vault_world import World
 
 SEAT = Seat(1)
@@ -94,23 +96,26 @@ async def serving(
     min_free: int = 0,
     now: Clock = clock.now,
     agreement_key: KeyId | None = None,
+    local: Path | None = None,
 ) -> AsyncIterator[Served]:
     """A served mission; everything is closed at the end."""
     mission = open_mission(world, store, min_free=min_free, now=now, agreement_key=agreement_key)
     config = VaultConfig(
         data="127.0.0.1:0", public="127.0.0.1:0", limits=limits or Limits(), min_free_bytes=min_free
     )
-    server = VaultServer(
-        identity=world.vaults[SEAT].identity,
-        missions=[mission],
-        config=config,
-        clock=now,
-        mirror=False,
-    )
-    async with server:
-        served = Served(world=world, mission=mission, server=server)
-        try:
-            yield served
-        finally:
-            for client in served.clients:
-                await client.close()
+    with nullcontext() if local is None else open_door(local) as door:
+        server = VaultServer(
+            identity=world.vaults[SEAT].identity,
+            missions=[mission],
+            config=config,
+            clock=now,
+            mirror=False,
+            local=door,
+        )
+        async with server:
+            served = Served(world=world, mission=mission, server=server)
+            try:
+                yield served
+            finally:
+                for client in served.clients:
+                    await client.close()

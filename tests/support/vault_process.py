@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import exclave
 from exclave import clock
@@ -96,7 +97,7 @@ class VaultStage:
     shards: list[list[Shard]]  # of this seat, by record
 
     @classmethod
-    def new(cls, folder: Path) -> VaultStage:
+    def new(cls, folder: Path) -> Self:
         """Two deposits: the second goes on from the first."""
         world = new_world()
         first, packs = world.deposit(size=300_000)
@@ -116,9 +117,9 @@ class VaultStage:
         stage.place.mkdir(parents=True)
         return stage
 
-    def copy(self, folder: Path, disk: Callable[[Path], None] | None = None) -> VaultStage:
+    def copy(self, folder: Path, disk: Callable[[Path], None] | None = None) -> Self:
         """The same mission with its disk somewhere else."""
-        other = VaultStage(
+        other = type(self)(
             folder=folder,
             world=self.world,
             records=self.records,
@@ -171,6 +172,7 @@ class VaultStage:
             "seat_seed": party.seat_private.seed.hex(),
             "identity": str(out / "identity.pem"),
             "charter": self.world.envelope.to_bytes().decode(),
+            **self.more(out),
         }
         order.write_text(json.dumps(fields))
         if warm is None:
@@ -187,14 +189,19 @@ class VaultStage:
         line = run.stdout.readline()
         if line:
             ready = json.loads(line)["ready"]
-            asyncio.run(self._send(ready, run, acked))
+            asyncio.run(self.send(ready, run, acked))
         if acked.done:
             run.stop()
         else:
             run.wait()
         return run, acked
 
-    async def _send(self, ready: dict[str, str], run: Traced, acked: Acknowledged) -> None:
+    def more(self, out: Path) -> dict[str, str]:
+        """What else the process is told."""
+        del out
+        return {}
+
+    async def send(self, ready: dict[str, str], run: Traced, acked: Acknowledged) -> None:
         client = HttpVault(
             mission=self.world.mission,
             seat=SEAT,

@@ -12,6 +12,7 @@ from exclave.authority.envelope import Envelope, Kind
 from exclave.certificate.drill import drill_envelope, parse_drill
 from exclave.certificate.proof import parse_proof, proof_envelope
 from exclave.certificate.sealed import open_attested
+from exclave.certificate.standing import parse_standing, standing_envelope
 from exclave.errors import ExclaveError
 from exclave.sealing.recovery import XWingPrivateKey
 from tests.vectors.cases import Loaded, load
@@ -43,10 +44,18 @@ def attestation(given: dict[str, Any]) -> dict[str, Any]:
     return {"certificate": opened.statement_hash.hex(), "passed": parse_proof(opened).passed}
 
 
+def standing(given: dict[str, Any]) -> dict[str, Any]:
+    payload = given["payload"].encode()
+    parsed = parse_standing(Envelope(payload=payload, kind=Kind.STANDING))
+    assert standing_envelope(parsed).payload == payload
+    return {"registers": len(parsed.registers), "deposits": len(parsed.deposits)}
+
+
 OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "parse-proof": proof,
     "parse-drill": drill,
     "open-attestation": attestation,
+    "parse-standing": standing,
 }
 
 

@@ -50,7 +50,8 @@ class Figures:
 def agent_families(state: AgentState) -> Iterator[Family]:
     """What the agent knows of its jobs."""
     jobs = sorted(state.jobs.items())
-    labels = [{"job": name} for name, _ in jobs]
+    # Not `job`: Prometheus has that name for what it asks, and would rename ours.
+    labels = [{"agent_job": name} for name, _ in jobs]
     yield gauge(
         "exclave_job_running",
         "1 while a run of the job is at work.",

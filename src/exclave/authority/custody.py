@@ -93,8 +93,9 @@ class Custody:
 
     def __post_init__(self) -> None:
         Node(self.marks, "custody.marks").text()
+        own = Party(PartyRole.SEAT, str(self.seat))  # seals a copy of what it holds itself
         wanted = {Act.SEALED: PartyRole.DEPOSITOR, Act.LODGED: PartyRole.SEAT}.get(self.act)
-        if wanted not in {None, self.by.role}:
+        if wanted not in {None, self.by.role} and (self.act, self.by) != (Act.SEALED, own):
             raise FieldInvalid(f"custody.by: expected a {wanted} for {self.act}, got {self.by}")
         counted = self.act in _COUNTED
         for name, there, may in (

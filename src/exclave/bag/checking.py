@@ -13,12 +13,13 @@ from exclave.authority.charter_chain import CharterChain, verify_chain, verify_s
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.record import DepositRecord, RecordPack, verify_record
 from exclave.bag.interface import ReadableBag
+from exclave.bag.packing import opens_alone
 from exclave.carried.gathering import Finding, FindingCause
 from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.dispersal.sealed_shard import parse_sealed_shard
 from exclave.dispersal.shard import ShardCorrupt
 from exclave.errors import ExclaveError, IntegrityError
-from exclave.ids import ShardRoot
+from exclave.ids import Seat, ShardRoot
 from exclave.values import dataclass, field
 
 __all__ = ["BagCheck", "CheckedBag", "check_bag"]
@@ -37,7 +38,7 @@ class CheckedBag:
     bad: int
     bytes: int  # of good items
     records: tuple[DepositRecord, ...]
-    whole_deposit: bool  # opens with the cards and this seat's key alone
+    whole_deposit: bool  # opens with the cards and the keys of its seats alone
     findings: tuple[Finding, ...]
 
 
@@ -48,13 +49,13 @@ class BagCheck:
     inventory: Inventory
     records: list[DepositRecord] = field(default_factory=list)
     _chain: CharterChain | None = None
-    _named: dict[ShardRoot, RecordPack] = field(default_factory=dict)
+    _named: dict[ShardRoot, tuple[RecordPack, Seat]] = field(default_factory=dict)
     _depositors: dict[ShardRoot, str] = field(default_factory=dict)
 
     @property
     def whole_deposit(self) -> bool:
-        """Whether one seat's shards are enough for a pack of it."""
-        return any(pack.k == 1 for pack in self._named.values())
+        """Whether the shards of its seats are enough for a pack of it."""
+        return opens_alone((pack for pack, _ in self._named.values()), self.inventory.seats)
 
     def depositor_of(self, root: ShardRoot) -> str:
         """Whose a shard is that was good."""
@@ -93,18 +94,19 @@ class BagCheck:
         self.records.append(record)
         for pack in record.packs_added:
             for seat, root in pack.shards:
-                if seat == self.inventory.seat:
-                    self._named[root] = pack
+                if seat in self.inventory.seats:
+                    self._named[root] = pack, seat
                     self._depositors[root] = record.depositor
 
     def _shard(self, item: Item, data: bytes) -> None:
         header = parse_sealed_shard(data).header
-        pack = self._named.get(ShardRoot(bytes.fromhex(item.name)))
-        if pack is None:
+        named = self._named.get(ShardRoot(bytes.fromhex(item.name)))
+        if named is None:
             raise NotOfThisBag(f"{item}: no record of the bag names it for its seat")
+        pack, seat = named
         found = header.mission, header.seat, header.pack_root, header.k, header.length
         if found != (
-            self.inventory.mission, self.inventory.seat, pack.root, pack.k, pack.length,
+            self.inventory.mission, seat, pack.root, pack.k, pack.length,
         ):  # fmt: skip
             raise ShardCorrupt(f"{item}: its header is not what the record says")
 

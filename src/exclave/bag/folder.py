@@ -136,6 +136,13 @@ class FolderBag:
         """See `ReadableBag`."""
         return self._inventory
 
+    def read(self, item: Item) -> bytes | None:
+        """What lies where an item should, of at most one byte more; None when nothing is there."""
+        try:
+            return self._read(place_of(item), item.size)
+        except OSError:
+            return None
+
     def items(self) -> Iterator[tuple[Item, bytes]]:
         """See `ReadableBag`."""
         for item in self._inventory.items:

@@ -8,8 +8,6 @@ its record stays pending there until another bag or the line brings the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from exclave.bag.checking import BagCheck
 from exclave.bag.interface import ReadableBag
 from exclave.carried.gathering import Finding, FindingCause
@@ -17,7 +15,7 @@ from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
 from exclave.values import dataclass
-from exclave.vault.interface import PublicRecord, ShardStore, State, VaultRefused
+from exclave.vault.interface import CarriedStore, State, VaultRefused
 
 __all__ = ["BagAstray", "BagForeign", "LodgedBag", "lodge_bag", "require_seat"]
 
@@ -50,6 +48,12 @@ def require_seat(inventory: Inventory, mission: MissionId, seat: Seat) -> None:
             f"got one of {inventory.mission.hex()}",
             hint="it is another state's: hand it on unopened",
         )
+    if inventory.further:
+        raise BagAstray(
+            f"bag {inventory.bag.hex()}: expected one of seat {seat} alone, got one of seats "
+            + ", ".join(map(str, inventory.seats)),
+            hint="bags of several seats are kept in safes (exclave bag store)",
+        )
     if inventory.seat != seat:
         raise BagAstray(
             f"bag {inventory.bag.hex()}: expected one for seat {seat}, got one for seat "
@@ -58,14 +62,12 @@ def require_seat(inventory: Inventory, mission: MissionId, seat: Seat) -> None:
         )
 
 
-async def lodge_bag(
-    bag: ReadableBag, record: PublicRecord, store: Callable[[str], ShardStore]
-) -> LodgedBag:
-    """Give a vault everything that is good; `store` is how it takes shards of a depositor."""
-    lodging = _Lodging(bag.inventory, record, store)
+async def lodge_bag(bag: ReadableBag, vault: CarriedStore) -> LodgedBag:
+    """Give a vault everything that is good."""
+    lodging = _Lodging(bag.inventory, vault)
     for item, data in bag.items():
         await lodging.item(item, data)
-    statements = [(name, await record.statement(name)) for name in lodging.taken]
+    statements = [(name, await vault.statement(name)) for name in lodging.taken]
     good = lodging.good
     return LodgedBag(
         inventory=bag.inventory,
@@ -78,12 +80,9 @@ async def lodge_bag(
 
 
 class _Lodging:
-    def __init__(
-        self, inventory: Inventory, record: PublicRecord, store: Callable[[str], ShardStore]
-    ) -> None:
+    def __init__(self, inventory: Inventory, vault: CarriedStore) -> None:
         self._check = BagCheck(inventory)
-        self._record = record
-        self._store = store
+        self._vault = vault
         self.good = 0
         self.new = 0
         self.taken: list[StatementHash] = []
@@ -96,7 +95,7 @@ class _Lodging:
             if item.kind is ItemClass.SHARD:
                 await self._shard(item, data)
             elif item.kind is not ItemClass.KIT:
-                answer = await self._record.submit(data)
+                answer = await self._vault.submit(data)
                 if item.kind is ItemClass.RECORD:
                     self.taken.append(answer.statement)
         except VaultRefused as error:
@@ -111,10 +110,9 @@ class _Lodging:
             self.good += 1
 
     async def _shard(self, item: Item, data: bytes) -> None:
-        depositor = self._check.depositor_of(ShardRoot(bytes.fromhex(item.name)))
-        self.new += await self._store(depositor).put_sealed_shard(
-            ShardRoot(bytes.fromhex(item.name)), [data]
-        )
+        root = ShardRoot(bytes.fromhex(item.name))
+        depositor = self._check.depositor_of(root)
+        self.new += await self._vault.put_carried_shard(depositor, root, [data])
 
     def _find(self, what: str) -> None:
         self.findings.append(Finding(cause=FindingCause.ITEM, what=what))

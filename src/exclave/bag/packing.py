@@ -4,11 +4,11 @@ Everything is read twice: once to say in the inventory what it is, once to write
 between the two stops the packing.
 
 Rules
-- Shards are those that lie in the spool for the seat, sealed to it; each is named by a record here.
+- Shards are those that lie here for the seat, sealed to it; each is named by a record here.
 - Records: all that name such a shard or that the seat has not lodged, back to the full record that
   they rest on, so that the seat can complete them; charters: those that records name, and all
   before them.
-- A bag that opens alone is packed only where the charter allows it.
+- A bag that opens alone, or is of several seats, is packed only where the charter allows it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from functools import partial
 
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import verify_chain
+from exclave.authority.charter_parts import SeatType
 from exclave.authority.envelope import Envelope
-from exclave.authority.record import DepositRecord
+from exclave.authority.record import DepositRecord, RecordPack
 from exclave.bag.interface import BagWriter
 from exclave.carried.inventory import Inventory, Item, ItemClass
 from exclave.errors import ConfigurationError, IntegrityError
@@ -36,6 +37,7 @@ __all__ = [
     "WholeDepositNotAllowed",
     "choose_records",
     "gather_contents",
+    "opens_alone",
     "pack_bag",
     "seat_shards",
 ]
@@ -108,10 +110,11 @@ def gather_contents(
     mission: MissionId,
     bag: BagId,
     seat: Seat,
+    further: Sequence[Seat] = (),
     packed: datetime,
     charters: Sequence[Envelope],
     records: Sequence[tuple[DepositRecord, Envelope]],
-    spooled: Mapping[ShardRoot, Callable[[], bytes]],
+    lying: Mapping[ShardRoot, Callable[[], bytes]],
     kit: Iterable[tuple[str, Callable[[], bytes]]],
     held: frozenset[ShardRoot] = frozenset(),
     annexes: Sequence[bytes] = (),
@@ -119,29 +122,31 @@ def gather_contents(
 ) -> Contents:
     """Choose and name everything; raises `NothingToPack`, `CharterMissing`, and so on."""
     named = {root: pack for r, _ in records for pack in r.packs_added for _, root in pack.shards}
-    wanted = [root for record, _ in records for _, root in seat_shards(record, seat)]
-    taken = sorted({root for root in wanted if root in spooled})
+    seats = (seat, *sorted(further))
+    wanted = [root for r, _ in records for s in seats for _, root in seat_shards(r, s)]
+    taken = sorted({root for root in wanted if root in lying})
     if not taken:
         raise NothingToPack(
-            f"seat {seat}: expected spooled shards of its deposits, got none",
+            f"seat {seat}: expected shards of its deposits that lie here, got none",
             hint="it lacks nothing, or what it lacks lies nowhere and is sealed again by the next "
-            "deposit",
+            "deposit; what it has is copied at its vault (exclave bag copy)",
         )
     chain = _chain(charters, records, mission)
-    _check_whole(chain[-1][1], min(named[root].k for root in taken), seat)
+    _check_whole(chain[-1][1], (named[root] for root in taken), seats)
     sources = [
         *_loaded(ItemClass.KIT, sorted(kit)),
         *_kept(ItemClass.CHARTER, ((e.statement_hash, e.to_bytes()) for e, _ in chain)),
         *_kept(ItemClass.ANNEX, sorted((hashlib.sha256(a).digest(), a) for a in annexes)),
         *_kept(ItemClass.STATEMENT, ((e.statement_hash, e.to_bytes()) for e in statements)),
         *_kept(ItemClass.RECORD, ((e.statement_hash, e.to_bytes()) for _, e in records)),
-        *_loaded(ItemClass.SHARD, ((root.hex(), spooled[root]) for root in taken)),
+        *_loaded(ItemClass.SHARD, ((root.hex(), lying[root]) for root in taken)),
     ]
     return Contents(
         inventory=Inventory(
             mission=mission,
             bag=bag,
             seat=seat,
+            further=seats[1:],
             packed=packed.replace(microsecond=0),
             items=tuple(source.item for source in sources),
         ),
@@ -195,14 +200,37 @@ def _chain(
     return chain
 
 
-def _check_whole(charter: Charter, k: int, seat: Seat) -> None:
-    if k == 1 and not charter.settings.whole_deposit_bags:
+def opens_alone(packs: Iterable[RecordPack], seats: Sequence[Seat]) -> bool:
+    """Whether the shards of these seats are enough for one of the packs."""
+    return any(sum(seat in seats for seat, _ in pack.shards) >= pack.k for pack in packs)
+
+
+def _check_whole(charter: Charter, packs: Iterable[RecordPack], seats: Sequence[Seat]) -> None:
+    if charter.settings.whole_deposit_bags:
+        for seat in seats if len(seats) > 1 else ():
+            if charter.seat(seat).type is not SeatType.SAFE:
+                raise WholeDepositNotAllowed(
+                    f"bag for seats {_named(seats)}: expected safes only, got a vault at {seat}",
+                    hint="a vault lodges bags of its own seat alone",
+                )
+        return
+    if len(seats) > 1:
         raise WholeDepositNotAllowed(
-            f"bag for seat {seat}: expected packs of which one shard is not enough, "
+            f"bag for seats {_named(seats)}: expected one seat, got {len(seats)}",
+            hint="what several seats hold apart may lie in one bag only where the charter has "
+            "`bags.whole_deposit`",
+        )
+    if opens_alone(packs, seats):
+        raise WholeDepositNotAllowed(
+            f"bag for seat {seats[0]}: expected packs of which one shard is not enough, "
             "got some with k = 1",
             hint="such a bag opens with the cards and its seat's key alone: a charter with "
             "`bags.whole_deposit` allows it",
         )
+
+
+def _named(seats: Sequence[Seat]) -> str:
+    return ", ".join(map(str, seats))
 
 
 def _kept(kind: ItemClass, things: Iterable[tuple[bytes, bytes]]) -> Iterator[_Source]:

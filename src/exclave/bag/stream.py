@@ -188,7 +188,7 @@ class StreamBag:
         """See `ReadableBag`."""
         for number, path in enumerate(self._volumes, 1):
             self._load(path, number)
-            yield from self._gathering.volume(path.name, _blocks(path))
+            yield from self._gathering.volume(path.name, blocks_of(path))
         self._gathering.finish()
 
     def _find_inventory(self) -> Inventory:
@@ -197,7 +197,7 @@ class StreamBag:
             gathering = InventoryGathering()
             for number, path in enumerate(self._volumes, 1):
                 self._load(path, number)
-                for raw in _blocks(path):
+                for raw in blocks_of(path):
                     found = gathering.feed(raw)
                     if found is not None:
                         return found
@@ -217,7 +217,7 @@ def _is_content(raw: bytes) -> bool:
         return False
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def blocks_of(path: Path) -> Iterator[bytes]:
     """A volume's blocks; one that cannot be read is empty, a last one may be cut."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

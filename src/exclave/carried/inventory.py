@@ -88,10 +88,14 @@ class Inventory:
     mission: MissionId
     bag: BagId
     seat: Seat
+    further: tuple[Seat, ...] = ()
     packed: datetime
     items: tuple[Item, ...]
 
     def __post_init__(self) -> None:
+        require_ascending("bag.further", self.further)
+        if self.seat in self.further:
+            raise FieldInvalid(f"bag.further: expected other seats than {self.seat}, got it again")
         ranks = [_ORDER[item.kind] for item in self.items]
         if ranks != sorted(ranks):
             raise FieldInvalid("bag.items: expected classes in the order " + ", ".join(ItemClass))
@@ -103,6 +107,11 @@ class Inventory:
                 raise FieldInvalid(f"bag.items: expected each {kind} once, got one twice")
             if kind in _WANTED and not names:
                 raise FieldInvalid(f"bag.items: expected a {kind} at least, got none")
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """All seats whose shards it carries."""
+        return (self.seat, *self.further)
 
     @property
     def content_size(self) -> int:
@@ -127,6 +136,7 @@ class Inventory:
                 "mission": self.mission.hex(),
                 "bag": self.bag.hex(),
                 "seat": self.seat,
+                "further": list(self.further),
                 "packed": format_time(self.packed),
                 "items": [[i.kind.value, i.name, i.size, i.hash.hex()] for i in self.items],
             }
@@ -138,13 +148,14 @@ def parse_inventory(data: bytes) -> Inventory:
     if len(data) > MAX_INVENTORY:
         raise MalformedData(f"bag: expected at most {MAX_INVENTORY} bytes of inventory, got more")
     node = Node(parse_canonical_json(data, subject="bag"), "bag")
-    fields = node.fields("kind", "version", "mission", "bag", "seat", "packed", "items")
+    fields = node.fields("kind", "version", "mission", "bag", "seat", "further", "packed", "items")
     fields["kind"].literal(_KIND)
     fields["version"].integer(_VERSION, _VERSION)
     return Inventory(
         mission=MissionId(fields["mission"].hex(32)),
         bag=BagId(fields["bag"].hex(_BAG)),
         seat=Seat(fields["seat"].integer(1, 255)),
+        further=fields["further"].each(lambda item: Seat(item.integer(1, 255))),
         packed=fields["packed"].time(),
         items=fields["items"].each(_read_item),
     )

@@ -18,7 +18,7 @@ def label_text(inventory: Inventory) -> bytes:
 
 Mission  {inventory.mission.hex()}
 Bag      {inventory.bag.hex()}
-For seat {inventory.seat}
+For seat {", ".join(map(str, inventory.seats))}
 
 This holds encrypted parts of a state's registers, under way to the seat named above. It is of no
 use to anybody else. If you have found it, please hand it to the nearest embassy of the state whose

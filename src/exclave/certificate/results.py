@@ -178,7 +178,9 @@ class Results:
 
 
 def one_line(text: str) -> str:
-    """Text of others, such as a database's error, as a certificate can hold it."""
+    """Text of others, such as a database's error or a path, as a certificate can hold it."""
+    # Paths that are no UTF-8 have lone surrogates, which no encoding takes.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     flat = "".join(" " if breaks_line(character) else character for character in text)
     return " ".join(flat.split())[:_LONGEST]
 

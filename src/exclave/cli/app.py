@@ -80,6 +80,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "List deposits: from the vaults (opaque ids), or with the depositor's config (titles).",
     ),
     "show": ("deposit:show", "Show one deposit of the catalogue."),
+    "diff": (
+        "diff:diff",
+        "Show what changed between two deposits of the catalogue: tables, folders, files.",
+    ),
     "status": (
         "deposit:status",
         "Show each declared register: age against its RPO, seats, last proof and drill; the spool.",

@@ -1,13 +1,14 @@
-"""`bag pack | verify | seal | hand-over | receive | report | lodge | settle | list`."""
+"""`bag pack | copy | verify | seal | hand-over | receive | report | lodge | settle | list`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
+from exclave.cli.bag_packing import copy, pack
 from exclave.cli.options import (
     DepositConfigFile,
     Flag,
@@ -15,21 +16,21 @@ from exclave.cli.options import (
     PassphraseDescriptor,
     PassphraseFile,
 )
-from exclave.errors import ConfigurationError, IntegrityError, UsageError
+from exclave.errors import IntegrityError, UsageError
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from exclave.authority.custody import Act, Party
     from exclave.bag.interface import ReadableBag
     from exclave.cli.terminal import Terminal
-    from exclave.ids import DepositId
-    from exclave.wiring.bags import Carrier
 
 __all__ = ["bag"]
 
 bag = App(name="bag", help="The diplomatic bag: carried media.", help_format="plaintext")
+bag.command(pack, name="pack")
+bag.command(copy, name="copy")
 
 
 @Parameter(name="*")
@@ -54,90 +55,6 @@ class Signing:
     marks: str = ""
     passphrase_file: PassphraseFile = None
     passphrase_fd: PassphraseDescriptor = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Packing:
-    folder: Path | None
-    volumes: list[Path] = field(default_factory=list)
-    capacity: str | None = None
-
-
-@bag.command(name="pack")
-def pack(
-    *,
-    config: DepositConfigFile,
-    seat: int,
-    papers: Path,
-    folder: Path | None = None,
-    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    capacity: str | None = None,
-    deposit: str | None = None,
-    carry: Annotated[list[Path] | None, Parameter(name="--with", negative=())] = None,
-    terminal: Out,
-) -> None:
-    """Pack what a seat lacks and lies in the spool for it; asks no vault.
-
-    Parameters
-    ----------
-    seat
-        Whose shards: a vault's seat or a safe's.
-    papers
-        A new folder for the bag's papers, which travel apart from it.
-    folder
-        The new folder to write, for instance on a removable disk.
-    volumes
-        Files or tape devices to write one after the other, in place of a folder; a device that is
-        named twice is asked to be loaded again.
-    capacity
-        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
-    deposit
-        Nothing after this deposit (hex).
-    carry
-        A file that goes with it: a charter, an order, the sealed annex; may be repeated.
-    """
-    from exclave.ids import Seat
-    from exclave.wiring.bags import pack as pack_it
-    from exclave.wiring.depositor import open_home
-
-    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
-    packed = pack_it(
-        open_home(config),
-        Seat(seat),
-        carrier,
-        papers,
-        deposit=None if deposit is None else _deposit(deposit),
-        more=carry or (),
-    )
-    inventory = packed.contents.inventory
-    terminal.result(
-        {
-            "bag": inventory.bag.hex(),
-            "inventory": inventory.hash.hex(),
-            "seat": seat,
-            "items": len(inventory.items),
-            "bytes": inventory.content_size,
-            "records": packed.records,
-            "absent": packed.contents.absent,
-            "whole_deposit": packed.whole_deposit,
-            "papers": str(papers),
-        },
-        [
-            (
-                f"bag {inventory.bag.hex()} for seat {seat}: {len(inventory.items)} items, "
-                f"{size(inventory.content_size)}"
-            ),
-            f"inventory {grouped(inventory.hash)}",
-            f"papers in {papers}: seal it next (exclave bag seal)",
-        ],
-    )
-    if packed.whole_deposit:
-        terminal.warning("this bag opens with the cards and its seat's key alone (k = 1)")
-    if packed.contents.absent:
-        terminal.warning(
-            f"{packed.contents.absent} shards of these deposits lie nowhere for seat {seat}",
-            hint="the next deposit seals what it needs of them again",
-        )
 
 
 @bag.command(name="verify")
@@ -175,6 +92,7 @@ def verify(
         "bag": found.inventory.bag.hex(),
         "mission": found.inventory.mission.hex(),
         "seat": found.inventory.seat,
+        "further": list(found.inventory.further),
         "inventory": found.inventory.hash.hex(),
         "good": found.good,
         "bad": found.bad,
@@ -315,7 +233,7 @@ def report(
 
 @bag.command(name="lodge")
 def lodge(vault: Path, place: list[Path], *, papers: Path | None = None, terminal: Out) -> int:
-    """Lodge a bag into a vault's or safe's folder, as what comes over the line; its server stops.
+    """Lodge a bag into a vault's or safe's folder, as what comes over the line, served or not.
 
     Ends with 7 when something of it could not be lodged; the rest was.
 
@@ -444,37 +362,6 @@ def _sign(
     ]
 
 
-def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
-    from exclave.plan import parse_size
-    from exclave.wiring.bags import Carrier
-
-    if (packing.folder is None) is (not packing.volumes):
-        raise UsageError("bag pack: expected either --folder or --volumes")
-    try:
-        capacity = None if packing.capacity is None else parse_size(packing.capacity)
-    except ValueError as error:
-        raise ConfigurationError(f"--capacity: {error}, got {packing.capacity!r}") from error
-    return Carrier(
-        folder=packing.folder, next_volume=_volumes(terminal, packing.volumes), capacity=capacity
-    )
-
-
-def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path | None]:
-    used: set[Path] = set()
-
-    def following(number: int) -> Path | None:
-        if number > len(paths):
-            name = terminal.line(f"volume {number - 1} is full; file or device of the next one")
-            return Path(name) if name else None
-        path = paths[number - 1]
-        if path in used:
-            terminal.wait_for(f"load volume {number} into {path}")
-        used.add(path)
-        return path
-
-    return following
-
-
 def _open(terminal: Terminal, place: Sequence[Path]) -> ReadableBag:
     from exclave.bag.opening import open_bag
 
@@ -485,10 +372,3 @@ def _open(terminal: Terminal, place: Sequence[Path]) -> ReadableBag:
             terminal.wait_for(f"load volume {number} into {path}")
 
     return open_bag(place, load=load)
-
-
-def _deposit(text: str) -> DepositId:
-    from exclave.encoding import hex_decode
-    from exclave.ids import DepositId
-
-    return DepositId(hex_decode(text.lower(), length=16, subject="--deposit"))

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
 
-__all__ = ["NOT_AS_IT_SHOULD_BE", "deposit", "deposits", "show", "status"]
+__all__ = [
+    "NOT_AS_IT_SHOULD_BE",
+    "deposit",
+    "deposits",
+    "find_deposit",
+    "show",
+    "status",
+]
 
 NOT_AS_IT_SHOULD_BE = 1
+_CATCH_UP = "exclave deposit --catch-up"
 
 
 def deposit(
@@ -25,6 +33,7 @@ def deposit(
     config: DepositConfigFile,
     catch_up: Flag = False,
     read_everything: Flag = False,
+    bag_for: str | None = None,
     prove: Flag = False,
     terminal: Out,
 ) -> int:
@@ -40,6 +49,8 @@ def deposit(
         Capture nothing; only send late seats what they lack.
     read_everything
         Read all files, also those that stand as they did at the last deposit.
+    bag_for
+        Send nothing to this seat, or to several as in 3,4: its shards stay in the spool for a bag.
     prove
         Restore what was sent into quarantine and compare it, before its secret is forgotten.
     """
@@ -50,9 +61,10 @@ def deposit(
     from exclave.wiring.learning import learn_charter
 
     return_large_memory()
+    carried = _seats(bag_for)
     home = open_home(config)
-    if catch_up and (registers or prove):
-        other = "registers" if registers else "--prove"
+    if catch_up and (registers or prove or bag_for):
+        other = "registers" if registers else "--prove" if prove else "--bag-for"
         raise UsageError(f"deposit: expected {other} or --catch-up, got both")
     home = learn_charter(home)
     proof, unattested = None, dict[Seat, str]()
@@ -63,7 +75,12 @@ def deposit(
             lines = ["all seats are up to date" if not late else f"{len(late)} seats are late"]
         else:
             outcome = run_deposit(
-                home, registers, shown, read_everything=read_everything, prove=prove
+                home,
+                registers,
+                shown,
+                read_everything=read_everything,
+                prove=prove,
+                bag_for=carried,
             )
             late, proof, unattested = outcome.late, outcome.proof, dict(outcome.unattested)
             value = _entry_json(outcome.entry) | {
@@ -78,7 +95,8 @@ def deposit(
             lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
-        terminal.warning(f"seat {seat} is late: {why}", hint="exclave deposit --catch-up")
+        way = f"exclave bag pack --seat {seat}" if seat in carried else _CATCH_UP
+        terminal.warning(f"seat {seat} is late: {why}", hint=way)
     for seat, why in sorted(unattested.items()):
         terminal.warning(f"seat {seat} has not logged the certificate: {why}")
     if proof is None or proof.passed:
@@ -87,6 +105,13 @@ def deposit(
     for reason in proof.reasons[1:]:
         terminal.warning(reason)
     return NOT_AS_IT_SHOULD_BE
+
+
+def _seats(text: str | None) -> tuple[int, ...]:
+    words = [] if text is None else text.split(",")
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageError(f"--bag-for: expected a seat's number, or several as in 3,4, got {text!r}")
+    return tuple(map(int, words))
 
 
 def deposits(
@@ -133,7 +158,7 @@ def show(deposit: str, *, config: DepositConfigFile, terminal: Out) -> None:
     from exclave.deposit.catalogue import Catalogue
     from exclave.wiring.settings import load_deposit_settings
 
-    entry = _find(_catalogue(config), deposit)
+    entry = find_deposit(_catalogue(config), deposit)
     live = Catalogue(load_deposit_settings(config).catalogue).live(entry.sequence)
     layouts = None if live is None else live.layouts
     lines = [*_entry_lines(entry), f"  {layouts_words(layouts)}"]
@@ -171,7 +196,8 @@ def _catalogue(config: Path) -> list[CatalogueEntry]:
     return Catalogue(folder).entries() if folder.is_dir() else []
 
 
-def _find(entries: list[CatalogueEntry], name: str) -> CatalogueEntry:
+def find_deposit(entries: list[CatalogueEntry], name: str) -> CatalogueEntry:
+    """The one deposit of a catalogue that a name means; raises `UsageError`."""
     if name == "latest":
         found = entries[-1:]
     elif name.isdigit() and len(name) < 8:

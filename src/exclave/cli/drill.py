@@ -9,13 +9,12 @@ from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import CONNECTIONS, EitherConfigFile, Flag, Out
-from exclave.errors import ExclaveError, UsageError
+from exclave.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from exclave.cli.terminal import Terminal
     from exclave.drill.real import Drilling, Held
+    from exclave.errors import ExclaveError
     from exclave.plan import Plan
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import TargetSettings
@@ -91,9 +90,9 @@ def drill(
             "drill: expected --no-network and --vault-folder together or neither",
             hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
         )
-    from exclave.drill.real import Drilling
+    from exclave.drill.real import Drilling, forecast_for
     from exclave.reconstruct.run import Scope
-    from exclave.wiring.reader import Restoring
+    from exclave.wiring.reader import Media, Restoring
 
     return_large_memory()
     home, planned = _plan(config, plan)
@@ -104,11 +103,11 @@ def drill(
                 answer=answer,
                 targets=_targets(targets, folder),
                 scope=Scope(registers=tuple(register or ())),
-                vault_folders=tuple(vault_folder or ()),
+                media=Media(alone=no_network, vault_folders=tuple(vault_folder or ())),
             ),
             plan=planned,
             quarantine=folder if quarantine is None else quarantine,
-            forecast={} if home is None else _forecast(home),
+            forecast={} if home is None else forecast_for(home),
         ),
         terminal,
     )
@@ -131,19 +130,6 @@ def _plan(config: Path | None, plan: Path | None) -> tuple[Home | None, Plan]:
             hint="fewer registers than the plan has are no passed drill: so it has to be known",
         )
     return None, load_plan(plan)
-
-
-def _forecast(home: Home) -> Mapping[str, int]:
-    """What `check` would say, to be compared with what comes; before the drill changes it."""
-    from exclave.evidence import EvidenceStore
-    from exclave.wiring.check_evidence import rehearsed
-    from exclave.wiring.check_forecast import forecast_of
-
-    known = rehearsed(home.plan.registers, EvidenceStore(home.settings.evidence))
-    try:
-        return forecast_of(home, known.restore).work
-    except ExclaveError:
-        return {}  # a damaged catalogue is for `check` to name: a drill needs none
 
 
 def _targets(targets: Path | None, folder: Path) -> TargetSettings:
@@ -173,7 +159,7 @@ def _held(drilling: Drilling, terminal: Terminal) -> Held:
 
 def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     """Keep the certificate at home, and have its hash logged; the drill was held in any case."""
-    from exclave.certificate.sealed import CertificateTooLarge
+    from exclave.errors import ExclaveError
     from exclave.evidence import EvidenceStore
     from exclave.wiring.attesting import is_logged, log_certificate
 
@@ -181,8 +167,9 @@ def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
     hint = f"exclave certificate log {kept}"
     try:
         answers = log_certificate(home, held.envelope)
-    except CertificateTooLarge as error:
-        terminal.warning(error.message, hint=error.hint)
+    except ExclaveError as error:
+        # It is kept already; that nobody else knows of it must not look like a failed drill.
+        terminal.warning(error.message, hint=hint)
         return kept
     for seat, answer in answers.items():
         if isinstance(answer, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.errors import UsageError
 
 __all__ = ["metrics"]
 
@@ -14,6 +15,7 @@ def metrics(
     config: DepositConfigFile,
     output: Path | None = None,
     offline: Flag = False,
+    check: Flag = False,
     terminal: Out,
 ) -> None:
     """Print home's figures once in Prometheus' text format.
@@ -24,6 +26,8 @@ def metrics(
         Put them into this file instead, whole: for the textfile collector of node_exporter.
     offline
         Do not ask the vaults.
+    check
+        Try what `exclave check` tries, and count its results too.
     """
     from exclave.clock import now
     from exclave.exposition import exposition
@@ -31,7 +35,15 @@ def metrics(
     from exclave.wiring.home_metrics import home_families, write_metrics
     from exclave.wiring.overview import overview
 
-    families = list(home_families(overview(open_home(config), ask=not offline), now()))
+    if offline and check:
+        raise UsageError("metrics: expected --offline or --check, got both")
+    home, results = open_home(config), None
+    if check:
+        from exclave.wiring.checks import run_checks
+
+        results = run_checks(home)
+    found = overview(home, ask=not offline)
+    families = list(home_families(found, now(), checks=results))
     if output is not None:
         write_metrics(output, families)
         terminal.result({"output": str(output)}, [f"written to {output}"])

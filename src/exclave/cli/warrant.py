@@ -41,6 +41,7 @@ def prepare(
     life: str = "30d",
     no_network: Flag = False,
     vault_folder: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    bag: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
     terminal: Out,
 ) -> None:
     """Survey the vaults of a card and make a folder with reader keys, warrant and unseal request.
@@ -60,29 +61,25 @@ def prepare(
     life
         How long the warrant may be used, such as 12h or 30d.
     no_network
-        Read vaults' folders instead of asking vaults.
+        Read vaults' folders and bags instead of asking vaults.
     vault_folder
         A vault's folder; may be repeated; only with --no-network.
+    bag
+        A bag's folder, or the files of its volumes; may be repeated.
     """
-    from exclave.errors import UsageError
+    from exclave.cli.reconstruct import media_of
     from exclave.vault.identity import identity_hash
     from exclave.wiring.orders import source_for
     from exclave.wiring.reader import prepare as prepare_folder
 
     lasting = _life(life)
-    folders = tuple(vault_folder or ())
-    if no_network is not bool(folders):
-        raise UsageError(
-            "warrant prepare: expected --no-network and --vault-folder together or neither",
-            hint="--no-network --vault-folder FOLDER --vault-folder FOLDER",
-        )
     prepared = prepare_folder(
         source_for(charter, card),
         out,
         deposit=deposit,
         purpose=purpose,
         life=lasting,
-        vault_folders=folders,
+        media=media_of("warrant prepare", no_network, vault_folder, bag),
     )
     reader, chosen = prepared.reader, prepared.deposit
     statement = reader.warrant.statement_hash
@@ -210,6 +207,15 @@ def _view_json(view: MissionView) -> dict[str, object]:
             }
             for item in view.deposits
         ],
+        "certificates": [
+            {
+                "certificate": item.certificate.hex(),
+                "depositor": item.depositor,
+                "time": item.time.isoformat(),
+                "epoch": item.epoch,
+            }
+            for item in view.attestations
+        ],
         "problems": [{"seat": item.seat, "what": item.what} for item in view.problems],
         "forks": [fork_json(fork) for fork in findings(view, None, ()).forks],
     }
@@ -231,6 +237,11 @@ def _view_lines(view: MissionView) -> list[str]:
             f"{_SUSPECT if item.suspect else ''}"
         )
         lines.append(f"  {layouts_words(None if item.live is None else item.live.layouts)}")
+    lines += [
+        f"certificate {item.certificate.hex()}  {item.depositor}  "
+        f"{item.time:%Y-%m-%d %H:%M:%S} (claimed)  sealed to epoch {item.epoch}"
+        for item in view.attestations
+    ]
     return lines if view.deposits else [*lines, "no deposit yet"]
 
 

@@ -29,6 +29,7 @@ _MARK: Final = re.compile(rb"exclave catalogue v([1-9][0-9]{0,5})\n")
 _FORMAT: Final = 1
 """Which is not written: a catalogue without the file is of this one."""
 _ROOT: Final = 64  # characters of a pack's root; anything else is a file half written
+_OUTLINE: Final = "outline"
 
 
 class CatalogueTooNew(ConfigurationError):
@@ -62,17 +63,31 @@ class Catalogue:
             if len(file.name) == _ROOT:
                 yield parse_catalogue_pack(file.read_bytes(), str(file))
 
-    def add(self, entry: CatalogueEntry, envelope: bytes) -> None:
+    def add(self, entry: CatalogueEntry, envelope: bytes, outline: bytes | None = None) -> None:
         """Remember a deposit; `deposit.json` is written last."""
         folder = self._path / f"{entry.sequence:08d}"
         make_path(folder)
+        if outline is not None:
+            replace_file(folder / _OUTLINE, [outline], mode=0o600)
         replace_file(folder / "record.json", [envelope], mode=0o600)
         replace_file(folder / "deposit.json", [canonical_json(entry.to_json())], mode=0o600)
 
     def remove(self, sequence: int) -> None:
         """Forget a deposit whose record was withdrawn; `deposit.json` goes first."""
-        for name in ("deposit.json", "record.json"):
+        for name in ("deposit.json", "record.json", _OUTLINE):
             (self._path / f"{sequence:08d}" / name).unlink(missing_ok=True)
+
+    def outline(self, sequence: int) -> bytes | None:
+        """A deposit's outline as it was kept; None when there is none."""
+        try:
+            return (self._path / f"{sequence:08d}" / _OUTLINE).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def forget_outlines(self, keep: int) -> None:
+        """Remove all but the newest ones."""
+        for file in sorted(self._path.glob(f"*/{_OUTLINE}"))[:-keep]:
+            file.unlink(missing_ok=True)
 
     def entries(self) -> list[CatalogueEntry]:
         """All complete deposits, oldest first."""

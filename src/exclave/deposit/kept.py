@@ -173,7 +173,10 @@ class Kept:
     def _find(self, key: bytes) -> tuple[object, ...] | None:
         if self._index is None:
             return None
-        return self._index.execute(_FIND, (key,)).fetchone()
+        try:
+            return self._index.execute(_FIND, (key,)).fetchone()
+        except apsw.Error as error:
+            raise StorageError(f"{self._index_file}: expected what was kept: {error}") from error
 
     def _read(self, found: tuple[object, ...]) -> bytes:
         number, offset, size = found[:3]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exclave import __version__
 from exclave.archive.manifest import Manifest, manifest_to_bytes
@@ -31,7 +31,6 @@ from exclave.deposit.catalogue import CatalogueEntry
 from exclave.deposit.catching_up import catch_up
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import Dispatcher
-from exclave.deposit.kept import Kept
 from exclave.deposit.lodging import (
     Lodged,
     build_record,
@@ -40,6 +39,8 @@ from exclave.deposit.lodging import (
     sign_record,
 )
 from exclave.deposit.memory import PackMemory
+from exclave.deposit.outline import outline_of
+from exclave.deposit.outlines import KEPT, seal_outline
 from exclave.deposit.packing import Packer, PackTable
 from exclave.deposit.sealing import PackSealer, SealedPack
 from exclave.deposit.stages import SealingStage
@@ -47,11 +48,13 @@ from exclave.deposit.streams import DepositSink, Keeping, Tally
 from exclave.deposit.workplace import Workplace
 from exclave.ids import DepositId, PackRoot, Seat
 from exclave.journal.store import RecordRow
-from exclave.proof.serving import ToProve
-from exclave.proof.values import ProofFindings
 from exclave.sealing.pack import PackKind
 from exclave.source.interface import Unread
 from exclave.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from exclave.deposit.kept import Kept
+    from exclave.proof.values import ProofFindings
 
 __all__ = ["DepositOutcome", "Workplace", "catch_up", "deposit"]
 
@@ -105,8 +108,7 @@ class _Attempt:
         self._begun = time.monotonic()
         self._manifest_bytes = 0
         self._tables = {kind: PackTable() for kind in PackKind}
-        prover = place.prover
-        self._kept = None if prover is None else Kept(place.scratch, limit=prover.limit)
+        self._kept = _keep_for(place)
         memory = PackMemory(keep=_KEEP)
         self._sealer = PackSealer(
             mission=party.mission,
@@ -238,7 +240,8 @@ class _Attempt:
         )
         del record, signed
         entry = self._entry(captured, row, root, manifest_packs, started)
-        place.catalogue.add(entry, row.envelope)
+        place.catalogue.add(entry, row.envelope, self._outline(captured))
+        place.catalogue.forget_outlines(KEPT)
         place.journal.store_record(row, roots)
         reachable = [
             line for seat, line in place.lines.items() if seat not in self._dispatcher.late
@@ -255,11 +258,23 @@ class _Attempt:
             unread={c.register.id: c.unread for c in captured if c.unread is not None},
         )
 
+    def _outline(self, captured: Sequence[CapturedRegister]) -> bytes:
+        """What later deposits are told apart from this one by."""
+        return seal_outline(
+            [outline_of(item.register, self._sink.outlines) for item in captured],
+            mission=self._party.mission,
+            deposit=self._deposit,
+            dedup_key=self._party.dedup_key,
+            random=self._place.random,
+        )
+
     def _prove(self, entry: CatalogueEntry, tasks: Sequence[RegisterTask]) -> ProofFindings | None:
         """Lodged already: what comes of this changes nothing about the deposit."""
         place = self._place
         if place.prover is None or self._kept is None:
             return None
+        from exclave.proof.serving import ToProve
+
         place.progress.phase("prove")
         what = ToProve(
             record=place.journal.record(entry.sequence).envelope,
@@ -267,6 +282,9 @@ class _Attempt:
             secret=self._sealer.secret,
             dedup_key=self._party.dedup_key,
             registers=tuple(item.id for item in entry.registers),
+            wants_server=any(
+                source.kind == "postgresql" for task in tasks for source in task.plan.sources
+            ),
             assertions={task.plan.id: task.plan.assertions for task in tasks},
         )
 
@@ -311,3 +329,12 @@ class _Attempt:
 
 def _ms(since: float) -> int:
     return int((time.monotonic() - since) * 1000)
+
+
+def _keep_for(place: Workplace) -> Kept | None:
+    """Where a proof's material goes; a deposit that is not proven is spared the imports."""
+    if place.prover is None:
+        return None
+    from exclave.deposit.kept import Kept
+
+    return Kept(place.scratch, limit=place.prover.limit)

@@ -31,6 +31,7 @@ from exclave.archive.chunker import (
 from exclave.archive.pack import Role, choose_stored, chunk_id, make_compressor
 from exclave.archive.reference import Reference, StreamRef
 from exclave.archive.stream import StreamWriter
+from exclave.deposit.outline import GroupBuilder, OutlinedStreams, TreeBuilder
 from exclave.deposit.packing import Packer, StoredChunk
 from exclave.deposit.recall import Cuts, OldChunk, Recall
 from exclave.deposit.remembered import RememberedTree, Remembering
@@ -107,6 +108,7 @@ class DepositSink:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._remembering = remembering
+        self.outlines = OutlinedStreams()
         self._keeping = keeping
         self.tally = Tally()
 
@@ -123,7 +125,8 @@ class DepositSink:
         self, purpose: StreamPurpose, *, expected_size: int | None = None
     ) -> _StreamSink:
         """Begin a stream; manifest streams go into manifest packs and are never shared."""
-        return _StreamSink(self, purpose, _params(purpose, expected_size))
+        outlined = self.outlines.begin(purpose)
+        return _StreamSink(self, purpose, _params(purpose, expected_size), outlined=outlined)
 
     def remembered(self, name: str) -> TreeMemory | None:
         """Nothing: memory belongs to registers."""
@@ -172,11 +175,11 @@ class DepositSink:
             fresh += 1
             new += cut.plain
             written += len(cut.stored.stored)
-        if purpose is not StreamPurpose.MANIFEST:
+        if not purpose.in_manifest:
             self._count(sum(cut.plain for cut in cuts), new, written, len(cuts), fresh)
 
     def _packer(self, purpose: StreamPurpose) -> Packer:
-        return self._manifest if purpose is StreamPurpose.MANIFEST else self._data
+        return self._manifest if purpose.in_manifest else self._data
 
     def _prepared(self, purpose: StreamPurpose, chunks: Sequence[Plain]) -> list[_Cut]:
         ids = [chunk_id(self._dedup_key, chunk) for chunk in chunks]
@@ -264,13 +267,15 @@ class _StreamSink:
         purpose: StreamPurpose,
         params: ChunkerParams,
         noted: Callable[[ChunkId, int], None] | None = None,
+        outlined: GroupBuilder | TreeBuilder | None = None,
     ) -> None:
-        """`noted` is told of each chunk in order."""
+        """`noted` is told of each chunk in order, `outlined` of all bytes."""
         self._sink = sink
         self._purpose = purpose
         self._chunker = Chunker(params)
         self._writer = StreamWriter(sink.store_node)
         self._noted = noted
+        self._outlined = outlined
         self._ahead: deque[Future[list[_Cut]]] = deque()
 
     @property
@@ -280,6 +285,8 @@ class _StreamSink:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes; blocks while later stages are full."""
+        if self._outlined is not None:
+            self._outlined.write(data)
         self._take(self._chunker.feed(data))
 
     def write_at_once(self, data: bytes | memoryview) -> None:
@@ -298,7 +305,10 @@ class _StreamSink:
         """End the stream."""
         self._take(self._chunker.finish())
         self._settle(0)
-        return self._writer.finish()
+        stream = self._writer.finish()
+        if self._outlined is not None:
+            self._sink.outlines.end(stream, self._outlined)
+        return stream
 
     def _take(self, chunks: Sequence[Plain]) -> None:
         if chunks:
@@ -384,5 +394,5 @@ def _params(purpose: StreamPurpose, expected_size: int | None) -> ChunkerParams:
             return heap_table_params(expected_size)
         case StreamPurpose.CONTENT:
             return content_params(expected_size)
-        case StreamPurpose.MANIFEST:
+        case _:
             return MANIFEST_STREAM

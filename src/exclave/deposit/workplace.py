@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exclave.clock import Clock
 from exclave.deposit.capture import DepositProgress
@@ -14,8 +15,10 @@ from exclave.deposit.spool import Spool
 from exclave.ids import Seat
 from exclave.journal.store import Journal
 from exclave.lines import LoopThread
-from exclave.proof.serving import Prover
 from exclave.values import dataclass
+
+if TYPE_CHECKING:
+    from exclave.proof.serving import Prover
 
 __all__ = ["Workplace"]
 

@@ -9,9 +9,11 @@ none.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from exclave import __version__
@@ -27,20 +29,22 @@ from exclave.drill.quarantine import DatabaseThere, NoServer, QuarantineTooSmall
 from exclave.drill.rehearsal import Rehearsal
 from exclave.engine.durable import replace_file
 from exclave.errors import DifferenceFound, ExclaveError, StorageError
+from exclave.evidence import EvidenceStore
 from exclave.ids import MissionId
 from exclave.plan import Plan
 from exclave.reconstruct.run import ReconstructProgress
 from exclave.reconstruct.warranting import ReaderParty, load_reader
 from exclave.signer.interface import sign_envelope
-from exclave.values import dataclass, field
+from exclave.values import dataclass
 from exclave.wiring.files import load_envelope
 from exclave.wiring.officials import CHARTERS
 from exclave.wiring.reader import AskAgain, Places, Restoring, rebuild, write_report
 
 if TYPE_CHECKING:
     from exclave.reconstruct.report import ReconstructionReport
+    from exclave.wiring.depositor import Home
 
-__all__ = ["CERTIFICATE", "SHOWN", "Drilling", "Held", "hold_drill"]
+__all__ = ["CERTIFICATE", "SHOWN", "Drilling", "Held", "forecast_for", "hold_drill"]
 
 CERTIFICATE: Final = "drill.json"
 """The certificate's name in the reconstruction's folder."""
@@ -61,7 +65,7 @@ class Drilling:
     what: Restoring
     plan: Plan
     quarantine: Path
-    forecast: Mapping[str, int] = field(default_factory=dict)  # seconds of work, by register
+    forecast: Mapping[str, int] = MappingProxyType({})  # seconds of work, by register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,20 @@ class _Allowed:
     chain: CharterChain
     delay: int
     record: DepositRecord
+
+
+def forecast_for(home: Home) -> Mapping[str, int]:
+    """Seconds until each register is back, as `check` forecasts them; of the unknown, none."""
+    from exclave.wiring.check_evidence import rehearsed
+    from exclave.wiring.check_forecast import forecast_of
+
+    store = EvidenceStore(home.settings.evidence)
+    known = rehearsed(home.plan.registers, store)
+    return {
+        item.id: math.ceil(item.restored_after)
+        for item in forecast_of(home, known.restore).registers
+        if item.restore_basis != "unknown"
+    }
 
 
 def hold_drill(

@@ -6,7 +6,6 @@ register was looked at. Adapters are imported when a source needs them.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from exclave.archive.manifest import Register, RegisterSource
 from exclave.archive.objects import PgDatabase, SqliteDatabase
+from exclave.proof.quarantine import remove_tree
 from exclave.proof.task import QuarantineServer
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def open_places(
         finally:
             drop_databases(folder, server)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
 
 
 def _databases(source: RegisterSource) -> list[str]:

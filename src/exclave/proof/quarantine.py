@@ -21,14 +21,17 @@ from typing import Final
 
 from exclave.engine.durable import make_path
 from exclave.errors import ConfigurationError, StorageError
+from exclave.proof.server import DATA, end_left_server
 from exclave.proof.task import QuarantineServer
 
 __all__ = [
     "DATABASES",
     "QuarantineBusy",
     "QuarantineFull",
+    "QuarantineLeft",
     "QuarantineOpen",
     "enter_quarantine",
+    "remove_tree",
     "require_room",
 ]
 
@@ -40,6 +43,10 @@ _RUN: Final = "proof-"
 
 class QuarantineBusy(ConfigurationError):
     """Another proof works in the same quarantine."""
+
+
+class QuarantineLeft(StorageError):
+    """Something of a register stays in quarantine."""
 
 
 class QuarantineOpen(ConfigurationError):
@@ -95,19 +102,30 @@ def _require_closed(place: Path) -> None:
         )
 
 
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with registers in it, whose folders have the modes that they had at home."""
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            place = Path(parent, name)
+            if not place.is_symlink():
+                place.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise QuarantineLeft(
+            f"{folder}: expected to be removed, but something is left",
+            hint="remove it by hand: it holds registers in the clear",
+        )
+
+
 def _clear(folder: Path, server: QuarantineServer | None) -> None:
-    if (folder / DATABASES).exists():
+    end_left_server(folder)
+    if (folder / DATABASES).exists() and not (folder / DATA).exists():
         if server is None:
-            raise ConfigurationError(
+            raise QuarantineLeft(
                 f"{folder}: a proof that was killed has left databases on a quarantine server",
                 hint=f"name it under [quarantine.postgresql], or drop what {DATABASES} there lists",
             )
         from exclave.proof.databases import drop_databases
 
         drop_databases(folder, server)
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise StorageError(
-            f"{folder}: expected to be removed, but something is left",
-            hint="remove it by hand: it holds registers in the clear",
-        )
+    remove_tree(folder)

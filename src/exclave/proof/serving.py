@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exclave.clock import Clock, format_time
 from exclave.deposit.kept import Kept
@@ -27,11 +27,19 @@ from exclave.errors import ExclaveError, IntegrityError, MalformedData
 from exclave.ids import ShardRoot
 from exclave.plain_words import duration
 from exclave.proof.quarantine import enter_quarantine
-from exclave.proof.task import QuarantineServer, StatedAssertion, Task, task_to_bytes
+from exclave.proof.task import (
+    OwnServer,
+    QuarantineServer,
+    StatedAssertion,
+    Task,
+    task_to_bytes,
+)
 from exclave.proof.values import ProofFindings, Verdict, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
-from exclave.reconstruct.assertions import Asserted
 from exclave.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from exclave.reconstruct.assertions import Asserted
 
 __all__ = ["PROGRAM", "AssertionsLeftOut", "Prover", "ToProve"]
 
@@ -53,6 +61,7 @@ class ToProve:
     secret: bytearray = field(repr=False)  # lent: wiped by its owner
     dedup_key: bytes = field(repr=False)
     registers: tuple[str, ...]  # that were captured
+    wants_server: bool = False  # whether one of them is PostgreSQL's
     assertions: Mapping[str, Sequence[Asserted]] = field(default_factory=dict)  # by register
 
 
@@ -63,7 +72,7 @@ class Prover:
     quarantine: Path
     limit: int  # bytes that may be kept for a proof
     timeout: int  # seconds for all of a proof
-    server: QuarantineServer | None
+    server: QuarantineServer | OwnServer | None
     clock: Clock
     program: Sequence[str] = PROGRAM
 
@@ -73,8 +82,8 @@ class Prover:
         started, problem = format_time(self.clock()), kept.problem
         if problem is None:
             try:
-                with enter_quarantine(self.quarantine, self.server) as folder:
-                    self._converse(conversation, what, folder)
+                with self._server(what) as (folder, server):
+                    self._converse(conversation, what, folder, server)
             except ExclaveError as error:
                 problem = error
             except OSError as error:
@@ -88,12 +97,32 @@ class Prover:
             problem=found.problem if problem is None else problem.message,
         )
 
-    def _converse(self, conversation: _Conversation, what: ToProve, folder: Path) -> None:
+    @contextmanager
+    def _server(self, what: ToProve) -> Iterator[tuple[Path, QuarantineServer | None]]:
+        """A folder in quarantine, and the server for databases, if there is one."""
+        given = None if isinstance(self.server, OwnServer) else self.server
+        with enter_quarantine(self.quarantine, given) as folder:
+            if not isinstance(self.server, OwnServer) or not what.wants_server:
+                yield folder, given
+                return
+            from exclave.proof.server import own_server
+
+            bin_dir = Path(self.server.bin_dir)
+            with own_server(folder, bin_dir, jobs=self.server.jobs) as server:
+                yield folder, server
+
+    def _converse(
+        self,
+        conversation: _Conversation,
+        what: ToProve,
+        folder: Path,
+        server: QuarantineServer | None,
+    ) -> None:
         task = Task(
             record=what.record,
             secret=what.secret_id,
             folder=folder,
-            server=self.server,
+            server=server,
             assertions={
                 name: tuple(map(StatedAssertion.of, stated))
                 for name, stated in what.assertions.items()

@@ -14,7 +14,14 @@ from exclave.values import asdict, dataclass, field
 if TYPE_CHECKING:
     from exclave.reconstruct.assertions import Asserted
 
-__all__ = ["QuarantineServer", "StatedAssertion", "Task", "task_from_bytes", "task_to_bytes"]
+__all__ = [
+    "OwnServer",
+    "QuarantineServer",
+    "StatedAssertion",
+    "Task",
+    "task_from_bytes",
+    "task_to_bytes",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,15 @@ class QuarantineServer:
     user: str
     password_file: str | None = None
     bin_dir: str | None = None
+    jobs: int = 2
+    own: bool = False  # made for this proof, in the quarantine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnServer:
+    """Programs of which a server is made for a proof."""
+
+    bin_dir: str
     jobs: int = 2
 
 

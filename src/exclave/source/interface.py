@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from exclave.archive.manifest import ManifestObject, Register
 from exclave.archive.reference import StreamRef
@@ -56,7 +56,19 @@ class StreamPurpose(enum.Enum):
     TABLE_ORDERED = "table-ordered"  # COPY text with a key: small row-aligned chunks
     TABLE_HEAP = "table-heap"  # COPY text without a key: row-aligned chunks
     CONTENT = "content"  # file contents, large objects, database files
-    MANIFEST = "manifest"  # entries, schema, row groups: goes into manifest packs
+    MANIFEST = "manifest"  # schema, settings, plan: goes into manifest packs
+    ROW_GROUPS = "row-groups"  # a table's groups: manifest packs too
+    TREE_RECORDS = "tree-records"  # a file tree's records: manifest packs too
+
+    @property
+    def in_manifest(self) -> bool:
+        """Whether it goes into manifest packs."""
+        return self in _IN_MANIFEST
+
+
+_IN_MANIFEST: Final = frozenset(
+    {StreamPurpose.MANIFEST, StreamPurpose.ROW_GROUPS, StreamPurpose.TREE_RECORDS}
+)
 
 
 class StreamSink(Protocol):

@@ -35,6 +35,7 @@ from exclave.vault.answering import (
     tile_of,
 )
 from exclave.vault.buffers import ShardBuffers
+from exclave.vault.carried import depositor_of
 from exclave.vault.cosigning import newest_cosigned, witness_now
 from exclave.vault.intake import Intake
 from exclave.vault.interface import MissionStatus, StatementState
@@ -120,6 +121,16 @@ class VaultAtHand:
     async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
         return await self._ask(lambda mission: self._put(mission, root, parts, sealed=True))
 
+    async def put_carried_shard(
+        self, depositor: str, root: ShardRoot, parts: Sequence[bytes | memoryview]
+    ) -> bool:
+        """See `CarriedStore`."""
+
+        def put(mission: Mission) -> bool:
+            return _store(mission, root, parts, depositor_of(mission, depositor, root), sealed=True)
+
+        return await self._ask(put)
+
     async def get_shard(self, root: ShardRoot) -> bytes:
         return await self._ask(lambda mission: self._get(mission, root))
 
@@ -161,19 +172,7 @@ class VaultAtHand:
         sealed: bool,
     ) -> bool:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)
-        length = sum(len(part) for part in parts)
-        if length > MAX_SHARD:
-            raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
-        if mission.shard_is_here(root):
-            return False
-        usage = mission.reserve_room(length, self._identity)
-        try:
-            mission.check_agreed(usage)
-            limit = mission.staging_limit(self._identity)
-            check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
-            return _take(Intake(mission, root, sealed=sealed, uploader=self._identity), parts)
-        finally:
-            mission.release_room(length, self._identity)
+        return _store(mission, root, parts, self._identity, sealed=sealed)
 
     def _get(self, mission: Mission, root: ShardRoot) -> bytes:
         self._require_released(mission, root)
@@ -191,6 +190,30 @@ class VaultAtHand:
     def _missing(self, mission: Mission, statement: StatementHash) -> tuple[ShardRoot, ...]:
         require_kind(find_peer(mission, self._identity), PartyKind.DEPOSITOR)
         return missing_of(mission, statement)
+
+
+def _store(
+    mission: Mission,
+    root: ShardRoot,
+    parts: Sequence[bytes | memoryview],
+    identity: bytes,
+    *,
+    sealed: bool,
+) -> bool:
+    """Take a shard for which an identity answers."""
+    length = sum(len(part) for part in parts)
+    if length > MAX_SHARD:
+        raise refused("too-large", f"shard: expected a smaller one, got {length} bytes")
+    if mission.shard_is_here(root):
+        return False
+    usage = mission.reserve_room(length, identity)
+    try:
+        mission.check_agreed(usage)
+        limit = mission.staging_limit(identity)
+        check_room(length, named=is_named(mission, root), limit=limit, usage=usage)
+        return _take(Intake(mission, root, sealed=sealed, uploader=identity), parts)
+    finally:
+        mission.release_room(length, identity)
 
 
 def _take(intake: Intake, parts: Sequence[bytes | memoryview]) -> bool:

@@ -1,7 +1,8 @@
-"""The data listener's own verbs: shards in from depositors, out to readers.
+"""Shards in from depositors, out to readers; and in from bags, through the local door.
 
-Each request is authorised anew from the identity that issued the client's leaf and the state of
-the mission at that moment (spec/vault-http.md 3).
+Each request of the data listener is authorised anew from the identity that issued the client's leaf
+and the state of the mission at that moment (spec/vault-http.md 3); one through the local door from
+the account that asks, and what a record here names (9).
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from exclave.dispersal.shard import ShardHasher
 from exclave.errors import IntegrityError
 from exclave.ids import ShardRoot, StatementHash
 from exclave.vault.answering import find_peer, is_named, missing_of, require_shard
+from exclave.vault.carried import depositor_of
 from exclave.vault.handlers_public import read_hash, versions
 from exclave.vault.hosting import JSON_TYPE, Hosting
 from exclave.vault.identity import identity_hash
 from exclave.vault.intake import Intake
 from exclave.vault.interface import VaultRefused
+from exclave.vault.local_door import require_own_account
 from exclave.vault.mission import Mission
 from exclave.vault.problems import refused
 from exclave.vault.rules import PartyKind, check_room, require_kind
 from exclave.vault.storage import shard_key
 from exclave.vault.wire import write_missing
 
-__all__ = ["add_data_routes"]
+__all__ = ["add_carried_routes", "add_data_routes"]
 
 _BATCH: Final = 2**20
 """Bytes handed to a worker thread at once: large enough that the hand-over costs nothing."""
@@ -44,6 +47,12 @@ def add_data_routes(app: web.Application, hosting: Hosting) -> None:
         app.router.add_get(f"{start}/missing/{{hash}}", handlers.missing, allow_head=False)
 
 
+def add_carried_routes(app: web.Application, hosting: Hosting) -> None:
+    """The shards of section 9: those of a bag."""
+    path = "/v1/{mission}/carried-shards/{depositor}/{hash}"
+    app.router.add_put(path, _Data(hosting).put_carried)
+
+
 class _Data:
     def __init__(self, hosting: Hosting) -> None:
         self._hosting = hosting
@@ -53,6 +62,20 @@ class _Data:
 
     async def put_sealed_shard(self, request: web.Request) -> web.Response:
         return await self._put(request, sealed=True)
+
+    async def put_carried(self, request: web.Request) -> web.Response:
+        hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))
+        try:
+            require_own_account(request)
+            depositor = request.match_info["depositor"]
+            identity = await self._hosting.run(depositor_of, hosted.mission, depositor, root)
+            new = await self._store(request, hosted.mission, root, identity, sealed=True)
+        except VaultRefused:
+            await self._drain(request)
+            raise
+        if new:
+            await hosted.tell()
+        return web.Response(status=201 if new else 200)
 
     async def get_shard(self, request: web.Request) -> web.StreamResponse:
         hosted, root = self._hosting.hosted(request), ShardRoot(read_hash(request))

@@ -14,13 +14,14 @@ from exclave.ids import StatementHash
 from exclave.vault.answering import body_of, find_peer, receipt_of, tile_of
 from exclave.vault.hosting import JSON_TYPE, Hosted, Hosting
 from exclave.vault.interface import State, StatementState, VaultRefused
+from exclave.vault.local_door import require_own_account
 from exclave.vault.problems import refused
 from exclave.vault.protocol import ASKED_AT, write_spoken
 from exclave.vault.rules import PartyKind
 from exclave.vault.submission import state_of, submit
 from exclave.vault.wire import MAX_ANONYMOUS, MAX_BODY, write_statement_state, write_status
 
-__all__ = ["add_public_routes", "read_hash", "versions"]
+__all__ = ["add_local_routes", "add_public_routes", "read_hash", "versions"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TEXT: Final = "text/plain"
@@ -52,6 +53,14 @@ def versions(hosting: Hosting) -> Iterator[tuple[str, int]]:
     """How paths about a mission begin, in each version of the protocol that is spoken."""
     for protocol in hosting.protocols:
         yield f"/v{protocol}/{{mission}}", protocol
+
+
+def add_local_routes(app: web.Application, hosting: Hosting) -> None:
+    """The statements of section 9: those of a bag, as many as it has."""
+    handlers = _Public(hosting)
+    app.router.add_post("/v1/{mission}/statements", handlers.submit_local)
+    path = "/v1/{mission}/statements/{hash}"
+    app.router.add_get(path, handlers.statement_local, allow_head=False)
 
 
 def read_hash(request: web.Request) -> bytes:
@@ -104,12 +113,22 @@ class _Public:
         hosted = self._hosting.hosted(request)
         self._hosting.count_statement(request.remote)
         with self._hosting.slot(f"statements of {request.remote}", 4):
-            most = await self._largest(request, hosted)
-            data = b"".join([piece async for piece in self._hosting.pieces(request, most)])
-            # Parsing takes many times a statement's size in memory: large ones one at a time.
-            gate = self._hosting.parsing if len(data) > _LARGE else contextlib.nullcontext()
-            async with gate:
-                state = await self._hosting.run(_submit, hosted, data)
+            return await self._take(request, hosted, await self._largest(request, hosted))
+
+    async def submit_local(self, request: web.Request) -> web.Response:
+        require_own_account(request)
+        return await self._take(request, self._hosting.hosted(request), MAX_BODY)
+
+    async def statement_local(self, request: web.Request) -> web.Response:
+        require_own_account(request)
+        return await self.statement(request)
+
+    async def _take(self, request: web.Request, hosted: Hosted, most: int) -> web.Response:
+        data = b"".join([piece async for piece in self._hosting.pieces(request, most)])
+        # Parsing takes many times a statement's size in memory: large ones one at a time.
+        gate = self._hosting.parsing if len(data) > _LARGE else contextlib.nullcontext()
+        async with gate:
+            state = await self._hosting.run(_submit, hosted, data)
         await self._hosting.trust(hosted)  # before the answer: a reader may connect at once
         await hosted.tell()
         return _answer(state)

@@ -24,6 +24,7 @@ from exclave.vault.buffers import ShardBuffers
 __all__ = [
     "AlarmState",
     "Answer",
+    "CarriedStore",
     "MissionStatus",
     "PublicRecord",
     "Quarantined",
@@ -235,6 +236,24 @@ class Witness(Protocol):
 
     async def add_checkpoint(self, request: bytes) -> WitnessReply:
         """Hand in a checkpoint; whatever the witness answers is returned, never raised."""
+
+
+class CarriedStore(Protocol):
+    """A vault that takes what was carried to it; whoever has its folder may bring it."""
+
+    async def submit(self, envelope: bytes) -> StatementState:
+        """See `PublicRecord`."""
+
+    async def statement(self, statement: StatementHash) -> StatementState:
+        """See `PublicRecord`."""
+
+    async def put_carried_shard(
+        self, depositor: str, root: ShardRoot, parts: Sequence[bytes | memoryview]
+    ) -> bool:
+        """Store a sealed shard in a depositor's name; True when it was not there before.
+
+        Refused with `not-found` unless a record that is logged here names it.
+        """
 
 
 class ShardReader(Protocol):

@@ -1,4 +1,4 @@
-"""A running vault: two listeners, its background tasks, its orderly end.
+"""A running vault: two listeners and a local door, its background tasks, its orderly end.
 
 Joins the parts; decides nothing. A server is one seat's; an installation with several has one for
 each, in one process, which share nothing but the event loop. `serve` prints one line of JSON with
@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +31,8 @@ from exclave.vault.addresses import Address, check_bind, check_metrics, parse_ad
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.connections import Connections
-from exclave.vault.handlers_data import add_data_routes
-from exclave.vault.handlers_public import add_public_routes
+from exclave.vault.handlers_data import add_carried_routes, add_data_routes
+from exclave.vault.handlers_public import add_local_routes, add_public_routes
 from exclave.vault.handlers_witness import add_witness_routes
 from exclave.vault.hosting import Hosted, Hosting, problem_middleware
 from exclave.vault.identity import Identity
@@ -68,11 +69,13 @@ class VaultServer:
         mirror: bool = True,
         name: str | None = None,
         protocols: Sequence[int] = PROTOCOLS,
+        local: socket.socket | None = None,
     ) -> None:
         """Without `mirror` it asks nothing of its fellows: neither statements nor cosignatures.
 
         `name` is that of a further seat of the installation; the first has none. `protocols` is for
-        tests, which speak as an older or a later program would.
+        tests, which speak as an older or a later program would. `local` is the bound socket of its
+        local door; without, it has none.
         """
         self._protocols = tuple(protocols)
         self.name = name
@@ -81,6 +84,7 @@ class VaultServer:
         self._config = config
         self._clock = clock
         self._mirror = mirror
+        self._local = local
         self._hosting = Hosting(
             missions={mission.mission: Hosted.of(mission) for mission in missions},
             limits=config.limits,
@@ -90,6 +94,7 @@ class VaultServer:
         self._figures = [self._hosting]
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
         self._listeners: list[Listener] = []
+        self._door: tuple[asyncio.Server, web.AppRunner] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.data: Address | None = None
         self.public: Address | None = None
@@ -124,6 +129,8 @@ class VaultServer:
         except ConfigurationError:
             await self._unbind()  # nothing else has begun: it may be started again
             raise
+        if self._local is not None:
+            await self._open_door(self._local)
         self._spawn(self._renew())
         self._spawn(self._housekeeping())
         for hosted in self._hosted():
@@ -145,10 +152,14 @@ class VaultServer:
         """Take no more connections, let running requests end, keep the indexes."""
         for listener in self._listeners:
             await listener.close()
+        if self._door is not None:
+            self._door[0].close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._unbind()
+        if self._door is not None:
+            await self._door[1].cleanup()
         for hosted in self._hosted():
             await self._hosting.run(hosted.mission.close)
         self._hosting.workers.shutdown(wait=True)
@@ -173,12 +184,27 @@ class VaultServer:
 
     async def _listen(self, address: Address, context: ssl.SSLContext, *, data: bool) -> Address:
         check_bind(address, unsafe_public_bind=self._config.unsafe_public_bind)
-        app = web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
+        app = self._application()
         add_public_routes(app, self._hosting)
         add_witness_routes(app, self._hosting)
         if data:
             add_data_routes(app, self._hosting)
-        runner = web.AppRunner(
+        return await self._bind(self._runner(app), address, context)
+
+    async def _open_door(self, door: socket.socket) -> None:
+        app = self._application()
+        add_local_routes(app, self._hosting)
+        add_carried_routes(app, self._hosting)
+        runner, loop = self._runner(app), asyncio.get_running_loop()
+        await runner.setup()
+        assert runner.server is not None
+        self._door = await loop.create_unix_server(runner.server, sock=door), runner
+
+    def _application(self) -> web.Application:
+        return web.Application(middlewares=[problem_middleware(self._hosting)])  # type: ignore[list-item]
+
+    def _runner(self, app: web.Application) -> web.AppRunner:
+        return web.AppRunner(
             app,
             handle_signals=False,
             access_log=None,
@@ -189,7 +215,6 @@ class VaultServer:
             max_field_size=4096,
             lingering_time=float(_STOP_SECONDS),
         )
-        return await self._bind(runner, address, context)
 
     async def _bind(
         self, runner: web.AppRunner, address: Address, context: ssl.SSLContext | None

@@ -44,12 +44,14 @@ from exclave.vault.records import Records
 from exclave.vault.suspicion import Suspicion
 from exclave.vault.testimony import check_evidence, check_witnessed, log_keys, logged_alarms
 from exclave.vault.walking import (
+    CarriedRecord,
     Fault,
     Problem,
     SurveyLimits,
     Walk,
     ask_time,
     begin_walk,
+    carried_walk,
     open_by_any,
     walk_log,
 )
@@ -171,10 +173,15 @@ class MissionView:
 
 
 async def survey(
-    sources: Sequence[PublicRecord], mission: MissionId, *, limits: SurveyLimits | None = None
+    sources: Sequence[PublicRecord],
+    mission: MissionId,
+    *,
+    limits: SurveyLimits | None = None,
+    carried: Sequence[CarriedRecord] = (),
 ) -> MissionView:
     """Read and check all sources; raises `MissionNotFound` when none shows the charter.
 
+    Statements that were `carried` count by their signatures; no log of theirs is known.
     `limits` is the most that one seat may cost: beyond it, the seat has a problem.
     """
     # 1. walk every log
@@ -185,6 +192,7 @@ async def survey(
     ]
     await _walk_all(walks, mission)
     await asyncio.gather(*(ask_time(walk) for walk in walks if walk.consistent))
+    walks += [carried_walk(item, mission, most, bodies) for item in carried]
     # 2. charters, from the mission id on
     envelopes = _parse(walks, _CHARTERS)
     chain, chain_envelopes = _chain(envelopes, mission, walks)

@@ -19,11 +19,12 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 from exclave.errors import ExclaveError, IntegrityError, VaultUnreachable
-from exclave.ids import MissionId, Seat
+from exclave.ids import MissionId, Seat, StatementHash
 from exclave.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry, parse_entry
 from exclave.ledger.note import NoteVerifier, parse_note
@@ -33,12 +34,14 @@ from exclave.values import dataclass, field
 from exclave.vault.interface import PublicRecord
 
 __all__ = [
+    "CarriedRecord",
     "Fault",
     "Problem",
     "SurveyLimits",
     "Walk",
     "ask_time",
     "begin_walk",
+    "carried_walk",
     "open_by_any",
     "walk_log",
 ]
@@ -85,11 +88,21 @@ class Problem:
     fault: Fault = Fault.STATEMENT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedRecord:
+    """What a bag of a seat says: statements without a log."""
+
+    seat: Seat
+    packed: datetime
+    statements: tuple[tuple[EntryType, StatementHash, bytes], ...]
+    faults: tuple[str, ...]
+
+
 @dataclass(kw_only=True)
 class Walk:
     """What one seat gave, before anything of it is known to be true."""
 
-    source: PublicRecord
+    source: PublicRecord | None  # None: it was carried
     seat: Seat
     limits: SurveyLimits
     bodies: dict[bytes, bytes]  # of all seats
@@ -102,6 +115,12 @@ class Walk:
     leaves: list[bytes] = field(default_factory=list)  # leaf hashes of the entries
     own: set[bytes] = field(default_factory=set)  # bodies that this seat gave
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def asked(self) -> PublicRecord:
+        """Who is asked."""
+        assert self.source is not None
+        return self.source
 
     @property
     def size(self) -> int:
@@ -137,10 +156,35 @@ def _fault(error: ExclaveError, otherwise: Fault) -> Fault:
     return Fault.SILENT if isinstance(error, VaultUnreachable) else otherwise
 
 
+def carried_walk(
+    carried: CarriedRecord, mission: MissionId, limits: SurveyLimits, bodies: dict[bytes, bytes]
+) -> Walk:
+    """A bag's statements as a walk without a checkpoint: nothing of it is known as logged."""
+    walk = Walk(source=None, seat=carried.seat, limits=limits, bodies=bodies)
+    for kind, statement, data in carried.statements:
+        digest = hashlib.sha256(data).digest()
+        bodies.setdefault(digest, data)
+        walk.own.add(digest)
+        walk.entries.append(
+            LogEntry(
+                type=kind,
+                mission=mission,
+                hash=digest,
+                size=len(data),
+                statement=statement,
+                logged=carried.packed,
+                service=0,
+            )
+        )
+    for fault in carried.faults:
+        walk.complain(fault, Fault.BODY)
+    return walk
+
+
 async def begin_walk(walk: Walk) -> None:
     """Fetch the checkpoint and what entry 0 names: charter 1, when the seat is honest."""
     async with walk.bounded("checkpoint", Fault.SILENT):
-        walk.note = await walk.source.checkpoint()
+        walk.note = await walk.asked.checkpoint()
     async with walk.bounded("first charter", Fault.TRUNCATED):
         if not walk.note:
             return
@@ -148,10 +192,10 @@ async def begin_walk(walk: Walk) -> None:
         if walk.size == 0:
             raise IntegrityError("log: expected charter 1 as its first entry, got an empty log")
         bundle = Tile(level=None, index=0, width=min(TILE_WIDTH, walk.size))
-        data, width = await _tile(walk.source, bundle)
+        data, width = await _tile(walk.asked, bundle)
         entry = parse_entry(parse_bundle(data, width)[0])
         async with walk.bounded("first charter", Fault.BODY):
-            walk.first = await _body(walk.source, entry)
+            walk.first = await _body(walk.asked, entry)
 
 
 async def walk_log(walk: Walk, mission: MissionId, keys: Sequence[NoteVerifier]) -> None:
@@ -187,7 +231,7 @@ async def ask_time(walk: Walk) -> None:
     """
     with suppress(ExclaveError, TimeoutError):
         async with asyncio.timeout(walk.limits.seconds):
-            walk.claimed = (await walk.source.status()).service
+            walk.claimed = (await walk.asked.status()).service
 
 
 def open_by_any(note: bytes, keys: Sequence[NoteVerifier]) -> Checkpoint:
@@ -219,7 +263,7 @@ async def _tiles(walk: Walk) -> dict[str, bytes]:
 
     async def fetch(tile: Tile) -> None:
         nonlocal taken
-        data, width = await _tile(walk.source, tile)
+        data, width = await _tile(walk.asked, tile)
         there = Tile(level=tile.level, index=tile.index, width=width)
         taken += len(data)
         if taken > walk.limits.log_bytes:
@@ -264,7 +308,7 @@ async def _body(source: PublicRecord, entry: LogEntry) -> bytes:
 async def _bodies(walk: Walk) -> None:
     async def fetch(entry: LogEntry) -> None:
         try:
-            data = await _body(walk.source, entry)
+            data = await _body(walk.asked, entry)
         except ExclaveError as error:
             walk.complain(error.message, _fault(error, Fault.BODY))
             return

@@ -1,7 +1,7 @@
 """Bags at home and at a seat: packed from journal and spool, lodged into a vault's folder.
 
-Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules on
-its folder, so its server is stopped for that long.
+Packing asks no vault: it is what is left when lines are down. Lodging runs the vault's own rules:
+on its folder, or in the server that has it open.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import SeatType
 from exclave.authority.custody import Act
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -26,22 +24,20 @@ from exclave.bag.packing import (
     Contents,
     choose_records,
     gather_contents,
+    opens_alone,
     pack_bag,
     seat_shards,
 )
 from exclave.bag.stream import StreamWriter
 from exclave.carried.inventory import ItemClass
 from exclave.clock import now
-from exclave.errors import AuthorityError, ConfigurationError, ExclaveError, StorageError
+from exclave.errors import ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, Seat, ShardRoot
-from exclave.signer.file import load_key_file
 from exclave.values import dataclass
-from exclave.vault.at_hand import VaultAtHand
-from exclave.vault.install import find_kit, kit_files
-from exclave.vault.mission import Mission
+from exclave.vault.install import VaultFolder, find_kit, kit_files
 from exclave.wiring.depositor import Home, open_stores
 from exclave.wiring.files import FileUnusable, load_envelope, read_file
-from exclave.wiring.host import mission_at_hand
+from exclave.wiring.host import carried_to, enrolled_seat
 from exclave.wiring.officials import CHARTERS
 from exclave.wiring.papers import (
     Papers,
@@ -50,12 +46,23 @@ from exclave.wiring.papers import (
     require_no_papers,
     require_same,
 )
+from exclave.wiring.seat_files import keys_of
 
 if TYPE_CHECKING:
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
 
-__all__ = ["Carrier", "PackedBag", "SettleRefused", "lodge", "pack", "settle"]
+__all__ = [
+    "Carrier",
+    "PackedBag",
+    "SettleRefused",
+    "begun",
+    "carrier_writer",
+    "kit_items",
+    "lodge",
+    "pack",
+    "settle",
+]
 
 
 class SettleRefused(ConfigurationError):
@@ -88,27 +95,45 @@ def pack(
     *,
     deposit: DepositId | None = None,
     more: Sequence[Path] = (),
+    further: Sequence[Seat] = (),
 ) -> PackedBag:
-    """Pack what a seat lacks and lies in the spool, up to one deposit if it is named."""
-    home.party.charter.seat(seat)
+    """Pack what a seat lacks and lies in the spool, up to one deposit if it is named.
+
+    With `further` seats, all of them safes, what these lack too.
+    """
+    seats = (seat, *further)
+    for number in seats:
+        home.party.charter.seat(number)
     require_no_papers(papers)
     with open_stores(home) as (journal, spool):
-        records = _records(journal, spool, seat, deposit)
+        # Each seat's are the newest so many: the longest row has them all.
+        records = max((_records(journal, spool, s, deposit) for s in seats), key=len)
         charters, annexes, statements = _carried(home, more)
         contents = gather_contents(
             mission=home.party.mission,
             bag=BagId(os.urandom(16)),
             seat=seat,
+            further=further,
             packed=now(),
             charters=charters,
             records=records,
-            spooled=_spooled(spool, seat),
-            kit=_kit(),
-            held=journal.held_shards(seat),
+            lying={root: load for s in seats for root, load in _spooled(spool, s).items()},
+            kit=kit_items(),
+            held=frozenset(root for s in seats for root in journal.held_shards(s)),
             annexes=annexes,
             statements=statements,
         )
-        pack_bag(contents, _writer(carrier, contents))
+        pack_bag(contents, carrier_writer(carrier, contents))
+    return begun(contents, papers, charters, records)
+
+
+def begun(
+    contents: Contents,
+    papers: Path,
+    charters: Sequence[Envelope],
+    records: Sequence[tuple[DepositRecord, Envelope]],
+) -> PackedBag:
+    """Begin the papers of a bag that is packed."""
     named = {item.name for item in contents.inventory.of_class(ItemClass.CHARTER)}
     begin_papers(
         papers, contents.inventory, [c for c in charters if c.statement_hash.hex() in named]
@@ -116,31 +141,39 @@ def pack(
     return PackedBag(
         contents=contents,
         records=len(records),
-        whole_deposit=any(pack.k == 1 for record, _ in records for pack in record.packs_added),
+        whole_deposit=opens_alone(
+            (pack for record, _ in records for pack in record.packs_added),
+            contents.inventory.seats,
+        ),
     )
 
 
 def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[LodgedBag, Path | None]:
     """Lodge a bag into a vault's or safe's folder; its papers go into the log, one more is signed.
 
-    The server of that vault is stopped. `BagForeign` and `BagAstray` come before anything is read.
+    Where its server runs, it is the server that takes all of it. `BagForeign` and `BagAstray` come
+    before anything is read.
     """
     inventory = bag.inventory
     if papers is not None:
         require_same(papers, inventory)
     _require_enrolled(folder, bag)
-    with mission_at_hand(folder, inventory.mission) as mission:
-        require_seat(inventory, mission.mission, mission.seat)
-        vault = _at_hand(mission, b"")
-        lodged = asyncio.run(lodge_bag(bag, vault, partial(_store, mission)))
+    return asyncio.run(_lodge(folder, bag, papers))
+
+
+async def _lodge(
+    folder: Path, bag: ReadableBag, papers: Papers | None
+) -> tuple[LodgedBag, Path | None]:
+    async with carried_to(folder, bag.inventory.mission) as vault:
+        lodged = await lodge_bag(bag, vault)
         if papers is None:
             return lodged, None
-        keys = load_key_file(folder / "keys" / "vault.key")
+        keys = keys_of(VaultFolder.open(folder).seat_of(bag.inventory.mission))
         path, paper = add_paper(
             papers, keys, Act.LODGED, now=now(), good=lodged.good, bad=lodged.bad
         )
         for envelope in (*papers.envelopes, paper):
-            asyncio.run(vault.submit(envelope.to_bytes()))
+            await vault.submit(envelope.to_bytes())
         return lodged, path
 
 
@@ -149,18 +182,18 @@ def settle(home: Home, papers: Papers) -> int:
 
     A vault's receipt comes over the line once there is one; a safe's word is all there will be.
     """
-    seat = papers.inventory.seat
     word = _lodged_paper(papers)
     done = 0
     with open_stores(home) as (journal, spool):
-        for item in papers.inventory.of_class(ItemClass.SHARD):
-            root = ShardRoot(bytes.fromhex(item.name))
-            if spool.has(seat, root):
-                journal.mark_held(seat, root)
-                spool.delivered(seat, root)
-                done += 1
-        if home.party.charter.seat(seat).type is SeatType.SAFE:
-            _mark_lodged(journal, papers, word)
+        for seat in papers.inventory.seats:
+            for item in papers.inventory.of_class(ItemClass.SHARD):
+                root = ShardRoot(bytes.fromhex(item.name))
+                if spool.has(seat, root):
+                    journal.mark_held(seat, root)
+                    spool.delivered(seat, root)
+                    done += 1
+            if home.party.charter.seat(seat).type is SeatType.SAFE:
+                _mark_lodged(journal, papers, word, seat)
     return done
 
 
@@ -181,9 +214,8 @@ def _lodged_paper(papers: Papers) -> Envelope:
     )
 
 
-def _mark_lodged(journal: Journal, papers: Papers, word: Envelope) -> None:
+def _mark_lodged(journal: Journal, papers: Papers, word: Envelope, seat: Seat) -> None:
     """Records of the bag of which the safe lacks no shard: its paper stands for a receipt."""
-    seat = papers.inventory.seat
     carried = {item.name for item in papers.inventory.of_class(ItemClass.RECORD)}
     late = {root for _, root in journal.late_shards(seat)}
     for row in list(journal.records()):
@@ -238,13 +270,13 @@ def _carried(
     return list(charters.values()), annexes, list(statements.values())
 
 
-def _kit() -> Iterator[tuple[str, Callable[[], bytes]]]:
+def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
     for source, relative in kit_files(find_kit()):
         if source.stat().st_size:
             yield relative.as_posix(), source.read_bytes
 
 
-def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
+def carrier_writer(carrier: Carrier, contents: Contents) -> BagWriter:
     if carrier.folder is not None:
         return FolderWriter(carrier.folder, contents.inventory)
     assert carrier.next_volume is not None
@@ -253,20 +285,8 @@ def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
 
 def _require_enrolled(folder: Path, bag: ReadableBag) -> None:
     """Name a bag of another mission as that, and not as a vault that is not enrolled."""
-    from exclave.vault.install import VaultFolder
-
     missions = [mission for mission, _ in VaultFolder.open(folder).missions()]
     if bag.inventory.mission not in missions and missions:
         require_seat(bag.inventory, missions[0], bag.inventory.seat)
-
-
-def _at_hand(mission: Mission, identity: bytes) -> VaultAtHand:
-    return VaultAtHand(mission.seat, lambda: nullcontext(mission), identity=identity)
-
-
-def _store(mission: Mission, depositor: str) -> VaultAtHand:
-    charter: Charter = mission.charter()
-    try:
-        return _at_hand(mission, charter.depositor(depositor).identity)
-    except AuthorityError:
-        return _at_hand(mission, b"")  # refused by the vault's own rules, as on the line
+    mission = bag.inventory.mission
+    require_seat(bag.inventory, mission, enrolled_seat(folder, mission))

@@ -16,6 +16,7 @@ from exclave.plan import RegisterPlan
 from exclave.wiring.check_evidence import check_drills, rehearsed
 from exclave.wiring.check_forecast import check_forecast, entries_of, forecast_of
 from exclave.wiring.check_home import check_keys, check_room
+from exclave.wiring.check_quarantine import check_quarantine
 from exclave.wiring.check_results import CheckResult
 from exclave.wiring.check_seats import check_seats
 from exclave.wiring.custody import check_charter
@@ -39,6 +40,7 @@ def run_checks(home: Home) -> tuple[CheckResult, ...]:
         *check_room(
             home.settings, next_deposit=forecast.seat, used=sum(spooled_bytes(home).values())
         ),
+        *check_quarantine(home.settings.quarantine, plans, entries_of(home)),
         *check_forecast(home, forecast, access=known.access),
         *check_seats(home, next_deposit=forecast.seat, moment=moment),
         *check_drills(

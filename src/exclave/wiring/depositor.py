@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,10 +121,12 @@ def run_deposit(
     *,
     read_everything: bool = False,
     prove: bool = False,
+    bag_for: Collection[int] = (),
 ) -> DepositOutcome:
     """Deposit the named registers, or all; files that stand as they did are not read again.
 
-    With `prove` it is proven before its secret is forgotten, which never undoes it.
+    With `prove` it is proven before its secret is forgotten, which never undoes it. Seats of
+    `bag_for` are sent nothing: what they lack lies in the spool, for a bag.
     """
     # Commands that only look at home are spared what deposits need: it is half of their time.
     from exclave.deposit.run import deposit
@@ -132,7 +134,10 @@ def run_deposit(
 
     tasks = [task_of(register) for register in home.plan.select(registers)]
     prover = _prover(home) if prove else None
-    with _workplace(home, progress, read_everything=read_everything, prover=prover) as place:
+    carried = {home.party.charter.seat(Seat(seat)).seat for seat in bag_for}
+    with _workplace(
+        home, progress, read_everything=read_everything, prover=prover, carried=carried
+    ) as place:
         outcome = deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
     return outcome if outcome.proof is None else _kept(home, outcome, outcome.proof)
 
@@ -186,6 +191,7 @@ def _workplace(
     progress: DepositProgress,
     *,
     read_everything: bool = False,
+    carried: Collection[Seat] = (),
     prover: Prover | None = None,
 ) -> Iterator[Workplace]:
     from exclave.deposit.catalogue import Catalogue
@@ -225,7 +231,7 @@ def _workplace(
         )
         yield Workplace(
             loop=loop,
-            lines=lines.seats,
+            lines={seat: line for seat, line in lines.seats.items() if seat not in carried},
             journal=journal,
             spool=spool,
             catalogue=catalogue,

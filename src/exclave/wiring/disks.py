@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exclave.errors import ConfigurationError, ExclaveError
-from exclave.ids import MissionId, Seat, ShardRoot, StatementHash
+from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
-from exclave.vault.buffers import ShardBuffers
 from exclave.vault.folder import FolderVault
 from exclave.vault.interface import ShardStore
-from exclave.vault.problems import refused
+from exclave.wiring.copies import Copies
 
 __all__ = ["Disks", "FolderFault", "NoFolderReadable", "open_disks"]
 
@@ -46,7 +45,7 @@ class Disks:
     def stores(self) -> dict[Seat, ShardStore]:
         """Where each seat's shards are looked for."""
         return {
-            vault.seat: _Copies([copy for copy in self.vaults if copy.seat == vault.seat])
+            vault.seat: Copies([copy for copy in self.vaults if copy.seat == vault.seat])
             for vault in self.vaults
         }
 
@@ -73,39 +72,3 @@ def _open(folder: Path, mission: MissionId) -> FolderVault:
     # Both a whole vault's folder and the one mission's in it are understood.
     inside = folder / "missions" / mission.hex()
     return FolderVault(inside if inside.is_dir() else folder, mission)
-
-
-class _Copies:
-    """A `ShardStore` over folders that all say they are the same seat's."""
-
-    def __init__(self, copies: Sequence[FolderVault]) -> None:
-        self._copies = copies
-
-    @property
-    def seat(self) -> Seat:
-        return self._copies[0].seat
-
-    async def get_shard(self, root: ShardRoot) -> bytes:
-        for copy in self._copies[:-1]:
-            try:
-                return await copy.get_shard(root)
-            except ExclaveError:
-                continue  # the last one's error is the one that is named
-        return await self._copies[-1].get_shard(root)
-
-    async def read_unchecked(self, root: ShardRoot, into: ShardBuffers) -> None:
-        if len(self._copies) == 1:
-            await self._copies[0].read_unchecked(root, into)
-            return
-        data = await self.get_shard(root)  # which copy is right shows by the root alone
-        into.require(len(data))
-        into.put(0, data)
-
-    async def put_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        raise refused("method-not-allowed", "a folder takes no shards")
-
-    async def put_sealed_shard(self, root: ShardRoot, parts: Sequence[bytes | memoryview]) -> bool:
-        raise refused("method-not-allowed", "a folder takes no shards")
-
-    async def missing(self, statement: StatementHash) -> tuple[ShardRoot, ...]:
-        raise refused("unavailable", "a folder answers no questions: survey its log")

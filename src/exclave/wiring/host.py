@@ -10,8 +10,8 @@ import fcntl
 import logging
 import os
 import resource
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,20 +27,23 @@ from exclave.clock import now
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError, ExclaveError
-from exclave.ids import MissionId
+from exclave.ids import MissionId, Seat
 from exclave.lines import LoopThread
 from exclave.signer.interface import sign_envelope
 from exclave.vault.addresses import parse_address
+from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.config import VaultConfig
 from exclave.vault.install import VaultFolder, open_missions
 from exclave.vault.install import enrol as enrol_mission
-from exclave.vault.interface import MissionStatus, StatementState
+from exclave.vault.interface import CarriedStore, MissionStatus, StatementState
+from exclave.vault.local_door import SOCKET
 from exclave.vault.mission import Mission
 from exclave.vault.seat_folder import SeatFolder
 from exclave.vault.storage import ObjectStore
 from exclave.vault.submission import submit
 from exclave.wiring.capacity import disk_room
 from exclave.wiring.files import read_file
+from exclave.wiring.local_door import open_door
 from exclave.wiring.seat_files import (
     keys_of,
     log_and_seat,
@@ -58,8 +61,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MissionUnexpected",
     "VaultBusy",
+    "carried_to",
     "declare_act",
     "enrol_vault",
+    "enrolled_seat",
     "fsck_vault",
     "mission_at_hand",
     "rebuild_vault",
@@ -112,7 +117,7 @@ def serve_vault(path: Path) -> None:
 
     folder = VaultFolder.open(path)
     config = vault_config(folder)
-    with _opened(folder):
+    with _opened(folder), ExitStack() as doors:
         opened = _missions_by_seat(folder, config)
         statuses = [mission.status() for _, missions in opened for mission in missions]
         warning = disk_room(path, statuses).warning
@@ -129,6 +134,7 @@ def serve_vault(path: Path) -> None:
                 config=_listening(settings, seat),
                 clock=now,
                 name=seat.name,
+                local=doors.enter_context(open_door(seat.path)),
             )
             for seat, missions in opened
         ]
@@ -232,6 +238,31 @@ def mission_at_hand(path: Path, mission: MissionId) -> Iterator[Mission]:
             for opened in missions:
                 opened.watch()
             _close(missions)
+
+
+@asynccontextmanager
+async def carried_to(path: Path, mission: MissionId) -> AsyncIterator[CarriedStore]:
+    """A vault that takes what was carried to it: its folder, or the server that has it open."""
+    try:
+        with mission_at_hand(path, mission) as opened:
+            yield VaultAtHand(opened.seat, lambda: nullcontext(opened))
+            return
+    except VaultBusy as busy:
+        place = VaultFolder.open(path).seat_of(mission).path
+        if not (place / SOCKET).is_socket():
+            raise busy from None
+    from exclave.vault.local_vault import LocalVault
+
+    async with LocalVault(place, mission, enrolled_seat(path, mission)) as vault:
+        yield vault
+
+
+def enrolled_seat(path: Path, mission: MissionId) -> Seat:
+    """The seat that a vault has in a mission; raises when it is not enrolled."""
+    for known, data in VaultFolder.open(path).missions():
+        if known == mission:
+            return parse_enrolment(parse_envelope(data)).seat
+    raise _unknown(mission)
 
 
 def rebuild_vault(path: Path) -> int:

@@ -25,7 +25,7 @@ from exclave.errors import ConfigurationError, ExclaveError, IntegrityError
 from exclave.evidence import EvidenceStore
 from exclave.ids import Seat, StatementHash
 from exclave.proof.serving import Prover
-from exclave.proof.task import QuarantineServer
+from exclave.proof.task import OwnServer, QuarantineServer
 from exclave.proof.values import ProofFindings, RegisterFindings, Verdict
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
@@ -34,9 +34,16 @@ from exclave.wiring.attesting import log_certificate
 if TYPE_CHECKING:
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.wiring.depositor import Home
-    from exclave.wiring.settings import DepositSettings
+    from exclave.wiring.settings import DepositSettings, QuarantineServerSettings
 
-__all__ = ["KeptProof", "QuarantineMissing", "certificate_of", "keep_proof", "prover_of"]
+__all__ = [
+    "KeptProof",
+    "QuarantineMissing",
+    "certificate_of",
+    "keep_proof",
+    "prover_of",
+    "server_of",
+]
 
 _DECODED = "rows and files: decoded chunk by chunk and matched by chunk id, not restored"
 
@@ -53,22 +60,33 @@ def prover_of(settings: DepositSettings) -> Prover:
             f"{settings.path}: expected [quarantine] to prove a deposit, got none",
             hint="name a folder with room for the largest register: examples/deposit.toml",
         )
-    server = quarantine.postgresql
     return Prover(
         quarantine=quarantine.path,
         limit=quarantine.limit,
         timeout=quarantine.timeout,
-        server=None
-        if server is None
-        else QuarantineServer(
-            host=server.host,
-            port=server.port,
-            user=server.user,
-            password_file=server.password_file,
-            bin_dir=server.bin_dir,
-            jobs=server.jobs,
-        ),
+        server=None if quarantine.postgresql is None else _means(quarantine.postgresql),
         clock=now,
+    )
+
+
+def _means(settings: QuarantineServerSettings) -> QuarantineServer | OwnServer:
+    if settings.host is None:
+        assert settings.bin_dir is not None  # the settings have one of the two
+        return OwnServer(bin_dir=settings.bin_dir, jobs=settings.jobs)
+    return server_of(settings)
+
+
+def server_of(settings: QuarantineServerSettings) -> QuarantineServer:
+    """A quarantine server that is named by its host."""
+    assert settings.host is not None
+    assert settings.user is not None
+    return QuarantineServer(
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        password_file=settings.password_file,
+        bin_dir=settings.bin_dir,
+        jobs=settings.jobs,
     )
 
 

@@ -34,7 +34,10 @@ from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_rea
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
 from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
+from exclave.vault.walking import CarriedRecord
+from exclave.wiring.bag_sources import BagSources, open_bag_sources
 from exclave.wiring.bootstrap import first_charter
+from exclave.wiring.copies import joined
 from exclave.wiring.files import load_charter, load_envelope, new_folder, read_file
 from exclave.wiring.lines import Lines
 from exclave.wiring.officials import store_charters
@@ -51,8 +54,10 @@ if TYPE_CHECKING:
     from exclave.wiring.settings import TargetSettings
 
 __all__ = [
+    "NO_MEDIA",
     "AskAgain",
     "DepositUnknown",
+    "Media",
     "Places",
     "Prepared",
     "Restoring",
@@ -77,6 +82,18 @@ class DepositUnknown(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """What was carried to the restoring machine; `alone` where no vault is asked."""
+
+    alone: bool = False
+    vault_folders: tuple[Path, ...] = ()
+    bags: tuple[Path, ...] = ()  # folders, and volumes
+
+
+NO_MEDIA = Media()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A reconstruction's folder as it was made."""
 
@@ -90,6 +107,9 @@ class Prepared:
 class _Sources:
     records: Sequence[PublicRecord]
     stores: Mapping[Seat, ShardStore]
+
+
+_NO_BAGS = BagSources(bags={})
 
 
 def load_card(path: Path) -> CardHead:
@@ -110,8 +130,11 @@ def survey_source(source: CardHead | Charter) -> MissionView:
     return survey_card(source) if isinstance(source, CardHead) else survey_charter(source)
 
 
-def survey_charter(charter: Charter) -> MissionView:
-    """What the vaults of a charter say, and those of the one that is in force there."""
+def survey_charter(charter: Charter, carried: Sequence[CarriedRecord] = ()) -> MissionView:
+    """What the vaults of a charter say, and those of the one that is in force there.
+
+    With what bags say that were `carried` here.
+    """
     found: MissionView | None = None
     with _loop() as loop:
         # The seats of the charter in force may be others than those of charter 1: they are asked
@@ -121,7 +144,7 @@ def survey_charter(charter: Charter) -> MissionView:
             charter = charter if found is None else found.charter
             with _lines(charter, loop, None) as sources:
                 try:
-                    found = loop.run(survey(sources.records, charter.mission_id))
+                    found = loop.run(survey(sources.records, charter.mission_id, carried=carried))
                 except MissionNotFound:
                     if found is None:
                         raise
@@ -129,13 +152,23 @@ def survey_charter(charter: Charter) -> MissionView:
     return found
 
 
-def survey_folders(mission: MissionId, folders: Sequence[Path]) -> MissionView:
-    """What vaults' folders say, checked from the mission id on; asks nobody."""
+def survey_folders(
+    mission: MissionId, folders: Sequence[Path], carried: Sequence[CarriedRecord] = ()
+) -> MissionView:
+    """What vaults' folders and bags say, checked from the mission id on; asks nobody."""
+    with _loop() as loop:
+        return loop.run(survey(_disks(folders, mission)[0], mission, carried=carried))
+
+
+def _disks(
+    folders: Sequence[Path], mission: MissionId
+) -> tuple[Sequence[PublicRecord], Mapping[Seat, ShardStore]]:
+    if not folders:
+        return (), {}
     from exclave.wiring.disks import open_disks
 
     disks = open_disks(folders, mission)
-    with _loop() as loop:
-        return loop.run(survey(disks.vaults, mission))
+    return disks.vaults, disks.stores
 
 
 def prepare(
@@ -145,17 +178,17 @@ def prepare(
     deposit: str,
     purpose: str,
     life: timedelta,
-    vault_folders: Sequence[Path] = (),
+    media: Media = NO_MEDIA,
 ) -> Prepared:
     """Make a reconstruction's folder; `deposit` may be `all`, which warrants every deposit.
 
-    The vaults of a card or a charter are asked; with `vault_folders` these are read and no vault
-    is asked.
+    The vaults of a card or a charter are asked, unless the media are to be all.
     """
     new_folder(folder)
-    view = _surveyed(source, vault_folders)
+    mission = source.mission if isinstance(source, CardHead) else source.mission_id
+    bags = _bags(media, mission)
+    view, seats = bags.judged(_surveyed(source, mission, media, bags))
     everything = deposit == "all"
-    seats = _verified(view)
     chosen = choose_deposit(view, "latest" if everything else deposit, seats)
     reader = prepare_warrant(
         folder,
@@ -184,15 +217,19 @@ def prepare(
     )
 
 
-def _surveyed(source: CardHead | Charter, folders: Sequence[Path]) -> MissionView:
-    if folders:
-        mission = source.mission if isinstance(source, CardHead) else source.mission_id
-        return survey_folders(mission, folders)
-    return survey_source(source)
+def _surveyed(
+    source: CardHead | Charter, mission: MissionId, media: Media, bags: BagSources
+) -> MissionView:
+    if media.alone:
+        return survey_folders(mission, media.vault_folders, bags.records)
+    charter = first_charter(source)[1] if isinstance(source, CardHead) else source
+    return survey_charter(charter, bags.records)
 
 
-def _verified(view: MissionView) -> list[Seat]:
-    return [seat.seat for seat in view.seats if seat.verified]
+def _bags(media: Media, mission: MissionId) -> BagSources:
+    if not media.bags:
+        return _NO_BAGS
+    return open_bag_sources(media.bags, mission)
 
 
 def submit_warrant(place: Path, card: CardHead | None) -> Mapping[Seat, StatementState | str]:
@@ -221,7 +258,8 @@ class Restoring:
     answer: Path
     targets: TargetSettings
     scope: Scope
-    vault_folders: tuple[Path, ...]  # in place of the network when there are any
+    media: Media = NO_MEDIA
+    seat_keys: tuple[Path, ...] = ()  # for bags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,14 +316,18 @@ def rebuild(
 
     reader = load_reader(what.folder)
     charter = load_charter(what.folder / _CHARTER)
+    bags = _bags(what.media, charter.mission_id)
+    carried = bags.stores(what.seat_keys)
     with _loop() as loop, _sources(what, charter, loop, reader.identity) as sources:
-        view = loop.run(survey(sources.records, charter.mission_id))
+        view, seats = bags.judged(
+            loop.run(survey(sources.records, charter.mission_id, carried=bags.records))
+        )
         chosen = _recorded(view, reader.record)
         live = live_of(chosen)
         fetcher = PackFetcher(
             loop=loop,
             plans=pack_plans(live, view.supplements, mission=view.mission),
-            stores=sources.stores,
+            stores=joined(sources.stores, carried) if carried else sources.stores,
             secrets=_secrets(what.answer, reader, chosen.record, live, ask),
         )
         return reconstruct(
@@ -299,7 +341,7 @@ def rebuild(
             progress=progress,
             warrant=reader.warrant.statement_hash,
             warrant_delay=_warrant_delay(reader.warrant, view.chain),
-            findings=findings(view, chosen, _verified(view)),
+            findings=findings(view, chosen, seats),
             opened=places.opened,
         )
 
@@ -359,14 +401,12 @@ def _recorded(view: MissionView, statement: StatementHash) -> DepositView:
 def _sources(
     what: Restoring, charter: Charter, loop: LoopThread, identity: Identity
 ) -> Iterator[_Sources]:
-    if not what.vault_folders:
+    if not what.media.alone:
         with _lines(charter, loop, identity, what.targets.folders) as sources:
             yield sources
         return
-    from exclave.wiring.disks import open_disks
-
-    disks = open_disks(what.vault_folders, charter.mission_id)
-    yield _Sources(records=disks.vaults, stores=disks.stores)
+    records, stores = _disks(what.media.vault_folders, charter.mission_id)
+    yield _Sources(records=records, stores=stores)
 
 
 @contextmanager

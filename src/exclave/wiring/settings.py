@@ -83,14 +83,20 @@ class _Throttle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineServerSettings:
-    """A PostgreSQL server for proofs alone: databases are made there, and dropped again."""
+    """A PostgreSQL server for proofs alone, or the programs of which one is made for each."""
 
-    host: str  # name, address or folder of the Unix socket
+    host: str | None = None  # name, address or folder of the Unix socket; None: one is made
     port: Annotated[int, Between(1, 65535)] = 5432
-    user: str
+    user: str | None = None
     password_file: str | None = None
     bin_dir: str | None = None
     jobs: Annotated[int, Between(1, 32)] = 2
+
+    def __post_init__(self) -> None:
+        if self.host is None and self.bin_dir is None:
+            raise Unfit({"host": "expected a host, or bin_dir to make a server of, got neither"})
+        if self.host is not None and self.user is None:
+            raise Unfit({"user": "expected a user of that server, got none"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,3 +162,4 @@ def test_what_databases_say_becomes_one_line() -> None:
         'ERROR: relation "x" does not exist [31m'
     )
     assert len(one_line("x" * 5000)) == 300
+    assert one_line("scans/b\udcff") == r"scans/b\udcff"

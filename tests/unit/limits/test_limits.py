@@ -212,7 +212,9 @@ def test_bags_and_safes(charter: Charter) -> None:
     strict = replace(with_safe, witness=replace(charter.witness, q=3))
     assert "2 witnesses are left of the 3 that a quorum needs" in text(strict, "safes")
     allowed = replace(charter, settings=replace(charter.settings, whole_deposit_bags=True))
-    assert "with k = 2 no bag opens alone" in text(allowed, "whole-deposit-bags")
+    said = text(allowed, "whole-deposit-bags")
+    assert "one of 2 safes opens with the keys of these safes" in said
+    assert "fewer than 2 hosts hold nothing" in said
     one = replace(charter.dispersal, k=1)
     assert "none can be packed" in text(replace(charter, dispersal=one), "no-bags")
     said = text(replace(allowed, dispersal=one), "whole-deposit-bags")

@@ -190,7 +190,7 @@ class _TreeCapture:
 
     def run(self) -> FilesTree:
         """Write all records and contents."""
-        entries = _Records(self._sink.open_stream(StreamPurpose.MANIFEST))
+        entries = _Records(self._sink.open_stream(StreamPurpose.TREE_RECORDS))
         builder = RootBuilder()
         told = Told(self._config.name, self._progress)
         walk = Walk(

@@ -116,7 +116,7 @@ class TableCopier:
     def _run(self, session: Connection, table: ListedTable, plan: CopyPlan) -> PgTable:
         purpose = StreamPurpose.TABLE_ORDERED if plan.n_key else StreamPurpose.TABLE_HEAP
         data = self._sink.open_stream(purpose, expected_size=table.size)
-        groups = self._sink.open_stream(StreamPurpose.MANIFEST)
+        groups = self._sink.open_stream(StreamPurpose.ROW_GROUPS)
         builder = RowTreeBuilder(plan, groups.write)
         self._pump(session, table, plan, data, builder)
         tree = builder.finish()

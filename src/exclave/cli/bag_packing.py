@@ -1,0 +1,209 @@
+"""`bag pack` at home and `bag copy` at a vault: what goes into a bag, and onto which media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from exclave.cli.options import DepositConfigFile, Out
+from exclave.errors import ConfigurationError, UsageError
+from exclave.plain_words import grouped, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exclave.cli.terminal import Terminal
+    from exclave.ids import DepositId
+    from exclave.wiring.bags import Carrier, PackedBag
+
+__all__ = ["copy", "pack"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Packing:
+    folder: Path | None
+    volumes: list[Path] = field(default_factory=list)
+    capacity: str | None = None
+
+
+def pack(
+    *,
+    config: DepositConfigFile,
+    seat: int,
+    papers: Path,
+    folder: Path | None = None,
+    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
+    capacity: str | None = None,
+    deposit: str | None = None,
+    carry: Annotated[list[Path] | None, Parameter(name="--with", negative=())] = None,
+    further: Annotated[list[int] | None, Parameter(negative=())] = None,
+    terminal: Out,
+) -> None:
+    """Pack what a seat lacks and lies in the spool for it; asks no vault.
+
+    Parameters
+    ----------
+    seat
+        Whose shards: a vault's seat or a safe's.
+    papers
+        A new folder for the bag's papers, which travel apart from it.
+    folder
+        The new folder to write, for instance on a removable disk.
+    volumes
+        Files or tape devices to write one after the other, in place of a folder; a device that is
+        named twice is asked to be loaded again.
+    capacity
+        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
+    deposit
+        Nothing after this deposit (hex).
+    carry
+        A file that goes with it: a charter, an order, the sealed annex; may be repeated.
+    further
+        Another safe whose shards go with it, where the charter allows whole deposits in one bag;
+        may be repeated.
+    """
+    from exclave.ids import Seat
+    from exclave.wiring.bags import pack as pack_it
+    from exclave.wiring.depositor import open_home
+
+    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
+    packed = pack_it(
+        open_home(config),
+        Seat(seat),
+        carrier,
+        papers,
+        deposit=None if deposit is None else _deposit(deposit),
+        more=carry or (),
+        further=[Seat(number) for number in further or ()],
+    )
+    _say(terminal, packed, papers)
+    if packed.contents.absent:
+        terminal.warning(
+            f"{packed.contents.absent} shards of these deposits lie nowhere for seat {seat}",
+            hint="the next deposit seals what it needs of them again; what its vault has is copied "
+            "there (exclave bag copy)",
+        )
+
+
+def copy(
+    vault: Path,
+    *,
+    papers: Path,
+    folder: Path | None = None,
+    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
+    capacity: str | None = None,
+    mission: str | None = None,
+    deposit: str | None = None,
+    terminal: Out,
+) -> None:
+    """Pack what a vault holds itself, as a copy of its seat; also beside its running server.
+
+    Parameters
+    ----------
+    vault
+        The vault's folder.
+    papers
+        A new folder for the bag's papers, which travel apart from it.
+    folder
+        The new folder to write, for instance on a removable disk.
+    volumes
+        Files or tape devices to write one after the other, in place of a folder; a device that is
+        named twice is asked to be loaded again.
+    capacity
+        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
+    mission
+        Whose shards (hex), at a vault that holds several missions.
+    deposit
+        Only what this deposit (hex) needs, older packs included.
+    """
+    from exclave.ids import MissionId
+    from exclave.wiring.bag_copies import copy as copy_it
+
+    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
+    packed = copy_it(
+        vault,
+        carrier,
+        papers,
+        mission=None if mission is None else MissionId(_hex(mission, 32, "--mission")),
+        deposit=None if deposit is None else _deposit(deposit),
+    )
+    _say(terminal, packed, papers)
+    if packed.contents.absent:
+        terminal.warning(
+            f"{packed.contents.absent} shards that records name are not at this vault",
+            hint="they are on their way, or were swept",
+        )
+
+
+def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
+    inventory = packed.contents.inventory
+    terminal.result(
+        {
+            "bag": inventory.bag.hex(),
+            "inventory": inventory.hash.hex(),
+            "seat": inventory.seat,
+            "further": list(inventory.further),
+            "items": len(inventory.items),
+            "bytes": inventory.content_size,
+            "records": packed.records,
+            "absent": packed.contents.absent,
+            "whole_deposit": packed.whole_deposit,
+            "papers": str(papers),
+        },
+        [
+            (
+                f"bag {inventory.bag.hex()} for seat {inventory.seat}: "
+                f"{len(inventory.items)} items, {size(inventory.content_size)}"
+            ),
+            f"inventory {grouped(inventory.hash)}",
+            f"papers in {papers}: seal it next (exclave bag seal)",
+        ],
+    )
+    if packed.whole_deposit:
+        terminal.warning("this bag opens with the cards and the keys of its seats alone")
+
+
+def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
+    from exclave.plan import parse_size
+    from exclave.wiring.bags import Carrier
+
+    if (packing.folder is None) is (not packing.volumes):
+        raise UsageError("bag: expected either --folder or --volumes")
+    try:
+        capacity = None if packing.capacity is None else parse_size(packing.capacity)
+    except ValueError as error:
+        raise ConfigurationError(f"--capacity: {error}, got {packing.capacity!r}") from error
+    return Carrier(
+        folder=packing.folder, next_volume=_volumes(terminal, packing.volumes), capacity=capacity
+    )
+
+
+def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path | None]:
+    used: set[Path] = set()
+
+    def following(number: int) -> Path | None:
+        if number > len(paths):
+            name = terminal.line(f"volume {number - 1} is full; file or device of the next one")
+            return Path(name) if name else None
+        path = paths[number - 1]
+        if path in used:
+            terminal.wait_for(f"load volume {number} into {path}")
+        used.add(path)
+        return path
+
+    return following
+
+
+def _deposit(text: str) -> DepositId:
+    from exclave.ids import DepositId
+
+    return DepositId(_hex(text, 16, "--deposit"))
+
+
+def _hex(text: str, length: int, subject: str) -> bytes:
+    from exclave.encoding import hex_decode
+
+    return hex_decode(text.lower(), length=length, subject=subject)
