@@ -69,17 +69,6 @@ class Forecast:
     unknown: tuple[str, ...]  # registers of which nothing is known: the sums are without them
 
     @property
-    def work(self) -> Mapping[str, int]:
-        """Seconds of work until each register is there, when all are restored in this order."""
-        found: dict[str, int] = {}
-        total = 0.0
-        for item in self.registers:
-            total += item.restore
-            if item.basis != "unknown":
-                found[item.id] = round(total)
-        return found
-
-    @property
     def assumed(self) -> bool:
         """Whether some figure rests on assumed rates."""
         return any("assumed" in (r.basis, r.restore_basis) for r in self.registers)

@@ -9,11 +9,12 @@ from cyclopts import Parameter
 
 from exclave.cli.allocator import return_large_memory
 from exclave.cli.options import CONNECTIONS, EitherConfigFile, Flag, Out
-from exclave.errors import ExclaveError, UsageError
+from exclave.errors import UsageError
 
 if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.drill.real import Drilling, Held
+    from exclave.errors import ExclaveError
     from exclave.plan import Plan
     from exclave.wiring.depositor import Home
     from exclave.wiring.settings import TargetSettings

@@ -141,7 +141,6 @@ def test_what_a_register_depends_on_is_restored_before_it() -> None:
     found = make_forecast(plans, [], sizes, seconds, TWO_OF_THREE)
     assert [item.restored_after for item in found.registers] == [10, 30, 60, 1]
     assert found.restore == 61
-    assert found.work == {"a": 10, "b": 30, "c": 60, "d": 61}
 
 
 def test_a_line_that_is_slower_than_the_capture() -> None:
