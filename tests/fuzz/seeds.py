@@ -11,7 +11,7 @@ from typing import Any
 from exclave.agent.memory import memory_bytes as agent_memory_bytes
 from exclave.agent.state import AgentState, JobState, Result
 from exclave.archive.reference import Codec, Reference
-from exclave.authority.envelope import Envelope, Kind, parse_envelope
+from exclave.authority.envelope import Envelope, Kind, media_type, parse_envelope
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.deposit.outline import (
     FileOutline,
@@ -92,6 +92,19 @@ def payloads() -> Iterator[bytes]:
     }  # fmt: skip
     yield canonical_json(enrolment)
     yield canonical_json(enrolment | {"history": [b64encode(charter.to_bytes())]})
+
+
+def packed_certificates() -> Iterator[bytes]:
+    """Certificates in the open form, good ones and others; the target packs them."""
+    for kind in (Kind.PROOF, Kind.DRILL, Kind.STANDING):
+        for payload in given("certificates", f"parse-{kind.value}", text_of("payload"))():
+            yield canonical_json(
+                {
+                    "payload": payload.decode(),
+                    "payloadType": media_type(kind),
+                    "signatures": [],
+                }
+            )
 
 
 def evidence() -> Iterator[bytes]:
@@ -337,6 +350,7 @@ SEEDS: dict[str, Source] = {
     "note": given("ledger", "checkpoint", text_of("checkpoint")),
     "order": orders,
     "pack_header": given("sealing", "open-pack", bytes_of("sealed")),
+    "packed_certificate": packed_certificates,
     "payload": payloads,
     "receipt": given("ledger", "receipt", text_of("receipt")),
     "record": given("records", "live-set", lambda fields: fields["payloads"][-1].encode()),
