@@ -233,7 +233,7 @@ class _Once:
 def _mirror(mission: Mission, say: Callable[[Fact], None]) -> Fact:
     async def body() -> None:
         with ThreadPoolExecutor(1) as workers:
-            hosting = Hosting(missions={}, limits=Limits(), software="", workers=workers)
+            hosting = Hosting(missions={}, limits=Limits(), workers=workers)
             once, fellow = _Once(mission), _Fellow(say)
             await mirror_to(hosting, once, fellow)  # type: ignore[arg-type]
 
