@@ -114,6 +114,7 @@ from exclave.vault.identity import Identity, load_identity, new_identity
 from exclave.vault.install import VaultFolder, create_vault, enrol, open_missions
 from exclave.vault.interface import State
 from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.seat_folder import SeatFolder, make_seat
 from exclave.vault.server import VaultServer
 from exclave.vault.survey import MissionView
 from exclave.vault.survey import survey as survey_mission
@@ -259,6 +260,7 @@ class TestVault:
     keys: KeyBundle
     identity: Identity
     address: SeatAddress
+    guest: str | None = None  # the name of a further seat of an installation that is there
     mission: Mission | None = None
     server: VaultServer | None = None
     process: subprocess.Popen[bytes] | None = None
@@ -273,15 +275,32 @@ class TestVault:
         """What the mission needs of the keys."""
         return seat_keys(self.keys)
 
+    @property
+    def place(self) -> SeatFolder:
+        """Where the seat's own files lie."""
+        further = None if self.guest is None else self.folder / "seats" / self.guest
+        return SeatFolder(further or self.folder, self.guest)
+
     def create(self) -> None:
-        """Set up the folder as `exclave vault init` does, but for a kit that says nothing."""
-        kit = self.folder.parent / ".kit"
-        (kit / "spec").mkdir(parents=True, exist_ok=True)
-        (kit / "spec" / "README.md").write_text("a kit for tests\n")
+        """Set up the folder as `exclave vault init` or `vault seat` does; its kit says nothing."""
+        text = f'data = "{self.address.data}"\npublic = "{self.address.public}"\n'
 
         def save_keys(folder: Path) -> None:
             save_key_file(folder / "vault.key", self.keys, passphrase=None, random=os.urandom)
 
+        if self.guest is not None:
+            make_seat(
+                self.folder,
+                self.guest,
+                identity=self.identity,
+                seat_request=self.request(),
+                settings=text,
+                save_keys=save_keys,
+            )
+            return
+        kit = self.folder.parent / ".kit"
+        (kit / "spec").mkdir(parents=True, exist_ok=True)
+        (kit / "spec" / "README.md").write_text("a kit for tests\n")
         create_vault(
             self.folder,
             identity=self.identity,
@@ -289,7 +308,6 @@ class TestVault:
             save_keys=save_keys,
             kit=kit,
         )
-        text = f'data = "{self.address.data}"\npublic = "{self.address.public}"\n'
         (self.folder / "vault.toml").write_text(text)
 
     def request(self) -> bytes:
@@ -897,6 +915,13 @@ def vault_at(folder: Path, seat: int, address: SeatAddress) -> TestVault:
     return made
 
 
+def seat_beside(vault: TestVault, guest: str, address: SeatAddress) -> TestVault:
+    """A further seat of a vault's installation, for another mission."""
+    made = _vault(vault.folder.parent.parent, vault.host, (0, 0))
+    made.folder, made.guest, made.address = vault.folder, guest, address
+    return made
+
+
 def _host(seat: int, *, safe: bool = False) -> Host:
     return Host(
         seat=seat,
@@ -931,11 +956,9 @@ def _found(
     for name in ("officials", "requests"):
         (desk / name).mkdir(parents=True, exist_ok=True)
     for vault in vaults.values():
-        if not vault.folder.exists():
+        if not vault.place.path.exists():
             vault.create()
-        shutil.copy(
-            vault.folder / "seat-request.json", desk / "requests" / f"{vault.host.vault}.json"
-        )
+        shutil.copy(vault.place.request, desk / "requests" / f"{vault.host.vault}.json")
     for label, bundle in officials.items():
         write_once(desk / "officials" / f"{label}.key.pub", public_keys_bytes(bundle))
     text = founding_toml(
@@ -963,7 +986,8 @@ def _found(
     for vault in vaults.values():
         data = (desk / "mission" / "enrolments" / f"{vault.host.vault}.json").read_bytes()
         log, seat = vault.keys.public[:2]
-        enrol(VaultFolder.open(vault.folder), data, log_key=log, seat_key=seat)
+        installed = VaultFolder.open(vault.folder)
+        enrol(installed, data, log_key=log, seat_key=seat, seat=vault.place)
     home = folder / "home"
     shutil.copytree(desk / "mission" / "depositors" / "home", home / "keys")
     return Embassy(

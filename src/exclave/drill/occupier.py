@@ -39,6 +39,7 @@ from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_official_key
 from exclave.values import dataclass, replace
 from exclave.vault.identity import Identity, load_identity
+from exclave.vault.local_door import SOCKET
 from exclave.wiring.reader import load_card, prepare, survey_card
 
 __all__ = ["HOME", "OWN_SEAT", "Occupier"]
@@ -233,7 +234,9 @@ class Occupier:
     def keep_image(self) -> None:
         """A copy of his vault's disk, to be put back later."""
         self.place.stop(OWN_SEAT)
-        shutil.copytree(self.place.vaults[OWN_SEAT].folder, self._image)
+        # A vault that was killed leaves the socket of its local door behind.
+        door = shutil.ignore_patterns(SOCKET)
+        shutil.copytree(self.place.vaults[OWN_SEAT].folder, self._image, ignore=door)
         self.place.serve(OWN_SEAT)
 
     def move_clocks(self) -> None:

@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -40,6 +41,7 @@ __all__ = ["RowReader", "copy_blocks", "whole_lines"]
 BLOCK: Final = 256 * 1024
 _PIPE: Final = 1024 * 1024
 _END_WAIT: Final = 5.0  # seconds for a cancelled psql to end by itself
+_AGAIN: Final = 0.05  # seconds until one that has not ended is told once more
 _OPTIONS: Final = (
     "--no-password",
     "--no-psqlrc",
@@ -124,8 +126,15 @@ class RowReader:
         """End what psql reads, now and later, from another thread; readers get an error."""
         with self._lock:
             self._cancelled = True
-            for process in self._running:
-                process.send_signal(signal.SIGINT)  # psql cancels its statement
+            running = set(self._running)
+        # psql cancels its statement, and forgets an interrupt that comes before it has one.
+        end = time.monotonic() + _END_WAIT
+        while running and time.monotonic() < end:
+            for process in running:
+                process.send_signal(signal.SIGINT)
+            time.sleep(_AGAIN)
+            with self._lock:
+                running &= self._running
 
     def _through_psql(
         self, program: Path, table: str, command: str, settings: str
@@ -161,7 +170,7 @@ class RowReader:
         with self._lock:
             self._running.add(process)
             if self._cancelled:
-                process.send_signal(signal.SIGINT)
+                process.kill()  # it has no statement yet
         return process
 
     def _script(self, table: str, command: str, settings: str) -> bytes:
