@@ -87,7 +87,9 @@ class Prover:
             except ExclaveError as error:
                 problem = error
             except OSError as error:
-                problem = ExclaveError(f"{self.quarantine}: cannot be used: {error.strerror or error}")
+                problem = ExclaveError(
+                    f"{self.quarantine}: cannot be used: {error.strerror or error}"
+                )
         found = conversation.findings
         return replace(
             found,
