@@ -21,7 +21,7 @@ class JobKind(Enum):
     CATCH_UP = "catch-up"
     MONITOR = "monitor"
     CHECK = (
-        "check"  # what must be renewed, rehearsed or confirmed: certificates, drills, bags, cards
+        "check"  # what must be renewed, rehearsed or confirmed: certificates, drills, cards
     )
 
 
