@@ -116,6 +116,11 @@ class Desk:
                  "--passphrase-file", self.mission.passphrase, "--yes")  # fmt: skip
         shutil.copy(reading / "warrant.json", self.place)
 
+    def change_key(self) -> None:
+        """The receiving state makes its next key."""
+        must("agreement", "key", "--state", "XB", "--out", self.place / "new.key",
+             "--passphrase-file", self.mission.passphrase)  # fmt: skip
+
     def stop(self) -> None:
         """As systemd stops it."""
         assert self.mission.stop(1) == 0
@@ -150,6 +155,9 @@ def test_the_guide(desk: Desk) -> None:
         "exclave vault status": desk.deposit,
         "exclave vault fsck /srv/vault --rebuild": desk.stop,
         "exclave vault submit": desk.serve,
+        "exclave vault next-request": desk.change_key,
+        "exclave vault pin": desk.stop,
+        "exclave agreement declare /srv/vault restart": desk.serve,
     }
     typed = commands()
     assert len(typed) > 9
