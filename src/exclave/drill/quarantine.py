@@ -23,9 +23,7 @@ import fcntl
 import json
 import os
 import secrets
-import select
 import shutil
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exclave.engine.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError, StorageError, TargetError
 from exclave.plain_words import size
+from exclave.proof.server import DATA, end_left_server
 from exclave.source.postgresql.config import PostgresConfig
 from exclave.values import dataclass
 
@@ -56,7 +55,6 @@ _NOTE: Final = "note.json"
 _LOCK: Final = "lock"
 _SPARE: Final = 64 * 2**20
 """Bytes that stay free beside what is restored."""
-_STOP_SECONDS: Final = 60
 
 
 class QuarantineTooSmall(StorageError):
@@ -170,7 +168,7 @@ class Quarantine:
                 "quarantine: expected a PostgreSQL server or its programs, got neither",
                 hint="name one in --targets ([default.postgresql]), or install the programs",
             )
-        data = self.folder / "server"
+        data = self.folder / DATA
         self._note.data = str(data)
         self._keep()
         own = start_server(majors[-1], data)
@@ -265,27 +263,9 @@ def _remove_tree(path: Path) -> None:
 def _end_server(data: Path) -> None:
     """End a server of a killed drill, known by its data folder and nothing else."""
     actual = data.resolve()
-    try:
-        pid = int((actual / "postmaster.pid").read_text().split("\n", 1)[0])
-        if os.readlink(f"/proc/{pid}/cwd") == str(actual):  # noqa: PTH115
-            _end(pid)
-    except (OSError, ValueError):
-        pass  # no server runs on it
+    end_left_server(data.parent)
     if actual != data:
         shutil.rmtree(actual, ignore_errors=True)
-
-
-def _end(pid: int) -> None:
-    descriptor = os.pidfd_open(pid)
-    try:
-        watch = select.poll()
-        watch.register(descriptor, select.POLLIN)
-        for number in (signal.SIGQUIT, signal.SIGKILL):
-            signal.pidfd_send_signal(descriptor, number)
-            if watch.poll(_STOP_SECONDS * 1000):
-                return
-    finally:
-        os.close(descriptor)
 
 
 def _drop(server: Mapping[str, Any], note: _Note) -> None:
