@@ -197,9 +197,9 @@ def _show(held: Held, kept: Path | None, folder: Path, terminal: Terminal) -> No
 
 
 def _play(*, coerced: bool, keep: bool, folder: Path | None, terminal: Terminal) -> int:
-    from exclave.drill.coerced import COERCED
-    from exclave.drill.saboteur import SABOTEUR
-    from exclave.drill.script import play
+    from exclave.demo.attack.coerced import COERCED
+    from exclave.demo.attack.saboteur import SABOTEUR
+    from exclave.demo.attack.script import play
 
     script = COERCED if coerced else SABOTEUR
     return play(script, keep=keep, folder=folder, quiet=terminal.quiet, json=terminal.json)
