@@ -313,15 +313,18 @@ def list_bags(
     from exclave.clock import now
     from exclave.wiring.papers import open_papers
 
-    known = [paper for folder in papers for paper in open_papers(folder).papers]
+    folders = [open_papers(folder) for folder in papers]
+    known = [paper for folder in folders for paper in folder.papers]
+    charters = [folder.chain.newest for folder in folders]
     if charter is not None or card is not None:
         from exclave.wiring.orders import view_for
 
         view = view_for(charter, card)
         known += [Paper(statement=name, custody=one) for name, one in view.papers]
+        charters.append(view.charter)
     elif not papers:
         raise UsageError("bag list: expected folders of papers, --charter or --card, got none")
-    states = judge_bags(known, now=now())
+    states = judge_bags(known, now=now(), safes={s for c in charters for s in c.safes})
     terminal.result(
         {"bags": [state_json(state) for state in states]},
         [line for state in states for line in state_lines(state)] or ["no bag"],
