@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.wiring.check_results import CheckResult, Figure
 
-__all__ = ["check"]
+__all__ = ["check", "results_json"]
 
 _NAMES: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _MARKS: Final = ("ok  ", "look", "FAIL", "????")
@@ -46,7 +46,7 @@ def check(*, config: DepositConfigFile, monitoring: Flag = False, terminal: Out)
     code = int(worst(results))
     lines = [line for result in results for line in _lines(result)]
     terminal.result(
-        {"code": code, "checks": [_json(result) for result in results]},
+        results_json(results, code),
         [_monitoring_line(results, code)] if monitoring else lines,
     )
     return code
@@ -66,6 +66,11 @@ def _lines(result: CheckResult) -> list[str]:
     said = f": {result.said}" if result.said else ""
     lines = [f"{_MARKS[result.severity]} {result.what}{said}"]
     return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
+
+
+def results_json(results: Sequence[CheckResult], code: int) -> dict[str, object]:
+    """What `--json` prints, and the agent reads."""
+    return {"code": code, "checks": [_json(result) for result in results]}
 
 
 def _json(result: CheckResult) -> dict[str, object]:

@@ -86,6 +86,7 @@ def deposit(
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
+                "carried": sorted(late.keys() - home.on_line),
                 "unread": {name: asdict(item) for name, item in outcome.unread.items()},
                 "proof": None if proof is None else proof_json(proof, outcome),
             }
@@ -95,7 +96,8 @@ def deposit(
             lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
     for seat, why in sorted(late.items()):
-        way = f"exclave bag pack --seat {seat}" if seat in carried else _CATCH_UP
+        by_bag = seat in carried or seat not in home.on_line
+        way = f"exclave bag pack --seat {seat}" if by_bag else _CATCH_UP
         terminal.warning(f"seat {seat} is late: {why}", hint=way)
     for seat, why in sorted(unattested.items()):
         terminal.warning(f"seat {seat} has not logged the certificate: {why}")

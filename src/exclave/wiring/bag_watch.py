@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 __all__ = [
     "KeptPapers",
     "ReadLogs",
+    "charters_of",
     "kept_papers",
-    "limits_of",
+    "papers_in",
     "read_logs",
     "watch_bags",
 ]
@@ -71,7 +72,7 @@ def read_logs(home: Home) -> ReadLogs:
     """Read the papers of every log that answers, and keep those that are rightly signed."""
     from exclave.vault.bag_papers import read_papers
 
-    charters = _charters(home)
+    charters = charters_of(home)
     with asking(home) as (loop, records):
         found = loop.run(
             read_papers(list(records.values()), home.party.mission, _log_keys(charters))
@@ -90,9 +91,13 @@ def read_logs(home: Home) -> ReadLogs:
 def kept_papers(home: Home) -> KeptPapers:
     """Every paper at home; asks nobody."""
     folder = home.settings.bags.papers
+    return papers_in(folder, charters_of(home) if folder.is_dir() else ())
+
+
+def papers_in(folder: Path, charters: Sequence[Charter]) -> KeptPapers:
+    """Every paper of a folder that a party of one of the charters signed."""
     papers: dict[bytes, Paper] = {}
     wrong: list[tuple[str, str]] = []
-    charters = _charters(home) if folder.is_dir() else ()
     for path in _files(folder):
         try:
             envelope = load_envelope(path, Kind.CUSTODY)
@@ -114,12 +119,12 @@ def watch_bags(
 ) -> tuple[SeatBags, ...]:
     """Every seat of the charter that is a safe or has a bag."""
     seats = tuple(_fed(home, memory, entries))
-    limits = limits_of(home.settings.bags)
+    limits = _limits(home.settings.bags)
     states = judge_bags(papers, now=moment, safes=home.party.charter.safes, limits=limits)
     return look_after(states, seats, limits=limits, now=moment)
 
 
-def limits_of(settings: BagSettings) -> BagLimits:
+def _limits(settings: BagSettings) -> BagLimits:
     """What deposit.toml says of how long bags may be as they are."""
     return BagLimits(
         under_way=timedelta(seconds=settings.under_way),
@@ -156,7 +161,7 @@ def _keep(folder: Path, envelope: Envelope) -> None:
         replace_file(path, [envelope.to_bytes()], mode=0o600)
 
 
-def _charters(home: Home) -> Sequence[Charter]:
+def charters_of(home: Home) -> Sequence[Charter]:
     """The charter at hand, and those before it that lie beside the bundle."""
     found = {home.party.charter.statement_hash: home.party.charter}
     for path in sorted((home.settings.depositor / CHARTERS).glob("*.json"), reverse=True):

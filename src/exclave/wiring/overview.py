@@ -136,7 +136,7 @@ def overview(home: Home, *, ask: bool) -> Overview:
     spooled = spooled_bytes(home)
     moment = now()
     bags = _bags(home, memory, entries, moment)
-    lines = _lines(home)
+    lines = home.on_line
     seats = tuple(
         _by_bags(home, seat, bags.get(seat.seat), entries, moment, line=seat.seat in lines)
         for entry in home.party.charter.active_seats
@@ -344,12 +344,6 @@ def _seat(
         spooled=spooled.get(seat, 0),
         answer=answer,
     )
-
-
-def _lines(home: Home) -> Collection[Seat]:
-    """Seats to which there is a line; the others are safes, which bags alone reach."""
-    seats = {entry.seat: entry for entry in home.party.charter.active_seats}
-    return reached(seats, {*home.settings.addresses, *home.settings.folders}).keys()
 
 
 def _bags(
