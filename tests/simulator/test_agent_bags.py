@@ -27,7 +27,7 @@ from tests.support.agent_world import BEGIN, ORDERS, Outage, World, job
 from tests.support.papers import COURIER, HOME, START, Story, party_of_seat
 
 SAFE = Seat(3)
-WATCHED = replace(ORDERS, jobs=(*ORDERS.jobs, job("renewals", JobKind.CHECK, "Mon..Fri 08:30 UTC")))
+WATCHED = replace(ORDERS, jobs=(job("renewals", JobKind.CHECK, "Mon..Fri 08:30 UTC"),), rpo={})
 OFFSET = (START - BEGIN) / timedelta(days=1)
 NEWEST = 60 * 86_400
 
