@@ -23,7 +23,7 @@ _SHOWN: Final = 3  # causes in the one line of --monitoring
 
 
 def check(*, config: DepositConfigFile, monitoring: Flag = False, terminal: Out) -> int:
-    """Try everything a deposit needs, and say what lies ahead: a forecast, drills, cards.
+    """Try everything a deposit needs, and say what lies ahead: a forecast, drills, bags, cards.
 
     Ends with 0 when all is good, 1 when somebody should look, 2 when something would fail or is
     overdue, 3 when nothing could be found out.
