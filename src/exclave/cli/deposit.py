@@ -12,6 +12,9 @@ from exclave.plain_words import count, size
 from exclave.values import asdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from exclave.cli.terminal import Terminal
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
 
@@ -95,10 +98,7 @@ def deposit(
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
             lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
-    for seat, why in sorted(late.items()):
-        by_bag = seat in carried or seat not in home.on_line
-        way = f"exclave bag pack --seat {seat}" if by_bag else _CATCH_UP
-        terminal.warning(f"seat {seat} is late: {why}", hint=way)
+    _warn_late(terminal, late, by_bag={*carried, *(late.keys() - home.on_line)})
     for seat, why in sorted(unattested.items()):
         terminal.warning(f"seat {seat} has not logged the certificate: {why}")
     if proof is None or proof.passed:
@@ -107,6 +107,12 @@ def deposit(
     for reason in proof.reasons[1:]:
         terminal.warning(reason)
     return NOT_AS_IT_SHOULD_BE
+
+
+def _warn_late(terminal: Terminal, late: Mapping[Seat, str], by_bag: Collection[int]) -> None:
+    for seat, why in sorted(late.items()):
+        way = f"exclave bag pack --seat {seat}" if seat in by_bag else _CATCH_UP
+        terminal.warning(f"seat {seat} is late: {why}", hint=way)
 
 
 def _seats(text: str | None) -> tuple[int, ...]:
