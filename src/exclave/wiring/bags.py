@@ -43,6 +43,7 @@ from exclave.wiring.papers import (
     Papers,
     add_paper,
     begin_papers,
+    require_mission,
     require_no_papers,
     require_same,
 )
@@ -181,7 +182,9 @@ def settle(home: Home, papers: Papers) -> int:
     """Let the spool forget what a seat's own paper says it has; returns how many shards.
 
     A vault's receipt comes over the line once there is one; a safe's word is all there will be.
+    Raises `PapersForeign`: papers bring their own charters, and any mission has a seat of a number.
     """
+    require_mission(papers, home.party.mission)
     word = _lodged_paper(papers)
     done = 0
     with open_stores(home) as (journal, spool):
@@ -203,6 +206,7 @@ def _lodged_paper(papers: Papers) -> Envelope:
         if (
             custody.act is Act.LODGED
             and custody.bad == 0
+            and custody.good == len(papers.inventory.items)
             and custody.by.id == str(papers.inventory.seat)
             and custody.inventory == papers.inventory.hash
         ):

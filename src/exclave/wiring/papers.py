@@ -29,6 +29,7 @@ from exclave.carried.inventory import Inventory, parse_inventory
 from exclave.carried.papers import BagState, Paper, judge_bags
 from exclave.engine.durable import make_path, write_new_file
 from exclave.errors import ConfigurationError
+from exclave.ids import MissionId
 from exclave.signer.bundle import Purpose
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
@@ -47,6 +48,7 @@ __all__ = [
     "begin_papers",
     "open_papers",
     "party_of",
+    "require_mission",
     "require_no_papers",
     "require_same",
 ]
@@ -60,7 +62,7 @@ class PapersExist(ConfigurationError):
 
 
 class PapersForeign(ConfigurationError):
-    """Papers of another bag, or a bag that is not what its papers say."""
+    """Papers of another bag or mission, or a bag that is not what its papers say."""
 
 
 class PartyUnknown(ConfigurationError):
@@ -147,6 +149,16 @@ def require_same(papers: Papers, inventory: Inventory) -> None:
             f"{papers.folder}: expected papers of bag {inventory.bag.hex()}, got those of "
             f"{papers.inventory.bag.hex()} with inventory {papers.inventory.hash.hex()[:16]}",
             hint="a bag whose inventory is not that of its papers was packed by somebody else",
+        )
+
+
+def require_mission(papers: Papers, mission: MissionId) -> None:
+    """Raise `PapersForeign` unless a bag's papers are of this mission."""
+    if papers.inventory.mission != mission:
+        raise PapersForeign(
+            f"{papers.folder}: expected papers of mission {mission.hex()}, "
+            f"got those of mission {papers.inventory.mission.hex()}",
+            hint="they are another state's: nothing here is theirs",
         )
 
 
