@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from exclave.carried.blocks import BLOCK_SIZE
 from exclave.carried.gathering import FindingCause
 from exclave.carried.inventory import Inventory
 from exclave.engine import durable
-from exclave.engine.interface import NoSpace
+from exclave.engine.durable import write_new_file
+from exclave.engine.interface import NoSpace, ObjectConflict
 from tests.support.made_bags import Made, damage, given, made_bag
 
 Open = Callable[[Path, Inventory], BagWriter]
@@ -140,6 +143,29 @@ def test_a_full_disk_leaves_nothing(
     with pytest.raises(BagFull):
         attempt()
     assert list(tmp_path.iterdir()) == []
+
+
+@CARRIERS
+def test_a_disk_without_links(
+    tmp_path: Path, carrier: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FAT and exFAT are, which most removable disks have; nothing is written over there either.
+
+    Its papers too, which go by memory stick.
+    """
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    made = made_bag()
+    places = write(carrier, tmp_path, made)
+    assert list(open_bag(places).items()) == list(zip(made[0].items, made[1], strict=True))
+    write_new_file(tmp_path / "01-sealed.json", [b"paper"])
+    with pytest.raises(ObjectConflict):
+        write_new_file(tmp_path / "01-sealed.json", [b"another"])
+    assert (tmp_path / "01-sealed.json").read_bytes() == b"paper"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @CARRIERS

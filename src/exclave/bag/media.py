@@ -72,7 +72,7 @@ class _File:
     def publish(self) -> None:
         with storage_errors(self._path.name):
             try:
-                self._file.link(self._path)
+                self._file.name(self._path)
             except FileExistsError as error:
                 raise BagExists(f"{self._path}: was made while the bag was written") from error
 
