@@ -17,7 +17,7 @@ import pytest
 from exclave.authority.custody import Act
 from exclave.carried.inventory import Inventory
 from exclave.clock import now
-from exclave.wiring.papers import add_paper, begin_papers, open_papers
+from exclave.wiring.papers import add_paper, open_papers, papers_of
 from tests.support.bags import Bag, pack_folder, run
 from tests.support.embassy import Embassy, found_embassy
 
@@ -39,7 +39,8 @@ def spooled(embassy: Embassy) -> int:
 
 def lodged_by(signer: Embassy, inventory: Inventory, folder: Path, *, good: int) -> Path:
     """Papers of a bag with this inventory, all signed by that mission's own parties."""
-    begin_papers(folder, inventory, [signer.envelope])
+    with papers_of(folder, inventory, [signer.envelope]):
+        pass
     run("bag", "seal", folder, "--key", signer.home / "keys" / "keys.json")
     keys = signer.vaults[3].keys
     add_paper(open_papers(folder), keys, Act.LODGED, now=now(), good=good, bad=0)

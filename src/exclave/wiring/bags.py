@@ -42,7 +42,7 @@ from exclave.wiring.officials import CHARTERS
 from exclave.wiring.papers import (
     Papers,
     add_paper,
-    begin_papers,
+    papers_of,
     require_mission,
     require_no_papers,
     require_same,
@@ -57,11 +57,10 @@ __all__ = [
     "Carrier",
     "PackedBag",
     "SettleRefused",
-    "begun",
-    "carrier_writer",
     "kit_items",
     "lodge",
     "pack",
+    "pack_with_papers",
     "settle",
 ]
 
@@ -105,7 +104,7 @@ def pack(
     seats = (seat, *further)
     for number in seats:
         home.party.charter.seat(number)
-    require_no_papers(papers)
+    require_no_papers(papers, carrier.folder)
     with open_stores(home) as (journal, spool):
         # Each seat's are the newest so many: the longest row has them all.
         records = max((_records(journal, spool, s, deposit) for s in seats), key=len)
@@ -124,21 +123,21 @@ def pack(
             annexes=annexes,
             statements=statements,
         )
-        pack_bag(contents, carrier_writer(carrier, contents))
-    return begun(contents, papers, charters, records)
+        return pack_with_papers(contents, carrier, papers, charters, records)
 
 
-def begun(
+def pack_with_papers(
     contents: Contents,
+    carrier: Carrier,
     papers: Path,
     charters: Sequence[Envelope],
     records: Sequence[tuple[DepositRecord, Envelope]],
 ) -> PackedBag:
-    """Begin the papers of a bag that is packed."""
+    """Write a bag and begin its papers: both, or neither."""
     named = {item.name for item in contents.inventory.of_class(ItemClass.CHARTER)}
-    begin_papers(
-        papers, contents.inventory, [c for c in charters if c.statement_hash.hex() in named]
-    )
+    chain = [c for c in charters if c.statement_hash.hex() in named]
+    with papers_of(papers, contents.inventory, chain):
+        pack_bag(contents, _writer(carrier, contents))
     return PackedBag(
         contents=contents,
         records=len(records),
@@ -280,7 +279,7 @@ def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
             yield relative.as_posix(), source.read_bytes
 
 
-def carrier_writer(carrier: Carrier, contents: Contents) -> BagWriter:
+def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
     if carrier.folder is not None:
         return FolderWriter(carrier.folder, contents.inventory)
     assert carrier.next_volume is not None
