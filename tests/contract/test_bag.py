@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from exclave.bag.folder import FolderWriter
 from exclave.bag.interface import BagExists, BagFull, BagWriter, NoBag
+from exclave.bag.media import MediumUnusable, open_medium
 from exclave.bag.opening import open_bag
 from exclave.bag.stream import StreamWriter
 from exclave.carried.blocks import BLOCK_SIZE
@@ -172,6 +174,27 @@ def test_a_disk_without_links(
 def test_a_medium_that_is_not_there_is_named(tmp_path: Path, carrier: Open) -> None:
     with pytest.raises(NoBag, match="expected a folder"):
         write(carrier, tmp_path / "unplugged", made_bag())
+
+
+def test_a_drive_that_is_not_there_and_a_disk_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is not made a file in memory; of the second the kernel says that it is mounted."""
+    with pytest.raises(NoBag, match="expected a device, got none"):
+        open_medium(Path("/dev/exclave-no-such-tape"))
+    assert not Path("/dev/exclave-no-such-tape").exists()
+    asked = []
+
+    def busy(path: Path, flags: int) -> int:
+        asked.append(flags & os.O_EXCL)
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    disk = os.stat_result((stat.S_IFBLK | 0o660, *[0] * 9))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: disk)
+    monkeypatch.setattr(os, "open", busy)
+    with pytest.raises(MediumUnusable, match="got: Device or resource busy"):
+        open_medium(tmp_path / "sda")
+    assert all(asked)
 
 
 def test_what_is_no_bag_is_named(tmp_path: Path) -> None:

@@ -11,13 +11,21 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from exclave.bag.interface import BagExists, NoBag
 from exclave.engine.durable import DurableFile, storage_errors
 from exclave.engine.interface import NoSpace
+from exclave.errors import ConfigurationError
 
-__all__ = ["Medium", "MediumFull", "open_medium"]
+__all__ = ["Medium", "MediumFull", "MediumUnusable", "open_medium"]
+
+
+_DEVICES: Final = Path("/dev")
+
+
+class MediumUnusable(ConfigurationError):
+    """A device that cannot be written."""
 
 
 class MediumFull(Exception):
@@ -45,8 +53,10 @@ def open_medium(path: Path) -> Medium:
     with suppress(FileNotFoundError):
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISBLK(mode):
-            return _Device(path)
+            return _Device(path, disk=stat.S_ISBLK(mode))
         raise BagExists(f"{path}: expected a new file, got one that is there", hint="name another")
+    if path.absolute().parent == _DEVICES:  # a file there would lie in memory
+        raise NoBag(f"{path}: expected a device, got none", hint="is the drive connected?")
     if not path.parent.is_dir():
         raise NoBag(f"{path.parent}: expected a folder, got none", hint="is the disk mounted?")
     return _File(path)
@@ -81,10 +91,19 @@ class _File:
 
 
 class _Device:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, disk: bool) -> None:
         self._path = path
-        with storage_errors(str(path)):
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        # Of a disk that is mounted the kernel then says that it is busy.
+        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_EXCL if disk else 0)
+        try:
+            self._descriptor: int | None = os.open(path, flags)
+        except OSError as error:
+            raise MediumUnusable(
+                f"{path}: expected a medium that can be written, got: {error.strerror}",
+                hint="is it mounted, or in use? volumes are written over all that lies there"
+                if error.errno == errno.EBUSY
+                else "is it there, and may you write to it?",
+            ) from error
 
     def write(self, block: bytes) -> None:
         assert self._descriptor is not None
