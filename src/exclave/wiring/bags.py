@@ -7,12 +7,14 @@ on its folder, or in the server that has it open.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exclave.authority.charter import parse_charter
 from exclave.authority.charter_parts import SeatType
 from exclave.authority.custody import Act
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -253,11 +255,15 @@ def _spooled(spool: Spool, seat: Seat) -> Mapping[ShardRoot, Callable[[], bytes]
 def _carried(
     home: Home, more: Sequence[Path]
 ) -> tuple[list[Envelope], list[bytes], list[Envelope]]:
-    """Charters beside the bundle; and from files that were named, charters, annexes, statements."""
+    """Charters beside the bundle; and from files that were named, charters, annexes, statements.
+
+    A file that is no statement must be the sealed annex of one of these charters: a bag holds
+    nothing in clear.
+    """
     bundle = home.settings.depositor
     files = [*sorted((bundle / CHARTERS).glob("*.json")), bundle / "charter.json"]
     charters = {e.statement_hash: e for e in (load_envelope(f, Kind.CHARTER) for f in files)}
-    annexes: list[bytes] = []
+    sealed: list[tuple[Path, bytes]] = []
     statements: dict[bytes, Envelope] = {}
     for path in more:
         data = read_file(path)
@@ -266,11 +272,19 @@ def _carried(
         except ExclaveError as error:
             if data[:1] == b"{":
                 raise FileUnusable(f"{path}: expected a statement, got: {error.message}") from error
-            annexes.append(data)
+            sealed.append((path, data))
             continue
         kept = charters if envelope.kind is Kind.CHARTER else statements
         kept[envelope.statement_hash] = envelope
-    return list(charters.values()), annexes, list(statements.values())
+    named = {parse_charter(charter).annex for charter in charters.values()}
+    for path, data in sealed:
+        if hashlib.sha256(data).digest() not in named:
+            raise FileUnusable(
+                f"{path}: expected a statement, or the sealed annex that a charter names, got "
+                "something else",
+                hint="a bag holds nothing in clear: papers and notes go beside it",
+            )
+    return list(charters.values()), [data for _, data in sealed], list(statements.values())
 
 
 def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
