@@ -18,7 +18,7 @@ from exclave.engine.durable import DurableFile, storage_errors
 from exclave.engine.interface import NoSpace
 from exclave.errors import ConfigurationError
 
-__all__ = ["Medium", "MediumFull", "MediumUnusable", "open_medium"]
+__all__ = ["Medium", "MediumFull", "MediumUnusable", "open_medium", "require_medium"]
 
 
 _DEVICES: Final = Path("/dev")
@@ -49,17 +49,23 @@ class Medium(Protocol):
 
 
 def open_medium(path: Path) -> Medium:
-    """The medium that a path names; raises `BagExists` for a file that is there."""
-    with suppress(FileNotFoundError):
+    """The medium that a path names; raises what `require_medium` raises."""
+    mode = require_medium(path)
+    return _File(path) if mode is None else _Device(path, disk=stat.S_ISBLK(mode))
+
+
+def require_medium(path: Path) -> int | None:
+    """The mode of a device, None for a file that may be made; raises `BagExists` or `NoBag`."""
+    with suppress(FileNotFoundError, NotADirectoryError):
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISBLK(mode):
-            return _Device(path, disk=stat.S_ISBLK(mode))
+            return mode
         raise BagExists(f"{path}: expected a new file, got one that is there", hint="name another")
     if path.absolute().parent == _DEVICES:  # a file there would lie in memory
         raise NoBag(f"{path}: expected a device, got none", hint="is the drive connected?")
     if not path.parent.is_dir():
         raise NoBag(f"{path.parent}: expected a folder, got none", hint="is the disk mounted?")
-    return _File(path)
+    return None
 
 
 class _File:

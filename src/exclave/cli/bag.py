@@ -16,7 +16,7 @@ from exclave.cli.options import (
     PassphraseDescriptor,
     PassphraseFile,
 )
-from exclave.errors import IntegrityError, UsageError
+from exclave.errors import IntegrityError, MalformedData, UsageError
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from exclave.authority.custody import Act, Party
     from exclave.bag.interface import ReadableBag
     from exclave.cli.terminal import Terminal
+    from exclave.vault.survey import Problem
 
 __all__ = ["bag"]
 
@@ -83,6 +84,8 @@ def verify(
     from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.papers import open_papers, require_same
 
+    if key is not None and papers is None:
+        raise UsageError("bag verify: expected --papers with --key, got --key alone")
     opened = _open(terminal, place)
     known = None if papers is None else open_papers(papers)
     if known is not None:
@@ -190,7 +193,13 @@ def hand_over(papers: Path, *, to: str, signing: Signing, terminal: Out) -> None
     from exclave.authority.custody import Act, read_party
     from exclave.authority.fields import Node
 
-    _act(terminal, papers, signing, Act.HANDED_OVER, to=read_party(Node(to, "--to")))
+    try:
+        party = read_party(Node(to, "--to"))
+    except MalformedData as error:
+        raise UsageError(error.message, hint="official p-..., depositor NAME or seat NUMBER") from (
+            error
+        )
+    _act(terminal, papers, signing, Act.HANDED_OVER, to=party)
 
 
 @bag.command(name="receive")
@@ -313,19 +322,26 @@ def list_bags(
     from exclave.clock import now
     from exclave.wiring.papers import open_papers
 
+    problems: tuple[Problem, ...] = ()
     known = [paper for folder in papers for paper in open_papers(folder).papers]
     if charter is not None or card is not None:
         from exclave.wiring.orders import view_for
 
         view = view_for(charter, card)
+        problems = view.problems
         known += [Paper(statement=name, custody=one) for name, one in view.papers]
     elif not papers:
         raise UsageError("bag list: expected folders of papers, --charter or --card, got none")
     states = judge_bags(known, now=now())
     terminal.result(
-        {"bags": [state_json(state) for state in states]},
+        {
+            "bags": [state_json(state) for state in states],
+            "problems": [{"seat": item.seat, "what": item.what} for item in problems],
+        },
         [line for state in states for line in state_lines(state)] or ["no bag"],
     )
+    for item in problems:
+        terminal.warning(f"seat {item.seat}: {item.what}", hint="its log may know of more bags")
     return 1 if any(state.troubles for state in states) else 0
 
 

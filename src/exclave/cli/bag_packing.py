@@ -119,6 +119,7 @@ def copy(
     deposit
         Only what this deposit (hex) needs, older packs included.
     """
+    from exclave.cli.orders import named_hex
     from exclave.ids import MissionId
     from exclave.wiring.bag_copies import copy as copy_it
 
@@ -127,7 +128,7 @@ def copy(
         vault,
         carrier,
         papers,
-        mission=None if mission is None else MissionId(_hex(mission, 32, "--mission")),
+        mission=None if mission is None else MissionId(named_hex(mission, 32, "--mission")),
         deposit=None if deposit is None else _deposit(deposit),
     )
     _say(terminal, packed, papers)
@@ -171,7 +172,14 @@ def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
     from exclave.wiring.bags import Carrier
 
     if (packing.folder is None) is (not packing.volumes):
-        raise UsageError("bag: expected either --folder or --volumes")
+        got = "neither" if packing.folder is None else "both"
+        raise UsageError(f"bag: expected either --folder or --volumes, got {got}")
+    if packing.folder is not None and packing.capacity is not None:
+        raise UsageError(
+            "bag: expected --capacity with --volumes, got it with --folder",
+            hint="a folder is on one disk; what is larger goes on several volumes",
+        )
+    _require_new(packing.volumes)
     try:
         capacity = None if packing.capacity is None else parse_size(packing.capacity)
     except ValueError as error:
@@ -186,8 +194,7 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
 
     def following(number: int) -> Path | None:
         if number > len(paths):
-            name = terminal.line(f"volume {number - 1} is full; file or device of the next one")
-            return Path(name) if name else None
+            return _asked(terminal, f"volume {number - 1} is full; file or device of the next one")
         path = paths[number - 1]
         if path in used:
             terminal.wait_for(f"load volume {number} into {path}")
@@ -197,13 +204,36 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
     return following
 
 
+def _asked(terminal: Terminal, question: str) -> Path | None:
+    """Asked again where nothing can be written: hours of packing hang on one word."""
+    from exclave.bag.media import require_medium
+    from exclave.errors import ExclaveError
+
+    while name := terminal.line(question):
+        try:
+            require_medium(Path(name))
+        except ExclaveError as error:
+            terminal.warning(error.message, hint=error.hint)
+        else:
+            return Path(name)
+    return None
+
+
+def _require_new(paths: Sequence[Path]) -> None:
+    """Before anything is packed: no file that is there, and none twice."""
+    from exclave.bag.media import require_medium
+
+    for at, path in enumerate(paths):
+        require_medium(path)
+        if path in paths[:at] and not path.exists():
+            raise UsageError(
+                f"{path}: expected each file once, got it twice",
+                hint="only a drive is named again, and then loaded with the next tape",
+            )
+
+
 def _deposit(text: str) -> DepositId:
+    from exclave.cli.orders import named_hex
     from exclave.ids import DepositId
 
-    return DepositId(_hex(text, 16, "--deposit"))
-
-
-def _hex(text: str, length: int, subject: str) -> bytes:
-    from exclave.encoding import hex_decode
-
-    return hex_decode(text.lower(), length=length, subject=subject)
+    return DepositId(named_hex(text, 16, "--deposit"))
