@@ -180,12 +180,18 @@ def test_a_certificate_is_logged_afterwards(held: Held, passed: Passed) -> None:
     assert len(held.embassy.view().attestations) == before + 1
 
 
+@pytest.mark.usefixtures("passed")
 def test_fewer_registers_are_no_passed_drill(held: Held) -> None:
     ran = held.drill("--register", "scans")
     assert ran.code == 1
     assert "NOT PASSED" in ran.out
     assert "gazette: NOT RESTORED" in ran.out
-    assert not held.certificate.passed
+    assert (held.certificate.passed, held.certificate.only) == (False, ("scans",))
+    # It takes nothing from the register that it was not held of.
+    said = call("status", "-c", held.config, "--json").json
+    drills = {item["id"]: item["drill"] for item in said["registers"]}
+    assert [drills[name]["passed"] for name in ("scans", "gazette")] == [True, True]
+    assert [drills[name]["whole"] for name in ("scans", "gazette")] == [False, True]
 
 
 def test_a_shorter_plan_makes_no_drill_easier(held: Held, tmp_path: Path) -> None:
