@@ -3211,6 +3211,8 @@ def verify_attestation(envelope: Envelope, mission: Mission) -> dict[str, Json]:
 def open_attested(value: dict[str, Json], key: XWingKey) -> tuple[Envelope, bytes]:
     """The certificate in an attestation and its bytes; its own signatures are not checked here."""
     name = bytes.fromhex(value["certificate"])
+    if not value["sealed"]:
+        raise SealRefused("attestation: of an auditor's certificate by its hash alone")
     info = b"exclave/1/attestation\0" + bytes.fromhex(value["mission"]) + name
     data = hpke_open(key, decode_base64(value["sealed"]), info + struct.pack(">I", value["epoch"]))
     end = 4 + int.from_bytes(data[:4], "big")
@@ -4372,7 +4374,9 @@ def print_mission(mission: Mission) -> bool:
     for name in statements:
         print_deposit(mission, name)
     if mission.attestations:
-        print(f"  {len(mission.attestations)} certificates, sealed: `extract` opens them")
+        alone = sum(not value["sealed"] for value in mission.attestations.values())
+        count = len(mission.attestations) - alone
+        print(f"  {count} certificates, sealed: `extract` opens them; {alone} by their hash alone")
     problems = mission.problems + forks(mission)
     problems += [f"seat {v.seat}: {text}" for v in mission.vaults for text in v.problems]
     for text in problems:
@@ -4449,7 +4453,9 @@ def write_certificates(
 ) -> Iterator[str]:
     """Every certificate that these cards open, each in a file; a line for each."""
     for name, value in sorted(mission.attestations.items(), key=lambda item: item[1]["time"]):
-        if value["epoch"] not in keys:
+        if not value["sealed"]:
+            yield f"certificate {name}: its hash alone was logged, {value['time']}"
+        if value["epoch"] not in keys or not value["sealed"]:
             continue
         try:
             envelope, data = open_attested(value, keys[value["epoch"]])

@@ -203,6 +203,16 @@ def _sealed(plaintext: bytes, info: bytes = _INFO) -> str:
     return b64encode(oracle.hpke_seal(PUBLIC, plaintext, info, drawn("attestation enc", 64)))
 
 
+def _sealed_standing() -> Payload:
+    name = hashlib.sha256(canonical_json(_STANDING)).digest()
+    info = b"exclave/1/attestation\0" + MISSION + name + EPOCH.to_bytes(4)
+    shown = _OPEN | {
+        "payload": canonical_json(_STANDING).decode(),
+        "payloadType": "application/vnd.exclave.standing.v1+json",
+    }
+    return {"certificate": name.hex(), "sealed": _sealed(_filled(canonical_json(shown)), info)}
+
+
 def attestations() -> Iterator[Case]:
     """What the logs keep, and what opens."""
     good = canonical_json(_OPEN)
@@ -217,6 +227,10 @@ def attestations() -> Iterator[Case]:
     other_info = b"exclave/1/attestation\0" + MISSION + more + EPOCH.to_bytes(4)
     cases: list[tuple[str, str, Payload, Payload]] = [
         ("attestation", "a certificate is opened", {}, whole),
+        ("attestation-hash-alone", "nothing is sealed", {"sealed": ""},
+         refused("NothingSealed", "it is of an auditor's certificate")),
+        ("attestation-standing", "an auditor's certificate is sealed", _sealed_standing(),
+         refused("KindUnexpected", "only its hash is logged")),
         ("attestation-field", "a field more", {"title": "Land"},
          refused("FieldUnknown", "unknown field")),
         ("attestation-epoch", "epoch 0", {"epoch": 0}, refused("FieldInvalid", "no epoch 0")),
