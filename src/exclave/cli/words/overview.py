@@ -48,6 +48,8 @@ def _register_json(item: RegisterState) -> dict[str, object]:
         "service": item.service_gap is None,
         "proof": _evidence_json(item.proof),
         "drill": _evidence_json(item.drill),
+        "too_late": item.too_late,
+        "failed_needs": list(item.failed_needs),
     }
 
 
@@ -60,6 +62,7 @@ def _evidence_json(item: Evidence | str | None) -> dict[str, object] | None:
         "deposit": item.deposit,
         "ended": item.ended,
         "passed": item.passed,
+        "whole": item.whole,
         "seconds": item.seconds,
         "file": str(item.path),
     }
@@ -128,6 +131,8 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
+    if item.failed_needs:
+        yield f"      depends on {', '.join(item.failed_needs)}: NOT BACK in the last drill"
     if item.service_gap is not None:
         yield f"      {item.service_gap}"
 
@@ -144,7 +149,8 @@ def _evidence_words(
         return f"{done} {ago}: NOT PASSED ({item.path.name})"
     if rto is None or item.seconds is None:
         return f"{done} {ago}"
-    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}"
+    late = ": TOO LATE" if item.seconds > rto else ""
+    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}{late}"
 
 
 def _seat_line(item: SeatState) -> str:
