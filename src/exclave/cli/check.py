@@ -71,6 +71,7 @@ def _lines(result: CheckResult) -> list[str]:
 def _json(result: CheckResult) -> dict[str, object]:
     return {
         "what": result.what,
+        "about": result.about or None,
         "good": result.good,
         "warns": result.warns,
         "severity": result.severity.name.lower(),
