@@ -7,6 +7,7 @@ to. Writes nothing: a missing journal is reported, not made. Figures of vaults a
 from __future__ import annotations
 
 import enum
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from exclave.vault.interface import Answer, MissionStatus, PublicRecord
 
 __all__ = [
+    "APART",
     "Health",
     "Overview",
     "RegisterState",
@@ -43,12 +45,16 @@ __all__ = [
 ]
 
 
+APART = 300
+"""Seconds that two clocks which are kept right may be apart."""
+
+
 class Health(enum.Enum):
     """How a register or seat stands."""
 
     GOOD = "good"
     LATE = "late"  # older than the RPO, or some seat does not hold it
-    BAD = "bad"  # never deposited, refuted, back too late, or a seat that cannot be reached
+    BAD = "bad"  # never deposited, refuted, back too late, begun after now, or a silent seat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,11 @@ class RegisterState:
     drill: Evidence | str | None
     service_gap: str | None  # why its service would not come back with its data
     failed_needs: tuple[str, ...] = ()  # what it depends on and the last drill did not bring back
+
+    @property
+    def to_come(self) -> bool:
+        """Whether its last deposit began after now: one of two clocks is wrong, its age unknown."""
+        return self.age is not None and self.age < -APART
 
     @property
     def refuted(self) -> bool:
@@ -277,8 +288,17 @@ def spooled_bytes(home: Home) -> dict[Seat, int]:
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
     for place in folder.glob("[0-9]*") if folder.is_dir() else ():
-        sizes[Seat(int(place.name))] = sum(f.stat().st_size for f in place.iterdir() if f.is_file())
+        sizes[Seat(int(place.name))] = sum(map(_length, place.iterdir()))
     return sizes
+
+
+def _length(file: Path) -> int:
+    """Of a file; none when it was delivered in this moment."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return 0
+    return state.st_size if stat.S_ISREG(state.st_mode) else 0
 
 
 def _register(
@@ -311,7 +331,7 @@ def _register(
         drill=evidence.latest("drill", plan.id),
         service_gap=plan.service_gap,
     )
-    if age is None or state.refuted or state.too_late:
+    if age is None or state.to_come or state.refuted or state.too_late:
         return replace(state, health=Health.BAD)
     return replace(state, health=Health.LATE) if age > plan.rpo or set(lines) - held else state
 

@@ -29,6 +29,15 @@ def test_every_register_with_proof_and_drill() -> None:
     ]
 
 
+def test_a_deposit_of_the_time_to_come_says_so_and_has_no_age() -> None:
+    ahead = register(age=-3600, health=Health.BAD)
+    lines = overview_lines(replace(everything(), registers=(ahead,), seats=()), MOMENT)
+    assert lines[1].startswith(
+        "  bad   land                     BEGUN 60 min AFTER NOW: this machine's clock"
+    )
+    assert (ahead.to_come, register(age=-60).to_come) == (True, False)
+
+
 def test_a_register_that_was_never_deposited_is_red_whatever_else_is_good() -> None:
     found = replace(everything(), registers=(register(), never("wills")), seats=())
     assert not found.good

@@ -127,7 +127,9 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     else:
         held = ", ".join(map(str, item.held)) or "none known"
-        age = f"{roughly(item.age)} old of RPO {duration(item.rpo)}"
+        age = f"{roughly(max(0, item.age))} old of RPO {duration(item.rpo)}"
+        if item.to_come:
+            age = f"BEGUN {roughly(-item.age)} AFTER NOW: this machine's clock is or was wrong"
         yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
@@ -144,7 +146,7 @@ def _evidence_words(
         return f"never {done}"
     if isinstance(item, str):
         return f"{done}: CANNOT BE READ: {item}"
-    ago = f"{roughly(int((moment - parse_time(item.ended)).total_seconds()))} ago"
+    ago = f"{roughly(max(0, int((moment - parse_time(item.ended)).total_seconds())))} ago"
     if not item.passed:
         return f"{done} {ago}: NOT PASSED ({item.path.name})"
     if rto is None or item.seconds is None:
