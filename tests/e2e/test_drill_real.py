@@ -336,7 +336,7 @@ def test_cards_are_typed_wrongly_in_the_middle_of_a_drill(held: Held, tmp_path: 
     officials.type(f"{mine[0]} zzzz")
     officials.expect("word 2: expected a word of the list")
     officials.type(" ".join([*mine[1:31], mine[32], mine[31]]))
-    officials.expect("error: card: ")  # two words the wrong way round: the checksum says so
+    officials.expect("their checksum is wrong")  # two words the wrong way round
     stranger = split_seed(os.urandom(32), held.embassy.charter.current_epoch.groups, 2)
     for words, said in (
         (stranger.groups[1][0].words, "card: expected share set"),
