@@ -3436,8 +3436,10 @@ def read_volume(path: Path, streams: dict[tuple[bytes, bytes, int], Stream]) -> 
                 if path not in stream.paths:
                     stream.paths.append(path)
                 stream.take(block, path, place)
+                if block.kind == 3:
+                    break
             except Malformed:
-                damaged += 1
+                damaged += len(raw) == BLOCK  # a medium need not be a row of whole blocks
             place += BLOCK
     if stream is None:
         raise NothingFound(f"{path}: no block of a bag in it")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from exclave.bag.interface import ReadableBag
     from exclave.cli.terminal import Terminal
+    from exclave.vault.survey import Problem
 
 __all__ = ["bag"]
 
@@ -64,6 +65,8 @@ def verify(
     from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.papers import open_papers, require_same
 
+    if key is not None and papers is None:
+        raise UsageError("bag verify: expected --papers with --key, got --key alone")
     opened = _open(terminal, place)
     known = None if papers is None else open_papers(papers)
     if known is not None:
@@ -225,6 +228,7 @@ def list_bags(
     from exclave.clock import now
     from exclave.wiring.papers import open_papers
 
+    problems: tuple[Problem, ...] = ()
     folders = [open_papers(folder) for folder in papers]
     known = [paper for folder in folders for paper in folder.papers]
     charters = [folder.chain.newest for folder in folders]
@@ -232,15 +236,21 @@ def list_bags(
         from exclave.wiring.orders import view_for
 
         view = view_for(charter, card)
+        problems = view.problems
         known += [Paper(statement=name, custody=one) for name, one in view.papers]
         charters.append(view.charter)
     elif not papers:
         raise UsageError("bag list: expected folders of papers, --charter or --card, got none")
     states = judge_bags(known, now=now(), safes={s for c in charters for s in c.safes})
     terminal.result(
-        {"bags": [state_json(state) for state in states]},
+        {
+            "bags": [state_json(state) for state in states],
+            "problems": [{"seat": item.seat, "what": item.what} for item in problems],
+        },
         [line for state in states for line in state_lines(state)] or ["no bag"],
     )
+    for item in problems:
+        terminal.warning(f"seat {item.seat}: {item.what}", hint="its log may know of more bags")
     return 1 if any(state.troubles for state in states) else 0
 
 

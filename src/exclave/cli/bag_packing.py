@@ -111,6 +111,7 @@ def copy(
     deposit
         Only what this deposit (hex) needs, older packs included.
     """
+    from exclave.cli.orders import named_hex
     from exclave.ids import MissionId
     from exclave.wiring.bag_copies import copy as copy_it
 
@@ -118,7 +119,7 @@ def copy(
         vault,
         _carrier(terminal, media),
         media.papers,
-        mission=None if mission is None else MissionId(_hex(mission, 32, "--mission")),
+        mission=None if mission is None else MissionId(named_hex(mission, 32, "--mission")),
         deposit=None if deposit is None else _deposit(deposit),
     )
     _say(terminal, packed, media.papers)
@@ -161,15 +162,23 @@ def _carrier(terminal: Terminal, media: Media) -> Carrier:
     from exclave.plan import parse_size
     from exclave.wiring.bags import Carrier
 
-    if (media.folder is None) is (not media.volumes):
-        raise UsageError("bag: expected either --folder or --volumes")
+    volumes = media.volumes or ()
+    if (media.folder is None) is (not volumes):
+        got = "neither" if media.folder is None else "both"
+        raise UsageError(f"bag: expected either --folder or --volumes, got {got}")
+    if media.folder is not None and media.capacity is not None:
+        raise UsageError(
+            "bag: expected --capacity with --volumes, got it with --folder",
+            hint="a folder is on one disk; what is larger goes on several volumes",
+        )
+    _require_new(volumes)
     try:
         capacity = None if media.capacity is None else parse_size(media.capacity)
     except ValueError as error:
         raise ConfigurationError(f"--capacity: {error}, got {media.capacity!r}") from error
     return Carrier(
         folder=media.folder,
-        next_volume=_volumes(terminal, media.volumes or ()),
+        next_volume=_volumes(terminal, volumes),
         capacity=capacity,
     )
 
@@ -179,8 +188,7 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
 
     def following(number: int) -> Path | None:
         if number > len(paths):
-            name = terminal.line(f"volume {number - 1} is full; file or device of the next one")
-            return Path(name) if name else None
+            return _asked(terminal, f"volume {number - 1} is full; file or device of the next one")
         path = paths[number - 1]
         if path in used:
             terminal.wait_for(f"load volume {number} into {path}")
@@ -190,13 +198,36 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
     return following
 
 
+def _asked(terminal: Terminal, question: str) -> Path | None:
+    """Asked again where nothing can be written: hours of packing hang on one word."""
+    from exclave.bag.media import require_medium
+    from exclave.errors import ExclaveError
+
+    while name := terminal.line(question):
+        try:
+            require_medium(Path(name))
+        except ExclaveError as error:
+            terminal.warning(error.message, hint=error.hint)
+        else:
+            return Path(name)
+    return None
+
+
+def _require_new(paths: Sequence[Path]) -> None:
+    """Before anything is packed: no file that is there, and none twice."""
+    from exclave.bag.media import require_medium
+
+    for at, path in enumerate(paths):
+        require_medium(path)
+        if path in paths[:at] and not path.exists():
+            raise UsageError(
+                f"{path}: expected each file once, got it twice",
+                hint="only a drive is named again, and then loaded with the next tape",
+            )
+
+
 def _deposit(text: str) -> DepositId:
+    from exclave.cli.orders import named_hex
     from exclave.ids import DepositId
 
-    return DepositId(_hex(text, 16, "--deposit"))
-
-
-def _hex(text: str, length: int, subject: str) -> bytes:
-    from exclave.encoding import hex_decode
-
-    return hex_decode(text.lower(), length=length, subject=subject)
+    return DepositId(named_hex(text, 16, "--deposit"))

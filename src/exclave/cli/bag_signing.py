@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
-from exclave.errors import UsageError
+from exclave.errors import MalformedData, UsageError
 
 if TYPE_CHECKING:
     from exclave.authority.custody import Act, Party
@@ -68,7 +68,13 @@ def hand_over(papers: Path, *, to: str, signing: Signing, terminal: Out) -> None
     from exclave.authority.custody import Act, read_party
     from exclave.authority.fields import Node
 
-    _act(terminal, papers, signing, Act.HANDED_OVER, to=read_party(Node(to, "--to")))
+    try:
+        party = read_party(Node(to, "--to"))
+    except MalformedData as error:
+        raise UsageError(error.message, hint="official p-..., depositor NAME or seat NUMBER") from (
+            error
+        )
+    _act(terminal, papers, signing, Act.HANDED_OVER, to=party)
 
 
 def receive(papers: Path, *, signing: Signing, terminal: Out) -> None:

@@ -129,7 +129,8 @@ class Walk:
         return 0 if self.checkpoint is None else self.checkpoint.size
 
     def complain(self, what: str, fault: Fault = Fault.STATEMENT) -> None:
-        """Name a problem of this seat."""
+        """Name a problem of this seat, which the message of an error may name too."""
+        what = what.removeprefix(f"seat {self.seat}: ")
         problem = Problem(seat=self.seat, what=what, fault=fault)
         if problem not in self.problems[-8:]:
             self.problems.append(problem)
