@@ -48,7 +48,7 @@ __all__ = [
     "watch_bags",
 ]
 
-_LAID: Final = ("[0-9][0-9]-*.json", "[0-9a-f]" * 64 + ".json")
+_LAID: Final = ("[0-9]*-*.json", "[0-9a-f]" * 64 + ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
