@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -139,3 +140,21 @@ def test_a_source_that_fails_ends_the_deposit_and_is_named(embassy: Embassy) -> 
     failing = land(embassy.home / "failing", program="echo half; exit 3")
     with pytest.raises(CommandFailed, match="register land: source cadastre: sh: expected exit"):
         embassy.deposit([failing])
+
+
+def test_a_register_is_deposited_without_what_it_depends_on(
+    embassy: Embassy, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "maps", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    (folder / "1.map").write_text("plot 1\n")
+    maps = planned_register("maps", FilesSource(kind="files", name="maps", path=str(folder)))
+    alone = replace(maps, plan=replace(maps.plan, depends_on=("land",)))
+    try:
+        embassy.deposit([alone])
+        report = embassy.reconstruct(tmp_path, targets=partial(place_of, out))
+        assert report.proven
+        assert [register.id for register in report.registers] == ["maps"]
+    finally:
+        embassy.deposit()  # the newest is as other tests expect it

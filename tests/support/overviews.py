@@ -58,6 +58,7 @@ def evidence(kind: str, *, passed: bool = True, seconds: float | None = None) ->
         deposit=bytes(16).hex(),
         ended=before(3 * DAY),
         passed=passed,
+        whole=passed,
         seconds=seconds,
         path=Path(f"{kind}-1.json"),
     )

@@ -76,6 +76,7 @@ def results_json(results: Sequence[CheckResult], code: int) -> dict[str, object]
 def _json(result: CheckResult) -> dict[str, object]:
     return {
         "what": result.what,
+        "about": result.about or None,
         "good": result.good,
         "warns": result.warns,
         "severity": result.severity.name.lower(),

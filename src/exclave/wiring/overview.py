@@ -7,6 +7,7 @@ to. Writes nothing: a missing journal is reported, not made. Figures of vaults a
 from __future__ import annotations
 
 import enum
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from exclave.deposit.catalogue import Catalogue, CatalogueEntry
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
-from exclave.plan import RegisterPlan
+from exclave.plan import RegisterPlan, needs
 from exclave.values import dataclass, replace
 from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from exclave.vault.interface import Answer, MissionStatus, PublicRecord
 
 __all__ = [
+    "APART",
     "Health",
     "Overview",
     "RegisterState",
@@ -43,12 +45,16 @@ __all__ = [
 ]
 
 
+APART = 300
+"""Seconds that two clocks which are kept right may be apart."""
+
+
 class Health(enum.Enum):
     """How a register or seat stands."""
 
     GOOD = "good"
     LATE = "late"  # older than the RPO, or some seat does not hold it
-    BAD = "bad"  # declared and never deposited, refuted, or a seat that cannot be reached
+    BAD = "bad"  # never deposited, refuted, back too late, begun after now, or a silent seat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +69,31 @@ class RegisterState:
     rpo: int
     rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
-    proof: Evidence | str | None  # the newest one; text: why it cannot be read
+    proof: Evidence | str | None  # the newest one of it; text: why it cannot be read
     drill: Evidence | str | None
     service_gap: str | None  # why its service would not come back with its data
+    failed_needs: tuple[str, ...] = ()  # what it depends on and the last drill did not bring back
+
+    @property
+    def to_come(self) -> bool:
+        """Whether its last deposit began after now: one of two clocks is wrong, its age unknown."""
+        return self.age is not None and self.age < -APART
 
     @property
     def refuted(self) -> bool:
-        """Whether the newest proof or drill did not pass, or is no longer to be read."""
+        """Whether its newest proof or drill did not pass, or is no longer to be read."""
         return any(
             isinstance(item, str) or (item is not None and not item.passed)
             for item in (self.proof, self.drill)
         )
+
+    @property
+    def too_late(self) -> bool:
+        """Whether it came back in its newest drill, after its RTO."""
+        drill = self.drill
+        if drill is None or isinstance(drill, str) or drill.seconds is None:
+            return False
+        return drill.passed and drill.seconds > self.rto
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +167,12 @@ def overview(home: Home, *, ask: bool) -> Overview:
         a_seat = _full_from_vaults(home)
     evidence = _Kept(home.settings.evidence)
     used = sum(spooled.values())
+    registers = [
+        _register(register, entries, memory, lines, moment=moment, evidence=evidence)
+        for register in home.plan.registers
+    ]
     return Overview(
-        registers=tuple(
-            _register(register, entries, memory, lines, moment=moment, evidence=evidence)
-            for register in home.plan.registers
-        ),
+        registers=_with_needs(registers, home.plan.registers),
         seats=seats,
         spool_used=used,
         spool_limit=home.settings.spool_limit,
@@ -267,8 +288,17 @@ def spooled_bytes(home: Home) -> dict[Seat, int]:
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
     for place in folder.glob("[0-9]*") if folder.is_dir() else ():
-        sizes[Seat(int(place.name))] = sum(f.stat().st_size for f in place.iterdir() if f.is_file())
+        sizes[Seat(int(place.name))] = sum(map(_length, place.iterdir()))
     return sizes
+
+
+def _length(file: Path) -> int:
+    """Of a file; none when it was delivered in this moment."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return 0
+    return state.st_size if stat.S_ISREG(state.st_mode) else 0
 
 
 def _register(
@@ -301,9 +331,26 @@ def _register(
         drill=evidence.latest("drill", plan.id),
         service_gap=plan.service_gap,
     )
-    if age is None or state.refuted:
+    if age is None or state.to_come or state.refuted or state.too_late:
         return replace(state, health=Health.BAD)
     return replace(state, health=Health.LATE) if age > plan.rpo or set(lines) - held else state
+
+
+def _with_needs(
+    states: Sequence[RegisterState], plans: Sequence[RegisterPlan]
+) -> tuple[RegisterState, ...]:
+    """What depends on a register that a drill did not bring back is no better than that one."""
+    failed = {
+        state.id
+        for state in states
+        if state.drill is not None and not isinstance(state.drill, str) and not state.drill.passed
+    }
+    found: list[RegisterState] = []
+    for state, plan in zip(states, plans, strict=True):
+        needed = tuple(sorted(failed & needs(plan, plans)))
+        changed = replace(state, health=Health.BAD, failed_needs=needed) if needed else state
+        found.append(changed)
+    return tuple(found)
 
 
 class _Kept:

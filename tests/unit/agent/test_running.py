@@ -222,6 +222,22 @@ def test_what_a_check_finds_is_told() -> None:
     assert run(says(json.dumps({"checks": checks[:1]})), CHECK).causes == ()
 
 
+def test_what_is_critical_is_not_hidden_by_something_else_at_the_same_place() -> None:
+    checks = [
+        {"what": "seat 1", "about": "locked", "severity": "bad", "said": "LOCKED DOWN"},
+        {"what": "seat 1", "about": "0123456789abcdef", "severity": "warns", "said": "warrant"},
+        {"what": "register land", "severity": "bad", "said": "no connection"},
+        {"what": "register land", "severity": "warns", "said": "a lock"},
+    ]
+    said = run(says(json.dumps({"checks": checks}), 2), CHECK)
+    assert said.causes is not None
+    assert {c.key: c.severity for c in said.causes} == {
+        "renewals:seat 1:locked": "critical",
+        "renewals:seat 1:0123456789abcdef": "warning",
+        "renewals:register land": "critical",
+    }
+
+
 def test_a_proof_that_found_a_difference_is_told_at_once_and_lodged_all_the_same() -> None:
     prove = replace(JOB, id="proof", kind=JobKind.PROVE)
     code = f"import sys; print({LODGED!r}); sys.stderr.write('exclave: NOT PROVEN: 1 row\\n'); "

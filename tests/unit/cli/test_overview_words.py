@@ -3,7 +3,7 @@
 from exclave.cli.words.overview import overview_json, overview_lines
 from exclave.values import replace
 from exclave.wiring.overview import Health
-from tests.support.overviews import DAY, MOMENT, before, everything, never, register
+from tests.support.overviews import DAY, MOMENT, before, everything, evidence, never, register
 
 REFUTED = (
     "proven: CANNOT BE READ: proof-2.json: not JSON, drilled 3 d ago: NOT PASSED (drill-1.json)"
@@ -29,6 +29,15 @@ def test_every_register_with_proof_and_drill() -> None:
     ]
 
 
+def test_a_deposit_of_the_time_to_come_says_so_and_has_no_age() -> None:
+    ahead = register(age=-3600, health=Health.BAD)
+    lines = overview_lines(replace(everything(), registers=(ahead,), seats=()), MOMENT)
+    assert lines[1].startswith(
+        "  bad   land                     BEGUN 60 min AFTER NOW: this machine's clock"
+    )
+    assert (ahead.to_come, register(age=-60).to_come) == (True, False)
+
+
 def test_a_register_that_was_never_deposited_is_red_whatever_else_is_good() -> None:
     found = replace(everything(), registers=(register(), never("wills")), seats=())
     assert not found.good
@@ -39,6 +48,16 @@ def test_what_was_refuted_says_so() -> None:
     land, births, _ = everything().registers
     assert (land.refuted, births.refuted) == (False, True)
     assert not replace(land, proof=None, drill=None).refuted
+
+
+def test_what_came_back_too_late_and_what_depends_on_what_did_not() -> None:
+    land = register(drill=evidence("drill", seconds=5 * 3600.0))
+    assert land.too_late
+    assert not register().too_late
+    rents = register("rents", failed_needs=("persons",))
+    lines = overview_lines(replace(everything(), registers=(land, rents)), MOMENT)
+    assert "        proven 3 d ago, drilled 3 d ago in 5 h of RTO 4 h: TOO LATE" in lines
+    assert "        depends on persons: NOT BACK in the last drill" in lines
 
 
 def test_for_programs() -> None:

@@ -48,6 +48,8 @@ def _register_json(item: RegisterState) -> dict[str, object]:
         "service": item.service_gap is None,
         "proof": _evidence_json(item.proof),
         "drill": _evidence_json(item.drill),
+        "too_late": item.too_late,
+        "failed_needs": list(item.failed_needs),
     }
 
 
@@ -60,6 +62,7 @@ def _evidence_json(item: Evidence | str | None) -> dict[str, object] | None:
         "deposit": item.deposit,
         "ended": item.ended,
         "passed": item.passed,
+        "whole": item.whole,
         "seconds": item.seconds,
         "file": str(item.path),
     }
@@ -124,10 +127,14 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     else:
         held = ", ".join(map(str, item.held)) or "none known"
-        age = f"{roughly(item.age)} old of RPO {duration(item.rpo)}"
+        age = f"{roughly(max(0, item.age))} old of RPO {duration(item.rpo)}"
+        if item.to_come:
+            age = f"BEGUN {roughly(-item.age)} AFTER NOW: this machine's clock is or was wrong"
         yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
+    if item.failed_needs:
+        yield f"      depends on {', '.join(item.failed_needs)}: NOT BACK in the last drill"
     if item.service_gap is not None:
         yield f"      {item.service_gap}"
 
@@ -139,12 +146,13 @@ def _evidence_words(
         return f"never {done}"
     if isinstance(item, str):
         return f"{done}: CANNOT BE READ: {item}"
-    ago = f"{roughly(int((moment - parse_time(item.ended)).total_seconds()))} ago"
+    ago = f"{roughly(max(0, int((moment - parse_time(item.ended)).total_seconds())))} ago"
     if not item.passed:
         return f"{done} {ago}: NOT PASSED ({item.path.name})"
     if rto is None or item.seconds is None:
         return f"{done} {ago}"
-    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}"
+    late = ": TOO LATE" if item.seconds > rto else ""
+    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}{late}"
 
 
 def _seat_line(item: SeatState) -> str:
