@@ -2392,10 +2392,11 @@ def check_manifest(data: bytes) -> Json:
     roots = list(pieces(packs, 32))
     if len(packs) % 32 or len(set(roots)) != len(roots):
         raise Malformed("manifest: packs: expected distinct roots of 32 bytes")
+    here = {register["id"] for register in value["registers"]}
     seen: set[str] = set()
     for register in value["registers"]:
         name = register["id"]
-        if name in seen or not set(register["depends_on"]) <= seen:
+        if name in seen or not here.intersection(register["depends_on"]) <= seen:
             raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
         seen.add(name)
         _check_sources(register)
@@ -3470,8 +3471,10 @@ def read_volume(path: Path, streams: dict[tuple[bytes, bytes, int], Stream]) -> 
                 if path not in stream.paths:
                     stream.paths.append(path)
                 stream.take(block, path, place)
+                if block.kind == 3:
+                    break
             except Malformed:
-                damaged += 1
+                damaged += len(raw) == BLOCK  # a medium need not be a row of whole blocks
             place += BLOCK
     if stream is None:
         raise NothingFound(f"{path}: no block of a bag in it")

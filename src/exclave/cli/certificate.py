@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from exclave.authority.envelope import Envelope
@@ -44,6 +45,10 @@ def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: O
     from exclave.wiring.certificates import make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home
 
+    if out.exists():
+        raise ConfigurationError(f"{out}: is there already", hint="name another file with --out")
+    if not out.parent.is_dir():
+        raise ConfigurationError(f"{out.parent}: expected a folder, got none")
     home = open_home(config)
     made = make_standing(home)
     write_new_file(out, [made.envelope.to_bytes()], mode=0o600)
