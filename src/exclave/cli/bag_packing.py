@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +19,30 @@ if TYPE_CHECKING:
     from exclave.ids import DepositId
     from exclave.wiring.bags import Carrier, PackedBag
 
-__all__ = ["copy", "pack"]
+__all__ = ["Media", "copy", "pack"]
 
 
+@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class _Packing:
-    folder: Path | None
-    volumes: list[Path] = field(default_factory=list)
+class Media:
+    """Onto what a bag is packed, and where its papers begin.
+
+    Parameters
+    ----------
+    papers
+        A new folder for the bag's papers, which travel apart from it.
+    folder
+        The new folder to write, for instance on a removable disk.
+    volumes
+        Files or tape devices to write one after the other, in place of a folder; a device that is
+        named twice is asked to be loaded again.
+    capacity
+        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
+    """
+
+    papers: Path
+    folder: Path | None = None
+    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None
     capacity: str | None = None
 
 
@@ -33,10 +50,7 @@ def pack(
     *,
     config: DepositConfigFile,
     seat: int,
-    papers: Path,
-    folder: Path | None = None,
-    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    capacity: str | None = None,
+    media: Media,
     deposit: str | None = None,
     carry: Annotated[list[Path] | None, Parameter(name="--with", negative=())] = None,
     further: Annotated[list[int] | None, Parameter(negative=())] = None,
@@ -48,15 +62,6 @@ def pack(
     ----------
     seat
         Whose shards: a vault's seat or a safe's.
-    papers
-        A new folder for the bag's papers, which travel apart from it.
-    folder
-        The new folder to write, for instance on a removable disk.
-    volumes
-        Files or tape devices to write one after the other, in place of a folder; a device that is
-        named twice is asked to be loaded again.
-    capacity
-        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
     deposit
         Nothing after this deposit (hex).
     carry
@@ -69,17 +74,16 @@ def pack(
     from exclave.wiring.bags import pack as pack_it
     from exclave.wiring.depositor import open_home
 
-    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
     packed = pack_it(
         open_home(config),
         Seat(seat),
-        carrier,
-        papers,
+        _carrier(terminal, media),
+        media.papers,
         deposit=None if deposit is None else _deposit(deposit),
         more=carry or (),
         further=[Seat(number) for number in further or ()],
     )
-    _say(terminal, packed, papers)
+    _say(terminal, packed, media.papers)
     if packed.contents.absent:
         terminal.warning(
             f"{packed.contents.absent} shards of these deposits lie nowhere for seat {seat}",
@@ -91,10 +95,7 @@ def pack(
 def copy(
     vault: Path,
     *,
-    papers: Path,
-    folder: Path | None = None,
-    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    capacity: str | None = None,
+    media: Media,
     mission: str | None = None,
     deposit: str | None = None,
     terminal: Out,
@@ -105,15 +106,6 @@ def copy(
     ----------
     vault
         The vault's folder.
-    papers
-        A new folder for the bag's papers, which travel apart from it.
-    folder
-        The new folder to write, for instance on a removable disk.
-    volumes
-        Files or tape devices to write one after the other, in place of a folder; a device that is
-        named twice is asked to be loaded again.
-    capacity
-        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
     mission
         Whose shards (hex), at a vault that holds several missions.
     deposit
@@ -123,15 +115,14 @@ def copy(
     from exclave.ids import MissionId
     from exclave.wiring.bag_copies import copy as copy_it
 
-    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
     packed = copy_it(
         vault,
-        carrier,
-        papers,
+        _carrier(terminal, media),
+        media.papers,
         mission=None if mission is None else MissionId(named_hex(mission, 32, "--mission")),
         deposit=None if deposit is None else _deposit(deposit),
     )
-    _say(terminal, packed, papers)
+    _say(terminal, packed, media.papers)
     if packed.contents.absent:
         terminal.warning(
             f"{packed.contents.absent} shards that records name are not at this vault",
@@ -167,25 +158,28 @@ def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
         terminal.warning("this bag opens with the cards and the keys of its seats alone")
 
 
-def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
+def _carrier(terminal: Terminal, media: Media) -> Carrier:
     from exclave.plan import parse_size
     from exclave.wiring.bags import Carrier
 
-    if (packing.folder is None) is (not packing.volumes):
-        got = "neither" if packing.folder is None else "both"
+    volumes = media.volumes or ()
+    if (media.folder is None) is (not volumes):
+        got = "neither" if media.folder is None else "both"
         raise UsageError(f"bag: expected either --folder or --volumes, got {got}")
-    if packing.folder is not None and packing.capacity is not None:
+    if media.folder is not None and media.capacity is not None:
         raise UsageError(
             "bag: expected --capacity with --volumes, got it with --folder",
             hint="a folder is on one disk; what is larger goes on several volumes",
         )
-    _require_new(packing.volumes)
+    _require_new(volumes)
     try:
-        capacity = None if packing.capacity is None else parse_size(packing.capacity)
+        capacity = None if media.capacity is None else parse_size(media.capacity)
     except ValueError as error:
-        raise ConfigurationError(f"--capacity: {error}, got {packing.capacity!r}") from error
+        raise ConfigurationError(f"--capacity: {error}, got {media.capacity!r}") from error
     return Carrier(
-        folder=packing.folder, next_volume=_volumes(terminal, packing.volumes), capacity=capacity
+        folder=media.folder,
+        next_volume=_volumes(terminal, volumes),
+        capacity=capacity,
     )
 
 

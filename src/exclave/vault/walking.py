@@ -17,7 +17,7 @@ import asyncio
 import enum
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -109,6 +109,7 @@ class Walk:
     note: bytes = b""
     checkpoint: Checkpoint | None = None
     first: bytes = b""  # the body of entry 0
+    kinds: Collection[EntryType] = _BODIES  # of which bodies are wanted
     claimed: int = 0  # service time there now, as its status says
     consistent: bool = False
     entries: list[LogEntry] = field(default_factory=list)
@@ -325,7 +326,7 @@ def _wanted(walk: Walk) -> Iterator[LogEntry]:
     seen: set[bytes] = set()
     taken = 0
     for entry in sorted(walk.entries, key=lambda item: item.type is not EntryType.CHARTER):
-        if entry.type not in _BODIES or entry.hash in seen:
+        if entry.type not in walk.kinds or entry.hash in seen:
             continue
         taken += entry.size
         if taken > walk.limits.body_bytes:
