@@ -2855,7 +2855,7 @@ CLASSES = ("kit", "charter", "annex", "statement", "record", "shard")
 INVENTORY = {
     "kind": one_of("exclave-bag"), "version": one_of(1), "mission": HASH, "bag": hex_of(16),
     "seat": count_from(1, 255), "further": list_of(count_from(1, 255)), "packed": is_time,
-    "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**31), HASH)),
+    "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**27), HASH)),
 }  # fmt: skip
 PARTY = matches(
     r"(official|depositor) [a-z0-9][a-z0-9-]{0,62}"
