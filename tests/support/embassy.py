@@ -583,6 +583,7 @@ class Embassy:
                 party=self.party(),
                 place=place,
                 plan_text=plan_text,
+                declared=[register.plan.id for register in self.registers],
             )
 
     def write_config(self) -> Path:
