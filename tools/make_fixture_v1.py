@@ -28,10 +28,10 @@ import apsw
 
 from exclave import clock
 from exclave.demo.founding import READERS_ABROAD
-from exclave.demo.postgres import PostgresServer, start_server
 from exclave.engine.durable import replace_file
 from exclave.ids import Seat
 from exclave.plan import CommandSource, FilesSource
+from exclave.postgres_server.server import PostgresServer, start_server
 from exclave.reconstruct.warranting import attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
 from exclave.source.postgresql import PostgresConfig

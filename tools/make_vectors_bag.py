@@ -84,7 +84,7 @@ def inventories() -> Iterator[Case]:
          refused("FieldInvalid", "a file of the kit is too large")),
         ("inventory-seat", "seat 0", {"seat": 0}, refused("FieldInvalid", "no seat 0")),
         ("inventory-version", "another version", {"version": 2},
-         refused("FieldInvalid", "version 1 is wanted")),
+         refused("FormatTooNew", "a later version")),
         ("inventory-field", "a field more", {"title": "land register"},
          refused("FieldUnknown", "unknown field")),
     ]  # fmt: skip

@@ -27,13 +27,13 @@ from exclave.authority.envelope import parse_envelope
 from exclave.authority.warrant import verify_warrant
 from exclave.certificate.receipts import verify_seat_receipt
 from exclave.clock import now
-from exclave.demo.postgres import PostgresServer
 from exclave.deposit.catalogue import Catalogue
 from exclave.dispersal.sealed_shard import parse_sealed_shard, unseal_shard
 from exclave.ids import MissionId, Seat, ShardRoot
 from exclave.journal.store import Journal
 from exclave.ledger.entry import EntryType
 from exclave.lines import LoopThread
+from exclave.postgres_server.server import PostgresServer
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import unseal_annex
 from exclave.shares import read_share, recombine

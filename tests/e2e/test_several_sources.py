@@ -13,9 +13,10 @@ from exclave.archive.manifest import Register
 from exclave.errors import ConfigurationError
 from exclave.plan import CommandSource, FilesSource, SqliteSource
 from exclave.reconstruct.run import Scope
-from exclave.source.command import CommandFailed, CommandTarget, OutputUnwritable
+from exclave.source.command import CommandFailed, CommandTarget
 from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import Target
+from exclave.source.single_file import FileUnwritable
 from exclave.source.sqlite import SqliteTarget
 from tests.support.embassy import (
     Embassy,
@@ -106,7 +107,7 @@ def test_what_was_finished_is_compared_and_the_rest_restored(
             (out / "cadastre" / "dump.exclave-part").mkdir()  # no file can be written there
         return place_of(out, register)
 
-    with pytest.raises(OutputUnwritable):
+    with pytest.raises(FileUnwritable):
         embassy.restore(reading, secrets, out=out, state=work, targets=broken)
     (out / "cadastre" / "dump.exclave-part").rmdir()
     (out / "deeds" / "1.txt").write_text("plot 2\n")

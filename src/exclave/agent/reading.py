@@ -81,13 +81,15 @@ def _json(out: bytes) -> Mapping[str, Any]:
 
 
 def _late(value: Mapping[str, Any]) -> Mapping[Seat, str] | None:
-    late = value.get("late")
+    late, carried = value.get("late"), value.get("carried")
     if not isinstance(late, dict):
         return None
+    # What a safe lacks waits for a bag: check looks after those.
+    safes = {str(seat) for seat in carried} if isinstance(carried, list) else set()
     return {
         Seat(int(seat)): one_line(str(why))
         for seat, why in late.items()
-        if seat.isdecimal() and 1 <= int(seat) <= 255
+        if seat.isdecimal() and 1 <= int(seat) <= 255 and seat not in safes
     }
 
 

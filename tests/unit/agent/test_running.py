@@ -58,6 +58,13 @@ def test_a_deposit_with_a_seat_behind() -> None:
     assert said.late == {Seat(2): "no answer"}
 
 
+def test_a_safe_is_not_behind_between_two_bags() -> None:
+    said = run(says(json.dumps({"late": {"3": "no answer", "4": "no line"}, "carried": [4]})))
+    assert said.late == {Seat(3): "no answer"}
+    said = run(says(json.dumps({"late": {"4": "no line"}, "carried": [4]})))
+    assert said == Outcome(result=Result.GOOD, late={})
+
+
 def test_a_deposit_that_failed_says_why() -> None:
     code = "import sys; sys.stderr.write('noise\\nexclave: land: no connection\\nhint: x\\n'); "
     assert run(program(code + "sys.exit(4)")) == Outcome(
