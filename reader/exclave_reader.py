@@ -832,8 +832,8 @@ KEY_SIZES = {
     "ecdsa-p256": 65, "ecdsa-p384": 97, "sshsig-ed25519": 32,
 }  # fmt: skip
 KINDS = (
-    "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
-    "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
+    "charter", "seat-request", "depositor-request", "enrolment", "warrant", "record", "supplement",
+    "refusals", "report", "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
     "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
     "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
 )  # fmt: skip
@@ -2392,10 +2392,10 @@ def check_manifest(data: bytes) -> Json:
     roots = list(pieces(packs, 32))
     if len(packs) % 32 or len(set(roots)) != len(roots):
         raise Malformed("manifest: packs: expected distinct roots of 32 bytes")
-    seen: set[str] = set()
+    here, seen = {register["id"] for register in value["registers"]}, set[str]()
     for register in value["registers"]:
         name = register["id"]
-        if name in seen or not set(register["depends_on"]) <= seen:
+        if name in seen or set(register["depends_on"]) & (here - seen):
             raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
         seen.add(name)
         _check_sources(register)

@@ -485,9 +485,9 @@ MANIFEST_CHANGES = (
     (
         "dependency",
         '["population-register"]',
-        '["land-register"]',
+        '["deeds"]',
         "DependencyOrder",
-        "depends on none listed",
+        "depends on itself",
     ),
     (
         "pack",
@@ -513,6 +513,12 @@ def manifest_cases() -> Iterator[Case]:
     text = manifest_to_bytes(sample_manifest()).decode("utf-8")
     yield case(
         5, "manifest", "two-registers", "a manifest root, as text", manifest=text,
+        expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [4, 2],
+                "sources": [["postgresql"], ["files", "command"]]},
+    )  # fmt: skip
+    yield case(
+        5, "manifest", "dependency-elsewhere", "what a register depends on is in another deposit",
+        manifest=text.replace('["population-register"]', '["land-register"]'),
         expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [4, 2],
                 "sources": [["postgresql"], ["files", "command"]]},
     )  # fmt: skip

@@ -109,7 +109,7 @@ class FormatUnknown(MalformedData):
 
 
 class DependencyOrder(MalformedData):
-    """A register comes before one it depends on, depends on none listed, or comes twice."""
+    """A register comes before one that it depends on, or twice."""
 
 
 class PackUnknown(MalformedData):
@@ -157,10 +157,11 @@ class Manifest:
 
 
 def _check_order(registers: tuple[Register, ...]) -> None:
-    seen: set[str] = set()
+    # What it depends on may lie in another deposit: registers are deposited one by one, too.
+    here, seen = {register.id for register in registers}, set[str]()
     for register in registers:
         for needed in register.depends_on:
-            if needed not in seen:
+            if needed in here - seen:
                 raise DependencyOrder(
                     f"register {register.id}: expected {needed[:80]!r} before it, got none"
                 )
