@@ -30,9 +30,9 @@ from pathlib import Path
 from exclave import clock
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.demo.founding import READERS_ABROAD
-from exclave.demo.postgres import PostgresServer, start_server
 from exclave.engine.durable import replace_file
 from exclave.ids import Seat
+from exclave.postgres_server.server import PostgresServer, start_server
 from exclave.reconstruct.warranting import attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
 from exclave.wiring.officials import store_charters
@@ -103,7 +103,7 @@ def _make(folder: Path, source: PostgresServer, quarantine: PostgresServer) -> d
         embassy.stop_vault(3)
         (embassy.home / "registers" / "scans" / "late.txt").write_text("while seat 3 was away\n")
         deposits.append(_deposit(config, "scans"))
-        must("certificate", "make", "-c", config, "--out", folder / "standing.json")
+        must("certificate", "make", "--log", "-c", config, "--out", folder / "standing.json")
         keeping.carry(embassy, folder / "bags", config)
         keeping.receipts(embassy, folder / "receipts")
         keeping.remember(embassy)

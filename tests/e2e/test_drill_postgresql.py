@@ -9,8 +9,8 @@ from psycopg import sql
 
 from exclave.authority.envelope import parse_envelope
 from exclave.certificate.drill import Drill, parse_drill
-from exclave.demo.postgres import PostgresServer
 from exclave.drill.real import CERTIFICATE
+from exclave.postgres_server.server import PostgresServer
 from exclave.signer.interface import sign_envelope
 from exclave.source.postgresql.config import PostgresConfig
 from tests.pgfixtures import FreshDatabase

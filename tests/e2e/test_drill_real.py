@@ -154,8 +154,14 @@ def test_a_drill_verifies_offline_and_a_tampered_one_does_not(
 def test_the_auditors_certificate(held: Held, tmp_path: Path) -> None:
     """Made at home with receipts of all vaults, checked by whoever has the charter."""
     out = tmp_path / "certificate.json"
-    made = must("certificate", "make", "-c", held.config, "--out", out)
+    made = must("certificate", "make", "-c", held.config, "--out", out, "--log")
     assert made.err.count("no passed proof") == 2
+    assert [f"seat {seat}: logged" in made.out for seat in (1, 2, 3)] == [True] * 3
+    logged = held.embassy.view().attestations[-1]
+    assert (logged.certificate, logged.sealed) == (
+        parse_envelope(out.read_bytes()).statement_hash,
+        b"",
+    )
     said = must("verify-certificate", out, "--charter", charter_of(held), "--json").json
     assert {item["id"] for item in said["registers"]} == {"scans", "gazette"}
     assert all(item["restored"] and item["seconds"] > 0 for item in said["registers"])
@@ -180,12 +186,18 @@ def test_a_certificate_is_logged_afterwards(held: Held, passed: Passed) -> None:
     assert len(held.embassy.view().attestations) == before + 1
 
 
+@pytest.mark.usefixtures("passed")
 def test_fewer_registers_are_no_passed_drill(held: Held) -> None:
     ran = held.drill("--register", "scans")
     assert ran.code == 1
     assert "NOT PASSED" in ran.out
     assert "gazette: NOT RESTORED" in ran.out
-    assert not held.certificate.passed
+    assert (held.certificate.passed, held.certificate.only) == (False, ("scans",))
+    # It takes nothing from the register that it was not held of.
+    said = call("status", "-c", held.config, "--json").json
+    drills = {item["id"]: item["drill"] for item in said["registers"]}
+    assert [drills[name]["passed"] for name in ("scans", "gazette")] == [True, True]
+    assert [drills[name]["whole"] for name in ("scans", "gazette")] == [False, True]
 
 
 def test_a_shorter_plan_makes_no_drill_easier(held: Held, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from exclave.clock import now
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.wiring import reader as wiring_reader
 from tests.scripts.conftest import must
 from tests.support.fixture_v1 import EXPECTED, cards, no_network, read, unpack, vaults

@@ -200,8 +200,8 @@ def test_keys_cards_and_signatures_that_travel(kept: Path) -> None:
     apart = parse_detached((place / "signatures.json").read_bytes())
     assert join_signatures(warrant, apart, person.public) == warrant
     state = load_key_file(place / "state.key")
-    assert chain(kept).newest.seat(Seat(1)).agreement == state.public[0].key_id
-    request = (place / "depositor" / "request.json").read_bytes()
+    assert chain(kept).newest.seat(Seat(1)).agreement == bytes.fromhex(state.public[0].key_id)
+    request = (place / "depositor" / "depositor-request.json").read_bytes()
     assert parse_envelope(request).kind is Kind.DEPOSITOR_REQUEST
     confirmed = kept / "home" / "state" / "cards" / "card-2-1.json"
     assert parse_confirmation(confirmed.read_bytes()).card[1:] == (2, 1)
@@ -234,10 +234,8 @@ def test_the_depositors_journal_and_catalogue(v1: Path) -> None:
 
 def test_deposits_are_told_apart(v1: Path) -> None:
     said = must("diff", *EXPECTED["deposits"][:2], "-c", v1 / "home" / "deposit.toml", "--json")
-    changes = {
-        item["name"]: item["same"] for one in said.json["registers"] for item in one["objects"]
-    }
-    assert changes == {}
+    changed = {register["id"]: not register["same"] for register in said.json["registers"]}
+    assert changed == {"scans": True, "gazette": False, "persons": False, "cadastre": False}
 
 
 def test_home_deposits_again_into_the_vaults_at_hand(v1: Path) -> None:
@@ -296,7 +294,7 @@ def test_the_agent_goes_on_from_its_memory(v1: Path, tmp_path: Path) -> None:
     assert after.jobs["logs"].result is Result.LOST
 
 
-@pytest.mark.parametrize("seat", SEATS)
+@pytest.mark.parametrize("seat", [1, 6])
 def test_a_host_opens_its_vault(v1: Path, seat: int) -> None:
     """The folder is checked, its index made from the objects, its state shown."""
     [vault] = vaults(v1, seat)
@@ -304,7 +302,7 @@ def test_a_host_opens_its_vault(v1: Path, seat: int) -> None:
     assert [report["bad"] for report in reports] == [[]] * len(reports)
     shown = _shown(vault)
     assert set(shown) == ({MISSION.hex(), EXPECTED["guest"]} if seat == 1 else {MISSION.hex()})
-    assert shown[MISSION.hex()]["records"]["lodged"] == {1: 3, 2: 3, 3: 2, 6: 1}[seat]
+    assert shown[MISSION.hex()]["records"]["lodged"] == {1: 3, 6: 1}[seat]
     # A seat for another guest makes it a folder of the second format, with the first one's mission.
     must("vault", "seat", vault, "another", "--data", "127.9.9.9:1", "--public", "127.9.9.9:2")
     assert (vault / "VAULT").read_bytes() == b"exclave vault v2\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from exclave.journal.database import FORMAT
 from tests.scripts.conftest import call
-from tests.support.fixture_v1 import cards, charters, no_network, unpack, vaults
+from tests.support.fixture_v1 import cards, charters, unpack, vaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +177,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack(tmp_path_factory.mktemp("v1"))
 
 
+def nobody_answers(self: socket.socket, address: object) -> None:
+    """In place of the vaults of the fixture."""
+    raise ConnectionRefusedError(111, "nobody answers")
+
+
 def state(folder: Path) -> dict[str, str | None]:
     """Every name in a folder, with what it holds."""
     return {
@@ -188,7 +194,7 @@ def state(folder: Path) -> dict[str, str | None]:
 def test_it_is_named_and_left_alone(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    no_network(monkeypatch)
+    monkeypatch.setattr(socket.socket, "connect", nobody_answers)
     later = LATER[name]
     for part in {later.place.split("/")[0], "charters", "keys", "reading", "cards"}:
         shutil.copytree(kept / part, tmp_path / part)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from tests.support.embassy import Embassy
 
 __all__ = ["DATABASE", "FILES", "SCHEMA", "write_files", "write_registers"]

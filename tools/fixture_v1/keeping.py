@@ -19,11 +19,11 @@ from exclave.authority.card import parse_card
 from exclave.authority.detached import detach
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.carried.printed import split_parts
-from exclave.demo.postgres import PostgresServer
 from exclave.found.cards import SealedOutlet
 from exclave.found.depositor import new_depositor_bundle
 from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
+from exclave.postgres_server.server import PostgresServer
 from exclave.signals.alerter import Alerter, inline
 from exclave.signals.cause import Cause
 from exclave.signer.file import PublicKeys, public_keys_bytes, save_key_file

@@ -37,6 +37,7 @@ __all__ = [
     "hold",
     "lift",
     "lockdown",
+    "named_hex",
     "named_moment",
     "named_statement",
     "narrow",
@@ -177,7 +178,7 @@ def release(*packs: str, listed: Path | None = None, making: Making, terminal: O
     from exclave.ids import PackRoot
 
     names = [*packs, *(_lines(listed) if listed is not None else ())]
-    roots = tuple(sorted({PackRoot(_hex(name, 32, "pack root")) for name in names}))
+    roots = tuple(sorted({PackRoot(named_hex(name, 32, "pack root")) for name in names}))
     return give(terminal, making, lambda head: Release(head=head, packs=roots))
 
 
@@ -369,7 +370,7 @@ def _deposits(names: tuple[str, ...]) -> tuple[DepositId, ...] | None:
 
     if names == ("all",):
         return None
-    return tuple(sorted({DepositId(_hex(name, 16, "deposit")) for name in names}))
+    return tuple(sorted({DepositId(named_hex(name, 16, "deposit")) for name in names}))
 
 
 def _statements(names: tuple[str, ...], kind: Kind) -> tuple[StatementHash, ...]:
@@ -383,10 +384,11 @@ def named_statement(name: str, kinds: Collection[Kind]) -> StatementHash:
 
     if Path(name).is_file():
         return statement_named(Path(name), kinds)
-    return StatementHash(_hex(name, 32, "statement"))
+    return StatementHash(named_hex(name, 32, "statement"))
 
 
-def _hex(text: str, length: int, what: str) -> bytes:
+def named_hex(text: str, length: int, what: str) -> bytes:
+    """What long numbers mean as they are printed: hex, with or without its spaces."""
     from exclave.encoding import hex_decode
     from exclave.errors import MalformedData
 

@@ -198,12 +198,11 @@ def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None
     mission
         The mission id in hex, as the founders told it by another way than the file.
     """
-    from exclave.encoding import hex_decode
+    from exclave.cli.orders import named_hex
     from exclave.ids import MissionId
     from exclave.wiring.host import enrol_vault
 
-    text = mission.replace(" ", "").lower()
-    wanted = MissionId(hex_decode(text, length=32, subject="--mission"))
+    wanted = MissionId(named_hex(mission, 32, "--mission"))
     found, charter = enrol_vault(folder, enrolment, mission=wanted)
     terminal.result(
         {"mission": found.mission.hex(), "seat": found.seat, "state": charter.state_code},

@@ -37,7 +37,7 @@ from exclave.source.postgresql.config import PostgresConfig
 from exclave.values import dataclass
 
 if TYPE_CHECKING:
-    from exclave.demo.postgres import PostgresServer
+    from exclave.postgres_server.server import PostgresServer
     from exclave.source.postgresql.connect import Connection
     from exclave.wiring.settings import ServerTarget
 
@@ -160,7 +160,7 @@ class Quarantine:
         return config
 
     def _start(self) -> PostgresServer:
-        from exclave.demo.postgres import available_majors, start_server
+        from exclave.postgres_server.server import available_majors, start_server
 
         majors = available_majors()
         if not majors:

@@ -9,7 +9,6 @@ none.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +64,7 @@ class Drilling:
     what: Restoring
     plan: Plan
     quarantine: Path
-    forecast: Mapping[str, int] = MappingProxyType({})  # seconds of work, by register
+    forecast: Mapping[str, float] = MappingProxyType({})  # seconds of work on each by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +97,15 @@ class _Allowed:
     record: DepositRecord
 
 
-def forecast_for(home: Home) -> Mapping[str, int]:
-    """Seconds until each register is back, as `check` forecasts them; of the unknown, none."""
+def forecast_for(home: Home) -> Mapping[str, float]:
+    """Seconds of work on each register alone, as `check` forecasts them; none of the unknown."""
     from exclave.wiring.check_evidence import rehearsed
     from exclave.wiring.check_forecast import forecast_of
 
     store = EvidenceStore(home.settings.evidence)
     known = rehearsed(home.plan.registers, store)
     return {
-        item.id: math.ceil(item.restored_after)
+        item.id: item.restore
         for item in forecast_of(home, known.restore).registers
         if item.restore_basis != "unknown"
     }
@@ -169,6 +168,7 @@ def hold_drill(
                 failure=None if failure is None else one_line(failure.message),
             ),
             registers=tuple(rehearsal.found),
+            only=tuple(dict.fromkeys(drilling.what.scope.registers)),
         )
         held = _signed(drill, allowed, report, failure)
         _write(drilling.what.folder, held)

@@ -8,6 +8,7 @@ which another machine may have made; the certificate says what was found and not
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -42,8 +43,8 @@ from exclave.source.postgresql.config import PostgresConfig
 
 __all__ = ["Rehearsal"]
 
-Forecast = Callable[[str], int | None]
-"""Seconds of work that were forecast for a register."""
+Forecast = Callable[[str], float | None]
+"""Seconds of work that were forecast for a register by itself."""
 
 _NOTES: Final = 4096
 
@@ -70,6 +71,7 @@ class Rehearsal:
         self._places: dict[str, dict[str, RestoredPlace]] = {}
         self._held: tuple[str, ...] = ()
         self._begun = time.monotonic()
+        self._foreseen: float | None = 0.0  # for all that has ended; None: one had no forecast
         self.found: list[DrilledRegister] = []
 
     @property
@@ -131,12 +133,14 @@ class Rehearsal:
         asserted = self._asserted(outcome.id)
         planned = self._plan.get(outcome.id)
         work = round((time.monotonic() - self._begun) * 1000)
+        self._foreseen = _joined(self._foreseen, self._forecast(outcome.id))
         waited = round((self._clock() - self._issued).total_seconds() * 1000)
         self.found.append(
             DrilledRegister(
                 result=_result(outcome, asserted),
                 rto=outcome.rto if planned is None else planned.rto,
-                forecast=self._forecast(outcome.id),
+                # One after the other: what came before is part of the work, and of its forecast.
+                forecast=None if self._foreseen is None else math.ceil(self._foreseen),
                 restore_ms=outcome.restore_ms,
                 compare_ms=outcome.compare_ms,
                 work_ms=work,
@@ -153,6 +157,10 @@ class Rehearsal:
         return run_assertions(
             planned.assertions, self._places[register], quarantine=self._quarantine.folder
         )
+
+
+def _joined(before: float | None, more: float | None) -> float | None:
+    return None if before is None or more is None else before + more
 
 
 def _result(outcome: RegisterOutcome, asserted: tuple[AssertionOutcome, ...]) -> RegisterResult:

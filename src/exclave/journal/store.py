@@ -46,6 +46,8 @@ from exclave.journal.database import (
     delete_lists,
     insert_list,
     require_known,
+    room_at,
+    unopened,
     unusable,
 )
 from exclave.journal.lists import ID_SIZE
@@ -127,10 +129,7 @@ class Journal:
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
         except (apsw.Error, OSError) as error:
-            raise JournalUnusable(
-                f"journal {path}: {type(error).__name__}",
-                hint="move it away: the next deposit rebuilds it from the catalogue",
-            ) from error
+            raise unopened(path, error, free=room_at(path)) from error
         journal = cls(connection, reader, path.with_suffix(".index"), recent)
         journal._adopt_identity(mission, depositor, epoch)
         return journal

@@ -1,7 +1,8 @@
 """Puts a certificate's hash, and the certificate sealed, into the vaults' logs.
 
-Whoever has home does that, for its own proofs and for drills that another machine held. One vault
-suffices: vaults mirror it. A vault that is silent or refuses keeps none of the others back.
+Whoever has home does that, for its own proofs, for the auditor's certificate (its hash alone), and
+for drills that another machine held. One vault suffices: vaults mirror it. A vault that is silent
+or refuses keeps none of the others back.
 """
 
 from __future__ import annotations

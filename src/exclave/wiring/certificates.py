@@ -81,7 +81,7 @@ def make_standing(home: Home) -> Made:
         else:
             named[StatementHash(last.statement)] = last
         found = {
-            kind: _paper(store, store.latest(kind, plan.id, passed=True), papers)
+            kind: _paper(store, store.latest(kind, plan.id, whole=True), papers)
             for kind in ("proof", "drill")
         }
         left_out += [f"register {plan.id}: no passed {k}" for k, v in found.items() if v is None]

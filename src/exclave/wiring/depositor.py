@@ -26,6 +26,7 @@ from exclave.signer.parties import DEDUP_SECRET
 from exclave.values import dataclass, replace
 from exclave.vault.identity_file import read_certificate
 from exclave.wiring.files import load_charter
+from exclave.wiring.seat_places import reached
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class Home:
         from exclave.vault.identity import load_identity
 
         return load_identity(self.settings.depositor / _IDENTITY)
+
+    @property
+    def on_line(self) -> frozenset[Seat]:
+        """Seats to which there is a line; the others are safes, which bags alone reach."""
+        seats = {entry.seat: entry for entry in self.party.charter.active_seats}
+        return frozenset(reached(seats, {*self.settings.addresses, *self.settings.folders}))
 
 
 def open_home(config: Path) -> Home:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from exclave.demo.postgres import PostgresServer
 from exclave.drill import quarantine as module
 from exclave.drill.quarantine import (
     DatabaseThere,
@@ -18,6 +17,7 @@ from exclave.drill.quarantine import (
     QuarantineTooSmall,
     open_quarantine,
 )
+from exclave.postgres_server.server import PostgresServer
 from exclave.wiring.settings import ServerTarget
 from tests.pgfixtures import FreshDatabase
 
@@ -82,7 +82,7 @@ def test_it_says_when_it_is_too_small(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_server_and_no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exclave.demo.postgres.available_majors", tuple)
+    monkeypatch.setattr("exclave.postgres_server.server.available_majors", tuple)
     with open_quarantine(tmp_path) as made, pytest.raises(NoServer, match="got neither"):
         made.server(["land"])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
 from exclave.plan import Assertion
+from exclave.postgres_server.server import PostgresServer
 from exclave.proof.databases import note_databases
 from exclave.proof.quarantine import enter_quarantine
 from exclave.proof.serving import Prover

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.programs import available_majors, pg_tool
+from exclave.postgres_server.programs import available_majors, pg_tool
 from exclave.proof.quarantine import enter_quarantine
 from exclave.proof.server import ServerNotStarted, ServerPathTooLong, own_server
 

@@ -24,11 +24,11 @@ from exclave.authority.record import (
     record_payload,
 )
 from exclave.authority.record_chain import LiveSet, set_root
+from exclave.demo.attack.hands import Forger
+from exclave.demo.attack.place import Place
 from exclave.demo.founding import Person, quoted
 from exclave.demo.reach import Attempt, stored_objects
 from exclave.dispersal.shard import Shard, make_shards
-from exclave.drill.hands import Forger
-from exclave.drill.place import Place
 from exclave.found.amend import Successor, amend
 from exclave.ids import DepositId, Seat, StatementHash
 from exclave.reconstruct.warranting import ReaderParty, load_reader

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from exclave.demo.attack.estate import DEEDS, POPULATION, contents, fill_registers, garble_registers
+from exclave.demo.attack.findings import Book
 from exclave.demo.narration import Narrator
 from exclave.demo.reach import cause_of, stored_objects
-from exclave.drill.estate import DEEDS, POPULATION, contents, fill_registers, garble_registers
-from exclave.drill.findings import Book
 from exclave.errors import VaultUnreachable
 from exclave.vault.problems import refused
 

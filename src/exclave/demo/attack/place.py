@@ -11,6 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from exclave.authority.charter import Charter
+from exclave.demo.attack.estate import contents, fill_registers, plan_toml
+from exclave.demo.attack.findings import Book
+from exclave.demo.attack.hands import Hands
 from exclave.demo.founding import Law
 from exclave.demo.mission import (
     Home,
@@ -23,9 +26,6 @@ from exclave.demo.mission import (
 from exclave.demo.narration import Narrator
 from exclave.demo.reach import Reach, stored_objects
 from exclave.demo.stage import Stage
-from exclave.drill.estate import contents, fill_registers, plan_toml
-from exclave.drill.findings import Book
-from exclave.drill.hands import Hands
 from exclave.values import dataclass, field
 from exclave.wiring.files import load_charter
 

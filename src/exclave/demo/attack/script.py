@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from exclave.demo.attack.findings import Book
+from exclave.demo.attack.place import Place, set_up
 from exclave.demo.founding import Law
 from exclave.demo.narration import Narrator, duration
 from exclave.demo.stage import Stage
-from exclave.drill.findings import Book
-from exclave.drill.place import Place, set_up
 from exclave.errors import DifferenceFound
 from exclave.values import dataclass
 

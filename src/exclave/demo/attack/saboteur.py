@@ -15,12 +15,12 @@ from typing import Final
 
 from exclave.authority.annex import parse_annex
 from exclave.authority.orders import Extend, Hold, Lockdown, Order, OrderHead, Veto
+from exclave.demo.attack.estate import contents, fill_registers
+from exclave.demo.attack.hands import Forger, Hands, statement_of
+from exclave.demo.attack.place import Place
+from exclave.demo.attack.script import Script
 from exclave.demo.founding import Law, Person, quoted
 from exclave.demo.mission import make_official, person
-from exclave.drill.estate import contents, fill_registers
-from exclave.drill.hands import Forger, Hands, statement_of
-from exclave.drill.place import Place
-from exclave.drill.script import Script
 from exclave.ids import StatementHash
 from exclave.values import dataclass
 from exclave.vault.interface import State

@@ -1,4 +1,4 @@
-"""The account that runs the demo's PostgreSQL servers.
+"""The account that runs PostgreSQL servers which are started here.
 
 An ordinary user's servers run as that user. PostgreSQL refuses root, so root's servers run as
 `postgres` or `nobody`; what that account can reach is found by trying it, not by reading mode

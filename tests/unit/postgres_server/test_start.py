@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exclave.demo.postgres import (
+from exclave.postgres_server.server import (
     PostgresServer,
     PostgresStartFailed,
     PostgresUnavailable,
