@@ -833,9 +833,9 @@ KEY_SIZES = {
 }  # fmt: skip
 KINDS = (
     "charter", "seat-request", "depositor-request", "enrolment", "warrant", "record", "supplement",
-    "refusals", "report", "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
-    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
+    "refusals", "report", "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody",
+    "veto", "lockdown", "hold", "extend", "compromise", "release", "lift", "narrow", "unlock",
+    "agreement", "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"

@@ -58,9 +58,9 @@ def later_journal(v1: Path) -> None:
     database.close()
 
 
-def home(*words: object) -> Callable[[Path], list[list[object]]]:
-    """One command of the depositing machine."""
-    return lambda v1: [[*words, "-c", v1 / "home" / "deposit.toml"]]
+def home(*names: str) -> Callable[[Path], list[list[object]]]:
+    """Commands of the depositing machine."""
+    return lambda v1: [[name, "-c", v1 / "home" / "deposit.toml"] for name in names]
 
 
 AGENT = "home/state/agent"
@@ -68,9 +68,7 @@ LATER = {
     "journal": Later(
         place="home",
         spoil=later_journal,
-        commands=lambda v1: [
-            [name, "-c", v1 / "home" / "deposit.toml"] for name in ("deposit", "status")
-        ],
+        commands=home("deposit", "status"),
         said=f"expected format {FORMAT} or earlier, got format {FORMAT + 1}",
         code=3,
     ),
@@ -79,9 +77,7 @@ LATER = {
         spoil=lambda v1: (v1 / "home/state/catalogue/FORMAT").write_bytes(
             b"exclave catalogue v2\n"
         ),
-        commands=lambda v1: [
-            [name, "-c", v1 / "home" / "deposit.toml"] for name in ("deposit", "status", "deposits")
-        ],
+        commands=home("deposit", "deposits"),
         said="expected a catalogue of format 1, got format 2",
         code=3,
     ),

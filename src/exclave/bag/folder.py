@@ -135,9 +135,10 @@ class FolderBag:
             )
         try:
             self._inventory = parse_inventory(self._read(INVENTORY, MAX_INVENTORY))
-        except (OSError, IntegrityError) as error:
-            hint = getattr(error, "hint", None)
-            raise BagUnreadable(f"{folder / INVENTORY}: {error}", hint=hint) from error
+        except IntegrityError as error:
+            raise BagUnreadable(f"{folder / INVENTORY}: {error}", hint=error.hint) from error
+        except OSError as error:
+            raise BagUnreadable(f"{folder / INVENTORY}: {error}") from error
 
     @property
     def inventory(self) -> Inventory:
