@@ -832,10 +832,10 @@ KEY_SIZES = {
     "ecdsa-p256": 65, "ecdsa-p384": 97, "sshsig-ed25519": 32,
 }  # fmt: skip
 KINDS = (
-    "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
-    "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
-    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
+    "charter", "seat-request", "depositor-request", "enrolment", "warrant", "record", "supplement",
+    "refusals", "report", "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody",
+    "veto", "lockdown", "hold", "extend", "compromise", "release", "lift", "narrow", "unlock",
+    "agreement", "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
