@@ -294,7 +294,8 @@ class _Reading:
         self, place: Location, expected: str, value: object, *, public: bool = False
     ) -> object:
         got = repr(value)[:60] if public and isinstance(value, str) else _shown(value)
-        self.faults.append(Fault(place, f"{expected}, got {got}"))
+        said = expected if ", got " in expected else f"{expected}, got {got}"
+        self.faults.append(Fault(place, said))
         return None
 
 
