@@ -25,8 +25,8 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fixed")
 settings.load_profile(PROFILE)
 
 
-def _not_synced(descriptor: Any) -> None:
-    os.fstat(descriptor if isinstance(descriptor, int) else descriptor.fileno())  # it must be open
+def _not_synced(fd: Any) -> None:
+    os.fstat(fd if isinstance(fd, int) else fd.fileno())  # it must be open
 
 
 if PROFILE == "fixed":

@@ -91,7 +91,7 @@ def import_everything() -> None:
         assert defaults is not None
         assert defaults["n"] == file.DEFAULT_SCRYPT_N
         defaults["n"] = QUICK_SCRYPT
-    os.fsync = os.fdatasync = lambda _: None
+    os.fsync = os.fdatasync = lambda fd: None
 
 
 def _look_after(caller: socket.socket) -> None:
