@@ -3524,11 +3524,11 @@ def open_seat_key(data: bytes, path: object, ask: Callable[[], str]) -> XWingKey
         raise Malformed(f"{path}: not the keys of a vault or safe")
     if keys[1]["alg"] != "x-wing":
         raise Malformed(f"{path}: its second key is not a seat's")
-    key = XWingKey.from_seed(bytes.fromhex(keys[1]["seed"]))
-    public = base64.b64encode(key.public()).decode()
+    seat_key = XWingKey.from_seed(bytes.fromhex(keys[1]["seed"]))
+    public = base64.b64encode(seat_key.public()).decode()
     if value["public"][1:2] != [{"alg": "x-wing", "key": public}]:
         raise Malformed(f"{path}: its public keys are others")
-    return key
+    return seat_key
 
 
 def give_seat_keys(mission: Mission, keys: Sequence[XWingKey]) -> None:
