@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import stat
 import subprocess
@@ -13,16 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from exclave.authority.card import parse_card
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.certificate.drill import Drill, parse_drill
 from exclave.certificate.sealed import open_attested
-from exclave.drill.quarantine import Quarantine
 from exclave.drill.real import CERTIFICATE, Drilling, hold_drill
 from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
 from exclave.ledger.entry import EntryType
 from exclave.plan import load_plan
+from exclave.quarantine import folder as quarantine
 from exclave.reconstruct.run import Scope
+from exclave.shares import split_seed
 from exclave.signer.interface import sign_envelope
 from exclave.source.sqlite import SqliteTarget
 from exclave.values import replace
@@ -33,7 +36,8 @@ from exclave.wiring.reader import Restoring
 from exclave.wiring.settings import TargetSettings
 from tests.reader.loaded import PATH as READER
 from tests.scripts.conftest import Ran, call, must
-from tests.support.embassy import Embassy, QuietReconstruction, found_embassy
+from tests.support.embassy import PROGRAM, Embassy, QuietReconstruction, found_embassy
+from tests.support.typist import Typist
 
 ASSERTIONS = """
 [[register.assertion]]
@@ -304,9 +308,7 @@ def test_a_drill_goes_on_with_the_right_answer(held: Held, tmp_path: Path) -> No
 def test_a_quarantine_without_space(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     (held.folder / CERTIFICATE).unlink(missing_ok=True)
     usage = shutil.disk_usage(held.folder)
-    monkeypatch.setattr(
-        "exclave.drill.quarantine.shutil.disk_usage", lambda _: usage._replace(free=1000)
-    )
+    monkeypatch.setattr(quarantine.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     ran = held.drill()
     assert ran.code == 8
     assert "expected 64." in ran.err
@@ -339,16 +341,74 @@ def test_an_interrupted_drill_leaves_nothing(held: Held, monkeypatch: pytest.Mon
     assert held.nothing_is_left()
 
 
-def test_what_a_killed_drill_left_is_removed_by_the_next(
-    held: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(Quarantine, "remove", lambda _: None)  # kill -9 runs nothing either
-        held.drill()
+def test_what_a_killed_drill_left_is_removed_by_the_next(held: Held, tmp_path: Path) -> None:
+    """Killed in the middle, with `kill -9`: its folder goes, and what an assertion had started."""
+    begun, plan = tmp_path / "begun", tmp_path / "registers.toml"
+    os.mkfifo(begun)
+    text = (held.embassy.home / "registers.toml").read_text()
+    hangs = f'["sh", "-c", "echo $$ > {begun}; exec sleep 3600"]'
+    plan.write_text(text.replace('["ls", "gazette.sqlite"]', hangs))
+    words = ("drill", held.folder, "--answer", held.answer, "--plan", plan)
+    drilling = subprocess.Popen(
+        [*PROGRAM, *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    asserting = os.pidfd_open(int(begun.read_text()))
+    drilling.kill()
+    drilling.wait()
     (left,) = held.folder.glob("quarantine-*")
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
-    assert any(left.rglob("gazette.sqlite"))
+    assert any(left.rglob("gazette.sqlite")), "it was killed before there was anything to leave"
     assert held.drill().code == 0
+    assert held.nothing_is_left()
+    assert select.select([asserting], [], [], 0)[0], "the assertion outlives the next drill"
+    os.close(asserting)
+
+
+def _words_of(held: Held, group: int, member: int) -> list[str]:
+    card = held.embassy.folder / "cards" / f"card-{group}-{member}.txt"
+    return list(parse_card(card.read_text()).words)
+
+
+def test_cards_are_typed_wrongly_in_the_middle_of_a_drill(held: Held, tmp_path: Path) -> None:
+    """It waits with what is wrong until the officials have got it right, and passes then."""
+    bad, good = tmp_path / "bad.json", tmp_path / "good.json"
+    bad.write_bytes(held.answer.read_bytes()[:-30])
+    drilling = Typist("drill", held.folder, "--answer", bad, "-c", held.config)
+    drilling.expect("the answer's file (nothing ends the drill)")
+
+    officials = Typist("unseal", held.folder / "unseal-request.json", "--out", good)
+    officials.expect("[y/N] ")
+    officials.type("y")
+    mine = _words_of(held, 2, 1)
+    officials.expect("word 1: ")
+    officials.type(f"{mine[0]} zzzz")
+    officials.expect("word 2: expected a word of the list")
+    officials.type(" ".join([*mine[1:31], mine[32], mine[31]]))
+    officials.expect("their checksum is wrong")  # two words the wrong way round
+    stranger = split_seed(os.urandom(32), held.embassy.charter.current_epoch.groups, 2)
+    for words, said in (
+        (stranger.groups[1][0].words, "card: expected share set"),
+        (mine, "good; 0 of 2 groups complete"),
+        (mine, "was given before"),
+        (_words_of(held, 2, 2), "good; 1 of 2 groups complete"),
+        (_words_of(held, 3, 1), "good; 1 of 2 groups complete"),
+        (_words_of(held, 3, 2), "good; 2 of 2 groups complete"),
+    ):
+        officials.expect("word 1: ")
+        officials.type(" ".join(words))
+        officials.expect(said)
+    assert officials.end() == 0
+
+    drilling.type(str(tmp_path / "mistyped.json"))
+    drilling.expect("mistyped.json")
+    drilling.expect("the answer's file (nothing ends the drill)")
+    drilling.type(str(good))
+    assert drilling.end() == 0, drilling.seen
+    assert "PASSED" in drilling.seen
+    assert held.certificate.passed
     assert held.nothing_is_left()
 
 

@@ -31,7 +31,8 @@ __all__ = [
 ]
 
 MAX_INVENTORY: Final = 64 * 2**20
-MAX_ITEM: Final = 2**31
+MAX_ITEM: Final = 2**27
+"""An item is read whole: whoever made a bag up must not fill the memory of who reads it."""
 MAX_KIT_FILE: Final = 4 * 2**20
 _KIND: Final = "exclave-bag"
 _VERSION: Final = 1

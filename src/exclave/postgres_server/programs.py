@@ -12,8 +12,9 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from exclave.errors import ExclaveError
 from exclave.postgres_server.account import Account, can_execute
@@ -30,9 +31,17 @@ class PostgresUnavailable(ExclaveError):
     """No server programs of the wanted major, or no account or folder to run them in."""
 
 
+Made: TypeAlias = Callable[[Path], None]
+"""Told of a folder that was made, for whoever must remove it should this process be killed."""
+
 TEMPORARY_PREFIX: Final = "xpg-"
 _COPIES: Final[dict[Path, Path]] = {}
 _ROOTS: Final[list[Path]] = []
+
+
+def unnoted(folder: Path) -> None:
+    """`Made` of nobody who would remove it: the folder goes with its server, or at exit."""
+    del folder
 
 
 def available_majors() -> tuple[int, ...]:
@@ -81,23 +90,23 @@ def _program_folder(major: int) -> Path:
     return folders[major]
 
 
-def runnable_folder(major: int, account: Account) -> Path:
+def runnable_folder(major: int, account: Account, made: Made) -> Path:
     """The program folder, or a copy of it that the server's account can run."""
     origin = _program_folder(major)
     if can_execute(account, origin / "postgres"):
         return origin
     if origin not in _COPIES:
-        _COPIES[origin] = _copy_programs(origin, account)
+        _COPIES[origin] = _copy_programs(origin, account, made)
     return _COPIES[origin]
 
 
-def _copy_programs(origin: Path, account: Account) -> Path:
+def _copy_programs(origin: Path, account: Account, made: Made) -> Path:
     """Copy a server tree and the wheel's bundled libraries, keeping their relative places.
 
     The programs find their libraries and their share folder relative to themselves.
     """
     tree = origin.parent
-    root = short_temporary_folder(account)
+    root = short_temporary_folder(account, made)
     _ROOTS.append(root)
     skip = shutil.ignore_patterns("include", "*.a", "__pycache__")
     target = root / tree.parent.name / tree.name
@@ -130,7 +139,7 @@ def _remove_copies() -> None:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def short_temporary_folder(account: Account) -> Path:
+def short_temporary_folder(account: Account, made: Made = unnoted) -> Path:
     """A new folder (0711) whose path is short enough for sockets and open to `account`."""
     for base in dict.fromkeys((tempfile.gettempdir(), *_TEMPORARY)):
         if len(os.fsencode(base)) + len(f"/{TEMPORARY_PREFIX}12345678/s") > _SOCKET_DIR_LIMIT:
@@ -141,6 +150,7 @@ def short_temporary_folder(account: Account) -> Path:
             continue
         folder.chmod(0o711)
         if can_execute(account, folder):
+            made(folder)
             return folder
         folder.rmdir()
     raise PostgresUnavailable(

@@ -44,13 +44,16 @@ from psycopg.conninfo import make_conninfo
 
 from exclave.errors import ExclaveError
 from exclave.postgres_server.account import Account, can_write, server_account
+from exclave.postgres_server.process import await_ready
 from exclave.postgres_server.programs import (
     TEMPORARY_PREFIX,
+    Made,
     PostgresUnavailable,
     available_majors,
     pg_tool,
     runnable_folder,
     short_temporary_folder,
+    unnoted,
     version_of,
 )
 from exclave.values import dataclass, field
@@ -192,19 +195,21 @@ def start_server(
     port: int | None = None,
     password: str | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    made: Made = unnoted,
 ) -> PostgresServer:
     """Start a server on `data_dir`, making the cluster (UTF8, C.UTF-8) if the folder is empty.
 
     `port`: None listens on the Unix socket only; 0 also on a free loopback port; else that one.
     `password`: of the superuser; drawn anew if None (a cluster made earlier needs its own).
+    `made` is told of each folder outside of `data_dir` as soon as it is there, still empty.
     """
     account = server_account()
-    bin_dir = runnable_folder(major, account)
+    bin_dir = runnable_folder(major, account, made)
     requested = data_dir.parent.resolve() / data_dir.name
     password = password or secrets.token_urlsafe(24)
-    runtime = _make_runtime_folder(account)
+    runtime = _make_runtime_folder(account, made)
     with _undone_on_failure(runtime, requested):
-        actual = _prepare_data_folder(requested, account)
+        actual = _prepare_data_folder(requested, account, made)
         version = version_of(bin_dir, account)
         _make_cluster(
             major=major,
@@ -265,16 +270,16 @@ def write_passfile(path: Path, port: int, user: str, password: str) -> Path:
     return path
 
 
-def _make_runtime_folder(account: Account) -> Path:
+def _make_runtime_folder(account: Account, made: Made) -> Path:
     """Folder of the password file and log, with the socket folder "s" inside."""
-    runtime = short_temporary_folder(account)
+    runtime = short_temporary_folder(account, made)
     sockets = runtime / "s"
     sockets.mkdir(mode=0o700)
     account.give(sockets)
     return runtime
 
 
-def _prepare_data_folder(requested: Path, account: Account) -> Path:
+def _prepare_data_folder(requested: Path, account: Account, made: Made) -> Path:
     """Make the data folder, or a stand-in that the account can reach, and return its place."""
     if requested.is_symlink():
         return requested.resolve()
@@ -286,7 +291,7 @@ def _prepare_data_folder(requested: Path, account: Account) -> Path:
         raise PostgresUnavailable(
             f"{requested}: expected a data folder that account {account.name} can reach, refused"
         )
-    actual = short_temporary_folder(account) / "data"
+    actual = short_temporary_folder(account, made) / "data"
     actual.mkdir(mode=0o700)
     account.give(actual)
     requested.rmdir()
@@ -372,32 +377,20 @@ def _launch(
 
 
 def _wait_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path, major: int) -> None:
-    """Wait until the server writes "ready" into its pid file; no password is needed for that.
+    """Wait until the server is ready.
 
     A server that does not get there is killed, also when the wait is interrupted (Ctrl-C): nobody
     would hold it.
     """
-    deadline = time.monotonic() + _START_SECONDS
-    pid_file = data_dir / "postmaster.pid"
     try:
-        while process.poll() is None and time.monotonic() < deadline:
-            if _says_ready(pid_file, process.pid):
-                return
-            time.sleep(0.01)
+        if await_ready(process, data_dir, seconds=_START_SECONDS):
+            return
         tail = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
         raise PostgresStartFailed(f"postgresql {major}: expected a running server, got {tail}")
     except BaseException:
         process.kill()
         process.wait()
         raise
-
-
-def _says_ready(pid_file: Path, pid: int) -> bool:
-    try:
-        lines = pid_file.read_text().splitlines()
-    except FileNotFoundError:
-        return False
-    return lines[:1] == [str(pid)] and len(lines) > 7 and lines[7].strip() == "ready"
 
 
 def _open_private(path: Path) -> IO[bytes]:

@@ -22,7 +22,7 @@ from exclave.wiring.check_results import CheckResult
 from exclave.wiring.check_seats import check_seats
 from exclave.wiring.custody import check_charter
 from exclave.wiring.depositor import Home
-from exclave.wiring.overview import seat_memory, spooled_bytes
+from exclave.wiring.overview import spooled_bytes
 from exclave.wiring.registers import task_of
 
 __all__ = ["CheckResult", "run_checks"]
@@ -54,7 +54,7 @@ def run_checks(home: Home) -> tuple[CheckResult, ...]:
             moment=moment,
         ),
         *check_waiting(home.settings.evidence),
-        *check_bags(home, seat_memory(home), entries_of(home), moment),
+        *check_bags(home, entries_of(home), moment),
         *check_charter(home, moment),
     )
 

@@ -145,7 +145,13 @@ def run_deposit(
     with _workplace(
         home, progress, read_everything=read_everything, prover=prover, carried=carried
     ) as place:
-        outcome = deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+        outcome = deposit(
+            tasks,
+            party=home.party,
+            place=place,
+            plan_text=home.plan.text,
+            declared=[register.id for register in home.plan.registers],
+        )
     _deliver_waiting(home)
     return outcome if outcome.proof is None else _kept(home, outcome, outcome.proof)
 
