@@ -204,6 +204,9 @@ class _Reading:
         # Not `isinstance`: `true` would be a number.
         if type(value) is not wanted:
             self._wrong(place, f"expected a valid {_NAMES[wanted]}", value)
+        elif wanted is str and "\0" in cast("str", value):
+            # No path, name or argument can hold it, and what is called with one only fails later.
+            self._wrong(place, "expected text without a zero byte", value)
         return value
 
     def _ruled(

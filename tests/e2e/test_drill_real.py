@@ -21,6 +21,7 @@ from exclave.certificate.sealed import open_attested
 from exclave.drill.real import CERTIFICATE, Drilling, hold_drill
 from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
+from exclave.ledger.entry import EntryType
 from exclave.plan import load_plan
 from exclave.quarantine import folder as quarantine
 from exclave.reconstruct.run import Scope
@@ -28,6 +29,9 @@ from exclave.shares import split_seed
 from exclave.signer.interface import sign_envelope
 from exclave.source.sqlite import SqliteTarget
 from exclave.values import replace
+from exclave.vault.interface import StatementState
+from exclave.vault.mission import Mission
+from exclave.vault.submission import submit
 from exclave.wiring.reader import Restoring
 from exclave.wiring.settings import TargetSettings
 from tests.reader.loaded import PATH as READER
@@ -188,6 +192,41 @@ def test_a_certificate_is_logged_afterwards(held: Held, passed: Passed) -> None:
     ran = must("certificate", "log", passed.file, "-c", held.config)
     assert "seat 1: logged" in ran.out
     assert len(held.embassy.view().attestations) == before + 1
+
+
+def test_a_vault_that_is_older_gets_what_it_does_not_know_once_it_is_newer(
+    held: Held, passed: Passed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seat 2 is a version behind: what it refuses waits, as `check` says, until it is upgraded."""
+    waits = held.embassy.home / "state" / "evidence" / "waiting"
+
+    def older(mission: Mission, data: bytes) -> StatementState:
+        if mission.seat == 2:
+            parse_envelope(data, kinds=set(Kind) - {Kind.ATTESTATION})
+        return submit(mission, data)
+
+    def said() -> list[str]:
+        checks = call("check", "-c", held.config, "--json").json["checks"]
+        return [item["said"] for item in checks if item["what"].startswith("certificate ")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("exclave.vault.handlers_public.submit", older)
+        ran = must("certificate", "log", passed.file, "-c", held.config)
+        assert "seat 1: logged" in ran.out
+        assert "seat 2: logged" not in ran.out
+        must("deposit", "--catch-up", "-c", held.config)
+        (waiting,) = said()
+        assert "seat 2: its vault is older than this kind of statement" in waiting
+        assert "seat 1" not in waiting
+        assert len(list(waits.iterdir())) == 1
+    must("deposit", "--catch-up", "-c", held.config)
+    assert said() == []
+    assert list(waits.iterdir()) == []
+    counts = {
+        seat: sum(entry.type is EntryType.ATTESTATION for _, entry in log.entries())
+        for seat, log in ((s, held.embassy.vaults[s].mission.log) for s in held.embassy.vaults)
+    }
+    assert len(set(counts.values())) == 1, counts
 
 
 @pytest.mark.usefixtures("passed")

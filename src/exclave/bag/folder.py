@@ -135,7 +135,9 @@ class FolderBag:
             )
         try:
             self._inventory = parse_inventory(self._read(INVENTORY, MAX_INVENTORY))
-        except (OSError, IntegrityError) as error:
+        except IntegrityError as error:
+            raise BagUnreadable(f"{folder / INVENTORY}: {error}", hint=error.hint) from error
+        except OSError as error:
             raise BagUnreadable(f"{folder / INVENTORY}: {error}") from error
 
     @property

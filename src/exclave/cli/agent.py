@@ -72,7 +72,7 @@ def test_alerts(*, config: AgentConfigFile, terminal: Out) -> int:
     from exclave.signals.trial import try_targets
 
     settings = _load(config)
-    targets = open_targets(settings.alerts, config.parent)
+    targets = open_targets(settings.alerts, settings.path.parent.resolve())
     if not targets:
         raise ConfigurationError(
             f"{config}: expected a target of alerts to test, got none",

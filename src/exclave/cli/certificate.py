@@ -42,17 +42,19 @@ def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: O
     """
     from exclave.cli.words.certificate import standing_json, standing_lines
     from exclave.engine.durable import write_new_file
+    from exclave.wiring.bag_watch import charters_of
     from exclave.wiring.certificates import make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home
+    from exclave.wiring.learning import learn_charter
 
     if out.exists():
         raise ConfigurationError(f"{out}: is there already", hint="name another file with --out")
     if not out.parent.is_dir():
         raise ConfigurationError(f"{out.parent}: expected a folder, got none")
-    home = open_home(config)
+    home = learn_charter(open_home(config))
     made = make_standing(home)
     write_new_file(out, [made.envelope.to_bytes()], mode=0o600)
-    checked = verify_certificate_file(out, [home.party.charter], None)
+    checked = verify_certificate_file(out, charters_of(home), None)
     for text in made.left_out:
         terminal.warning(text)
     said = _logged(home, made.envelope) if log else {}

@@ -48,7 +48,7 @@ __all__ = [
     "watch_bags",
 ]
 
-_LAID: Final = ("[0-9][0-9]-*.json", "[0-9a-f]" * 64 + ".json")
+_LAID: Final = ("[0-9]*-*.json", "[0-9a-f]" * 64 + ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,9 @@ class ReadLogs:
 
     asked: int
     read: int
-    wrong: tuple[tuple[str, str], ...]  # papers by the first digits of their hash
+    papers: tuple[Paper, ...]  # rightly signed
+    wrong: tuple[tuple[str, str], ...]  # by the first digits of their hash
+    unkept: str | None  # why they could not be kept
 
 
 def read_logs(home: Home) -> ReadLogs:
@@ -77,15 +79,23 @@ def read_logs(home: Home) -> ReadLogs:
         found = loop.run(
             read_papers(list(records.values()), home.party.mission, _log_keys(charters))
         )
-    wrong = []
+    good: dict[Envelope, Paper] = {}
+    wrong: list[tuple[str, str]] = []
     for envelope in found.envelopes:
+        statement = envelope.statement_hash
         try:
-            verify_custody(envelope, charters)
+            custody = verify_custody(envelope, charters)
         except ExclaveError as error:
-            wrong.append((envelope.statement_hash.hex()[:16], error.message))
+            wrong.append((statement.hex()[:16], error.message))
         else:
-            _keep(home.settings.bags.papers, envelope)
-    return ReadLogs(asked=len(records), read=len(found.read), wrong=tuple(wrong))
+            good[envelope] = Paper(statement=statement, custody=custody)
+    return ReadLogs(
+        asked=len(records),
+        read=len(found.read),
+        papers=tuple(good.values()),
+        wrong=tuple(wrong),
+        unkept=_keep(home.settings.bags.papers, good),
+    )
 
 
 def kept_papers(home: Home) -> KeptPapers:
@@ -154,18 +164,29 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _keep(folder: Path, envelope: Envelope) -> None:
-    path = folder / f"{envelope.statement_hash.hex()}.json"
-    if not path.exists():
-        make_path(folder)
-        replace_file(path, [envelope.to_bytes()], mode=0o600)
+def _keep(folder: Path, envelopes: Iterable[Envelope]) -> str | None:
+    """Keep those that are not there yet; why that cannot be."""
+    try:
+        for envelope in envelopes:
+            path = folder / f"{envelope.statement_hash.hex()}.json"
+            if not path.exists():
+                make_path(folder)
+                replace_file(path, [envelope.to_bytes()], mode=0o600)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    except ExclaveError as error:
+        return error.message
+    return None
 
 
 def charters_of(home: Home) -> Sequence[Charter]:
     """The charter at hand, and those before it that lie beside the bundle."""
     found = {home.party.charter.statement_hash: home.party.charter}
     for path in sorted((home.settings.depositor / CHARTERS).glob("*.json"), reverse=True):
-        charter = parse_charter(load_envelope(path, Kind.CHARTER))
+        try:
+            charter = parse_charter(load_envelope(path, Kind.CHARTER))
+        except ExclaveError:
+            continue  # papers that it alone knows are named then
         if charter.mission_id == home.party.mission:
             found.setdefault(charter.statement_hash, charter)
     return tuple(found.values())

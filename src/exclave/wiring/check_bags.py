@@ -6,27 +6,22 @@ it once hears of its end, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from exclave.carried.papers import TroubleCause
+from exclave.carried.papers import Paper, TroubleCause
 from exclave.check.bags import BagNotice, SeatBags
 from exclave.clock import parse_time
+from exclave.errors import ExclaveError
 from exclave.plain_words import duration, roughly
-from exclave.wiring.bag_watch import (
-    KeptPapers,
-    ReadLogs,
-    kept_papers,
-    read_logs,
-    watch_bags,
-)
+from exclave.wiring.bag_watch import ReadLogs, kept_papers, read_logs, watch_bags
 from exclave.wiring.check_results import CheckResult, Figure
+from exclave.wiring.overview import seat_memory
 
 if TYPE_CHECKING:
     from exclave.deposit.catalogue_entry import CatalogueEntry
     from exclave.wiring.depositor import Home
-    from exclave.wiring.overview import SeatMemory
 
 __all__ = ["bag_results", "check_bags"]
 
@@ -44,16 +39,17 @@ _HINTS: Final[Mapping[TroubleCause, str]] = {
 
 
 def check_bags(
-    home: Home,
-    memory: SeatMemory | None,
-    entries: Sequence[CatalogueEntry],
-    moment: datetime,
+    home: Home, entries: Sequence[CatalogueEntry], moment: datetime
 ) -> Iterator[CheckResult]:
     """The papers in the logs and at home, and what they say together."""
-    logs = read_logs(home)
-    kept = kept_papers(home)
-    found = watch_bags(home, kept.papers, memory, entries, moment)
-    yield _known(kept, logs)
+    try:
+        logs, kept = read_logs(home), kept_papers(home)
+        papers = {paper.statement: paper for paper in (*logs.papers, *kept.papers)}
+        found = watch_bags(home, papers.values(), seat_memory(home), entries, moment)
+    except ExclaveError as error:
+        yield CheckResult(what="bags", good=False, said=error.message, hint=error.hint)
+        return
+    yield _known(papers.values(), logs)
     for name, said in (*kept.wrong, *logs.wrong):
         yield CheckResult(
             what=f"paper {name}", good=True, warns=True, said=said,
@@ -78,16 +74,17 @@ def bag_results(
             yield _notice(notice)
 
 
-def _known(kept: KeptPapers, logs: ReadLogs) -> CheckResult:
-    bags = len({paper.custody.bag for paper in kept.papers})
-    said = f"{len(kept.papers)} papers of {bags} bags" if bags else "no papers of any"
+def _known(papers: Collection[Paper], logs: ReadLogs) -> CheckResult:
+    bags = len({paper.custody.bag for paper in papers})
+    said = f"{len(papers)} papers of {bags} bags" if bags else "no papers of any"
     said += f", {logs.read} of {logs.asked} logs read"
-    nobody = logs.asked > 0 and logs.read == 0
-    return CheckResult(
-        what="bags", good=True, warns=nobody, said=said,
-        hint="what was read before still counts; what happened since is not known" if nobody
-        else None,
-    )  # fmt: skip
+    hint = None
+    if logs.asked and not logs.read:
+        hint = "what was read before still counts; what happened since is not known"
+    if logs.unkept is not None:
+        said += f"; they cannot be kept: {logs.unkept}"
+        hint = "a log that is silent tomorrow would end what they say"
+    return CheckResult(what="bags", good=True, warns=hint is not None, said=said, hint=hint)
 
 
 def _notice(notice: BagNotice) -> CheckResult:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from exclave.certificate.drill import parse_drill
@@ -25,8 +26,9 @@ from exclave.plain_words import duration, roughly
 from exclave.plan import RegisterPlan, needs
 from exclave.values import dataclass, replace
 from exclave.wiring.check_results import CheckResult, Figure
+from exclave.wiring.waiting import Waiting, WaitingStore
 
-__all__ = ["Rehearsed", "check_drills", "rehearsed"]
+__all__ = ["Rehearsed", "check_drills", "check_waiting", "rehearsed"]
 
 _DAY: Final = 86_400
 _SAID: Final = 30 * _DAY
@@ -143,3 +145,21 @@ def _unforeseen(passed: Evidence, age: float) -> str | None:
         return None
     took = f"{roughly(passed.work)} of work where {roughly(passed.forecast)} was forecast"
     return f"{took}, off by more than 30 %: the forecast has learned from it"
+
+
+def check_waiting(evidence: Path) -> Iterator[CheckResult]:
+    """Certificates whose attestation some vault could not take yet: which, where and why."""
+    for item in WaitingStore(evidence).all():
+        if not isinstance(item, Waiting):
+            yield CheckResult(
+                what="certificate that waits", good=False, said=item.message, hint=item.hint
+            )
+            continue
+        seats = "; ".join(f"seat {seat}: {why}" for seat, why in sorted(item.seats.items()))
+        yield CheckResult(
+            what=f"certificate {item.of} {item.certificate.hex()[:16]}",
+            good=True,
+            warns=True,
+            said=f"its attestation waits: {seats}",
+            hint="the next deposit or exclave deposit --catch-up hands it in again",
+        )

@@ -14,7 +14,7 @@ from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
 from exclave.plan import RegisterPlan
 from exclave.wiring.check_bags import check_bags
-from exclave.wiring.check_evidence import check_drills, rehearsed
+from exclave.wiring.check_evidence import check_drills, check_waiting, rehearsed
 from exclave.wiring.check_forecast import check_forecast, entries_of, forecast_of
 from exclave.wiring.check_home import check_clock, check_folders, check_keys, check_room
 from exclave.wiring.check_quarantine import check_quarantine
@@ -22,7 +22,7 @@ from exclave.wiring.check_results import CheckResult
 from exclave.wiring.check_seats import check_seats
 from exclave.wiring.custody import check_charter
 from exclave.wiring.depositor import Home
-from exclave.wiring.overview import seat_memory, spooled_bytes
+from exclave.wiring.overview import spooled_bytes
 from exclave.wiring.registers import task_of
 
 __all__ = ["CheckResult", "run_checks"]
@@ -53,7 +53,8 @@ def run_checks(home: Home) -> tuple[CheckResult, ...]:
             days=charter.settings.drill_interval_days,
             moment=moment,
         ),
-        *check_bags(home, seat_memory(home), entries_of(home), moment),
+        *check_waiting(home.settings.evidence),
+        *check_bags(home, entries_of(home), moment),
         *check_charter(home, moment),
     )
 

@@ -136,6 +136,7 @@ class AtHome(Served):
                 party=self.party(),
                 place=place,
                 plan_text=plan_text,
+                declared=[register.plan.id for register in self.registers],
             )
 
     def write_config(self) -> Path:

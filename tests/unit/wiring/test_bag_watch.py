@@ -13,9 +13,12 @@ from exclave.config import ConfigurationInvalid
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import BagId, MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
+from exclave.values import replace
 from exclave.vault.bag_papers import LoggedPapers, read_papers
 from exclave.vault.submission import submit
-from exclave.wiring.bag_watch import KeptPapers, papers_in
+from exclave.wiring.bag_watch import KeptPapers, ReadLogs, _keep, papers_in
+from exclave.wiring.check_bags import _known
+from exclave.wiring.check_results import Severity
 from exclave.wiring.settings import BagSettings, load_deposit_settings
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_world
@@ -151,6 +154,20 @@ def test_a_log_without_an_end_is_given_up(world: World, monkeypatch: pytest.Monk
     found = read(world, Silent(open_mission(world, MemoryEngine())))
     assert (found.read, found.envelopes) == ((), ())
     assert "not done after" in found.problems[0].what
+
+
+def test_papers_that_cannot_be_kept_are_said_to_be(world: World, tmp_path: Path) -> None:
+    """They count all the same, this once."""
+    place = tmp_path / "state"
+    place.write_text("a file where the folder should be")
+    why = _keep(place / "papers", [sealed(world, 1)])
+    assert why is not None
+    assert str(place) in why
+    logs = ReadLogs(asked=3, read=3, papers=(), wrong=(), unkept=why)
+    assert _known((), logs).severity is Severity.WARNS
+    assert _known((), replace(logs, unkept=None)).severity is Severity.GOOD
+    assert _known((), replace(logs, unkept=None, read=0)).severity is Severity.WARNS
+    assert _keep(tmp_path / "papers", [sealed(world, 1)]) is None
 
 
 def bags(tmp_path: Path, table: str) -> BagSettings:
