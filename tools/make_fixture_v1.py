@@ -29,7 +29,7 @@ import apsw
 from exclave import clock
 from exclave.demo.founding import READERS_ABROAD
 from exclave.demo.postgres import PostgresServer, start_server
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.ids import Seat
 from exclave.plan import CommandSource, FilesSource
 from exclave.reconstruct.warranting import attach_warrant, load_reader, prepare_warrant

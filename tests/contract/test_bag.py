@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exclave import durable
 from exclave.bag.folder import FolderWriter
 from exclave.bag.interface import BagExists, BagFull, BagWriter, NoBag
 from exclave.bag.opening import open_bag
@@ -14,8 +15,7 @@ from exclave.bag.stream import StreamWriter
 from exclave.carried.blocks import BLOCK_SIZE
 from exclave.carried.gathering import FindingCause
 from exclave.carried.inventory import Inventory
-from exclave.engine import durable
-from exclave.engine.interface import NoSpace
+from exclave.durable import NoSpace
 from tests.support.made_bags import Made, damage, given, made_bag
 
 Open = Callable[[Path, Inventory], BagWriter]

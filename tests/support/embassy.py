@@ -74,8 +74,8 @@ from exclave.deposit.rebuild import rebuild_journal
 from exclave.deposit.run import DepositOutcome, Workplace, catch_up, deposit
 from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
+from exclave.durable import replace_file
 from exclave.encoding import parse_canonical_json
-from exclave.engine.durable import replace_file
 from exclave.engine.file import FileEngine
 from exclave.found.cards import UnsafeFolderOutlet
 from exclave.found.ceremony import found

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from exclave.agent.settings import AgentSettings
 from exclave.clock import parse_time
 from exclave.deposit.catalogue import Catalogue
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import UsageError
 from exclave.wiring.settings import load_deposit_settings
 

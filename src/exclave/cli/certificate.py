@@ -36,7 +36,7 @@ def make(*, config: DepositConfigFile, out: Path, terminal: Out) -> None:
         The new file.
     """
     from exclave.cli.words.certificate import standing_json, standing_lines
-    from exclave.engine.durable import write_new_file
+    from exclave.durable import write_new_file
     from exclave.wiring.certificates import make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home
 

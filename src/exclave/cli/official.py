@@ -193,7 +193,7 @@ def sign_file(
     """
     from exclave.cli.keys import open_for_signing
     from exclave.cli.words.statement import describe
-    from exclave.engine.durable import replace_file
+    from exclave.durable import replace_file
     from exclave.signer.interface import sign_envelope
 
     target = None if signature is None else _DetachedFile(signature)
@@ -224,7 +224,7 @@ class _DetachedFile:
     def write(self, envelope: Envelope, keys: Iterable[TypedKey]) -> None:
         """Write those of `keys` too, whole."""
         from exclave.authority.detached import detach
-        from exclave.engine.durable import replace_file
+        from exclave.durable import replace_file
 
         self._keys += keys
         replace_file(self._path, [detach(envelope, self._keys).to_bytes()], mode=0o644)

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError, StorageError, TargetError
 from exclave.plain_words import size
 from exclave.proof.server import DATA, end_left_server

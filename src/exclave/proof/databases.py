@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import TargetError
 from exclave.proof.quarantine import DATABASES
 from exclave.proof.task import QuarantineServer

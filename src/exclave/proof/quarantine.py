@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import ConfigurationError, StorageError
 from exclave.proof.server import DATA, end_left_server
 from exclave.proof.task import QuarantineServer

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
 from exclave.deposit.depositor import DepositorParty
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import ConfigurationError, ExclaveError, UsageError
 from exclave.ids import Seat
 from exclave.plan import Plan, load_plan
