@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from exclave.cli.names import named_mission, named_moment, named_statement
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
-from exclave.cli.orders import Making, give, named_moment, named_statement
+from exclave.cli.orders import Making, give
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
@@ -285,13 +286,10 @@ def declare(
 
     from exclave.authority.permission import DeclaredAct
     from exclave.clock import now
-    from exclave.encoding import hex_decode
-    from exclave.ids import MissionId
     from exclave.wiring.host import declare_act
 
     named = DeclaredAct(_listed(act, DeclaredAct, hint="other acts need a grant"))
-    text = None if mission is None else mission.replace(" ", "").lower()
-    only = None if text is None else MissionId(hex_decode(text, length=32, subject="--mission"))
+    only = None if mission is None else named_mission(mission)
     first = now().replace(microsecond=0)
     last = first + timedelta(hours=hours)
     answers = declare_act(folder, named, since=first, until=last, reason=reason, only=only)

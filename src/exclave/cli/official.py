@@ -101,17 +101,15 @@ def open_card(
     out
         Write the card into this new file (0600) instead of showing it.
     """
+    from exclave.cli.names import named_mission
     from exclave.cli.passphrases import passphrase_source
-    from exclave.encoding import hex_decode
     from exclave.found.cards import open_sealed_card
-    from exclave.ids import MissionId
     from exclave.signer.file import load_key_file, write_once
     from exclave.wiring.files import read_file
 
     if out is None:
         terminal.require_person("card: it is shown on a terminal, and there is none")
-    text = mission.replace(" ", "").lower()
-    named = MissionId(hex_decode(text, length=32, subject="--mission"))
+    named = named_mission(mission)
     source = passphrase_source(
         terminal, f"passphrase of {key}", file=passphrase_file, descriptor=passphrase_fd
     )

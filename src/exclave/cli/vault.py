@@ -198,13 +198,10 @@ def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None
     mission
         The mission id in hex, as the founders told it by another way than the file.
     """
-    from exclave.encoding import hex_decode
-    from exclave.ids import MissionId
+    from exclave.cli.names import named_mission
     from exclave.wiring.host import enrol_vault
 
-    text = mission.replace(" ", "").lower()
-    wanted = MissionId(hex_decode(text, length=32, subject="--mission"))
-    found, charter = enrol_vault(folder, enrolment, mission=wanted)
+    found, charter = enrol_vault(folder, enrolment, mission=named_mission(mission))
     terminal.result(
         {"mission": found.mission.hex(), "seat": found.seat, "state": charter.state_code},
         [
