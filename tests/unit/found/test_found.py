@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from itertools import chain
 from pathlib import Path
@@ -265,7 +266,7 @@ def test_a_printer_gets_one_card_at_a_time(founding: Founding, tmp_path: Path) -
         founding.plan,
         folder=founding.folder,
         out=tmp_path / "out",
-        outlet=PrinterOutlet([sys.executable, "-c", script, str(log)]),
+        outlet=PrinterOutlet(Printer(shlex.join([sys.executable, "-c", script, str(log)]))),
         now=NOW,
         random=os.urandom,
     )
