@@ -24,14 +24,14 @@ from typing import Final
 from bench.measuring import BenchFailed, Cost, Run, cpu_below, run_program, tree_size
 from bench.peers import version_line
 from bench.postgres import ALL, fill
-from exclave.demo.account import server_account
-from exclave.demo.postgres import (
+from exclave.postgres_server.account import server_account
+from exclave.postgres_server.programs import short_temporary_folder
+from exclave.postgres_server.server import (
     PostgresServer,
     available_majors,
     start_server,
     write_passfile,
 )
-from exclave.demo.programs import short_temporary_folder
 
 __all__ = ["PGBACKREST", "Cluster", "cluster", "pgbackrest_version"]
 

@@ -26,8 +26,8 @@ from bench.postgres import KINDS, MAJOR
 from bench.results import machine, new_result
 from bench.sections import FORECASTS, put_section
 from exclave.authority.envelope import parse_envelope
-from exclave.demo.postgres import PostgresServer, available_majors, start_server
 from exclave.deposit.catalogue import Catalogue
+from exclave.postgres_server.server import PostgresServer, available_majors, start_server
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 
 __all__ = ["Compared", "main"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exclave.demo.account import OWN_ACCOUNT, Account
+from exclave.postgres_server.account import OWN_ACCOUNT, Account
 
 __all__ = [
     "BenchFailed",

@@ -21,7 +21,7 @@ from typing import Final
 
 from bench.embassy import prepare_reading, rebuild, write_config
 from bench.measuring import Cost, Run, cpu_below, run_program, tree_size
-from exclave.demo.postgres import PostgresServer, available_majors, start_server
+from exclave.postgres_server.server import PostgresServer, available_majors, start_server
 from exclave.source.postgresql import PostgresConfig
 from exclave.source.postgresql.catalog import list_tables
 from exclave.source.postgresql.connect import connect, qualified

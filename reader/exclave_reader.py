@@ -832,10 +832,10 @@ KEY_SIZES = {
     "ecdsa-p256": 65, "ecdsa-p384": 97, "sshsig-ed25519": 32,
 }  # fmt: skip
 KINDS = (
-    "charter", "seat-request", "enrolment", "warrant", "record", "supplement", "refusals", "report",
-    "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody", "veto", "lockdown",
-    "hold", "extend", "compromise", "release", "lift", "narrow", "unlock", "agreement",
-    "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
+    "charter", "seat-request", "depositor-request", "enrolment", "warrant", "record", "supplement",
+    "refusals", "report", "unseal-request", "unsealed", "evidence", "alarm", "swept", "custody",
+    "veto", "lockdown", "hold", "extend", "compromise", "release", "lift", "narrow", "unlock",
+    "agreement", "terminate", "grant", "declare", "proof", "drill", "attestation", "standing",
 )  # fmt: skip
 NAMESPACE = b"exclave-statement"
 SSH_PLAIN, SSH_TOKEN = b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com"
@@ -2392,10 +2392,11 @@ def check_manifest(data: bytes) -> Json:
     roots = list(pieces(packs, 32))
     if len(packs) % 32 or len(set(roots)) != len(roots):
         raise Malformed("manifest: packs: expected distinct roots of 32 bytes")
+    here = {register["id"] for register in value["registers"]}
     seen: set[str] = set()
     for register in value["registers"]:
         name = register["id"]
-        if name in seen or not set(register["depends_on"]) <= seen:
+        if name in seen or not here.intersection(register["depends_on"]) <= seen:
             raise Malformed(f"manifest: register {name}: twice, or before what it depends on")
         seen.add(name)
         _check_sources(register)
@@ -2854,7 +2855,7 @@ CLASSES = ("kit", "charter", "annex", "statement", "record", "shard")
 INVENTORY = {
     "kind": one_of("exclave-bag"), "version": one_of(1), "mission": HASH, "bag": hex_of(16),
     "seat": count_from(1, 255), "further": list_of(count_from(1, 255)), "packed": is_time,
-    "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**31), HASH)),
+    "items": list_of(row_of(one_of(*CLASSES), is_text, count_from(1, 2**27), HASH)),
 }  # fmt: skip
 PARTY = matches(
     r"(official|depositor) [a-z0-9][a-z0-9-]{0,62}"
@@ -2934,7 +2935,8 @@ RESULT = {
     "assertions": list_to(1024, shape(ASSERTION)),
 }  # fmt: skip
 PROVEN = RESULT | {"from_packs": is_count, "from_source": is_count}
-DRILLED = RESULT | {"rto": SPAN, "forecast": maybe(SPAN)} | dict.fromkeys(SPANS, SPAN)
+TIMELY = {"in_time": is_bool, "foreseen": maybe(is_bool)}
+DRILLED = RESULT | TIMELY | {"rto": SPAN, "forecast": maybe(SPAN)} | dict.fromkeys(SPANS, SPAN)
 RESULTS = HEAD | {
     "plan": HASH, "declared": list_to(4096, SLUG), "deposit": hex_of(16), "record": HASH,
     "started": is_time, "ended": is_time, "failure": maybe(is_line),
@@ -2944,7 +2946,7 @@ CERTIFICATES = {
     "proof": RESULTS | {"depositor": SLUG, "registers": list_to(4096, shape(PROVEN))},
     "drill": RESULTS
     | {"warrant": HASH, "prepared": is_time, "delay": SPAN}
-    | {"registers": list_to(4096, shape(DRILLED))},
+    | {"only": list_to(4096, SLUG), "registers": list_to(4096, shape(DRILLED))},
 }
 
 
@@ -2956,8 +2958,8 @@ def check_results(kind: str, body: Json) -> dict[str, Json]:
         raise Malformed(f"{kind}: no register is declared, or one stands twice")
     if value["ended"] < value["started"]:
         raise Malformed(f"{kind}: ended before it started")
-    if kind == "drill" and any(r["rto_ms"] < r["work_ms"] for r in value["registers"]):
-        raise Malformed("drill: less time since the warrant than work")
+    if kind == "drill":
+        check_drill(value, found)
     good = all(
         register["differences"] == 0 and all(item["held"] for item in register["assertions"])
         for register in value["registers"]
@@ -2966,6 +2968,24 @@ def check_results(kind: str, body: Json) -> dict[str, Json]:
     if value["passed"] is not (good and whole):
         raise Malformed(f"{kind}: says passed {value['passed']} against what it found")
     return value
+
+
+def check_drill(value: Json, found: list[str]) -> None:
+    """certificates.md 4: of which registers it was held, and how long each took."""
+    only, before = value["only"], 0
+    if len(set(only)) != len(only) or (only and not set(found) <= set(only)):
+        raise Malformed("drill: held of a register twice, or found one that it was not held of")
+    for register in value["registers"]:
+        work, forecast = register["work_ms"], register["forecast"]
+        if register["rto_ms"] < work or work < before:
+            raise Malformed("drill: less time since the warrant than work, or works do not ascend")
+        foreseen = None
+        if forecast is not None:
+            foreseen = abs(work - 1000 * forecast) <= max(10_000, 300 * forecast)
+        in_time = register["rto_ms"] <= 1000 * register["rto"]
+        if (register["in_time"], register["foreseen"]) != (in_time, foreseen):
+            raise Malformed(f"drill: {register['id']}: in time and foreseen are not as measured")
+        before = work
 
 
 STANDING = HEAD | {
@@ -3149,11 +3169,24 @@ def certificate_command(args: argparse.Namespace) -> int:
     )
     for register in body["registers"]:
         counts = f"{register['rows']} rows, {register['files']} files"
-        took = f", {register['rto_ms'] / 1000:.0f} s" if envelope.kind == "drill" else ""
+        took = took_words(register) if envelope.kind == "drill" else ""
         print(
             printable(f"  {register['id']}: {register['differences']} differences, {counts}{took}")
         )
     return 0 if body["passed"] else 1
+
+
+def took_words(register: Json) -> str:
+    """How long a register took, against plan and forecast."""
+    late = "" if register["in_time"] else ", TOO LATE"
+    work = f"{register['work_ms'] / 1000:.0f} s of work"
+    if register["foreseen"] is None:
+        foreseen = "no forecast"
+    else:
+        within = "as it came" if register["foreseen"] else "OFF BY MORE THAN 30 %"
+        foreseen = f"forecast {register['forecast']} s, {within}"
+    took = f"{register['rto_ms'] / 1000:.0f} s of RTO {register['rto']} s{late}"
+    return f", {took}; {work}, {foreseen}"
 
 
 ATTESTATION = {
@@ -3179,6 +3212,8 @@ def verify_attestation(envelope: Envelope, mission: Mission) -> dict[str, Json]:
 def open_attested(value: dict[str, Json], key: XWingKey) -> tuple[Envelope, bytes]:
     """The certificate in an attestation and its bytes; its own signatures are not checked here."""
     name = bytes.fromhex(value["certificate"])
+    if not value["sealed"]:
+        raise SealRefused("attestation: of an auditor's certificate by its hash alone")
     info = b"exclave/1/attestation\0" + bytes.fromhex(value["mission"]) + name
     data = hpke_open(key, decode_base64(value["sealed"]), info + struct.pack(">I", value["epoch"]))
     end = 4 + int.from_bytes(data[:4], "big")
@@ -3436,8 +3471,10 @@ def read_volume(path: Path, streams: dict[tuple[bytes, bytes, int], Stream]) -> 
                 if path not in stream.paths:
                     stream.paths.append(path)
                 stream.take(block, path, place)
+                if block.kind == 3:
+                    break
             except Malformed:
-                damaged += 1
+                damaged += len(raw) == BLOCK  # a medium need not be a row of whole blocks
             place += BLOCK
     if stream is None:
         raise NothingFound(f"{path}: no block of a bag in it")
@@ -4340,7 +4377,9 @@ def print_mission(mission: Mission) -> bool:
     for name in statements:
         print_deposit(mission, name)
     if mission.attestations:
-        print(f"  {len(mission.attestations)} certificates, sealed: `extract` opens them")
+        alone = sum(not value["sealed"] for value in mission.attestations.values())
+        count = len(mission.attestations) - alone
+        print(f"  {count} certificates, sealed: `extract` opens them; {alone} by their hash alone")
     problems = mission.problems + forks(mission)
     problems += [f"seat {v.seat}: {text}" for v in mission.vaults for text in v.problems]
     for text in problems:
@@ -4417,7 +4456,9 @@ def write_certificates(
 ) -> Iterator[str]:
     """Every certificate that these cards open, each in a file; a line for each."""
     for name, value in sorted(mission.attestations.items(), key=lambda item: item[1]["time"]):
-        if value["epoch"] not in keys:
+        if not value["sealed"]:
+            yield f"certificate {name}: its hash alone was logged, {value['time']}"
+        if value["epoch"] not in keys or not value["sealed"]:
             continue
         try:
             envelope, data = open_attested(value, keys[value["epoch"]])

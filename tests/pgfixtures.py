@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pytest
 from psycopg import sql
 
-from exclave.demo.postgres import PostgresServer, available_majors, start_server
+from exclave.postgres_server.server import PostgresServer, available_majors, start_server
 
 FreshDatabase: TypeAlias = Callable[[PostgresServer], str]
 

@@ -485,9 +485,9 @@ MANIFEST_CHANGES = (
     (
         "dependency",
         '["population-register"]',
-        '["land-register"]',
+        '["deeds"]',
         "DependencyOrder",
-        "depends on none listed",
+        "not after what it depends on",
     ),
     (
         "pack",
@@ -515,6 +515,13 @@ def manifest_cases() -> Iterator[Case]:
         5, "manifest", "two-registers", "a manifest root, as text", manifest=text,
         expect={"registers": ["population-register", "deeds"], "packs": 2, "objects": [4, 2],
                 "sources": [["postgresql"], ["files", "command"]]},
+    )  # fmt: skip
+    alone = manifest_to_bytes(replace(sample_manifest(), registers=sample_manifest().registers[1:]))
+    yield case(
+        5, "manifest", "dependency-elsewhere", "what it depends on is in another deposit",
+        manifest=alone.decode("utf-8"),
+        expect={"registers": ["deeds"], "packs": 2, "objects": [2],
+                "sources": [["files", "command"]]},
     )  # fmt: skip
     sourceless = json.loads(text)
     sourceless["registers"][1]["sources"] = []

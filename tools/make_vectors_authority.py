@@ -406,7 +406,7 @@ def cards() -> Iterator[Case]:
     good = card_text(_card())
     yield _card_case("card", "a card", good, {"group": 2, "member": 1, "words": SHARE.split()})
     for name, what, text, error, why in [
-        ("title", "another title", good.replace("card v1", "card v2"), "CardMalformed", "title"),
+        ("title", "of version 2", good.replace("card v1", "card v2"), "FormatTooNew", "version"),
         ("checksum", "a digit of the mission id changed", good.replace("mission: 0", "mission: 1"),
          "MissionChecksumWrong", "checksum does not fit"),
         ("order", "two lines exchanged", _exchanged(good, 4, 5), "CardMalformed", "order of lines"),

@@ -82,9 +82,12 @@ def inventories() -> Iterator[Case]:
         ("inventory-large-kit", "a file of the kit above 4 MiB",
          {"items": [["kit", "a", 2**22 + 1, _HASH], *_ITEMS[2:]]},
          refused("FieldInvalid", "a file of the kit is too large")),
+        ("inventory-large-item", "a shard above 128 MiB",
+         {"items": [*_ITEMS[:7], ["shard", _NAMES[3], 2**27 + 1, _HASH]]},
+         refused("FieldInvalid", "an item is too large")),
         ("inventory-seat", "seat 0", {"seat": 0}, refused("FieldInvalid", "no seat 0")),
         ("inventory-version", "another version", {"version": 2},
-         refused("FieldInvalid", "version 1 is wanted")),
+         refused("FormatTooNew", "a later version")),
         ("inventory-field", "a field more", {"title": "land register"},
          refused("FieldUnknown", "unknown field")),
     ]  # fmt: skip

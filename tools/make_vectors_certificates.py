@@ -32,7 +32,7 @@ _RESULTS: Payload = {
 _PROVEN: Payload = {"from_packs": 4096, "from_source": 123_456}
 _DRILLED: Payload = {
     "rto": 3600, "forecast": 600, "restore_ms": 200_000, "compare_ms": 90_000, "work_ms": 300_000,
-    "rto_ms": 900_000,
+    "rto_ms": 900_000, "in_time": True, "foreseen": False,
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _proof(**changes: Any) -> Payload:
 def _drill(**changes: Any) -> Payload:
     body = {
         "kind": "drill", "warrant": drawn("warrant", 32).hex(), "prepared": "2026-03-02T08:55:00Z",
-        "delay": 172_800, "registers": _registers(_DRILLED),
+        "delay": 172_800, "only": [], "registers": _registers(_DRILLED),
     }  # fmt: skip
     return _RESULTS | body | changes
 
@@ -132,9 +132,38 @@ def _times() -> Iterator[tuple[str, str, Payload, Payload]]:
     yield (
         "no-forecast",
         "a register without a forecast",
-        _drill(registers=_registers(_DRILLED, forecast=None)),
+        _drill(registers=_registers(_DRILLED, forecast=None, foreseen=None)),
         {"passed": True},
     )
+    yield (
+        "only",
+        "held of one register, which came back: no passed drill all the same",
+        _drill(only=["land"], registers=_registers(_DRILLED)[:1], passed=False),
+        {"passed": False},
+    )
+    measured = refused("VerdictUnfounded", "what follows from the figures is computed")
+    for name, what, changes, expect in (
+        ("late", "a register back after its RTO: passed",
+         {"rto_ms": 3_600_001, "in_time": False}, {"passed": True}),
+        ("late-in-time", "a register back after its RTO that says in time",
+         {"rto_ms": 3_600_001}, measured),
+        ("foreseen", "30 % less than forecast",
+         {"forecast": 428, "work_ms": 300_000, "foreseen": True}, {"passed": True}),
+        ("foreseen-not", "a little more than 30 % off that says foreseen",
+         {"forecast": 429, "work_ms": 300_000, "foreseen": True}, measured),
+        ("foreseen-least", "ten seconds off a forecast of one",
+         {"forecast": 1, "work_ms": 11_000, "foreseen": True}, {"passed": True}),
+        ("foreseen-null", "a forecast of which it is not said whether it held",
+         {"foreseen": None}, measured),
+        ("works", "the second register's work less than the first's",
+         {"work_ms": 300_001}, refused("FieldInvalid", "work counts from the same begin")),
+    ):  # fmt: skip
+        yield name, what, _drill(registers=_registers(_DRILLED, **changes)), expect
+    for name, what, only in (
+        ("only-twice", "held of a register twice", ["land", "land", "scans"]),
+        ("only-others", "a register that it was not held of", ["land"]),
+    ):
+        yield name, what, _drill(only=only), refused("FieldInvalid", what)
     yield (
         "rto",
         "less time since the warrant than work",
@@ -174,6 +203,16 @@ def _sealed(plaintext: bytes, info: bytes = _INFO) -> str:
     return b64encode(oracle.hpke_seal(PUBLIC, plaintext, info, drawn("attestation enc", 64)))
 
 
+def _sealed_standing() -> Payload:
+    name = hashlib.sha256(canonical_json(_STANDING)).digest()
+    info = b"exclave/1/attestation\0" + MISSION + name + EPOCH.to_bytes(4)
+    shown = _OPEN | {
+        "payload": canonical_json(_STANDING).decode(),
+        "payloadType": "application/vnd.exclave.standing.v1+json",
+    }
+    return {"certificate": name.hex(), "sealed": _sealed(_filled(canonical_json(shown)), info)}
+
+
 def attestations() -> Iterator[Case]:
     """What the logs keep, and what opens."""
     good = canonical_json(_OPEN)
@@ -188,6 +227,10 @@ def attestations() -> Iterator[Case]:
     other_info = b"exclave/1/attestation\0" + MISSION + more + EPOCH.to_bytes(4)
     cases: list[tuple[str, str, Payload, Payload]] = [
         ("attestation", "a certificate is opened", {}, whole),
+        ("attestation-hash-alone", "nothing is sealed", {"sealed": ""},
+         refused("NothingSealed", "it is of an auditor's certificate")),
+        ("attestation-standing", "an auditor's certificate is sealed", _sealed_standing(),
+         refused("KindUnexpected", "only its hash is logged")),
         ("attestation-field", "a field more", {"title": "Land"},
          refused("FieldUnknown", "unknown field")),
         ("attestation-epoch", "epoch 0", {"epoch": 0}, refused("FieldInvalid", "no epoch 0")),

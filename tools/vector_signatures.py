@@ -149,7 +149,7 @@ def detached_cases() -> Iterator[Case]:
         ("detached-kind", "of a kind that nobody knows", text.replace("exclave.warrant.",
          "exclave.wish."), refused("KindUnexpected", "unknown media type")),
         ("detached-version", "version 2", text.replace('"version":1', '"version":2'),
-         refused("FieldInvalid", "the version is not 1")),
+         refused("FormatTooNew", "a later version")),
         ("detached-statement", "a short hash", text.replace(statement, statement[:-2]),
          refused("MalformedData", "the hash is not 32 bytes")),
         ("detached-twice", "one keyid twice", both.replace(second, first),

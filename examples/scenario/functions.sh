@@ -65,7 +65,7 @@ await() {
       printf 'scenario: %s: expected within a minute, got nothing\n' "$what" >&2
       exit 1
     fi
-    sleep 0.5
+    sleep 0.2
   done
 }
 

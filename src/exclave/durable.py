@@ -8,6 +8,9 @@ A new file (`DurableFile`, `write_new_file`)
     5. link(tmp, final)            fails, never overwrites, when final is there
     6. unlink(tmp)
     7. fsync(folder of final)      the name is on the medium
+What is written for a removable disk, as `write_new_file` and `DurableFile.name` do, is renamed in
+place of 5 and 6 where the file system has no links (FAT, exFAT): nothing of that name is there just
+before, and a name that somebody makes in between is lost. What a vault stores is only ever linked.
 A replaced file (`replace_file`): 1 to 4, rename(tmp, final), fsync(folder of final).
 
 A failed fsync is never repeated on the same file: the kernel may have dropped the pages and
@@ -47,6 +50,7 @@ __all__ = [
 ]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -158,6 +162,17 @@ class DurableFile:
         self.discard()
         sync_folder(final.parent)
 
+    def name(self, final: Path) -> None:
+        """`link`, also where the file system has no links; for whatever no vault stores."""
+        try:
+            self.link(final)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if os.path.lexists(final):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), final) from error
+            self.rename(final)
+
     def rename(self, final: Path) -> None:
         """Give the synced file its name, in place of what had it."""
         self._temporary.replace(final)
@@ -200,7 +215,7 @@ def write_new_file(
         file.sync(mode)
         with storage_errors(final.name):
             try:
-                file.link(final)
+                file.name(final)
             except FileExistsError as error:
                 raise NameTaken(f"{final.name}: there already") from error
     finally:

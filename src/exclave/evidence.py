@@ -4,9 +4,11 @@
     drill-20260301T120000Z-<...>.json, and ....warrant.json beside   envelope, and its warrant's
 
 Rules: certificates are only ever added; files are for the owner's eyes (0600), since they name
-titles; the verdict is read from a certificate by `exclave.certificate`, which computes it. Nothing
-here checks signatures: who reads the state's own folder believes it, who shows a certificate to
-others has it verified (`exclave verify-certificate`).
+titles; the verdict is read from a certificate by `exclave.certificate`, which computes it. A drill
+says of each register what it found of that one: a drill of some registers makes the evidence of the
+others neither newer nor worse, and is never a passed one as a whole. Nothing here checks
+signatures: who reads the state's own folder believes it, who shows a certificate to others has it
+verified (`exclave verify-certificate`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from exclave.certificate.proof import Proof, parse_proof
 from exclave.clock import format_time
 from exclave.durable import NameTaken, make_path, write_new_file
 from exclave.errors import ExclaveError, IntegrityError
-from exclave.values import dataclass
+from exclave.values import dataclass, replace
 
 __all__ = ["Evidence", "EvidenceDamaged", "EvidenceStore"]
 
@@ -42,9 +44,13 @@ class Evidence:
     register: str
     deposit: str  # hex
     ended: str  # as stored times are written
-    passed: bool  # the certificate as a whole; false also where this register alone is good
+    passed: bool  # a drill: this register came back whole; a proof: as the certificate says
+    whole: bool  # the certificate's verdict; false where another register is missing or not good
     seconds: float | None  # from the warrant until it was there; None in a proof, or if it was not
     path: Path
+    forecast: int | None = None  # seconds of work, as forecast before a drill
+    work: float | None = None  # as measured
+    foreseen: bool | None = None  # whether the two agree (spec/certificates.md 4)
 
 
 class EvidenceStore:
@@ -66,16 +72,19 @@ class EvidenceStore:
             self._write(f"{stem}{_WARRANT}", warrant)
         return self._write(f"{stem}.json", envelope)
 
-    def latest(self, kind: str, register: str, *, passed: bool = False) -> Evidence | None:
-        """The newest of one kind that concerns a register; with `passed`, that passed.
+    def latest(
+        self, kind: str, register: str, *, passed: bool = False, whole: bool = False
+    ) -> Evidence | None:
+        """The newest of one kind that concerns a register; with `passed`, in which that passed.
 
-        A register that was declared and is missing in a certificate is concerned as well.
-        Raises `EvidenceDamaged`.
+        With `whole`, the certificate as a whole passed. A register that had to come back and is
+        missing in a certificate is concerned as well. Raises `EvidenceDamaged`.
         """
         for path, certificate in self._newest_first(Kind(kind)):
             found = _of(path, Kind(kind), certificate, register)
-            if found is not None and (found.passed or not passed):
-                return found
+            if found is None or (passed and not found.passed) or (whole and not found.whole):
+                continue
+            return found
         return None
 
     def warrant_of(self, path: Path) -> Envelope | None:
@@ -108,22 +117,38 @@ class EvidenceStore:
 
 
 def _of(path: Path, kind: Kind, certificate: Proof | Drill, register: str) -> Evidence | None:
-    results, seconds = certificate.results, None
-    there = [item for item in certificate.registers if item.result.id == register]
-    if not there and register not in results.declared:
-        return None
+    results = certificate.results
     if isinstance(certificate, Drill):
-        times = [item.rto_ms for item in certificate.registers if item.result.id == register]
-        seconds = times[0] / 1000 if times else None
-    return Evidence(
+        passed = certificate.came_back(register)
+    else:
+        there = {*results.declared, *(item.result.id for item in certificate.registers)}
+        passed = certificate.passed if register in there else None
+    if passed is None:
+        return None
+    found = Evidence(
         kind=kind,
         register=register,
         deposit=results.deposit.hex(),
         ended=format_time(results.ended),
-        passed=certificate.passed,
-        seconds=seconds,
+        passed=passed,
+        whole=certificate.passed,
+        seconds=None,
         path=path,
     )
+    return _timed(found, certificate) if isinstance(certificate, Drill) else found
+
+
+def _timed(found: Evidence, drill: Drill) -> Evidence:
+    for item in drill.registers:
+        if item.result.id == found.register:
+            return replace(
+                found,
+                seconds=item.rto_ms / 1000,
+                forecast=item.forecast,
+                work=item.work_ms / 1000,
+                foreseen=item.foreseen,
+            )
+    return found
 
 
 def _certificate(path: Path, kind: Kind) -> Proof | Drill:

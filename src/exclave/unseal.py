@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exclave.authority.card import CARD_TITLE, Card, parse_card
+from exclave.authority.card import CARD_BEGINS, Card, parse_card
 from exclave.authority.charter import Charter
 from exclave.authority.charter_chain import CharterChain, MissionMismatch
 from exclave.authority.charter_parts import RecoveryEpoch
@@ -112,7 +112,7 @@ class CardDesk:
         `ShareRepeated`; the desk is then as before.
         """
         card = None
-        if text.lstrip().startswith(CARD_TITLE):
+        if text.lstrip().startswith(CARD_BEGINS):
             card = parse_card(text)
             self._check_card(card)
         share = read_share(text if card is None else card.words)

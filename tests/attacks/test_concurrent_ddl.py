@@ -21,8 +21,8 @@ import psycopg
 import pytest
 
 from exclave.archive.objects import PgTable
-from exclave.demo.postgres import PostgresServer
 from exclave.errors import SourceError
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.interface import Captured
 from exclave.source.postgresql import PostgresConfig, PostgresSource
 from exclave.source.postgresql.errors import DefinitionsChanging, LockNotGranted

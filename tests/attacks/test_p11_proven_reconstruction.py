@@ -26,7 +26,7 @@ import pytest
 
 from exclave.archive.manifest import Register
 from exclave.archive.objects import PgLargeObjects, PgTable
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.reconstruct.report import report_payload, report_text
 from exclave.source.interface import Compared, Difference
 from exclave.source.postgresql import PostgresSource, PostgresTarget

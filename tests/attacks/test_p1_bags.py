@@ -105,6 +105,23 @@ def test_control_a_register_in_a_bag_is_found(
     assert found["bag"] == {CONTENT, FILE_TEXT, TABLE}
 
 
+def test_nothing_in_clear_goes_with_a_bag(
+    stolen: tuple[Embassy, list[Bag]], tmp_path: Path
+) -> None:
+    """Somebody means well: a note for the keeper, a list of the registers, the open annex."""
+    embassy, _ = stolen
+    papers, place = tmp_path / "papers", tmp_path / "bag"
+    packing = ("bag", "pack", "-c", embassy.write_config(), "--seat", 3, "--folder", place)
+    note = tmp_path / "note.txt"
+    for text in (CONTENT, "", '{"title":"' + TITLE + '"}'):
+        note.write_text(text)
+        said = run(*packing, "--papers", papers, "--with", note, expect=3)
+        assert f"{note}: expected a statement" in said
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt"]
+    note.write_bytes((embassy.home / "keys" / "charter.json").read_bytes())
+    run(*packing, "--papers", papers, "--with", note)
+
+
 def test_no_veil_share_is_in_a_bag(stolen: tuple[Embassy, list[Bag]]) -> None:
     """The shares that the seat's key opens stand nowhere in it; the recovery key opens none."""
     embassy, bags = stolen

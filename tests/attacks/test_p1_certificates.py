@@ -21,6 +21,7 @@ from exclave.authority.envelope import Envelope, Kind, KindUnexpected, parse_env
 from exclave.certificate.proof import proof_envelope
 from exclave.certificate.sealed import (
     CertificateTooLarge,
+    NothingSealed,
     SealedMismatch,
     attest,
     open_attested,
@@ -35,7 +36,7 @@ from exclave.vault.interface import State, VaultRefused
 from exclave.vault.mission import Mission
 from exclave.vault.submission import submit
 from exclave.vault.survey import MissionView, survey
-from tests.support.certificates import make_proof, result, signed_proof
+from tests.support.certificates import make_proof, result, shown, signed_proof
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_depositor, new_world, next_charter
 from tests.unit.vault.test_survey import Seated
@@ -188,6 +189,18 @@ def test_what_does_not_fit_is_named_before_it_is_sent(world: World) -> None:
     envelope = signed_proof(world, make_proof(world, *noisy))
     with pytest.raises(CertificateTooLarge, match="expected an attestation of at most 65536"):
         attest(envelope, world.charter, depositor="home", now=START)
+
+
+def test_of_an_auditors_certificate_a_vault_has_the_hash_alone(world: World) -> None:
+    envelope = shown(world).signed()
+    logged = attested(world, envelope)
+    mission = open_mission(world, MemoryEngine())
+    assert submit(mission, logged.to_bytes()).state is State.LOGGED
+    assert len(logged.payload) < 400
+    found = parse_attestation(logged)
+    assert (found.certificate, found.sealed) == (envelope.statement_hash, b"")
+    with pytest.raises(NothingSealed, match="got its hash alone"):
+        open_attested(found, RECOVERY)
 
 
 def test_keys_that_were_replaced_log_nothing_more(world: World) -> None:

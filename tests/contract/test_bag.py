@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +13,13 @@ import pytest
 from exclave import durable
 from exclave.bag.folder import FolderWriter
 from exclave.bag.interface import BagExists, BagFull, BagWriter, NoBag
+from exclave.bag.media import MediumUnusable, open_medium
 from exclave.bag.opening import open_bag
 from exclave.bag.stream import StreamWriter
 from exclave.carried.blocks import BLOCK_SIZE
 from exclave.carried.gathering import FindingCause
 from exclave.carried.inventory import Inventory
-from exclave.durable import NoSpace
+from exclave.durable import NameTaken, NoSpace, write_new_file
 from tests.support.made_bags import Made, damage, given, made_bag
 
 Open = Callable[[Path, Inventory], BagWriter]
@@ -143,9 +147,53 @@ def test_a_full_disk_leaves_nothing(
 
 
 @CARRIERS
+def test_a_disk_without_links(
+    tmp_path: Path, carrier: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FAT and exFAT are, which most removable disks have; nothing is written over there either.
+
+    Its papers too, which go by memory stick.
+    """
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    made = made_bag()
+    places = write(carrier, tmp_path, made)
+    assert list(open_bag(places).items()) == list(zip(made[0].items, made[1], strict=True))
+    write_new_file(tmp_path / "01-sealed.json", [b"paper"])
+    with pytest.raises(NameTaken):
+        write_new_file(tmp_path / "01-sealed.json", [b"another"])
+    assert (tmp_path / "01-sealed.json").read_bytes() == b"paper"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@CARRIERS
 def test_a_medium_that_is_not_there_is_named(tmp_path: Path, carrier: Open) -> None:
     with pytest.raises(NoBag, match="expected a folder"):
         write(carrier, tmp_path / "unplugged", made_bag())
+
+
+def test_a_drive_that_is_not_there_and_a_disk_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is not made a file in memory; of the second the kernel says that it is mounted."""
+    with pytest.raises(NoBag, match="expected a device, got none"):
+        open_medium(Path("/dev/exclave-no-such-tape"))
+    assert not Path("/dev/exclave-no-such-tape").exists()
+    asked = []
+
+    def busy(path: Path, flags: int) -> int:
+        asked.append(flags & os.O_EXCL)
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    disk = os.stat_result((stat.S_IFBLK | 0o660, *[0] * 9))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: disk)
+    monkeypatch.setattr(os, "open", busy)
+    with pytest.raises(MediumUnusable, match="got: Device or resource busy"):
+        open_medium(tmp_path / "sda")
+    assert all(asked)
 
 
 def test_what_is_no_bag_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from exclave.authority.envelope import parse_envelope
 from exclave.authority.record import parse_record
-from exclave.demo.postgres import PostgresServer, write_passfile
+from exclave.postgres_server.server import PostgresServer, write_passfile
 from exclave.shares import WORDS
 from tests.pgfixtures import FreshDatabase
 from tests.scripts.conftest import Mission, Ran, call, founded_mission, must

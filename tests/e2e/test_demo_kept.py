@@ -22,8 +22,8 @@ import pytest
 from psycopg import sql
 
 from exclave import clock
-from exclave.demo.postgres import PostgresServer, available_majors, pg_tool, start_server
 from exclave.demo.verdict import judge
+from exclave.postgres_server.server import PostgresServer, available_majors, pg_tool, start_server
 from tests.support.embassy import PROGRAM
 
 pytestmark = [

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import available_majors
+from exclave.postgres_server.server import available_majors
 
 pytestmark = [
     pytest.mark.postgres,

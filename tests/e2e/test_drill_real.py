@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import stat
 import subprocess
@@ -13,23 +14,30 @@ from pathlib import Path
 
 import pytest
 
+from exclave.authority.card import parse_card
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.certificate.drill import Drill, parse_drill
 from exclave.certificate.sealed import open_attested
-from exclave.drill.quarantine import Quarantine
 from exclave.drill.real import CERTIFICATE, Drilling, hold_drill
 from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
+from exclave.ledger.entry import EntryType
 from exclave.plan import load_plan
+from exclave.quarantine import folder as quarantine
 from exclave.reconstruct.run import Scope
+from exclave.shares import split_seed
 from exclave.signer.interface import sign_envelope
 from exclave.source.sqlite import SqliteTarget
 from exclave.values import replace
+from exclave.vault.interface import StatementState
+from exclave.vault.mission import Mission
+from exclave.vault.submission import submit
 from exclave.wiring.reader import Restoring
 from exclave.wiring.settings import TargetSettings
 from tests.reader.loaded import PATH as READER
 from tests.scripts.conftest import Ran, call, must
-from tests.support.embassy import Embassy, QuietReconstruction, found_embassy
+from tests.support.embassy import PROGRAM, Embassy, QuietReconstruction, found_embassy
+from tests.support.typist import Typist
 
 ASSERTIONS = """
 [[register.assertion]]
@@ -154,8 +162,14 @@ def test_a_drill_verifies_offline_and_a_tampered_one_does_not(
 def test_the_auditors_certificate(held: Held, tmp_path: Path) -> None:
     """Made at home with receipts of all vaults, checked by whoever has the charter."""
     out = tmp_path / "certificate.json"
-    made = must("certificate", "make", "-c", held.config, "--out", out)
+    made = must("certificate", "make", "-c", held.config, "--out", out, "--log")
     assert made.err.count("no passed proof") == 2
+    assert [f"seat {seat}: logged" in made.out for seat in (1, 2, 3)] == [True] * 3
+    logged = held.embassy.view().attestations[-1]
+    assert (logged.certificate, logged.sealed) == (
+        parse_envelope(out.read_bytes()).statement_hash,
+        b"",
+    )
     said = must("verify-certificate", out, "--charter", charter_of(held), "--json").json
     assert {item["id"] for item in said["registers"]} == {"scans", "gazette"}
     assert all(item["restored"] and item["seconds"] > 0 for item in said["registers"])
@@ -180,12 +194,53 @@ def test_a_certificate_is_logged_afterwards(held: Held, passed: Passed) -> None:
     assert len(held.embassy.view().attestations) == before + 1
 
 
+def test_a_vault_that_is_older_gets_what_it_does_not_know_once_it_is_newer(
+    held: Held, passed: Passed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seat 2 is a version behind: what it refuses waits, as `check` says, until it is upgraded."""
+    waits = held.embassy.home / "state" / "evidence" / "waiting"
+
+    def older(mission: Mission, data: bytes) -> StatementState:
+        if mission.seat == 2:
+            parse_envelope(data, kinds=set(Kind) - {Kind.ATTESTATION})
+        return submit(mission, data)
+
+    def said() -> list[str]:
+        checks = call("check", "-c", held.config, "--json").json["checks"]
+        return [item["said"] for item in checks if item["what"].startswith("certificate ")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("exclave.vault.handlers_public.submit", older)
+        ran = must("certificate", "log", passed.file, "-c", held.config)
+        assert "seat 1: logged" in ran.out
+        assert "seat 2: logged" not in ran.out
+        must("deposit", "--catch-up", "-c", held.config)
+        (waiting,) = said()
+        assert "seat 2: its vault is older than this kind of statement" in waiting
+        assert "seat 1" not in waiting
+        assert len(list(waits.iterdir())) == 1
+    must("deposit", "--catch-up", "-c", held.config)
+    assert said() == []
+    assert list(waits.iterdir()) == []
+    counts = {
+        seat: sum(entry.type is EntryType.ATTESTATION for _, entry in log.entries())
+        for seat, log in ((s, held.embassy.vaults[s].mission.log) for s in held.embassy.vaults)
+    }
+    assert len(set(counts.values())) == 1, counts
+
+
+@pytest.mark.usefixtures("passed")
 def test_fewer_registers_are_no_passed_drill(held: Held) -> None:
     ran = held.drill("--register", "scans")
     assert ran.code == 1
     assert "NOT PASSED" in ran.out
     assert "gazette: NOT RESTORED" in ran.out
-    assert not held.certificate.passed
+    assert (held.certificate.passed, held.certificate.only) == (False, ("scans",))
+    # It takes nothing from the register that it was not held of.
+    said = call("status", "-c", held.config, "--json").json
+    drills = {item["id"]: item["drill"] for item in said["registers"]}
+    assert [drills[name]["passed"] for name in ("scans", "gazette")] == [True, True]
+    assert [drills[name]["whole"] for name in ("scans", "gazette")] == [False, True]
 
 
 def test_a_shorter_plan_makes_no_drill_easier(held: Held, tmp_path: Path) -> None:
@@ -253,9 +308,7 @@ def test_a_drill_goes_on_with_the_right_answer(held: Held, tmp_path: Path) -> No
 def test_a_quarantine_without_space(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     (held.folder / CERTIFICATE).unlink(missing_ok=True)
     usage = shutil.disk_usage(held.folder)
-    monkeypatch.setattr(
-        "exclave.drill.quarantine.shutil.disk_usage", lambda _: usage._replace(free=1000)
-    )
+    monkeypatch.setattr(quarantine.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     ran = held.drill()
     assert ran.code == 8
     assert "expected 64." in ran.err
@@ -288,16 +341,74 @@ def test_an_interrupted_drill_leaves_nothing(held: Held, monkeypatch: pytest.Mon
     assert held.nothing_is_left()
 
 
-def test_what_a_killed_drill_left_is_removed_by_the_next(
-    held: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(Quarantine, "remove", lambda _: None)  # kill -9 runs nothing either
-        held.drill()
+def test_what_a_killed_drill_left_is_removed_by_the_next(held: Held, tmp_path: Path) -> None:
+    """Killed in the middle, with `kill -9`: its folder goes, and what an assertion had started."""
+    begun, plan = tmp_path / "begun", tmp_path / "registers.toml"
+    os.mkfifo(begun)
+    text = (held.embassy.home / "registers.toml").read_text()
+    hangs = f'["sh", "-c", "echo $$ > {begun}; exec sleep 3600"]'
+    plan.write_text(text.replace('["ls", "gazette.sqlite"]', hangs))
+    words = ("drill", held.folder, "--answer", held.answer, "--plan", plan)
+    drilling = subprocess.Popen(
+        [*PROGRAM, *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    asserting = os.pidfd_open(int(begun.read_text()))
+    drilling.kill()
+    drilling.wait()
     (left,) = held.folder.glob("quarantine-*")
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
-    assert any(left.rglob("gazette.sqlite"))
+    assert any(left.rglob("gazette.sqlite")), "it was killed before there was anything to leave"
     assert held.drill().code == 0
+    assert held.nothing_is_left()
+    assert select.select([asserting], [], [], 0)[0], "the assertion outlives the next drill"
+    os.close(asserting)
+
+
+def _words_of(held: Held, group: int, member: int) -> list[str]:
+    card = held.embassy.folder / "cards" / f"card-{group}-{member}.txt"
+    return list(parse_card(card.read_text()).words)
+
+
+def test_cards_are_typed_wrongly_in_the_middle_of_a_drill(held: Held, tmp_path: Path) -> None:
+    """It waits with what is wrong until the officials have got it right, and passes then."""
+    bad, good = tmp_path / "bad.json", tmp_path / "good.json"
+    bad.write_bytes(held.answer.read_bytes()[:-30])
+    drilling = Typist("drill", held.folder, "--answer", bad, "-c", held.config)
+    drilling.expect("the answer's file (nothing ends the drill)")
+
+    officials = Typist("unseal", held.folder / "unseal-request.json", "--out", good)
+    officials.expect("[y/N] ")
+    officials.type("y")
+    mine = _words_of(held, 2, 1)
+    officials.expect("word 1: ")
+    officials.type(f"{mine[0]} zzzz")
+    officials.expect("word 2: expected a word of the list")
+    officials.type(" ".join([*mine[1:31], mine[32], mine[31]]))
+    officials.expect("their checksum is wrong")  # two words the wrong way round
+    stranger = split_seed(os.urandom(32), held.embassy.charter.current_epoch.groups, 2)
+    for words, said in (
+        (stranger.groups[1][0].words, "card: expected share set"),
+        (mine, "good; 0 of 2 groups complete"),
+        (mine, "was given before"),
+        (_words_of(held, 2, 2), "good; 1 of 2 groups complete"),
+        (_words_of(held, 3, 1), "good; 1 of 2 groups complete"),
+        (_words_of(held, 3, 2), "good; 2 of 2 groups complete"),
+    ):
+        officials.expect("word 1: ")
+        officials.type(" ".join(words))
+        officials.expect(said)
+    assert officials.end() == 0
+
+    drilling.type(str(tmp_path / "mistyped.json"))
+    drilling.expect("mistyped.json")
+    drilling.expect("the answer's file (nothing ends the drill)")
+    drilling.type(str(good))
+    assert drilling.end() == 0, drilling.seen
+    assert "PASSED" in drilling.seen
+    assert held.certificate.passed
     assert held.nothing_is_left()
 
 

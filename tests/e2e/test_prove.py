@@ -146,7 +146,7 @@ def test_kill_9_in_the_middle_of_a_proof(embassy: Embassy, tmp_path: Path) -> No
     )
     asserting = os.pidfd_open(int(begun.read_text()))
     quarantine = embassy.home / "state" / "quarantine"
-    [left] = quarantine.glob("proof-*")
+    [left] = quarantine.glob("quarantine-*")
     assert list(left.rglob("gazette.sqlite")), "it was killed before there was anything to leave"
     depositing.kill()
     depositing.wait()

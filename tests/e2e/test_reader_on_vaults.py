@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from psycopg import Connection, sql
 
-from exclave.demo.postgres import PostgresServer, pg_tool, start_server
+from exclave.postgres_server.server import PostgresServer, pg_tool, start_server
 from exclave.source.postgresql import PostgresConfig
 from tests.pgfixtures import FreshDatabase
 from tests.support.embassy import Embassy, found_embassy, postgres_register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from exclave.archive.manifest import Register
 from exclave.errors import ConfigurationError
 from exclave.plan import CommandSource, FilesSource, SqliteSource
 from exclave.reconstruct.run import Scope
-from exclave.source.command import CommandFailed, CommandTarget, OutputUnwritable
+from exclave.source.command import CommandFailed, CommandTarget
 from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import Target
+from exclave.source.single_file import FileUnwritable
 from exclave.source.sqlite import SqliteTarget
 from tests.support.embassy import (
     Embassy,
@@ -105,7 +107,7 @@ def test_what_was_finished_is_compared_and_the_rest_restored(
             (out / "cadastre" / "dump.exclave-part").mkdir()  # no file can be written there
         return place_of(out, register)
 
-    with pytest.raises(OutputUnwritable):
+    with pytest.raises(FileUnwritable):
         embassy.restore(reading, secrets, out=out, state=work, targets=broken)
     (out / "cadastre" / "dump.exclave-part").rmdir()
     (out / "deeds" / "1.txt").write_text("plot 2\n")
@@ -138,3 +140,21 @@ def test_a_source_that_fails_ends_the_deposit_and_is_named(embassy: Embassy) -> 
     failing = land(embassy.home / "failing", program="echo half; exit 3")
     with pytest.raises(CommandFailed, match="register land: source cadastre: sh: expected exit"):
         embassy.deposit([failing])
+
+
+def test_a_register_is_deposited_without_what_it_depends_on(
+    embassy: Embassy, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "maps", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    (folder / "1.map").write_text("plot 1\n")
+    maps = planned_register("maps", FilesSource(kind="files", name="maps", path=str(folder)))
+    alone = replace(maps, plan=replace(maps.plan, depends_on=("land",)))
+    try:
+        embassy.deposit([alone])
+        report = embassy.reconstruct(tmp_path, targets=partial(place_of, out))
+        assert report.proven
+        assert [register.id for register in report.registers] == ["maps"]
+    finally:
+        embassy.deposit()  # the newest is as other tests expect it

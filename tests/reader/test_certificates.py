@@ -24,6 +24,7 @@ class Attested(World):
     hash: bytes = b""
     signers: tuple[tuple[str, str], ...] = DEPOSITOR
     sealed_as: bytes | None = None
+    alone: bool = False
 
     def _deposit(self) -> None:
         super()._deposit()
@@ -38,7 +39,8 @@ class Attested(World):
         sealed = hpke_seal(self.public, info, plain + bytes(-len(plain) % 4096))
         body = {
             "kind": "attestation", "mission": self.mission.hex(), "depositor": "registry",
-            "certificate": named.hex(), "epoch": 1, "sealed": b64(sealed), "time": NOW,
+            "certificate": named.hex(), "epoch": 1, "sealed": "" if self.alone else b64(sealed),
+            "time": NOW,
         }  # fmt: skip
         self._log("attestation", envelope(body, self.signers))
 
@@ -56,6 +58,17 @@ class Attested(World):
             "record": drawn("record").hex(), "started": NOW, "ended": NOW, "failure": None,
             "passed": True, "registers": [register], "depositor": "registry",
         }  # fmt: skip
+
+
+def test_a_hash_alone_is_said_and_is_no_problem(tmp_path: Path) -> None:
+    world = Attested(tmp_path, alone=True)
+    world.build()
+    done = run(world, "list", "vault-1", "vault-2")
+    assert (done.returncode, "1 by their hash alone" in done.stdout) == (0, True)
+    done = extract(world, 1, 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"certificate {world.hash.hex()}: its hash alone was logged, {NOW}" in done.stdout
+    assert not (tmp_path / "out" / "certificates").exists()
 
 
 def test_a_certificate_is_found_and_opened(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from exclave.clock import now
 from exclave.demo.founding import HOSTS
 from tests.scripts.conftest import GOVERN, Mission, call, founded_mission, must
 from tests.scripts.test_bad_inputs import refused
@@ -87,6 +89,7 @@ def test_from_no_agreement_to_its_end(embassy: Mission) -> None:
         half = must(
             "agreement", "accept", file, "--charter", embassy.charter, "--yes",
             "--key", state(embassy, seat), "--passphrase-file", embassy.passphrase,
+            *(["--send"] if seat == 1 else []),
         )  # fmt: skip
         assert f"the receiving state {HOSTS[seat - 1].state} has signed" in half.out
         keys = [part for key in govern(embassy) for part in ("--key", key)]
@@ -96,7 +99,9 @@ def test_from_no_agreement_to_its_end(embassy: Mission) -> None:
         )  # fmt: skip
         assert whole.out.count("effective") == 3
     must("deposit", "-c", embassy.config)
-    shown = must("--json", "agreement", "show", "--charter", embassy.charter).json["seats"]
+    ran = must("--json", "agreement", "show", "--charter", embassy.charter)
+    assert ran.err == "", "signatures that came one by one are nothing to warn of"
+    shown = ran.json["seats"]
     assert [sorted(item["seats"][0] for item in seat) for seat in shown.values()] == [[1, 2, 3]] * 3
     second = embassy.root / "agreement-1b.json"
     sent(
@@ -136,7 +141,11 @@ def test_bad_input(embassy: Mission, tmp_path: Path) -> None:
     path.write_text(good.replace('"enter"', '"read"'))
     refused(3, "agreement", "propose", path, *said, says="expected one of enter")
     path.write_text(good.replace("2090", "1990"))
+    refused(3, "agreement", "propose", path, *said, says="ends: expected a time to come, got 1990")
+    path.write_text(good.replace("2026", "2091"))
     refused(7, "agreement", "propose", path, *said, says="expected after from")
+    path.write_text(good + '[[address]]\nseat = 1\ndata = "10.0.0.1:1"\npublic = "10.0.0.1:2"\n')
+    refused(3, "agreement", "propose", path, *said, says="expected one of the seats that are")
     path.write_text(good.replace("treaty.txt", "nowhere.txt"))
     refused(3, "agreement", "propose", path, *said, says="cannot be read")
     path.write_text(good.replace(f"{state(embassy, 2)}.pub", f"{embassy.key(GOVERN[0])}.pub"))
@@ -158,15 +167,35 @@ def test_bad_input(embassy: Mission, tmp_path: Path) -> None:
     assert not (tmp_path / "new.json").exists()
 
 
+def test_a_charter_that_gives_less_than_is_agreed(embassy: Mission, tmp_path: Path) -> None:
+    """Both states may sign it, and no deposit would be taken: said before anybody signs."""
+    path = terms(embassy, 2)
+    path.write_text(path.read_text().replace('read = "0s"', 'read = "9d"'))
+    ran = must(
+        "agreement", "propose", path, "--reason", "a test", "--charter", embassy.charter,
+        "--out", tmp_path / "less.json",
+    )  # fmt: skip
+    assert "CHARTER 1.1 GIVES LESS THAN IS AGREED: read;" in ran.err + ran.out
+    path = terms(embassy, 2)
+    ran = must(
+        "agreement", "propose", path, "--reason", "a test", "--charter", embassy.charter,
+        "--out", tmp_path / "same.json",
+    )  # fmt: skip
+    assert "GIVES LESS" not in ran.err + ran.out
+
+
 def test_permissions(embassy: Mission, tmp_path: Path) -> None:
     """A grant by officials, a declaration by the operator; both at every vault."""
-    end = ["--begins", "2026-01-01", "--ends", "2026-01-20", "--seat", 2]
+    today = now().date()
+    end = ["--begins", today, "--ends", today + timedelta(days=20), "--seat", 2]
     said = ["--reason", "a test", "--charter", embassy.charter, "--out", tmp_path / "grant.json"]
     refused(2, "agreement", "grant", "read", *end, *said, says="expected one of enter", hint="keys")
-    refused(
-        7, "agreement", "grant", "enter", "--begins", "2026-01-01", "--ends", "2027-01-01",
-        "--seat", 2, *said, says="by at most 31 days",
-    )  # fmt: skip
+    for days in ((0, 40), (-9, -1), (5, 5)):
+        first, last = (today + timedelta(days=day) for day in days)
+        refused(
+            2, "agreement", "grant", "enter", "--begins", first, "--ends", last,
+            "--seat", 2, *said, says="--ends: expected a time to come, after",
+        )  # fmt: skip
     keys = [part for key in govern(embassy) for part in ("--key", key)]
     made = must(
         "agreement", "grant", "enter", *end, *said, *keys, "--yes", "--send",

@@ -125,7 +125,7 @@ def test_vault(tmp_path: Path, embassy: Mission) -> None:
     enrolment = embassy.root / "mission" / "enrolments" / "nordhavn.json"
     enrol = ["vault", "enrol", embassy.vault(1), enrolment, "--mission"]
     refused(6, *enrol, "00" * 32, says="enrolment: expected mission 0000", hint="once more")
-    refused(7, *enrol, "xyz", says="--mission: not lower-case hex")
+    refused(2, *enrol, "xyz", says="--mission: expected 64 hex digits, got 'xyz'")
     other = ["vault", "enrol", embassy.vault(2), enrolment, "--mission", embassy.mission]
     embassy_busy = call(*other)
     assert embassy_busy.code in {3, 6}

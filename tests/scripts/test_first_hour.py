@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from tests.scripts.conftest import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]

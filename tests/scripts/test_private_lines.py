@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from exclave.authority.agreement import AgreedSeat
 from exclave.authority.charter_parts import Address
-from exclave.authority.envelope import Envelope, Kind
-from exclave.authority.orders import order_payload
 from exclave.ids import Seat
 from tests.scripts.conftest import Ran, call
-from tests.support.agreements import agreement
+from tests.support.agreements import agreement, signed
 from tests.support.vault_world import World, new_world
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lines.toml"
@@ -167,13 +166,14 @@ def test_what_the_file_may_not_say(desk: Path, world: World) -> None:
         assert said in ran.err, ran.err
 
 
-def agreed(desk: Path, world: World, data: str, **changes: object) -> None:
-    """Name an agreement about seat 1 in the file, with these addresses."""
+def agreed(
+    desk: Path, world: World, data: str, hosts: Sequence[int] = (1,), **changes: object
+) -> None:
+    """Name an agreement about seat 1 in the file, with these addresses, signed by these hosts."""
     address = Address(data=data, public=data.replace("8443", "8444"))
     seats = (AgreedSeat(seat=Seat(1), addresses=(address,)),)
     made = agreement(world, seats=seats, **changes)
-    envelope = Envelope(payload=order_payload(made), kind=Kind.AGREEMENT)
-    (desk / "agreement.json").write_bytes(world.officials_sign(envelope, (0, 1)).to_bytes())
+    (desk / "agreement.json").write_bytes(signed(world, made, hosts=hosts))
     changed(desk, "agreements = []", 'agreements = ["agreement.json"]')
 
 
@@ -196,6 +196,9 @@ def test_an_agreement_of_another_mission_or_state(desk: Path, world: World) -> N
     changed(desk, '["agreement.json"]', "[]")
     agreed(desk, world, "198.51.100.77:8443")
     refused(desk, world, "expected a private address inside the line, got 198.51.100.77")
+    changed(desk, '["agreement.json"]', "[]")
+    agreed(desk, world, "10.30.0.9:8443", hosts=())
+    refused(desk, world, "agreement.json: expected the signature of state", code=6)
 
 
 def test_a_folder_that_is_not_new(desk: Path, world: World) -> None:

@@ -58,6 +58,43 @@ def test_broken_pipe_is_quiet(embassy: Mission) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_help_that_nobody_reads_on_is_a_broken_pipe_too() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run(
+            [*EXCLAVE, "--help"], stdout=gone, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("command", [["--version"], ["limits", "charter"]])
+def test_output_on_a_full_disk_is_no_fault_of_the_program(
+    embassy: Mission, command: list[str]
+) -> None:
+    typed = [str(embassy.charter) if word == "charter" else word for word in command]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*EXCLAVE, *typed], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 8
+    assert done.stderr.startswith("exclave: ")
+    assert "No space left on device\nhint: " in done.stderr
+    assert "crash" not in done.stderr
+
+
+def test_output_that_was_closed_is_no_fault_of_the_program(embassy: Mission) -> None:
+    closed = 'exec "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", closed, "sh", *EXCLAVE, "limits", str(embassy.charter)],
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        8,
+        "exclave: standard output: expected one that can be written, got none\n",
+    )
+
+
 def test_sigterm_stops_a_command(tmp_path: Path, embassy: Mission) -> None:
     """Blocked on a passphrase from a pipe that nobody fills."""
     reading, writing = os.pipe()

@@ -1,9 +1,8 @@
 """The scenarios of `examples/`, each by its one command, as a reader of them would run it.
 
-`make test` plays the one with two missions and two hosts, where a state is host and guest, and
-looks whether the program has every command and option that any of them uses. What is only in the
-others, vaults that join, a later charter and the end of an agreement, is tried by tests/e2e and
-tests/attacks each time; `make soak` plays all.
+`make test` plays all of them with a program that starts quickly (`tests/support/warm_program.py`):
+the script is the same, every command a process of its own. `make soak` plays them with the program
+as it is, its imports and its slow key derivation included.
 """
 
 from __future__ import annotations
@@ -13,14 +12,22 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.warm_program import warm_program
 from tools.commands import exclave_faults, load_app
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCENARIOS = sorted(file.parent.name for file in EXAMPLES.glob("*/run"))
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with warm_program(tmp_path_factory.mktemp("warm") / "program") as python:
+        yield python
 
 
 def test_there_are_scenarios() -> None:
@@ -41,18 +48,23 @@ def test_every_command_of_a_scenario_exists() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "singapore-india-uae",
-        pytest.param("estonia-luxembourg", marks=pytest.mark.soak),
-        pytest.param("monaco-luxembourg", marks=pytest.mark.soak),
-    ],
-)
-def test_scenario(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str, warm: Path, tmp_path: Path) -> None:
+    play(name, warm, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario_with_nothing_warm(name: str, tmp_path: Path) -> None:
+    play(name, Path(sys.executable), tmp_path)
+
+
+def play(name: str, python: Path, folder: Path) -> None:
+    """Run a scenario whose files lie in the folder; it must succeed and leave nothing there."""
     run = subprocess.Popen(
         [EXAMPLES / name / "run"],
-        env={**os.environ, "EXCLAVE_PYTHON": sys.executable, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "EXCLAVE_PYTHON": str(python), "TMPDIR": str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -66,4 +78,4 @@ def test_scenario(name: str, tmp_path: Path) -> None:
             run.communicate(timeout=60)
     assert run.returncode == 0, said[-6000:]
     assert "as expected: " in said
-    assert list(tmp_path.iterdir()) == [], "a scenario removes what it made"
+    assert list(folder.iterdir()) == [], "a scenario removes what it made"

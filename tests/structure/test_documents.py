@@ -35,7 +35,7 @@ def test_nothing_leads_nowhere(path: Path) -> None:
 
 
 def test_every_field_of_the_report_is_explained() -> None:
-    document = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    document = (ROOT / "spec" / "report.md").read_text(encoding="utf-8")
     keys = {
         key.value
         for node in ast.walk(parsed(ROOT / "src" / "exclave" / "reconstruct" / "report.py"))

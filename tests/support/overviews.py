@@ -7,10 +7,12 @@ from pathlib import Path
 
 from exclave.archive.reference import Codec, Reference
 from exclave.authority.envelope import Kind
+from exclave.carried.papers import TroubleCause
+from exclave.check.bags import BagNotice, SeatBags
 from exclave.clock import format_time
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary
 from exclave.evidence import Evidence
-from exclave.ids import DepositId, MissionId, PackRoot, Seat, StatementHash
+from exclave.ids import BagId, DepositId, MissionId, PackRoot, Seat, StatementHash
 from exclave.vault.interface import AlarmState, MissionStatus
 from exclave.wiring.overview import Health, Overview, RegisterState, SeatState
 
@@ -56,6 +58,7 @@ def evidence(kind: str, *, passed: bool = True, seconds: float | None = None) ->
         deposit=bytes(16).hex(),
         ended=before(3 * DAY),
         passed=passed,
+        whole=passed,
         seconds=seconds,
         path=Path(f"{kind}-1.json"),
     )
@@ -130,6 +133,23 @@ def seat(number: int, answered: MissionStatus | str | None, **changes: object) -
     return SeatState(**{**values, **changes})  # type: ignore[arg-type]
 
 
+def safe(number: int) -> SeatState:
+    """A safe with one bag in it and another, that was opened, on its way."""
+    opened = BagNotice(
+        bag=BagId(bytes(16)), seat=Seat(number), cause=TroubleCause.OPENED, bad=True, said="cut"
+    )
+    bags = SeatBags(
+        seat=Seat(number),
+        safe=True,
+        newest=MOMENT - timedelta(days=12),
+        read=MOMENT - timedelta(days=10),
+        under_way=1,
+        kept=1,
+        notices=(opened,),
+    )
+    return seat(number, None, name="safe-4", bags=bags, bag_age=12 * DAY, bag_limit=90 * DAY)
+
+
 def everything() -> Overview:
     """One of each: every figure that there is has a value."""
     failed = evidence("drill", passed=False)
@@ -140,6 +160,7 @@ def everything() -> Overview:
             seat(1, answer(1)),
             seat(2, answer(2, "deposits-silent")),
             seat(3, "seat 3: no answer", late_shards=4, spooled=500),
+            safe(4),
         ),
         spool_used=500,
         spool_limit=2**30,

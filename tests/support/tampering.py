@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from exclave.archive.manifest import Register
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.interface import ArchiveSupply, Compared, Progress, Target
 from exclave.source.postgresql import PostgresConfig
 

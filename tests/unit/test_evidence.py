@@ -69,13 +69,35 @@ def test_a_failed_drill_hides_no_passed_one(world: World, store: EvidenceStore) 
     assert passed.ended == format_time(START + timedelta(seconds=60))
 
 
-def test_a_register_that_was_left_out_is_concerned(world: World, store: EvidenceStore) -> None:
-    partial = make_drill(world, warrant_for(world, ed()), results=results(("land", "wills")))
-    store.keep(signed_drill(partial))
-    for register, seconds in (("land", 61.6), ("wills", None)):
+def test_a_register_that_did_not_come_back_is_concerned(world: World, store: EvidenceStore) -> None:
+    lacking = make_drill(world, warrant_for(world, ed()), results=results(("land", "wills")))
+    store.keep(signed_drill(lacking))
+    for register, passed, seconds in (("land", True, 61.6), ("wills", False, None)):
         found = store.latest("drill", register)
         assert found is not None
-        assert (found.passed, found.seconds) == (False, seconds)
+        assert (found.passed, found.whole, found.seconds) == (passed, False, seconds)
+    assert store.latest("drill", "wills", passed=True) is None
+
+
+def test_a_drill_of_some_registers_says_nothing_of_the_others(
+    world: World, store: EvidenceStore
+) -> None:
+    warrant = warrant_for(world, ed())
+    both = make_drill(world, warrant, result("land"), result("wills"), ended=START + DAY)
+    store.keep(signed_drill(both))
+    of = results(("land", "wills"), ended=START + 9 * DAY)
+    partial = make_drill(world, warrant, result("land"), results=of, only=("land",))
+    assert not partial.passed
+    store.keep(signed_drill(partial))
+    for register, days, whole in (("land", 9, False), ("wills", 1, True)):
+        found = store.latest("drill", register)
+        assert found is not None
+        assert (found.passed, found.whole) == (True, whole)
+        assert found.ended == format_time(START + days * DAY)
+    # What is shown to an auditor passed as a whole.
+    shown = store.latest("drill", "land", whole=True)
+    assert shown is not None
+    assert shown.ended == format_time(START + DAY)
 
 
 def test_keeping_again_is_no_error_and_the_warrant_stays_beside(

@@ -20,7 +20,7 @@ class JobKind(Enum):
     PROVE = "prove"  # a deposit that is restored and compared before its secret is forgotten
     CATCH_UP = "catch-up"
     MONITOR = "monitor"
-    CHECK = "check"  # what must be renewed, rehearsed or confirmed: certificates, drills, cards
+    CHECK = "check"  # what must be renewed, rehearsed, carried or confirmed: drills, bags, cards
 
 
 _HOME: Final = frozenset({JobKind.DEPOSIT, JobKind.PROVE, JobKind.CATCH_UP})

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from exclave.agent.state import AgentState, JobState, Result
-from exclave.authority.fields import Node, require_ascending
+from exclave.authority.fields import FormatTooNew, Node, require_ascending
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, JsonValue, canonical_json, parse_canonical_json
 from exclave.errors import ExclaveError, IntegrityError
@@ -17,6 +17,7 @@ from exclave.signals.cause import Cause
 __all__ = ["MemoryBroken", "memory_bytes", "parse_memory"]
 
 _KIND: Final = "agent-memory"
+_VERSION: Final = 1
 _JOB: Final = (
     "id",
     "done",
@@ -41,6 +42,7 @@ def memory_bytes(state: AgentState) -> bytes:
     """The state as canonical JSON and LF; fractions of seconds are dropped."""
     payload: JsonObject = {
         "kind": _KIND,
+        "version": _VERSION,
         "seen": format_time(state.seen),
         "back": _time(state.back),
         "jobs": [_job_json(name, job) for name, job in sorted(state.jobs.items())],
@@ -51,9 +53,11 @@ def memory_bytes(state: AgentState) -> bytes:
 
 
 def parse_memory(data: bytes) -> AgentState:
-    """The inverse; raises `MemoryBroken`."""
+    """The inverse; raises `MemoryBroken`, or `FormatTooNew`."""
     try:
         return _parse(data)
+    except FormatTooNew:
+        raise
     except ExclaveError as error:
         raise MemoryBroken(
             f"agent's memory: {error.message}",
@@ -92,8 +96,8 @@ def _pairs(moments: Mapping[str, datetime]) -> list[JsonValue]:
 
 def _parse(data: bytes) -> AgentState:
     value = parse_canonical_json(data.removesuffix(b"\n"), subject="memory")
-    fields = Node(value, "memory").fields("kind", "seen", "back", "jobs", "captured", "late")
-    fields["kind"].literal(_KIND)
+    names = ("seen", "back", "jobs", "captured", "late")
+    fields = Node(value, "memory").versioned(_KIND, _VERSION, *names)
     jobs = fields["jobs"].each(_job)
     captured = fields["captured"].each(_captured)
     late = fields["late"].each(_late)

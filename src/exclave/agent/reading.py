@@ -81,13 +81,15 @@ def _json(out: bytes) -> Mapping[str, Any]:
 
 
 def _late(value: Mapping[str, Any]) -> Mapping[Seat, str] | None:
-    late = value.get("late")
+    late, carried = value.get("late"), value.get("carried")
     if not isinstance(late, dict):
         return None
+    # What a safe lacks waits for a bag: check looks after those.
+    safes = {str(seat) for seat in carried} if isinstance(carried, list) else set()
     return {
         Seat(int(seat)): one_line(str(why))
         for seat, why in late.items()
-        if seat.isdecimal() and 1 <= int(seat) <= 255
+        if seat.isdecimal() and 1 <= int(seat) <= 255 and seat not in safes
     }
 
 
@@ -110,17 +112,20 @@ def _findings(job: Job, value: Mapping[str, Any]) -> Iterator[Cause]:
             key=one_line(":".join([job.id, *about])),
             severity=severity,
             summary=one_line(f"{where}{what}"),
-            hint="exclave monitor says everything; guide-auditor.md 4 explains it",
+            hint="exclave monitor says everything; guide-auditor.md 5 explains it",
         )
 
 
 def _checks(job: Job, value: Mapping[str, Any]) -> Iterator[Cause]:
-    for item in _objects(value["checks"]):
+    # Of one key the last counts: what is critical is not hidden behind what is less.
+    items = sorted(_objects(value["checks"]), key=lambda item: item.get("severity") == "bad")
+    for item in items:
         if item.get("severity") == "good":
             continue
-        hint = item.get("hint")
+        hint, about = item.get("hint"), item.get("about")
+        named = [job.id, str(item.get("what")), *([] if about is None else [str(about)])]
         yield Cause(
-            key=one_line(f"{job.id}:{item.get('what')}"),
+            key=one_line(":".join(named)),
             severity="critical" if item.get("severity") == "bad" else "warning",
             summary=one_line(f"{item.get('what')}: {item.get('said')}"),
             hint=None if hint is None else one_line(str(hint)),

@@ -70,6 +70,7 @@ class Agent:
         self._alerter = alerter(self._settings)
         self._orders = self._settings.orders
         self._runs: dict[str, asyncio.Task[Outcome]] = {}
+        self._begun: dict[str, Job] = {}  # as they were ordered when they began
         self._stop, self._changed = asyncio.Event(), asyncio.Event()
         self._reload = False
         self._told = 0
@@ -134,7 +135,7 @@ class Agent:
             _LOG.info("job %s: begins", job.id)
             task = asyncio.create_task(self._guarded(job))
             task.add_done_callback(lambda _: self._changed.set())
-            self._runs[job.id] = task
+            self._runs[job.id], self._begun[job.id] = task, job
         self._tell(now)
         self._supervisor.status(self._status())
         step = _STEP if self._supervisor.watchdog is None else self._supervisor.watchdog / 3
@@ -150,12 +151,11 @@ class Agent:
 
     def _collect(self) -> None:
         """Keep what came of runs that have ended."""
-        jobs = {job.id: job for job in self._orders.jobs}
         for name in [name for name, task in self._runs.items() if task.done()]:
             outcome = self._runs.pop(name).result()
             said = f": {outcome.said}" if outcome.said else ""
             _LOG.info("job %s: %s%s", name, outcome.result.value, said)
-            self._state = ended(self._state, jobs[name], outcome, self._now())
+            self._state = ended(self._state, self._begun.pop(name), outcome, self._now())
         self._keep()
 
     def _keep(self) -> None:
@@ -185,8 +185,13 @@ class Agent:
         except ExclaveError as error:
             _LOG.error("catalogue: %s", error.message)
             return
-        known = self._state.captured
-        newer = {name: max(moment, known.get(name, moment)) for name, moment in found.items()}
+        known, now = self._state.captured, self._now()
+        newer = {
+            name: max(moment, known.get(name, moment))
+            for name, moment in found.items()
+            # Made while the clock was ahead: believed, it would hide for so long that one is due.
+            if moment <= now
+        }
         self._state = replace(self._state, captured={**known, **newer})
 
     def _read_again(self) -> None:

@@ -109,7 +109,7 @@ class FormatUnknown(MalformedData):
 
 
 class DependencyOrder(MalformedData):
-    """A register comes before one it depends on, depends on none listed, or comes twice."""
+    """A register comes before one of the same manifest that it depends on, or comes twice."""
 
 
 class PackUnknown(MalformedData):
@@ -157,12 +157,14 @@ class Manifest:
 
 
 def _check_order(registers: tuple[Register, ...]) -> None:
+    here = {register.id for register in registers}
     seen: set[str] = set()
     for register in registers:
         for needed in register.depends_on:
-            if needed not in seen:
+            # What is not here lies in another deposit: registers may be deposited by themselves.
+            if needed in here and needed not in seen:
                 raise DependencyOrder(
-                    f"register {register.id}: expected {needed[:80]!r} before it, got none"
+                    f"register {register.id}: expected {needed[:80]!r} before it, got it later"
                 )
         if register.id in seen:
             raise DependencyOrder(f"register {register.id}: expected once, got twice")

@@ -34,7 +34,10 @@ MAX_ATTESTATION: Final = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
-    """The hash of a certificate, and the certificate sealed; `time` is the depositor's claim."""
+    """The hash of a certificate, and the certificate sealed; `time` is the depositor's claim.
+
+    `sealed` is empty for an auditor's certificate: its hash alone is logged.
+    """
 
     mission: MissionId
     depositor: str

@@ -11,7 +11,7 @@ import hashlib
 import re
 
 from exclave.authority.charter import Charter
-from exclave.authority.fields import breaks_line
+from exclave.authority.fields import FormatTooNew, breaks_line
 from exclave.authority.words import WORDS_A_CARD, WordCountWrong
 from exclave.encoding import hex_decode
 from exclave.errors import AuthorityError, MalformedData, NonCanonicalData
@@ -19,7 +19,7 @@ from exclave.ids import Epoch, MissionId, Seat
 from exclave.values import dataclass, field
 
 __all__ = [
-    "CARD_TITLE",
+    "CARD_BEGINS",
     "Card",
     "CardHead",
     "CardMalformed",
@@ -33,7 +33,10 @@ __all__ = [
     "parse_card_head",
 ]
 
-CARD_TITLE = "exclave card v1"
+CARD_BEGINS = "exclave card v"
+"""What a card of any version begins with."""
+_TITLE = f"{CARD_BEGINS}1"
+_LATER = re.compile(rf"{CARD_BEGINS}([1-9][0-9]{{0,5}})")
 _LABEL = b"exclave/1/card\x00"
 _MAX_CARD = 256 * 1024
 _NUMBER = r"([1-9][0-9]{0,9})"
@@ -169,7 +172,7 @@ def card_head_text(card: CardHead) -> str:
     """What is printed above the words, up to the last line's LF."""
     mission = card.mission.hex()
     lines = [
-        CARD_TITLE,
+        _TITLE,
         "mission: " + " ".join(mission[start : start + 8] for start in range(0, 64, 8)),
         f"checksum: {mission_checksum(card.mission)}",
         f"state: {card.state_code} {card.state_name}",
@@ -233,8 +236,13 @@ def _parse_head(text: str) -> CardHead:
     lines = text.removesuffix("\n").split("\n")
     if any(breaks_line(character) for line in lines for character in line):
         raise CardMalformed("card: expected lines of text, got a control character")
-    if lines[0] != CARD_TITLE:
-        raise CardMalformed(f"card: expected the first line {CARD_TITLE!r}, got another")
+    if lines[0] != _TITLE and (later := _LATER.fullmatch(lines[0])):
+        raise FormatTooNew(
+            f"card: expected version 1, got version {later[1]}",
+            hint="a later version of exclave made it: use that one, or type the 33 words alone",
+        )
+    if lines[0] != _TITLE:
+        raise CardMalformed(f"card: expected the first line {_TITLE!r}, got another")
     values = [_value(lines, index, key) for index, key in enumerate(_KEYS, start=1)]
     seats = [_value(lines, index, "seat") for index in range(len(_KEYS) + 1, len(lines) - 1)]
     head = _head(values, seats, _value(lines, len(lines) - 1, "reader"))

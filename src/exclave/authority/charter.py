@@ -17,6 +17,7 @@ from exclave.authority.charter_parts import (
     Role,
     RoleName,
     SeatEntry,
+    SeatType,
 )
 from exclave.authority.charter_rules import check_charter
 from exclave.authority.charter_settings import Delays, Dispersal, Quotas, Settings, Witness
@@ -117,6 +118,11 @@ class Charter:
     def active_seats(self) -> tuple[SeatEntry, ...]:
         """Seats not retired, by number."""
         return tuple(seat for seat in self.seats if not seat.retired)
+
+    @property
+    def safes(self) -> frozenset[Seat]:
+        """Seats in use at which a bag stays a bag."""
+        return frozenset(seat.seat for seat in self.active_seats if seat.type is SeatType.SAFE)
 
     @property
     def current_epoch(self) -> RecoveryEpoch:

@@ -65,9 +65,7 @@ def parse_detached(data: bytes) -> DetachedSignatures:
             f"signatures: expected at most {MAX_SMALL_ENVELOPE} bytes, got {len(data)}"
         )
     node = Node(parse_canonical_json(data, subject="signatures"), "signatures")
-    fields = node.fields("kind", "version", "statement", "payloadType", "signatures")
-    fields["kind"].literal(_KIND)
-    fields["version"].integer(1, 1)
+    fields = node.versioned(_KIND, 1, "statement", "payloadType", "signatures")
     return DetachedSignatures(
         statement=StatementHash(fields["statement"].hex(32)),
         kind=read_media_type(fields["payloadType"]),

@@ -268,7 +268,10 @@ def read_media_type(node: Node, kinds: Collection[Kind] | None = None) -> Kind:
     name = text.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     if text != f"{_PREFIX}{name}{_SUFFIX}" or name not in set(Kind):
         known = "a reserved kind" if name in _RESERVED else "an unknown type"
-        raise KindUnexpected(f"{node.path}: expected a statement of version 1, got {known}")
+        raise KindUnexpected(
+            f"{node.path}: expected a statement of version 1, got {known}",
+            hint="a later version of exclave may know it" if text.startswith(_PREFIX) else None,
+        )
     kind = Kind(name)
     if kinds is not None and kind not in kinds:
         expected = " or ".join(sorted(item.value for item in kinds))

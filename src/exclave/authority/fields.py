@@ -24,6 +24,7 @@ __all__ = [
     "FieldMissing",
     "FieldUnknown",
     "Fields",
+    "FormatTooNew",
     "Node",
     "OrderBroken",
     "breaks_line",
@@ -47,6 +48,10 @@ class FieldUnknown(MalformedData):
 
 class FieldInvalid(MalformedData):
     """A field's value is of the wrong type, form or range."""
+
+
+class FormatTooNew(MalformedData):
+    """A later version of the program made it (spec/versions.md 3)."""
 
 
 class OrderBroken(MalformedData):
@@ -78,6 +83,23 @@ class Node:
                 hint="known: " + ", ".join(sorted(names)),
             )
         return Fields(self.value, self.path)
+
+    def versioned(self, kind: str, version: int, *names: str) -> Fields:
+        """The value as a file of ours of this kind and version, with exactly these further fields.
+
+        A later version is named before anything else of it is read: it may have other fields.
+        """
+        fields = self.value if isinstance(self.value, dict) else {}
+        got = fields.get("version")
+        if fields.get("kind") == kind and isinstance(got, int) and got > version:
+            raise FormatTooNew(
+                f"{self.path}: expected version {version} of {kind}, got version {got}",
+                hint="a later version of exclave made it: use that one; nothing was touched",
+            )
+        known = self.fields("kind", "version", *names)
+        known["kind"].literal(kind)
+        known["version"].integer(version, version)
+        return known
 
     def items(self, *, least: int = 0, most: int = MAX_INTEGER) -> tuple[Node, ...]:
         """The value as a list of `least` to `most` items."""

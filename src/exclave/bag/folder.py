@@ -27,6 +27,8 @@ __all__ = ["INVENTORY", "PAPERS", "FolderBag", "FolderWriter", "place_of"]
 INVENTORY: Final = "exclave-bag.json"
 LABEL: Final = "BAG.txt"
 PAPERS: Final = "papers"
+_OF_PAPERS: Final = "charter.json"
+"""What a folder of papers has beside the inventory, and no bag."""
 _FOLDERS: Final = {
     ItemClass.CHARTER: "charters",
     ItemClass.ANNEX: "annexes",
@@ -125,9 +127,16 @@ class FolderBag:
                 f"{folder}: expected a bag, got a folder without {INVENTORY}",
                 hint="a bag that was not packed to its end has none",
             )
+        if (folder / _OF_PAPERS).exists() and not (folder / LABEL).exists():
+            raise NoBag(
+                f"{folder}: expected a bag, got the papers of one",
+                hint="the bag is the other folder, with shards in it",
+            )
         try:
             self._inventory = parse_inventory(self._read(INVENTORY, MAX_INVENTORY))
-        except (OSError, IntegrityError) as error:
+        except IntegrityError as error:
+            raise BagUnreadable(f"{folder / INVENTORY}: {error}", hint=error.hint) from error
+        except OSError as error:
             raise BagUnreadable(f"{folder / INVENTORY}: {error}") from error
 
     @property

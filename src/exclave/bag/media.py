@@ -11,12 +11,20 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from exclave.bag.interface import BagExists, NoBag
 from exclave.durable import DurableFile, NoSpace, storage_errors
+from exclave.errors import ConfigurationError
 
-__all__ = ["Medium", "MediumFull", "open_medium"]
+__all__ = ["Medium", "MediumFull", "MediumUnusable", "open_medium", "require_medium"]
+
+
+_DEVICES: Final = Path("/dev")
+
+
+class MediumUnusable(ConfigurationError):
+    """A device that cannot be written."""
 
 
 class MediumFull(Exception):
@@ -40,15 +48,23 @@ class Medium(Protocol):
 
 
 def open_medium(path: Path) -> Medium:
-    """The medium that a path names; raises `BagExists` for a file that is there."""
-    with suppress(FileNotFoundError):
+    """The medium that a path names; raises what `require_medium` raises."""
+    mode = require_medium(path)
+    return _File(path) if mode is None else _Device(path, disk=stat.S_ISBLK(mode))
+
+
+def require_medium(path: Path) -> int | None:
+    """The mode of a device, None for a file that may be made; raises `BagExists` or `NoBag`."""
+    with suppress(FileNotFoundError, NotADirectoryError):
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISBLK(mode):
-            return _Device(path)
+            return mode
         raise BagExists(f"{path}: expected a new file, got one that is there", hint="name another")
+    if path.absolute().parent == _DEVICES:  # a file there would lie in memory
+        raise NoBag(f"{path}: expected a device, got none", hint="is the drive connected?")
     if not path.parent.is_dir():
         raise NoBag(f"{path.parent}: expected a folder, got none", hint="is the disk mounted?")
-    return _File(path)
+    return None
 
 
 class _File:
@@ -71,7 +87,7 @@ class _File:
     def publish(self) -> None:
         with storage_errors(self._path.name):
             try:
-                self._file.link(self._path)
+                self._file.name(self._path)
             except FileExistsError as error:
                 raise BagExists(f"{self._path}: was made while the bag was written") from error
 
@@ -80,10 +96,19 @@ class _File:
 
 
 class _Device:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, disk: bool) -> None:
         self._path = path
-        with storage_errors(str(path)):
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        # Of a disk that is mounted the kernel then says that it is busy.
+        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_EXCL if disk else 0)
+        try:
+            self._descriptor: int | None = os.open(path, flags)
+        except OSError as error:
+            raise MediumUnusable(
+                f"{path}: expected a medium that can be written, got: {error.strerror}",
+                hint="is it mounted, or in use? volumes are written over all that lies there"
+                if error.errno == errno.EBUSY
+                else "is it there, and may you write to it?",
+            ) from error
 
     def write(self, block: bytes) -> None:
         assert self._descriptor is not None

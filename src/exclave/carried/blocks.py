@@ -96,7 +96,10 @@ def parse_block(block: bytes | memoryview) -> Block:
     if not hmac.compare_digest(digest.digest(), view[_HASHED:_HEADER]):
         raise BlockDamaged("block: its bytes have another hash than it says")
     if version != _VERSION:
-        raise BlockDamaged(f"block: expected version {_VERSION}, got {version}")
+        raise BlockDamaged(
+            f"block: expected version {_VERSION}, got {version}",
+            hint="a later version of exclave wrote it: use that one",
+        )
     if (
         kind not in set(BlockKind)
         or zero

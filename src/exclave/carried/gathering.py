@@ -119,6 +119,7 @@ class Gathering:
         self._at = 0
         self._volume = 0
         self._ended = False
+        self._behind: str | None = None  # what cannot be read there, in words
         self.good = 0
         self.bad = 0
         self.blocks = 0
@@ -126,7 +127,7 @@ class Gathering:
 
     def volume(self, name: str, blocks: Iterator[bytes]) -> Iterator[tuple[Item, bytes]]:
         """Read one volume to its end; raises what its place among the others makes of it."""
-        number, damaged, expected = 0, 0, 0
+        number = damaged = before_good = expected = 0
         for raw in blocks:
             self.blocks += 1
             try:
@@ -137,18 +138,23 @@ class Gathering:
             if not number:
                 number = self._take_up(block, name)
             damaged, expected = damaged + block.number - expected, block.number + 1
+            before_good = damaged
             if block.kind is BlockKind.CONTENT:
                 yield from self._content(block)
-            self._ended = self._ended or block.kind is BlockKind.END
-        if damaged:
-            self._find(
-                FindingCause.DAMAGED, f"{name}: {damaged} of {expected} blocks cannot be read"
-            )
+            elif block.kind is BlockKind.END:
+                self._ended = True
+                break
+        said = f"{name}: {damaged} of {expected} blocks cannot be read"
+        if before_good:
+            self._find(FindingCause.DAMAGED, said)
+        elif damaged and number:
+            self._behind = said
         if not number:
             self._find(FindingCause.DAMAGED, f"{name}: no block of the bag can be read")
 
     def finish(self) -> None:
         """Nothing more comes: whatever was not given out is not whole."""
+        self._judge_behind(missing=not self._ended or self._at < self._size)
         self._skip(self._size - self._at)
         if not self._ended:
             self._find(FindingCause.TORN, f"stream: no end after volume {self._volume}")
@@ -188,6 +194,7 @@ class Gathering:
     def _content(self, block: Block) -> Iterator[tuple[Item, bytes]]:
         if block.offset < self._at:
             return  # written twice, as after an error of the tape
+        self._judge_behind(missing=block.offset > self._at)
         self._skip(block.offset - self._at)
         data = memoryview(block.data)
         self._at += len(data)
@@ -201,6 +208,12 @@ class Gathering:
                 found = self._close()
                 if found is not None:
                     yield found
+
+    def _judge_behind(self, *, missing: bool) -> None:
+        """What stood behind the last block of a volume: damage, or the rest of a larger disk."""
+        if self._behind is not None and missing:
+            self._find(FindingCause.DAMAGED, self._behind)
+        self._behind = None
 
     def _skip(self, count: int) -> None:
         """Bytes that are lost: every item that they touch is not whole."""

@@ -31,7 +31,8 @@ __all__ = [
 ]
 
 MAX_INVENTORY: Final = 64 * 2**20
-MAX_ITEM: Final = 2**31
+MAX_ITEM: Final = 2**27
+"""An item is read whole: whoever made a bag up must not fill the memory of who reads it."""
 MAX_KIT_FILE: Final = 4 * 2**20
 _KIND: Final = "exclave-bag"
 _VERSION: Final = 1
@@ -148,9 +149,8 @@ def parse_inventory(data: bytes) -> Inventory:
     if len(data) > MAX_INVENTORY:
         raise MalformedData(f"bag: expected at most {MAX_INVENTORY} bytes of inventory, got more")
     node = Node(parse_canonical_json(data, subject="bag"), "bag")
-    fields = node.fields("kind", "version", "mission", "bag", "seat", "further", "packed", "items")
-    fields["kind"].literal(_KIND)
-    fields["version"].integer(_VERSION, _VERSION)
+    names = ("mission", "bag", "seat", "further", "packed", "items")
+    fields = node.versioned(_KIND, _VERSION, *names)
     return Inventory(
         mission=MissionId(fields["mission"].hex(32)),
         bag=BagId(fields["bag"].hex(_BAG)),

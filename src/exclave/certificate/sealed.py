@@ -1,7 +1,8 @@
 """A certificate as it travels to the vaults: sealed to the recovery key (spec/certificates.md 5).
 
 Rules: what a vault sees is a hash, which a salt makes mute, and a length to 4 KiB; what is opened
-has the hash under which it was sealed, or is refused.
+has the hash under which it was sealed, or is refused. Of an auditor's certificate nothing is
+sealed: its receipts are larger than what a log keeps, and stand in the logs themselves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from exclave.authority.envelope import (
     MAX_SMALL_ENVELOPE,
     RESULTS,
     Envelope,
+    Kind,
     media_type,
     payload_object,
     read_media_type,
@@ -37,6 +39,7 @@ from exclave.values import replace
 
 __all__ = [
     "CertificateTooLarge",
+    "NothingSealed",
     "SealedMismatch",
     "attest",
     "open_attested",
@@ -58,19 +61,25 @@ class SealedMismatch(IntegrityError):
     """What was sealed is not the certificate that the attestation names."""
 
 
+class NothingSealed(IntegrityError):
+    """An attestation of a hash alone was to be opened."""
+
+
 def attest(envelope: Envelope, charter: Charter, *, depositor: str, now: datetime) -> Envelope:
     """The attestation of a certificate, unsigned, sealed to the charter's current recovery key.
 
-    Raises `CertificateTooLarge`.
+    Of an auditor's certificate, its hash alone. Raises `CertificateTooLarge`.
     """
     epoch = charter.current_epoch
-    sealed = seal_certificate(
-        epoch.key.xwing,
-        pack_certificate(envelope),
-        mission=charter.mission_id,
-        certificate=envelope.statement_hash,
-        epoch=epoch.epoch,
-    )
+    sealed = b""
+    if envelope.kind is not Kind.STANDING:
+        sealed = seal_certificate(
+            epoch.key.xwing,
+            pack_certificate(envelope),
+            mission=charter.mission_id,
+            certificate=envelope.statement_hash,
+            epoch=epoch.epoch,
+        )
     found = attestation_envelope(
         Attestation(
             mission=charter.mission_id,
@@ -93,8 +102,14 @@ def attest(envelope: Envelope, charter: Charter, *, depositor: str, now: datetim
 def open_attested(attestation: Attestation, recovery: XWingPrivateKey) -> Envelope:
     """The certificate in an attestation, its signatures unverified.
 
-    Raises `SealedValueRejected`, `SealedMismatch` or what is wrong with its form.
+    Raises `NothingSealed`, `SealedValueRejected`, `SealedMismatch` or what is wrong with its form.
     """
+    if not attestation.sealed:
+        raise NothingSealed(
+            f"attestation of {attestation.certificate.hex()[:16]}: expected a sealed certificate, "
+            "got its hash alone",
+            hint="it is an auditor's: whoever has its file can show that it existed then",
+        )
     packed = unseal_certificate(
         recovery,
         attestation.sealed,

@@ -14,13 +14,13 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final
 
 from exclave.check.rates import ASSUMED, Rates
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary
-from exclave.plan import RegisterPlan
+from exclave.plan import RegisterPlan, needs
 from exclave.source.interface import SourceSize
 from exclave.values import dataclass, replace
 
@@ -217,16 +217,5 @@ def _after(
     plan: RegisterPlan, plans: Sequence[RegisterPlan], found: Mapping[str, RegisterForecast]
 ) -> RegisterForecast:
     """With the time of everything that it depends on."""
-    needed = {plan.id, *_needs(plan, {item.id: item for item in plans})}
+    needed = {plan.id, *needs(plan, plans)}
     return replace(found[plan.id], restored_after=sum(found[name].restore for name in needed))
-
-
-def _needs(plan: RegisterPlan, plans: Mapping[str, RegisterPlan]) -> Iterable[str]:
-    needed: set[str] = set()
-    waiting = list(plan.depends_on)
-    while waiting:
-        name = waiting.pop()
-        if name not in needed and name in plans:
-            needed.add(name)
-            waiting += plans[name].depends_on
-    return needed

@@ -1,4 +1,4 @@
-"""`agent run | status`: Exclave by itself, by a calendar."""
+"""`agent run | status | test-alerts`: Exclave by itself, by a calendar."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from exclave.agent.overview import AgentOverview, JobView
     from exclave.agent.settings import AgentSettings
+    from exclave.signals.trial import Tried
 
 __all__ = ["NOT_AS_IT_SHOULD_BE", "agent"]
 
@@ -57,6 +58,46 @@ def status(*, config: AgentConfigFile, terminal: Out) -> int:
     terminal.result(_json(found), _lines(found))
     good = found.process is not None and not found.causes
     return 0 if good else NOT_AS_IT_SHOULD_BE
+
+
+@agent.command(name="test-alerts")
+def test_alerts(*, config: AgentConfigFile, terminal: Out) -> int:
+    """Send a test alert and its all-clear to every target, and say which took them.
+
+    What the agent remembers stays as it is. Ends with 1 when a target did not take both.
+    """
+    from exclave.clock import now
+    from exclave.errors import ConfigurationError
+    from exclave.signals.settings import open_targets
+    from exclave.signals.trial import try_targets
+
+    settings = _load(config)
+    targets = open_targets(settings.alerts, settings.path.parent.resolve())
+    if not targets:
+        raise ConfigurationError(
+            f"{config}: expected a target of alerts to test, got none",
+            hint="[[alerts.target]]: examples/alerts.toml shows every kind",
+        )
+    found = try_targets(targets, source=settings.alerts.source, clock=now)
+    terminal.result(
+        {
+            "good": all(item.accepted for item in found),
+            "targets": [
+                {"name": i.name, "accepted": i.accepted, "alert": i.alert, "clear": i.clear}
+                for i in found
+            ],
+        },
+        [_tried_line(item) for item in found],
+    )
+    return 0 if all(item.accepted for item in found) else NOT_AS_IT_SHOULD_BE
+
+
+def _tried_line(item: Tried) -> str:
+    if item.alert is not None:
+        return f"{item.name}: NOT ACCEPTED: {item.alert}"
+    if item.clear is not None:
+        return f"{item.name}: alert accepted, all-clear NOT ACCEPTED: {item.clear}"
+    return f"{item.name}: alert and all-clear accepted"
 
 
 def _load(config: Path) -> AgentSettings:

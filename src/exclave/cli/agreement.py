@@ -186,12 +186,20 @@ def accept(
     from exclave.authority.agreement import check_fits
     from exclave.cli.official import sign_file, standing
     from exclave.cli.orders import hand_in
+    from exclave.cli.words.statement import check_mission
+    from exclave.clock import format_time, now
     from exclave.wiring.agreements import load_agreement
     from exclave.wiring.orders import law_for
 
     envelope, parsed = load_agreement(file)
     law = law_for(charter, card, beside=file.with_name("charter.json"))
+    check_mission(parsed.head.mission, law)
     check_fits(parsed, law)
+    if parsed.until is not None and parsed.until <= now():
+        terminal.warning(
+            f"{file}: over since {format_time(parsed.until)}; no deposit is taken under it",
+            hint="both states prolong it: exclave agreement amend",
+        )
     if vault is not None:
         _warn_of_room(terminal, vault, parsed)
     signed = sign_file(
@@ -243,11 +251,17 @@ def grant(act: str, *, seat: int, begins: str, ends: str, making: Making, termin
         The same, at most 31 days later.
     """
     from exclave.authority.agreement import Act
-    from exclave.authority.permission import Grant
+    from exclave.authority.permission import LONGEST_GRANT, Grant
+    from exclave.clock import now
     from exclave.ids import Seat
 
     named = Act(_listed(act, Act, hint="reading, unlinking, clocks and keys are on no list"))
     first, last = named_moment(begins), named_moment(ends)
+    if last <= max(first, now()) or last - first > LONGEST_GRANT:
+        raise UsageError(
+            f"--ends: expected a time to come, after {begins} by at most {LONGEST_GRANT.days} "
+            f"days, got {ends}"
+        )
     return give(
         terminal,
         making,

@@ -91,7 +91,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "metrics": ("metrics:metrics", "Print home's figures once in Prometheus' text format."),
     "check": (
         "check:check",
-        "Try everything a deposit needs, and say what lies ahead: a forecast, drills, cards.",
+        "Try everything a deposit needs, and say what lies ahead: a forecast, drills, bags, cards.",
     ),
     "agent": ("agent:agent", "Exclave by itself: deposits, proofs and checks by a calendar."),
     "bag": ("bag:bag", "The diplomatic bag: carried media."),

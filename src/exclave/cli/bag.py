@@ -1,17 +1,19 @@
-"""`bag pack | copy | verify | seal | hand-over | receive | report | lodge | settle | list`."""
+"""`bag`: all its commands joined, and those that read bags: `verify`, `store`, `lodge`, `list`.
+
+`settle` is here too; `pack` and `copy`, and what is signed into papers, have files of their own.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from exclave.cli.bag_packing import copy, pack
+from exclave.cli.bag_signing import Signing, hand_over, receive, report, seal, sign_paper
 from exclave.cli.options import (
     DepositConfigFile,
-    Flag,
     Out,
     PassphraseDescriptor,
     PassphraseFile,
@@ -22,39 +24,19 @@ from exclave.plain_words import grouped, size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exclave.authority.custody import Act, Party
     from exclave.bag.interface import ReadableBag
     from exclave.cli.terminal import Terminal
+    from exclave.vault.survey import Problem
 
 __all__ = ["bag"]
 
 bag = App(name="bag", help="The diplomatic bag: carried media.", help_format="plaintext")
 bag.command(pack, name="pack")
 bag.command(copy, name="copy")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Signing:
-    """Who signs a bag's paper.
-
-    Parameters
-    ----------
-    key
-        The key file, SSH key or `pkcs11:` URI of whoever says this: an official, the depositor
-        (keys.json of its bundle), or a vault or safe (keys/vault.key).
-    marks
-        The seals that are on the bag, in words; broken ones are said to be.
-    passphrase_file
-        Read the passphrase from this file (mode 0600).
-    passphrase_fd
-        Read it from this open descriptor.
-    """
-
-    key: str
-    marks: str = ""
-    passphrase_file: PassphraseFile = None
-    passphrase_fd: PassphraseDescriptor = None
+bag.command(seal, name="seal")
+bag.command(hand_over, name="hand-over")
+bag.command(receive, name="receive")
+bag.command(report, name="report")
 
 
 @bag.command(name="verify")
@@ -83,6 +65,8 @@ def verify(
     from exclave.cli.words.bag import findings_json, findings_lines
     from exclave.wiring.papers import open_papers, require_same
 
+    if key is not None and papers is None:
+        raise UsageError("bag verify: expected --papers with --key, got --key alone")
     opened = _open(terminal, place)
     known = None if papers is None else open_papers(papers)
     if known is not None:
@@ -115,7 +99,7 @@ def verify(
     ]
     if papers is not None and key is not None:
         signing = Signing(key=key, passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
-        path = _sign(terminal, papers, signing, Act.VERIFIED, good=found.good, bad=found.bad)
+        path = sign_paper(terminal, papers, signing, Act.VERIFIED, good=found.good, bad=found.bad)
         value["paper"] = str(path)
         lines.append(f"signed {path}")
     terminal.result(value, lines)
@@ -144,7 +128,7 @@ def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -
     known = open_papers(papers)
     require_same(known, opened.inventory)
     found = check_bag(opened)
-    path = _sign(terminal, papers, signing, Act.LODGED, good=found.good, bad=found.bad)
+    path = sign_paper(terminal, papers, signing, Act.LODGED, good=found.good, bad=found.bad)
     terminal.result(
         {
             "bag": found.inventory.bag.hex(),
@@ -160,75 +144,6 @@ def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -
         ],
     )
     return IntegrityError.exit_code if found.findings else 0
-
-
-@bag.command(name="seal")
-def seal(papers: Path, *, signing: Signing, terminal: Out) -> None:
-    """Close a bag: its first paper, signed by the depositor.
-
-    Parameters
-    ----------
-    papers
-        The folder of its papers.
-    """
-    from exclave.authority.custody import Act
-
-    _act(terminal, papers, signing, Act.SEALED)
-
-
-@bag.command(name="hand-over")
-def hand_over(papers: Path, *, to: str, signing: Signing, terminal: Out) -> None:
-    """Say who is to have the bag now.
-
-    Parameters
-    ----------
-    papers
-        The folder of its papers.
-    to
-        `official p-...`, `depositor NAME` or `seat NUMBER`.
-    """
-    from exclave.authority.custody import Act, read_party
-    from exclave.authority.fields import Node
-
-    _act(terminal, papers, signing, Act.HANDED_OVER, to=read_party(Node(to, "--to")))
-
-
-@bag.command(name="receive")
-def receive(papers: Path, *, signing: Signing, terminal: Out) -> None:
-    """Say that the bag came, and which seals it has.
-
-    Parameters
-    ----------
-    papers
-        The folder of its papers.
-    """
-    from exclave.authority.custody import Act
-
-    _act(terminal, papers, signing, Act.RECEIVED)
-
-
-@bag.command(name="report")
-def report(
-    papers: Path, *, lost: Flag = False, opened: Flag = False, signing: Signing, terminal: Out
-) -> None:
-    """Say that a bag is lost, or that its seals are not as they were.
-
-    Parameters
-    ----------
-    papers
-        The folder of its papers.
-    lost
-        It is not where it should be.
-    opened
-        Its seals are broken or are others; --marks says how.
-    """
-    from exclave.authority.custody import Act
-
-    if lost is opened:
-        raise UsageError(
-            f"bag report: expected --lost or --opened, got {'both' if lost else 'neither'}"
-        )
-    _act(terminal, papers, signing, Act.LOST if lost else Act.OPENED)
 
 
 @bag.command(name="lodge")
@@ -313,53 +228,30 @@ def list_bags(
     from exclave.clock import now
     from exclave.wiring.papers import open_papers
 
-    known = [paper for folder in papers for paper in open_papers(folder).papers]
+    problems: tuple[Problem, ...] = ()
+    folders = [open_papers(folder) for folder in papers]
+    known = [paper for folder in folders for paper in folder.papers]
+    charters = [folder.chain.newest for folder in folders]
     if charter is not None or card is not None:
         from exclave.wiring.orders import view_for
 
         view = view_for(charter, card)
+        problems = view.problems
         known += [Paper(statement=name, custody=one) for name, one in view.papers]
+        charters.append(view.charter)
     elif not papers:
         raise UsageError("bag list: expected folders of papers, --charter or --card, got none")
-    states = judge_bags(known, now=now())
+    states = judge_bags(known, now=now(), safes={s for c in charters for s in c.safes})
     terminal.result(
-        {"bags": [state_json(state) for state in states]},
+        {
+            "bags": [state_json(state) for state in states],
+            "problems": [{"seat": item.seat, "what": item.what} for item in problems],
+        },
         [line for state in states for line in state_lines(state)] or ["no bag"],
     )
+    for item in problems:
+        terminal.warning(f"seat {item.seat}: {item.what}", hint="its log may know of more bags")
     return 1 if any(state.troubles for state in states) else 0
-
-
-def _act(
-    terminal: Terminal, papers: Path, signing: Signing, act: Act, *, to: Party | None = None
-) -> None:
-    path = _sign(terminal, papers, signing, act, to=to)
-    terminal.result(
-        {"paper": str(path), "act": act.value},
-        [f"signed {path}", "hand it in where a line is up: exclave submit " + str(path)],
-    )
-
-
-def _sign(
-    terminal: Terminal,
-    folder: Path,
-    signing: Signing,
-    act: Act,
-    *,
-    to: Party | None = None,
-    good: int | None = None,
-    bad: int | None = None,
-) -> Path:
-    from exclave.cli.keys import open_for_signing
-    from exclave.clock import now
-    from exclave.wiring.papers import add_paper, open_papers
-
-    papers = open_papers(folder)
-    keys = open_for_signing(
-        terminal, signing.key, file=signing.passphrase_file, descriptor=signing.passphrase_fd
-    )
-    return add_paper(papers, keys, act, now=now(), to=to, marks=signing.marks, good=good, bad=bad)[
-        0
-    ]
 
 
 def _open(terminal: Terminal, place: Sequence[Path]) -> ReadableBag:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +19,30 @@ if TYPE_CHECKING:
     from exclave.ids import DepositId
     from exclave.wiring.bags import Carrier, PackedBag
 
-__all__ = ["copy", "pack"]
+__all__ = ["Media", "copy", "pack"]
 
 
+@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class _Packing:
-    folder: Path | None
-    volumes: list[Path] = field(default_factory=list)
+class Media:
+    """Onto what a bag is packed, and where its papers begin.
+
+    Parameters
+    ----------
+    papers
+        A new folder for the bag's papers, which travel apart from it.
+    folder
+        The new folder to write, for instance on a removable disk.
+    volumes
+        Files or tape devices to write one after the other, in place of a folder; a device that is
+        named twice is asked to be loaded again.
+    capacity
+        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
+    """
+
+    papers: Path
+    folder: Path | None = None
+    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None
     capacity: str | None = None
 
 
@@ -33,10 +50,7 @@ def pack(
     *,
     config: DepositConfigFile,
     seat: int,
-    papers: Path,
-    folder: Path | None = None,
-    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    capacity: str | None = None,
+    media: Media,
     deposit: str | None = None,
     carry: Annotated[list[Path] | None, Parameter(name="--with", negative=())] = None,
     further: Annotated[list[int] | None, Parameter(negative=())] = None,
@@ -48,15 +62,6 @@ def pack(
     ----------
     seat
         Whose shards: a vault's seat or a safe's.
-    papers
-        A new folder for the bag's papers, which travel apart from it.
-    folder
-        The new folder to write, for instance on a removable disk.
-    volumes
-        Files or tape devices to write one after the other, in place of a folder; a device that is
-        named twice is asked to be loaded again.
-    capacity
-        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
     deposit
         Nothing after this deposit (hex).
     carry
@@ -69,17 +74,16 @@ def pack(
     from exclave.wiring.bags import pack as pack_it
     from exclave.wiring.depositor import open_home
 
-    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
     packed = pack_it(
         open_home(config),
         Seat(seat),
-        carrier,
-        papers,
+        _carrier(terminal, media),
+        media.papers,
         deposit=None if deposit is None else _deposit(deposit),
         more=carry or (),
         further=[Seat(number) for number in further or ()],
     )
-    _say(terminal, packed, papers)
+    _say(terminal, packed, media.papers)
     if packed.contents.absent:
         terminal.warning(
             f"{packed.contents.absent} shards of these deposits lie nowhere for seat {seat}",
@@ -91,10 +95,7 @@ def pack(
 def copy(
     vault: Path,
     *,
-    papers: Path,
-    folder: Path | None = None,
-    volumes: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    capacity: str | None = None,
+    media: Media,
     mission: str | None = None,
     deposit: str | None = None,
     terminal: Out,
@@ -105,32 +106,23 @@ def copy(
     ----------
     vault
         The vault's folder.
-    papers
-        A new folder for the bag's papers, which travel apart from it.
-    folder
-        The new folder to write, for instance on a removable disk.
-    volumes
-        Files or tape devices to write one after the other, in place of a folder; a device that is
-        named twice is asked to be loaded again.
-    capacity
-        Most that one volume takes, such as 6TiB; otherwise as much as it does take.
     mission
         Whose shards (hex), at a vault that holds several missions.
     deposit
         Only what this deposit (hex) needs, older packs included.
     """
+    from exclave.cli.names import named_hex
     from exclave.ids import MissionId
     from exclave.wiring.bag_copies import copy as copy_it
 
-    carrier = _carrier(terminal, _Packing(folder=folder, volumes=volumes or [], capacity=capacity))
     packed = copy_it(
         vault,
-        carrier,
-        papers,
-        mission=None if mission is None else MissionId(_hex(mission, 32, "--mission")),
+        _carrier(terminal, media),
+        media.papers,
+        mission=None if mission is None else MissionId(named_hex(mission, 32, "--mission")),
         deposit=None if deposit is None else _deposit(deposit),
     )
-    _say(terminal, packed, papers)
+    _say(terminal, packed, media.papers)
     if packed.contents.absent:
         terminal.warning(
             f"{packed.contents.absent} shards that records name are not at this vault",
@@ -166,18 +158,28 @@ def _say(terminal: Terminal, packed: PackedBag, papers: Path) -> None:
         terminal.warning("this bag opens with the cards and the keys of its seats alone")
 
 
-def _carrier(terminal: Terminal, packing: _Packing) -> Carrier:
+def _carrier(terminal: Terminal, media: Media) -> Carrier:
     from exclave.plan import parse_size
     from exclave.wiring.bags import Carrier
 
-    if (packing.folder is None) is (not packing.volumes):
-        raise UsageError("bag: expected either --folder or --volumes")
+    volumes = media.volumes or ()
+    if (media.folder is None) is (not volumes):
+        got = "neither" if media.folder is None else "both"
+        raise UsageError(f"bag: expected either --folder or --volumes, got {got}")
+    if media.folder is not None and media.capacity is not None:
+        raise UsageError(
+            "bag: expected --capacity with --volumes, got it with --folder",
+            hint="a folder is on one disk; what is larger goes on several volumes",
+        )
+    _require_new(volumes)
     try:
-        capacity = None if packing.capacity is None else parse_size(packing.capacity)
+        capacity = None if media.capacity is None else parse_size(media.capacity)
     except ValueError as error:
-        raise ConfigurationError(f"--capacity: {error}, got {packing.capacity!r}") from error
+        raise ConfigurationError(f"--capacity: {error}, got {media.capacity!r}") from error
     return Carrier(
-        folder=packing.folder, next_volume=_volumes(terminal, packing.volumes), capacity=capacity
+        folder=media.folder,
+        next_volume=_volumes(terminal, volumes),
+        capacity=capacity,
     )
 
 
@@ -186,8 +188,7 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
 
     def following(number: int) -> Path | None:
         if number > len(paths):
-            name = terminal.line(f"volume {number - 1} is full; file or device of the next one")
-            return Path(name) if name else None
+            return _asked(terminal, f"volume {number - 1} is full; file or device of the next one")
         path = paths[number - 1]
         if path in used:
             terminal.wait_for(f"load volume {number} into {path}")
@@ -197,13 +198,36 @@ def _volumes(terminal: Terminal, paths: Sequence[Path]) -> Callable[[int], Path 
     return following
 
 
+def _asked(terminal: Terminal, question: str) -> Path | None:
+    """Asked again where nothing can be written: hours of packing hang on one word."""
+    from exclave.bag.media import require_medium
+    from exclave.errors import ExclaveError
+
+    while name := terminal.line(question):
+        try:
+            require_medium(Path(name))
+        except ExclaveError as error:
+            terminal.warning(error.message, hint=error.hint)
+        else:
+            return Path(name)
+    return None
+
+
+def _require_new(paths: Sequence[Path]) -> None:
+    """Before anything is packed: no file that is there, and none twice."""
+    from exclave.bag.media import require_medium
+
+    for at, path in enumerate(paths):
+        require_medium(path)
+        if path in paths[:at] and not path.exists():
+            raise UsageError(
+                f"{path}: expected each file once, got it twice",
+                hint="only a drive is named again, and then loaded with the next tape",
+            )
+
+
 def _deposit(text: str) -> DepositId:
+    from exclave.cli.names import named_hex
     from exclave.ids import DepositId
 
-    return DepositId(_hex(text, 16, "--deposit"))
-
-
-def _hex(text: str, length: int, subject: str) -> bytes:
-    from exclave.encoding import hex_decode
-
-    return hex_decode(text.lower(), length=length, subject=subject)
+    return DepositId(named_hex(text, 16, "--deposit"))

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from exclave.cli.options import DepositConfigFile, Out
+from exclave.cli.options import DepositConfigFile, Flag, Out
+from exclave.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from exclave.authority.envelope import Envelope
     from exclave.certificate.drill import Drill
     from exclave.certificate.proof import Proof
     from exclave.certificate.standing import CheckedStanding
+    from exclave.wiring.depositor import Home
 
 __all__ = ["certificate", "verify_certificate"]
 
@@ -24,7 +27,7 @@ certificate = App(
 
 
 @certificate.command(name="make")
-def make(*, config: DepositConfigFile, out: Path, terminal: Out) -> None:
+def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: Out) -> int:
     """Write one signed file that says which registers are held where, and when they last came back.
 
     Asks the vaults for receipts, which prove to anybody who has the charter what it claims; what
@@ -34,53 +37,78 @@ def make(*, config: DepositConfigFile, out: Path, terminal: Out) -> None:
     ----------
     out
         The new file.
+    log
+        Have its hash put into the vaults' logs, so that it can be shown to have existed now.
     """
     from exclave.cli.words.certificate import standing_json, standing_lines
     from exclave.durable import write_new_file
-    from exclave.wiring.certificates import make_standing, verify_certificate_file
+    from exclave.wiring.certificates import charters_at_home, make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home
+    from exclave.wiring.learning import learn_charter
 
-    home = open_home(config)
+    if out.exists():
+        raise ConfigurationError(f"{out}: is there already", hint="name another file with --out")
+    if not out.parent.is_dir():
+        raise ConfigurationError(f"{out.parent}: expected a folder, got none")
+    home = learn_charter(open_home(config))
     made = make_standing(home)
     write_new_file(out, [made.envelope.to_bytes()], mode=0o600)
-    checked = verify_certificate_file(out, [home.party.charter], None)
+    checked = verify_certificate_file(out, charters_at_home(home), None)
     for text in made.left_out:
         terminal.warning(text)
+    said = _logged(home, made.envelope) if log else {}
     terminal.result(
-        {**standing_json(_standing(checked)), "file": str(out)},
-        [*standing_lines(_standing(checked)), f"written to {out}"],
+        {**standing_json(_standing(checked)), "file": str(out), "logged": said},
+        [*standing_lines(_standing(checked)), f"written to {out}", *_logged_lines(said)],
     )
+    return _unlogged_code(said) if log else 0
 
 
 @certificate.command(name="log")
-def log(file: Path, *, config: DepositConfigFile, terminal: Out) -> int:
-    """Put the hash of a proof or drill, and it sealed to the recovery key, into the vaults' logs.
+def log_file(file: Path, *, config: DepositConfigFile, terminal: Out) -> int:
+    """Put a certificate's hash into the vaults' logs, and proofs and drills sealed with it.
 
-    `deposit --prove` and `drill` do that themselves; this is for when no vault answered, or a drill
-    was held where home was not at hand. Ends with 0 when one vault took it.
+    They are sealed to the recovery key; of an auditor's certificate the hash alone is logged.
+    `deposit --prove` and `drill` do that themselves, `certificate make` does with --log; this is
+    for when no vault answered, or a drill was held where home was not at hand. Ends with 0 when one
+    vault took it.
 
     Parameters
     ----------
     file
         The certificate.
     """
-    from exclave.authority.envelope import RESULTS
-    from exclave.errors import VaultError
-    from exclave.wiring.attesting import is_logged, log_certificate
+    from exclave.authority.envelope import CERTIFICATES
     from exclave.wiring.depositor import open_home
     from exclave.wiring.files import load_envelope
 
-    envelope = load_envelope(file, *RESULTS)
-    answers = log_certificate(open_home(config), envelope)
-    said = {
-        str(seat): answer if isinstance(answer, str) else answer.state.value
-        for seat, answer in answers.items()
-    }
+    envelope = load_envelope(file, *CERTIFICATES)
+    said = _logged(open_home(config), envelope)
     terminal.result(
-        {"certificate": envelope.statement_hash.hex(), "seats": said},
-        [f"seat {seat}: {answer}" for seat, answer in said.items()],
+        {"certificate": envelope.statement_hash.hex(), "seats": said}, _logged_lines(said)
     )
-    return 0 if is_logged(answers) else VaultError.exit_code
+    return _unlogged_code(said)
+
+
+def _logged(home: Home, envelope: Envelope) -> dict[str, str]:
+    """What each seat said to the attestation of a certificate: `logged`, or why not."""
+    from exclave.wiring.attesting import log_certificate
+
+    return {
+        str(seat): answer if isinstance(answer, str) else answer.state.value
+        for seat, answer in log_certificate(home, envelope).items()
+    }
+
+
+def _logged_lines(said: dict[str, str]) -> list[str]:
+    return [f"seat {seat}: {answer}" for seat, answer in said.items()]
+
+
+def _unlogged_code(said: dict[str, str]) -> int:
+    from exclave.errors import VaultError
+    from exclave.vault.interface import State
+
+    return 0 if State.LOGGED.value in said.values() else VaultError.exit_code
 
 
 def verify_certificate(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
     from exclave.wiring.check_results import CheckResult, Figure
 
-__all__ = ["check"]
+__all__ = ["check", "results_json"]
 
 _NAMES: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _MARKS: Final = ("ok  ", "look", "FAIL", "????")
@@ -23,7 +23,7 @@ _SHOWN: Final = 3  # causes in the one line of --monitoring
 
 
 def check(*, config: DepositConfigFile, monitoring: Flag = False, terminal: Out) -> int:
-    """Try everything a deposit needs, and say what lies ahead: a forecast, drills, cards.
+    """Try everything a deposit needs, and say what lies ahead: a forecast, drills, bags, cards.
 
     Ends with 0 when all is good, 1 when somebody should look, 2 when something would fail or is
     overdue, 3 when nothing could be found out.
@@ -46,7 +46,7 @@ def check(*, config: DepositConfigFile, monitoring: Flag = False, terminal: Out)
     code = int(worst(results))
     lines = [line for result in results for line in _lines(result)]
     terminal.result(
-        {"code": code, "checks": [_json(result) for result in results]},
+        results_json(results, code),
         [_monitoring_line(results, code)] if monitoring else lines,
     )
     return code
@@ -68,9 +68,15 @@ def _lines(result: CheckResult) -> list[str]:
     return lines if result.hint is None else [*lines, f"     hint: {result.hint}"]
 
 
+def results_json(results: Sequence[CheckResult], code: int) -> dict[str, object]:
+    """What `--json` prints, and the agent reads."""
+    return {"code": code, "checks": [_json(result) for result in results]}
+
+
 def _json(result: CheckResult) -> dict[str, object]:
     return {
         "what": result.what,
+        "about": result.about or None,
         "good": result.good,
         "warns": result.warns,
         "severity": result.severity.name.lower(),

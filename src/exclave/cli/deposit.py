@@ -12,6 +12,9 @@ from exclave.plain_words import count, size
 from exclave.values import asdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from exclave.cli.terminal import Terminal
     from exclave.deposit.catalogue import CatalogueEntry
     from exclave.source.interface import Unread
 
@@ -86,6 +89,7 @@ def deposit(
             value = _entry_json(outcome.entry) | {
                 "lodged": list(outcome.lodged),
                 "late": {str(seat): why for seat, why in late.items()},
+                "carried": sorted(late.keys() - home.on_line),
                 "unread": {name: asdict(item) for name, item in outcome.unread.items()},
                 "proof": None if proof is None else proof_json(proof, outcome),
             }
@@ -94,9 +98,7 @@ def deposit(
             lines.append("lodged at seats " + ", ".join(map(str, outcome.lodged)))
             lines += [] if proof is None else proof_words(proof, outcome)
     terminal.result(value, lines)
-    for seat, why in sorted(late.items()):
-        way = f"exclave bag pack --seat {seat}" if seat in carried else _CATCH_UP
-        terminal.warning(f"seat {seat} is late: {why}", hint=way)
+    _warn_late(terminal, late, by_bag={*carried, *(late.keys() - home.on_line)})
     for seat, why in sorted(unattested.items()):
         terminal.warning(f"seat {seat} has not logged the certificate: {why}")
     if proof is None or proof.passed:
@@ -105,6 +107,12 @@ def deposit(
     for reason in proof.reasons[1:]:
         terminal.warning(reason)
     return NOT_AS_IT_SHOULD_BE
+
+
+def _warn_late(terminal: Terminal, late: Mapping[Seat, str], by_bag: Collection[int]) -> None:
+    for seat, why in sorted(late.items()):
+        way = f"exclave bag pack --seat {seat}" if seat in by_bag else _CATCH_UP
+        terminal.warning(f"seat {seat} is late: {why}", hint=way)
 
 
 def _seats(text: str | None) -> tuple[int, ...]:

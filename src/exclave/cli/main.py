@@ -68,14 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.failure("terminated")
         return TERMINATED
     except BrokenPipeError:
-        # Whoever read our output has enough; the interpreter must not complain at its end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has enough.
         return PIPE_CLOSED
     finally:
+        _flush()
         signal.signal(signal.SIGTERM, before)
         # The interpreter looks for cycles once more at its end, among everything that was imported:
         # a tenth of a second for memory that the system takes back at once.
         gc.freeze()
+
+
+def _flush() -> None:
+    """What cannot be written has been told of: the interpreter must not complain at its end too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str], terminal: Terminal) -> int:
@@ -87,7 +96,12 @@ def _run(arguments: list[str], terminal: Terminal) -> int:
     except ExclaveError as error:
         terminal.error(error)
         return error.exit_code
-    except (BrokenPipeError, SystemExit):
+    except SystemExit as error:
+        # The library that prints help ends the program so when nobody reads on.
+        if isinstance(error.__context__, BrokenPipeError):
+            return PIPE_CLOSED
+        raise
+    except BrokenPipeError:
         raise
     except Exception as error:
         known = _of_the_system(error)
@@ -127,11 +141,12 @@ def _usage(error: CycloptsError) -> UsageError:
 
 def _of_the_system(error: Exception) -> ExclaveError | None:
     """What the file system refuses at a path is the user's to mend, not a fault of the program."""
-    if not isinstance(error, OSError) or error.filename is None:
+    if not isinstance(error, OSError):
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(f"{error.filename}: {error.strerror}", hint="free some space")
-    if error.errno in _REFUSED:
+        where = error.filename or "output"  # the system names what is opened, not what is written
+        return StorageError(f"{where}: {error.strerror}", hint="free some space")
+    if error.filename is not None and error.errno in _REFUSED:
         return ConfigurationError(f"{error.filename}: cannot be used: {error.strerror}")
     return None
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NameUnreadable",
-    "hex_named",
     "named_duration",
+    "named_hex",
     "named_mission",
     "named_moment",
     "named_statement",
@@ -32,11 +32,10 @@ class NameUnreadable(UsageError):
 
 
 def named_mission(text: str) -> MissionId:
-    """A mission's id; raises `MalformedData`."""
-    from exclave.encoding import hex_decode
+    """A mission's id; raises `NameUnreadable`."""
     from exclave.ids import MissionId
 
-    return MissionId(hex_decode(_plain(text), length=32, subject="--mission"))
+    return MissionId(named_hex(text, 32, "--mission"))
 
 
 def named_statement(name: str, kinds: Collection[Kind]) -> StatementHash:
@@ -46,16 +45,16 @@ def named_statement(name: str, kinds: Collection[Kind]) -> StatementHash:
 
     if Path(name).is_file():
         return statement_named(Path(name), kinds)
-    return StatementHash(hex_named(name, 32, "statement"))
+    return StatementHash(named_hex(name, 32, "statement"))
 
 
-def hex_named(text: str, length: int, what: str) -> bytes:
-    """The bytes of an id, a hash or a root; raises `NameUnreadable`."""
+def named_hex(text: str, length: int, what: str) -> bytes:
+    """What long numbers mean as they are printed: hex, with or without its spaces."""
     from exclave.encoding import hex_decode
     from exclave.errors import MalformedData
 
     try:
-        return hex_decode(_plain(text), length=length)
+        return hex_decode(text.replace(" ", "").lower(), length=length)
     except MalformedData as error:
         raise NameUnreadable(
             f"{what}: expected {2 * length} hex digits, got {text[:80]!r}",
@@ -85,7 +84,3 @@ def named_duration(text: str, option: str) -> int:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}, got {text[:20]!r}") from error
-
-
-def _plain(text: str) -> str:
-    return text.replace(" ", "").lower()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exclave.cli.names import hex_named, named_moment, named_statement
+from exclave.cli.names import named_hex, named_moment, named_statement
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import UsageError
 
@@ -169,7 +169,7 @@ def release(*packs: str, listed: Path | None = None, making: Making, terminal: O
     from exclave.ids import PackRoot
 
     names = [*packs, *(_lines(listed) if listed is not None else ())]
-    roots = tuple(sorted({PackRoot(hex_named(name, 32, "pack root")) for name in names}))
+    roots = tuple(sorted({PackRoot(named_hex(name, 32, "pack root")) for name in names}))
     return give(terminal, making, lambda head: Release(head=head, packs=roots))
 
 
@@ -361,7 +361,7 @@ def _deposits(names: tuple[str, ...]) -> tuple[DepositId, ...] | None:
 
     if names == ("all",):
         return None
-    return tuple(sorted({DepositId(hex_named(name, 16, "deposit")) for name in names}))
+    return tuple(sorted({DepositId(named_hex(name, 16, "deposit")) for name in names}))
 
 
 def _statements(names: tuple[str, ...], kind: Kind) -> tuple[StatementHash, ...]:

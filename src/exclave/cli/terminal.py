@@ -7,21 +7,26 @@ colour or movement unless standard error is a terminal; a secret is never echoed
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-from exclave.errors import ExclaveError, UsageError
+from exclave.errors import ExclaveError, StorageError, UsageError
 
-__all__ = ["Json", "NoTerminal", "Terminal"]
+__all__ = ["Json", "NoTerminal", "OutputLost", "Terminal"]
 
 Json = Mapping[str, object]
 
 
 class NoTerminal(UsageError):
     """Something must be asked, and there is nobody to ask."""
+
+
+class OutputLost(StorageError):
+    """What the command was run for cannot be written: its disk is full, or nothing is there."""
 
 
 class Terminal:
@@ -38,8 +43,9 @@ class Terminal:
     ) -> None:
         self.json = json
         self.quiet = quiet
-        self._out = sys.stdout if out is None else out
-        self._err = sys.stderr if err is None else err
+        # None where whoever started us closed it.
+        self._out: TextIO | None = sys.stdout if out is None else out
+        self._err = (sys.stderr or io.StringIO()) if err is None else err
         self._ask = sys.stdin if ask is None else ask
 
     @property
@@ -55,10 +61,10 @@ class Terminal:
     def result(self, value: Json, lines: Iterable[str]) -> None:
         """What the command was run for: JSON when asked for, else lines."""
         if self.json:
-            self._write(self._out, json.dumps(value, ensure_ascii=False, sort_keys=True))
+            self._print(json.dumps(value, ensure_ascii=False, sort_keys=True))
             return
         for line in lines:
-            self._write(self._out, line)
+            self._print(line)
 
     def info(self, text: str) -> None:
         """What happens, for whoever watches."""
@@ -187,6 +193,19 @@ class Terminal:
     def _hint(self, hint: str | None) -> None:
         for line in (hint or "").splitlines():
             self._write(self._err, f"hint: {line}")
+
+    def _print(self, line: str) -> None:
+        if self._out is None:
+            raise OutputLost("standard output: expected one that can be written, got none")
+        try:
+            self._write(self._out, line)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(
+                f"standard output: cannot be written: {error.strerror}",
+                hint="the command itself has run; nothing of what it said is kept",
+            ) from error
 
     def _write(self, stream: TextIO, line: str) -> None:
         stream.write(line + "\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from exclave.demo.estate import Estate, FilesSource, PostgresSource, Register
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.values import dataclass
 
 __all__ = [

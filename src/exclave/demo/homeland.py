@@ -11,8 +11,8 @@ from exclave.demo.estate import Estate, advance_estate, build_estate
 from exclave.demo.founding import registers_toml
 from exclave.demo.mission import Home
 from exclave.demo.narration import Narrator, amount
-from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage
+from exclave.postgres_server.server import PostgresServer, start_server
 from exclave.values import dataclass
 
 __all__ = ["DepositFigures", "Homeland", "build_homeland", "make_deposit", "pass_a_day"]

@@ -16,8 +16,8 @@ from exclave.demo.founding import targets_toml
 from exclave.demo.homeland import Homeland
 from exclave.demo.mission import HostedVault, keys_of, person
 from exclave.demo.narration import Narrator
-from exclave.demo.postgres import PostgresServer, start_server
 from exclave.demo.stage import Stage, StepFailed
+from exclave.postgres_server.server import PostgresServer, start_server
 from exclave.values import dataclass
 
 __all__ = [

@@ -23,8 +23,6 @@ from exclave.demo.founding import Law
 from exclave.demo.homeland import DepositFigures, build_homeland, make_deposit, pass_a_day
 from exclave.demo.mission import HostedVault, found_mission, open_hosts, serve_vaults
 from exclave.demo.narration import Narrator, amount, duration
-from exclave.demo.postgres import PostgresServer
-from exclave.demo.programs import copied_programs, leave_programs, pg_tool
 from exclave.demo.reach import Reach
 from exclave.demo.rescue import (
     Rescue,
@@ -39,6 +37,8 @@ from exclave.demo.rescue import (
 from exclave.demo.stage import Stage
 from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
 from exclave.errors import DifferenceFound
+from exclave.postgres_server.programs import copied_programs, leave_programs, pg_tool
+from exclave.postgres_server.server import PostgresServer
 from exclave.values import dataclass
 from exclave.wiring.files import load_charter
 

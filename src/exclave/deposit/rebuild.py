@@ -22,6 +22,7 @@ from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import author_of, live_set
 from exclave.deposit.catalogue import Catalogue
 from exclave.deposit.depositor import DepositorParty
+from exclave.deposit.left_out import packs_of
 from exclave.deposit.seat_line import SeatLine
 from exclave.deposit.spool import Spool
 from exclave.errors import ExclaveError, IntegrityError
@@ -54,11 +55,14 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
     live = live_set(newest, known)
     # Nothing of another epoch is shared: its packs are remembered for seats that lack them.
     shared = newest.epoch == journal.epoch
-    roots = live.roots
+    newest_has = {item.id for item in entries[-1].registers}
+    ever = {item.id for entry in entries for item in entry.registers}
+    others = packs_of(catalogue, ever - newest_has, epoch=newest.epoch) - live.packs.keys()
+    roots = (*live.roots, *sorted(others))
     for start in range(0, len(roots), _TOGETHER):
         packs = map(catalogue.pack, roots[start : start + _TOGETHER])
         journal.add_safe_packs((_with_late_shards(p, spool) for p in packs), shared=shared)
-    _bring_back_spooled(catalogue, journal, spool, live.packs.keys())
+    _bring_back_spooled(catalogue, journal, spool, frozenset(roots))
     for entry in entries:
         row = RecordRow(
             sequence=entry.sequence,
@@ -67,10 +71,13 @@ def rebuild_journal(catalogue: Catalogue, journal: Journal, spool: Spool) -> int
             envelope=catalogue.envelope(entry.sequence),
             lodged=frozenset(),
         )
-        journal.store_record(row, live.roots if shared and entry is entries[-1] else ())
+        if shared and entry is entries[-1]:
+            journal.store_record(row, live.roots, others=others)
+        else:
+            journal.store_record(row, ())
     if entries[-1].statement != newest.statement_hash:
         raise IntegrityError(f"catalogue: deposit {entries[-1].sequence} names another record")
-    return len(live.roots)
+    return len(roots)
 
 
 async def adopt_chain(

@@ -13,7 +13,7 @@ under a new deposit secret.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ from exclave.deposit.catalogue import CatalogueEntry
 from exclave.deposit.catching_up import catch_up
 from exclave.deposit.depositor import DepositorParty
 from exclave.deposit.dispatch import Dispatcher
+from exclave.deposit.left_out import packs_of
 from exclave.deposit.lodging import (
     Lodged,
     build_record,
@@ -87,11 +88,16 @@ def deposit(
     party: DepositorParty,
     place: Workplace,
     plan_text: bytes,
+    declared: Collection[str] = (),
 ) -> DepositOutcome:
-    """Capture the registers and lodge them; raises when fewer than h states hold the deposit."""
+    """Capture the registers and lodge them; raises when fewer than h states hold the deposit.
+
+    `declared` are all registers of the plan: what those hold that are left out stays shared.
+    """
     place.progress.phase("catch up")
     catch_up(party, place)
-    attempt = _Attempt(party, place)
+    left_out = frozenset(declared) - {task.plan.id for task in tasks}
+    attempt = _Attempt(party, place, left_out)
     try:
         return attempt.run(tasks, plan_text)
     finally:
@@ -101,9 +107,10 @@ def deposit(
 class _Attempt:
     """One attempt at a deposit: the stages joined, and what they count."""
 
-    def __init__(self, party: DepositorParty, place: Workplace) -> None:
+    def __init__(self, party: DepositorParty, place: Workplace, left_out: frozenset[str]) -> None:
         self._party = party
         self._place = place
+        self._left_out = left_out
         self._deposit = DepositId(place.random(16))
         self._begun = time.monotonic()
         self._manifest_bytes = 0
@@ -242,7 +249,8 @@ class _Attempt:
         entry = self._entry(captured, row, root, manifest_packs, started)
         place.catalogue.add(entry, row.envelope, self._outline(captured))
         place.catalogue.forget_outlines(KEPT)
-        place.journal.store_record(row, roots)
+        others = packs_of(place.catalogue, self._left_out, epoch=party.epoch)
+        place.journal.store_record(row, roots, others=others)
         reachable = [
             line for seat, line in place.lines.items() if seat not in self._dispatcher.late
         ]

@@ -1,7 +1,4 @@
-"""Drills: what a mission withstands, played on a mission made for the purpose.
+"""Drills of a real mission: its deposit reconstructed for practice, with its officials and cards.
 
-`exclave drill --coerced` lets an occupier act who has everything at home, `--saboteur` a single
-official who says no to everything. Vaults are real processes on loopback, officials use the real
-commands, and the attacker whatever the library and the wire allow. Nothing of a real mission is
-touched, and nothing here is used by the program's real work.
+Attacks on a made-up mission are the demo's (`exclave.demo.attack`).
 """

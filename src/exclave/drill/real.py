@@ -9,9 +9,10 @@ none.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -25,13 +26,16 @@ from exclave.authority.warrant import Warrant, parse_warrant, warranting_roster
 from exclave.certificate.drill import Drill, drill_envelope, verify_drill
 from exclave.certificate.results import CertificateHead, Results, one_line
 from exclave.clock import now
-from exclave.drill.quarantine import DatabaseThere, NoServer, QuarantineTooSmall, open_quarantine
 from exclave.drill.rehearsal import Rehearsal
+from exclave.drill.targets import DrillTargets
 from exclave.durable import replace_file
 from exclave.errors import DifferenceFound, ExclaveError, StorageError
 from exclave.evidence import EvidenceStore
 from exclave.ids import MissionId
 from exclave.plan import Plan
+from exclave.quarantine.databases import QuarantineOccupied
+from exclave.quarantine.folder import QuarantineFull, open_quarantine
+from exclave.quarantine.own_server import NoServer
 from exclave.reconstruct.run import ReconstructProgress
 from exclave.reconstruct.warranting import ReaderParty, load_reader
 from exclave.signer.interface import sign_envelope
@@ -55,7 +59,7 @@ SHOWN: Final = (
     "it reads from the register again.",
 )
 """What a drill proves, beside what a proof does."""
-_UNFIT: Final = (QuarantineTooSmall, NoServer, DatabaseThere)
+_UNFIT: Final = (QuarantineFull, NoServer, QuarantineOccupied)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,7 @@ class Drilling:
     what: Restoring
     plan: Plan
     quarantine: Path
-    forecast: Mapping[str, int] = MappingProxyType({})  # seconds of work, by register
+    forecast: Mapping[str, float] = MappingProxyType({})  # seconds of work on each by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +102,15 @@ class _Allowed:
     record: DepositRecord
 
 
-def forecast_for(home: Home) -> Mapping[str, int]:
-    """Seconds until each register is back, as `check` forecasts them; of the unknown, none."""
+def forecast_for(home: Home) -> Mapping[str, float]:
+    """Seconds of work on each register alone, as `check` forecasts them; none of the unknown."""
     from exclave.wiring.check_evidence import rehearsed
     from exclave.wiring.check_forecast import forecast_of
 
     store = EvidenceStore(home.settings.evidence)
     known = rehearsed(home.plan.registers, store)
     return {
-        item.id: math.ceil(item.restored_after)
+        item.id: item.restore
         for item in forecast_of(home, known.restore).registers
         if item.restore_basis != "unknown"
     }
@@ -121,58 +125,81 @@ def hold_drill(
     Raises what makes a drill impossible, and `QuarantineLeft` when all but the removal was done.
     """
     allowed, given = _allowed(drilling.what.folder), drilling.what.targets.default_server
-    with open_quarantine(drilling.quarantine, given) as quarantine:
+    with (
+        open_quarantine(drilling.quarantine) as quarantine,
+        closing(DrillTargets(quarantine, given)) as targets,
+    ):
         rehearsal = Rehearsal(
             drilling.plan,
-            quarantine,
+            targets,
             shown,
             issued=allowed.warrant.issued,
             clock=now,
             forecast=drilling.forecast.get,
         )
-        state = quarantine.folder / "state"
-        state.mkdir(mode=0o700)
-        places = Places(
-            target_for=rehearsal.target_for,
-            state=state,
-            service=quarantine.folder / "service",
-            opened=rehearsal.opened,
-        )
-        started, report, failure = now(), None, None
-        asking = _Asking(ask, rehearsal)
-        try:
-            report = rebuild(drilling.what, rehearsal, places, ask=asking)
-        except _UNFIT:
-            raise
-        except (ExclaveError, OSError) as error:
-            if asking.refused:
-                raise
-            failure = error if isinstance(error, ExclaveError) else _no_disk(error)
-        drill = Drill(
-            head=CertificateHead(
-                mission=allowed.warrant.mission,
-                charter=allowed.warrant.charter,
-                salt=os.urandom(32),
-                software=f"exclave/{__version__}",
-            ),
-            warrant=allowed.envelope.statement_hash,
-            prepared=allowed.warrant.issued,
-            delay=allowed.delay,
-            results=Results(
-                plan=hashlib.sha256(drilling.plan.text).digest(),
-                declared=rehearsal.declared,
-                deposit=allowed.record.deposit,
-                record=allowed.reader.record,
-                started=started.replace(microsecond=0),
-                # The clock may have been set back.
-                ended=max(started, now()).replace(microsecond=0),
-                failure=None if failure is None else one_line(failure.message),
-            ),
-            registers=tuple(rehearsal.found),
-        )
+        started = now()
+        report, failure = _rebuilt(drilling.what, rehearsal, targets, ask)
+        drill = _drill(drilling, allowed, rehearsal, started=started, failure=failure)
         held = _signed(drill, allowed, report, failure)
         _write(drilling.what.folder, held)
     return held
+
+
+def _rebuilt(
+    what: Restoring, rehearsal: Rehearsal, targets: DrillTargets, ask: AskAgain | None
+) -> tuple[ReconstructionReport | None, ExclaveError | None]:
+    """What the reconstruction reports, or why it failed; raises what makes a drill impossible."""
+    state = targets.quarantine / "state"
+    state.mkdir(mode=0o700)
+    places = Places(
+        target_for=targets.target_for,
+        state=state,
+        service=targets.quarantine / "service",
+        opened=rehearsal.opened,
+    )
+    asking = _Asking(ask, rehearsal)
+    try:
+        return rebuild(what, rehearsal, places, ask=asking), None
+    except _UNFIT:
+        raise
+    except (ExclaveError, OSError) as error:
+        if asking.refused:
+            raise
+        return None, error if isinstance(error, ExclaveError) else _no_disk(error)
+
+
+def _drill(
+    drilling: Drilling,
+    allowed: _Allowed,
+    rehearsal: Rehearsal,
+    *,
+    started: datetime,
+    failure: ExclaveError | None,
+) -> Drill:
+    """All that the certificate says of it."""
+    return Drill(
+        head=CertificateHead(
+            mission=allowed.warrant.mission,
+            charter=allowed.warrant.charter,
+            salt=os.urandom(32),
+            software=f"exclave/{__version__}",
+        ),
+        warrant=allowed.envelope.statement_hash,
+        prepared=allowed.warrant.issued,
+        delay=allowed.delay,
+        results=Results(
+            plan=hashlib.sha256(drilling.plan.text).digest(),
+            declared=rehearsal.declared,
+            deposit=allowed.record.deposit,
+            record=allowed.reader.record,
+            started=started.replace(microsecond=0),
+            # The clock may have been set back.
+            ended=max(started, now()).replace(microsecond=0),
+            failure=None if failure is None else one_line(failure.message),
+        ),
+        registers=tuple(rehearsal.found),
+        only=tuple(dict.fromkeys(drilling.what.scope.registers)),
+    )
 
 
 class _Asking:

@@ -1,49 +1,33 @@
 """What a drill of a real mission finds: registers as they come back, and what holds of them.
 
-A `Rehearsal` says where each source goes, and follows the reconstruction: as soon as a register is
-restored and compared its assertions run, before the next one is begun, since what a register
-depends on comes before it. Rules: times are this machine's monotonic clock, but for the warrant's,
-which another machine may have made; the certificate says what was found and nothing better.
+A `Rehearsal` follows the reconstruction: as soon as a register is restored and compared its
+assertions run, before the next one is begun, since what a register depends on comes before it.
+Rules: times are this machine's monotonic clock, but for the warrant's, which another machine may
+have made; the certificate says what was found and nothing better.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from exclave.archive.manifest import Manifest, Register
-from exclave.archive.objects import (
-    CommandOutput,
-    FilesTree,
-    PgDatabase,
-    PgLargeObjects,
-    PgTable,
-    SqliteDatabase,
-)
-from exclave.archive.register import RegisterSource
+from exclave.archive.manifest import Manifest
 from exclave.certificate.drill import DrilledRegister
 from exclave.certificate.results import AssertionOutcome, RegisterResult, one_line
 from exclave.clock import Clock, parse_time
-from exclave.drill.quarantine import Quarantine, names_on
+from exclave.drill.targets import DrillTargets
 from exclave.plan import Plan
-from exclave.reconstruct.assertions import (
-    RestoredFolder,
-    RestoredPlace,
-    RestoredServer,
-    RestoredSqlite,
-    run_assertions,
-)
+from exclave.reconstruct.assertions import run_assertions
 from exclave.reconstruct.report import RegisterOutcome
 from exclave.reconstruct.run import ReconstructProgress
-from exclave.source.interface import ArchiveSupply, Compared, Progress, Target
-from exclave.source.postgresql.config import PostgresConfig
 
 __all__ = ["Rehearsal"]
 
-Forecast = Callable[[str], int | None]
-"""Seconds of work that were forecast for a register."""
+Forecast = Callable[[str], float | None]
+"""Seconds of work that were forecast for a register by itself."""
 
 _NOTES: Final = 4096
 
@@ -54,7 +38,7 @@ class Rehearsal:
     def __init__(
         self,
         plan: Plan,
-        quarantine: Quarantine,
+        targets: DrillTargets,
         shown: ReconstructProgress,
         *,
         issued: datetime,
@@ -62,14 +46,14 @@ class Rehearsal:
         forecast: Forecast = lambda _: None,
     ) -> None:
         self._plan = {register.id: register for register in plan.registers}
-        self._quarantine = quarantine
+        self._targets = targets
         self._shown = shown
         self._issued = issued
         self._clock = clock
         self._forecast = forecast
-        self._places: dict[str, dict[str, RestoredPlace]] = {}
         self._held: tuple[str, ...] = ()
         self._begun = time.monotonic()
+        self._foreseen: float | None = 0.0  # for all that has ended; None: one had no forecast
         self.found: list[DrilledRegister] = []
 
     @property
@@ -84,35 +68,6 @@ class Rehearsal:
     def begin(self) -> None:
         """Work begins now: what was waited for before is no part of it."""
         self._begun = time.monotonic()
-
-    def target_for(self, register: Register, source: RegisterSource) -> Target:
-        """Where a source goes. Raises what makes the quarantine unfit, while it is empty."""
-        places = self._places.setdefault(register.id, {})
-        self._quarantine.need(_restored_size(source))
-        if source.kind == "postgresql":
-            names = [item.database for item in source.objects if isinstance(item, PgDatabase)]
-            config = self._quarantine.server(names)
-            places[source.name] = RestoredServer(config=config, databases={n: n for n in names})
-            return _Server(config, self._quarantine)
-        place = self._quarantine.registers / register.id / source.name
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        match source.kind:
-            case "sqlite":
-                from exclave.source.sqlite import SqliteTarget
-
-                file = next(i.file for i in source.objects if isinstance(i, SqliteDatabase))
-                places[source.name] = RestoredSqlite(file=place / file)
-                return SqliteTarget(place)
-            case "command":
-                from exclave.source.command import CommandTarget
-
-                places[source.name] = RestoredFolder(folder=place)
-                return CommandTarget(place)
-            case _:
-                from exclave.source.files.restore import FilesTarget
-
-                places[source.name] = RestoredFolder(folder=place)
-                return FilesTarget(place)
 
     def register_started(self, register: str, title: str) -> None:
         """As in `ReconstructProgress`."""
@@ -131,12 +86,14 @@ class Rehearsal:
         asserted = self._asserted(outcome.id)
         planned = self._plan.get(outcome.id)
         work = round((time.monotonic() - self._begun) * 1000)
+        self._foreseen = _joined(self._foreseen, self._forecast(outcome.id))
         waited = round((self._clock() - self._issued).total_seconds() * 1000)
         self.found.append(
             DrilledRegister(
                 result=_result(outcome, asserted),
                 rto=outcome.rto if planned is None else planned.rto,
-                forecast=self._forecast(outcome.id),
+                # One after the other: what came before is part of the work, and of its forecast.
+                forecast=None if self._foreseen is None else math.ceil(self._foreseen),
                 restore_ms=outcome.restore_ms,
                 compare_ms=outcome.compare_ms,
                 work_ms=work,
@@ -151,8 +108,14 @@ class Rehearsal:
         if planned is None:
             return ()
         return run_assertions(
-            planned.assertions, self._places[register], quarantine=self._quarantine.folder
+            planned.assertions,
+            self._targets.restored(register),
+            quarantine=self._targets.quarantine,
         )
+
+
+def _joined(before: float | None, more: float | None) -> float | None:
+    return None if before is None or more is None else before + more
 
 
 def _result(outcome: RegisterOutcome, asserted: tuple[AssertionOutcome, ...]) -> RegisterResult:
@@ -167,66 +130,3 @@ def _result(outcome: RegisterOutcome, asserted: tuple[AssertionOutcome, ...]) ->
         not_compared=tuple(one_line(text) for text in outcome.not_compared[:_NOTES]),
         assertions=asserted,
     )
-
-
-def _restored_size(source: RegisterSource) -> int:
-    """Bytes on disk, roughly: tables bring indexes."""
-    total = 0
-    for item in source.objects:
-        match item:
-            case PgTable():
-                total += 2 * item.data.length
-            case FilesTree() | PgLargeObjects():
-                total += item.content.length
-            case SqliteDatabase() | CommandOutput():
-                total += item.data.length
-            case _:
-                pass
-    return total
-
-
-class _Server:
-    """A PostgreSQL target whose new roles are the quarantine's to remove."""
-
-    def __init__(self, config: PostgresConfig, quarantine: Quarantine) -> None:
-        from exclave.source.postgresql import PostgresTarget
-
-        self._target = PostgresTarget(config)
-        self._config = config
-        self._quarantine = quarantine
-
-    def check_empty(self, register: Register) -> None:
-        """As in `Target`."""
-        self._target.check_empty(register)
-
-    def restore(
-        self,
-        register: Register,
-        supply: ArchiveSupply,
-        progress: Progress,
-        *,
-        only: Sequence[str] = (),
-    ) -> None:
-        """As in `Target`."""
-        before = self._roles()
-        try:
-            self._target.restore(register, supply, progress, only=only)
-        finally:
-            self._quarantine.made_roles(before, self._roles())
-
-    def compare(
-        self,
-        register: Register,
-        supply: ArchiveSupply,
-        progress: Progress,
-        *,
-        only: Sequence[str] = (),
-    ) -> Compared:
-        """As in `Target`."""
-        return self._target.compare(register, supply, progress, only=only)
-
-    def _roles(self) -> set[str]:
-        from exclave.source.postgresql.connect import connect
-
-        with connect(self._config, self._config.maintenance_database) as session:
-            return names_on(session, "rolname", "pg_roles")

@@ -118,6 +118,7 @@ def draft_agreement(
 ) -> Agreement:
     """The agreement of a file's terms; of `before` the next version, which must weaken nothing."""
     terms = load_toml(path, AgreementTerms)
+    _check(path, terms, head.issued)
     made = Agreement(
         head=head,
         version=1 if before is None else before[1].version + 1,
@@ -162,6 +163,19 @@ def read_state_key(path: Path) -> TypedKey:
             hint="make one with exclave agreement key",
         )
     return public.keys[0]
+
+
+def _check(path: Path, terms: AgreementTerms, issued: datetime) -> None:
+    if terms.ends is not None and _time(terms.ends) <= issued:
+        raise TermsUnfit(
+            f"{path}: ends: expected a time to come, got {terms.ends}",
+            hint="no deposit would be taken under it",
+        )
+    for item in terms.address:
+        if item.seat not in terms.seats:
+            raise TermsUnfit(
+                f"{path}: address: expected one of the seats that are agreed on, got {item.seat}"
+            )
 
 
 def _seat(number: int, terms: AgreementTerms, law: Charter) -> AgreedSeat:

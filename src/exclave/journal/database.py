@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterable
 from itertools import groupby
@@ -25,8 +26,13 @@ __all__ = [
     "insert_list",
     "pieces_of",
     "require_known",
+    "room_at",
+    "unopened",
     "unusable",
 ]
+
+_LEAST: Final = 128 * 1024
+"""Bytes that opening takes beside the file: its log, and the memory that its readers share."""
 
 SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -197,6 +203,33 @@ def unusable(error: apsw.Error) -> JournalUnusable:
     if isinstance(error, apsw.FullError):
         return full_disk()
     return JournalUnusable(f"journal: {type(error).__name__}")
+
+
+def unopened(path: Path, error: apsw.Error | OSError, *, free: int) -> JournalUnusable:
+    """A journal that cannot be opened; `free`: bytes that its disk has left.
+
+    Only a damaged one is to be moved away: on a full or failing disk a new one fares no better.
+    """
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return JournalUnusable(
+            f"journal {path}: expected a journal, got a damaged file",
+            hint="move it away: the next deposit rebuilds it from the catalogue",
+        )
+    if isinstance(error, apsw.FullError) or free < _LEAST:
+        return full_disk()
+    why = error.strerror if isinstance(error, OSError) else type(error).__name__
+    return JournalUnusable(
+        f"journal {path}: expected to open it, got: {why}",
+        hint="see that its folder is there, may be written by this user, and that its disk is well",
+    )
+
+
+def room_at(path: Path) -> int:
+    """Bytes that the disk of a file has left; as if there were room where its folder is missing."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return _LEAST
 
 
 def full_disk() -> JournalUnusable:

@@ -46,6 +46,8 @@ from exclave.journal.database import (
     delete_lists,
     insert_list,
     require_known,
+    room_at,
+    unopened,
     unusable,
 )
 from exclave.journal.lists import ID_SIZE
@@ -81,8 +83,9 @@ SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) O
 """
 
 # Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
-# named by the record before, while a transaction tells which of these still are.
-_LIVE, _SAFE, _DROPPED, _NAMED = 1, 2, 0, -1
+# named by the record before, while a transaction tells which of these still are; of a register that
+# the newest deposit left out. All but those that are no longer named are shared.
+_LIVE, _SAFE, _DROPPED, _NAMED, _OTHERS = 1, 2, 0, -1, 3
 
 
 class Journal:
@@ -127,10 +130,7 @@ class Journal:
             reader.set_busy_timeout(2_000)
             reader.pragma("query_only", True)
         except (apsw.Error, OSError) as error:
-            raise JournalUnusable(
-                f"journal {path}: {type(error).__name__}",
-                hint="move it away: the next deposit rebuilds it from the catalogue",
-            ) from error
+            raise unopened(path, error, free=room_at(path)) from error
         journal = cls(connection, reader, path.with_suffix(".index"), recent)
         journal._adopt_identity(mission, depositor, epoch)
         return journal
@@ -234,7 +234,7 @@ class Journal:
 
     def live_size(self) -> int:
         """Bytes that each seat holds of the packs that the newest record names."""
-        rows = self._rows("SELECT sum((length + k - 1) / k) FROM packs WHERE live = 1")
+        rows = self._rows("SELECT sum((length + k - 1) / k) FROM packs WHERE live IN (1, 3)")
         return int(rows[0][0] or 0)
 
     def secrets_of(self, roots: Iterable[PackRoot]) -> frozenset[bytes]:
@@ -303,17 +303,28 @@ class Journal:
 
     # -- records -------------------------------------------------------------------------
 
-    def store_record(self, record: RecordRow, live: Iterable[PackRoot]) -> None:
-        """Make a record the newest one before it is sent; `live` becomes the live set."""
+    def store_record(
+        self, record: RecordRow, live: Iterable[PackRoot], *, others: Iterable[PackRoot] = ()
+    ) -> None:
+        """Make a record the newest one before it is sent; `live` becomes the live set.
+
+        `others` are packs of registers that this deposit leaves out: shared, and not live.
+        """
         with self._transaction():
             self._db.execute(
                 "INSERT INTO records VALUES (?, ?, ?, ?)",
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
             self._db.execute("DELETE FROM meta WHERE key = 'full'")
-            self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_NAMED, _LIVE))
+            self._db.execute(
+                "UPDATE packs SET live = ? WHERE live IN (?, ?)", (_NAMED, _LIVE, _OTHERS)
+            )
             self._db.executemany(
                 "UPDATE packs SET live = 1 WHERE root = ?", ((root,) for root in live)
+            )
+            self._db.executemany(
+                "UPDATE packs SET live = ? WHERE root = ? AND live IN (?, ?)",
+                ((_OTHERS, root, _NAMED, _SAFE) for root in others),
             )
             self._drop()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from exclave.authority.fields import Node, require_ascending
+from exclave.authority.fields import FormatTooNew, Node, require_ascending
 from exclave.clock import format_time
 from exclave.encoding import JsonObject, b64encode, canonical_json, parse_canonical_json
 from exclave.errors import ExclaveError, IntegrityError
@@ -22,6 +22,7 @@ from exclave.values import dataclass, field
 __all__ = ["Memory", "MemoryBroken", "SeatMemory", "memory_bytes", "parse_memory"]
 
 _KIND = "monitor-memory"
+_VERSION = 1
 
 
 class MemoryBroken(IntegrityError):
@@ -60,6 +61,7 @@ def memory_bytes(memory: Memory) -> bytes:
     """The memory as canonical JSON and LF."""
     payload: JsonObject = {
         "kind": _KIND,
+        "version": _VERSION,
         "mission": memory.mission.hex(),
         "looked": None if memory.looked is None else format_time(memory.looked),
         "seats": [
@@ -73,9 +75,11 @@ def memory_bytes(memory: Memory) -> bytes:
 
 
 def parse_memory(data: bytes, mission: MissionId) -> Memory:
-    """The inverse; raises `MemoryBroken`."""
+    """The inverse; raises `MemoryBroken`, or `FormatTooNew`."""
     try:
         memory = _parse(data)
+    except FormatTooNew:
+        raise
     except ExclaveError as error:
         raise MemoryBroken(
             f"monitor's memory: {error.message}",
@@ -91,8 +95,8 @@ def parse_memory(data: bytes, mission: MissionId) -> Memory:
 
 def _parse(data: bytes) -> Memory:
     value = parse_canonical_json(data.removesuffix(b"\n"), subject="memory")
-    fields = Node(value, "memory").fields("kind", "mission", "looked", "seats", "told", "since")
-    fields["kind"].literal(_KIND)
+    names = ("mission", "looked", "seats", "told", "since")
+    fields = Node(value, "memory").versioned(_KIND, _VERSION, *names)
     seats = fields["seats"].each(_seat)
     told = fields["told"].each(Node.text)
     since = fields["since"].each(_since)

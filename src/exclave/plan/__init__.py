@@ -14,7 +14,7 @@ from exclave.plan.sources import (
     PostgresqlSource,
     SqliteSource,
 )
-from exclave.plan.values import Assertion, Plan, RegisterPlan
+from exclave.plan.values import Assertion, Plan, RegisterPlan, needs
 
 __all__ = [
     "Assertion",
@@ -29,6 +29,7 @@ __all__ = [
     "Size",
     "SqliteSource",
     "load_plan",
+    "needs",
     "parse_duration",
     "parse_plan",
     "parse_size",

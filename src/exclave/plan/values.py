@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from exclave.plan.sources import PlannedSource, Slug
 from exclave.shapes import Between, Length, Unfit
 from exclave.values import dataclass
 
-__all__ = ["Assertion", "Plan", "RegisterPlan"]
+__all__ = ["Assertion", "Plan", "RegisterPlan", "needs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +79,16 @@ class Plan:
                 hint="known: " + ", ".join(register.id for register in self.registers),
             )
         return tuple(r for r in self.registers if not names or r.id in names)
+
+
+def needs(plan: RegisterPlan, plans: Iterable[RegisterPlan]) -> frozenset[str]:
+    """All that a register depends on, also by way of others."""
+    known = {item.id: item for item in plans}
+    needed: set[str] = set()
+    waiting = list(plan.depends_on)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed and name in known:
+            needed.add(name)
+            waiting += known[name].depends_on
+    return frozenset(needed)

@@ -1,7 +1,7 @@
 """Where the sources of one register are restored in quarantine.
 
 Each source has a folder of its own, or databases on the quarantine server; all of it goes when the
-register was looked at. Adapters are imported when a source needs them.
+register was looked at. What a server needs is imported when there is one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.archive.manifest import Register, RegisterSource
-from exclave.archive.objects import PgDatabase, SqliteDatabase
-from exclave.proof.quarantine import remove_tree
-from exclave.proof.task import QuarantineServer
+from exclave.quarantine.folder import remove_tree
+from exclave.quarantine.note import QuarantineServer
+from exclave.source.folder_target import folder_target
 
 if TYPE_CHECKING:
     from exclave.reconstruct.assertions import RestoredPlace
     from exclave.source.interface import Target
+    from exclave.source.postgresql import PostgresConfig
 
 __all__ = ["Places", "has_places", "open_places"]
 
@@ -34,45 +35,28 @@ class Places:
 
     def target(self, source: RegisterSource) -> Target:
         """What restores a source here."""
-        place = self._folder_of(source)
-        match source.kind:
-            case "postgresql":
-                from exclave.proof.databases import server_config
-                from exclave.source.postgresql import PostgresTarget
+        if source.kind == "postgresql":
+            from exclave.source.postgresql import PostgresTarget
 
-                assert self._server is not None
-                return PostgresTarget(server_config(self._server))
-            case "sqlite":
-                from exclave.source.sqlite import SqliteTarget
-
-                return SqliteTarget(place)
-            case "command":
-                from exclave.source.command import CommandTarget
-
-                return CommandTarget(place)
-            case "files":
-                from exclave.source.files.restore import FilesTarget
-
-                return FilesTarget(place)
+            return PostgresTarget(self._config())
+        return folder_target(source, self._folder_of(source))
 
     def restored(self) -> dict[str, RestoredPlace]:
         """Where assertions find each source."""
         return {source.name: self._restored(source) for source in self._register.sources}
 
     def _restored(self, source: RegisterSource) -> RestoredPlace:
-        from exclave.reconstruct.assertions import RestoredFolder, RestoredServer, RestoredSqlite
+        from exclave.reconstruct.assertions import restored_in, restored_on
 
-        place = self._folder_of(source)
         if source.kind == "postgresql":
-            from exclave.proof.databases import server_config
+            return restored_on(self._config(), source)
+        return restored_in(self._folder_of(source), source)
 
-            assert self._server is not None
-            names = {name: name for name in _databases(source)}
-            return RestoredServer(config=server_config(self._server), databases=names)
-        for item in source.objects:
-            if isinstance(item, SqliteDatabase):
-                return RestoredSqlite(file=place / item.file)
-        return RestoredFolder(folder=place)
+    def _config(self) -> PostgresConfig:
+        from exclave.quarantine.databases import server_config
+
+        assert self._server is not None
+        return server_config(self._server)
 
     def _folder_of(self, source: RegisterSource) -> Path:
         return self.folder / "sources" / source.name
@@ -87,24 +71,22 @@ def has_places(register: Register, server: QuarantineServer | None) -> bool:
 def open_places(
     register: Register, folder: Path, server: QuarantineServer | None
 ) -> Iterator[Places]:
-    """The places of a register; they are cleared at the end. `folder` is the run's."""
+    """The places of a register; they are cleared at the end. `folder` is the quarantine."""
+    from exclave.reconstruct.assertions import databases_of
+
     place = folder / "registers" / register.id
     (place / "sources").mkdir(mode=0o700, parents=True)
-    databases = [name for source in register.sources for name in _databases(source)]
+    databases = [name for source in register.sources for name in databases_of(source)]
     try:
         if server is None or not databases:
             yield Places(register, place, server)
             return
-        from exclave.proof.databases import drop_databases, note_databases
+        from exclave.quarantine.databases import claim_databases, drop_databases
 
-        note_databases(folder, server, databases)
+        claim_databases(folder, server, databases)
         try:
             yield Places(register, place, server)
         finally:
-            drop_databases(folder, server)
+            drop_databases(folder)
     finally:
         remove_tree(place)
-
-
-def _databases(source: RegisterSource) -> list[str]:
-    return [item.database for item in source.objects if isinstance(item, PgDatabase)]

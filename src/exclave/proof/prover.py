@@ -33,11 +33,11 @@ from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import PackRoot
 from exclave.lines import LoopThread
 from exclave.proof.places import Places, has_places, open_places
-from exclave.proof.quarantine import QuarantineFull, require_room
 from exclave.proof.sent import OlderChunks, SentShards
 from exclave.proof.task import Task
 from exclave.proof.values import RegisterFindings, Share, Verdict
 from exclave.proof.wire import Channel
+from exclave.quarantine.folder import QuarantineFull, require_room
 from exclave.reconstruct.fetch import PackFetcher, PackPlan
 from exclave.reconstruct.report import SourceOutcome, register_outcome
 from exclave.reconstruct.scope import Part, Scope
@@ -54,6 +54,7 @@ _AT_ONCE: Final = 4096
 """Places asked about in one question."""
 _NAMED: Final = 20
 """Differences that are named; the rest are counted."""
+_ROOM: Final = "make room, or name another folder under [quarantine]"
 
 
 class ChunkDiffers(IntegrityError):
@@ -181,7 +182,7 @@ class DepositProver:
                 problem="decoded chunk by chunk, but not restored: the quarantine has no server",
             )
         with open_places(register, self._folder, self._server) as places:
-            require_room(places.folder, self._needed(register, streams))
+            require_room(self._folder, self._needed(register, streams), hint=_ROOM)
             findings = _compared(findings, register, places, supply)
             return self._asserted(findings, register, places)
 

@@ -26,16 +26,16 @@ from exclave.deposit.kept import Kept
 from exclave.errors import ExclaveError, IntegrityError, MalformedData
 from exclave.ids import ShardRoot
 from exclave.plain_words import duration
-from exclave.proof.quarantine import enter_quarantine
 from exclave.proof.task import (
     OwnServer,
-    QuarantineServer,
     StatedAssertion,
     Task,
     task_to_bytes,
 )
 from exclave.proof.values import ProofFindings, Verdict, register_from_json
 from exclave.proof.wire import CHUNK_HEAD, PLACE, Channel, Kind, WireBroken
+from exclave.quarantine.folder import hold_alone, open_quarantine
+from exclave.quarantine.note import QuarantineServer
 from exclave.values import dataclass, field, replace
 
 if TYPE_CHECKING:
@@ -102,16 +102,17 @@ class Prover:
     @contextmanager
     def _server(self, what: ToProve) -> Iterator[tuple[Path, QuarantineServer | None]]:
         """A folder in quarantine, and the server for databases, if there is one."""
-        given = None if isinstance(self.server, OwnServer) else self.server
-        with enter_quarantine(self.quarantine, given) as folder:
-            if not isinstance(self.server, OwnServer) or not what.wants_server:
-                yield folder, given
-                return
-            from exclave.proof.server import own_server
+        with hold_alone(self.quarantine), open_quarantine(self.quarantine) as folder:
+            if not isinstance(self.server, OwnServer):
+                yield folder, self.server
+            elif not what.wants_server:
+                yield folder, None
+            else:
+                from exclave.quarantine.own_server import quick_server
 
-            bin_dir = Path(self.server.bin_dir)
-            with own_server(folder, bin_dir, jobs=self.server.jobs) as server:
-                yield folder, server
+                bin_dir = Path(self.server.bin_dir)
+                with quick_server(folder, bin_dir, jobs=self.server.jobs) as server:
+                    yield folder, server
 
     def _converse(
         self,

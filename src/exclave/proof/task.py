@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exclave.encoding import b64decode, b64encode
 from exclave.errors import MalformedData
+from exclave.quarantine.note import QuarantineServer
 from exclave.values import asdict, dataclass, field
 
 if TYPE_CHECKING:
@@ -16,25 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OwnServer",
-    "QuarantineServer",
     "StatedAssertion",
     "Task",
     "task_from_bytes",
     "task_to_bytes",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantineServer:
-    """A PostgreSQL server whose databases come and go with a proof."""
-
-    host: str
-    port: int
-    user: str
-    password_file: str | None = None
-    bin_dir: str | None = None
-    jobs: int = 2
-    own: bool = False  # made for this proof, in the quarantine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

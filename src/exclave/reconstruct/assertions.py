@@ -22,11 +22,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
 
+from exclave.archive.objects import PgDatabase, SqliteDatabase
 from exclave.certificate.results import AssertionOutcome, one_line
 from exclave.errors import ExclaveError
+from exclave.quarantine.processes import VARIABLE
 from exclave.values import dataclass
 
 if TYPE_CHECKING:
+    from exclave.archive.register import RegisterSource
     from exclave.source.postgresql.config import PostgresConfig
 
 __all__ = [
@@ -35,6 +38,9 @@ __all__ = [
     "RestoredPlace",
     "RestoredServer",
     "RestoredSqlite",
+    "databases_of",
+    "restored_in",
+    "restored_on",
     "run_assertions",
 ]
 
@@ -100,6 +106,24 @@ class RestoredFolder:
 
 
 RestoredPlace: TypeAlias = RestoredServer | RestoredSqlite | RestoredFolder
+
+
+def restored_in(folder: Path, source: RegisterSource) -> RestoredPlace:
+    """Where a source of any kind but `postgresql` is, after it was restored into a folder."""
+    for item in source.objects:
+        if isinstance(item, SqliteDatabase):
+            return RestoredSqlite(file=folder / item.file)
+    return RestoredFolder(folder=folder)
+
+
+def restored_on(config: PostgresConfig, source: RegisterSource) -> RestoredServer:
+    """Where a `postgresql` source is, restored under the names of its databases."""
+    return RestoredServer(config=config, databases={name: name for name in databases_of(source)})
+
+
+def databases_of(source: RegisterSource) -> list[str]:
+    """Names of the databases of a source."""
+    return [item.database for item in source.objects if isinstance(item, PgDatabase)]
 
 
 class _Unheld(Exception):
@@ -278,7 +302,7 @@ def _folder(place: RestoredPlace, quarantine: Path) -> Path:
 
 def _environment(assertion: Asserted, place: RestoredPlace, folder: Path) -> dict[str, str]:
     found = {
-        "EXCLAVE_QUARANTINE": str(folder),
+        VARIABLE: str(folder),
         "HOME": str(folder),
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "LC_ALL": "C.UTF-8",

@@ -1,6 +1,6 @@
 """The report of a reconstruction: what was restored, compared, how long it took.
 
-The JSON form is a statement of kind `report` (docs/report.md), signed by the reader key that
+The JSON form is a statement of kind `report` (spec/report.md), signed by the reader key that
 the warrant names; the text form says the same to people.
 """
 
@@ -126,7 +126,7 @@ def register_outcome(
 
 
 def report_payload(report: ReconstructionReport) -> JsonObject:
-    """As in docs/report.md."""
+    """As in spec/report.md."""
     return {
         "kind": "report",
         "mission": report.mission.hex(),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from exclave.authority.fields import FormatTooNew
 from exclave.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.signals.book import Book
@@ -58,7 +59,10 @@ class Alerter:
         remind_after: timedelta,
         run: Callable[[Callable[[], None]], None] = _threaded,
     ) -> None:
-        """`memory` is the file that remembers, made when it is not there."""
+        """`memory` is the file that remembers, made when it is not there.
+
+        Raises `FormatTooNew` where a later version made it: what that was told is not ours to lose.
+        """
         self._targets = {target.name: target for target in targets}
         self._memory = memory
         self._source = source
@@ -135,6 +139,8 @@ class Alerter:
             return parse_book(self._memory.read_bytes())
         except FileNotFoundError:
             return Book()
+        except FormatTooNew:
+            raise
         except (OSError, ExclaveError) as error:
             _LOG.error("alerts: what was told is not known any more: %s", _said(error))
             return Book()

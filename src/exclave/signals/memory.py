@@ -1,7 +1,7 @@
 """What the alerter keeps between two runs, as bytes (spec/signals.md 5).
 
 Read and written whole, canonical, nothing else accepted: whoever cannot read it begins anew and
-tells everything once more, which is the safe side.
+tells everything once more, which is the safe side. A later version's is refused and stays.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from exclave.signals.cause import Cause, Severity
 __all__ = ["book_bytes", "parse_book"]
 
 _KIND: Final = "alerts-memory"
+_VERSION: Final = 1
 
 
 def book_bytes(book: Book) -> bytes:
     """The book as canonical JSON and LF."""
     payload: JsonObject = {
         "kind": _KIND,
+        "version": _VERSION,
         "causes": [_entry_json(entry) for _, entry in sorted(book.entries.items())],
         "failures": [
             [name, item.count, format_time(item.again)]
@@ -35,10 +37,9 @@ def book_bytes(book: Book) -> bytes:
 
 
 def parse_book(data: bytes) -> Book:
-    """The inverse; raises `IntegrityError`."""
+    """The inverse; raises `IntegrityError`, `FormatTooNew` among them."""
     value = parse_canonical_json(data.removesuffix(b"\n"), subject="alerts memory")
-    fields = Node(value, "alerts memory").fields("kind", "causes", "failures")
-    fields["kind"].literal(_KIND)
+    fields = Node(value, "alerts memory").versioned(_KIND, _VERSION, "causes", "failures")
     entries = fields["causes"].each(_entry)
     failures = fields["failures"].each(_failure)
     require_ascending("causes", [entry.cause.key for entry in entries])

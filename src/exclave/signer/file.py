@@ -99,9 +99,7 @@ def encode_public_keys(public: PublicKeys) -> bytes:
 def parse_public_keys(data: bytes) -> PublicKeys:
     """Read what `public_keys_bytes` gave."""
     node = Node(parse_canonical_json(data, subject="public keys"), "public keys")
-    fields = node.fields("kind", "version", "purpose", "id", "public")
-    fields["kind"].literal(_PUBLIC_KIND)
-    fields["version"].integer(1, 1)
+    fields = node.versioned(_PUBLIC_KIND, 1, "purpose", "id", "public")
     return _read_party(fields)
 
 
@@ -134,9 +132,7 @@ def decode_key_file(data: bytes, passphrase: Passphrase | None = None) -> KeyBun
     if len(data) > _MAX_FILE:
         raise MalformedData(f"key file: expected at most {_MAX_FILE} bytes, got {len(data)}")
     node = Node(parse_canonical_json(data, subject="key file"), "key file")
-    fields = node.fields("kind", "version", "purpose", "id", "public", "protection", "secrets")
-    fields["kind"].literal(_KIND)
-    fields["version"].integer(1, 1)
+    fields = node.versioned(_KIND, 1, "purpose", "id", "public", "protection", "secrets")
     party = _read_party(fields)
     plaintext = fields["secrets"].base64()
     protection = fields["protection"]

@@ -28,7 +28,7 @@ from blake3 import blake3
 
 from exclave.archive.manifest import Register
 from exclave.archive.objects import CommandOutput
-from exclave.errors import SourceError, TargetError, UsageError
+from exclave.errors import SourceError
 from exclave.source.interface import (
     ArchiveSink,
     ArchiveSupply,
@@ -37,7 +37,14 @@ from exclave.source.interface import (
     Difference,
     Progress,
     StreamPurpose,
-    TargetOccupied,
+)
+from exclave.source.single_file import (
+    PIECE,
+    compare_content,
+    files_of,
+    place_of,
+    require_none,
+    restore_file,
 )
 from exclave.values import dataclass
 
@@ -47,13 +54,9 @@ __all__ = [
     "CommandMissing",
     "CommandSource",
     "CommandTarget",
-    "OutputExists",
     "OutputTooSmall",
-    "OutputUnwritable",
 ]
 
-_PIECE: Final = 1024 * 1024
-_PART: Final = ".exclave-part"
 _SAID: Final = 4096  # bytes of standard error that are kept
 
 
@@ -67,14 +70,6 @@ class CommandFailed(SourceError):
 
 class OutputTooSmall(SourceError):
     """The program wrote less than was said to be the least."""
-
-
-class OutputExists(TargetOccupied):
-    """The target file exists."""
-
-
-class OutputUnwritable(TargetError):
-    """The target file cannot be written, or its name is not that of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +112,7 @@ class CommandSource:
         digest, size = blake3(), 0
         stream = sink.open_stream(StreamPurpose.CONTENT)
         with _running(config) as output:
-            while piece := output.read(_PIECE):
+            while piece := output.read(PIECE):
                 stream.write(piece)
                 digest.update(piece)
                 size += len(piece)
@@ -211,7 +206,7 @@ class _Said(threading.Thread):
     def run(self) -> None:
         """Read to the end."""
         with self._stream:
-            while piece := self._stream.read1(_PIECE):  # type: ignore[attr-defined]
+            while piece := self._stream.read1(PIECE):  # type: ignore[attr-defined]
                 self._kept = (self._kept + piece)[-_SAID:]
 
     def last_line(self) -> str:
@@ -227,11 +222,9 @@ class CommandTarget:
         self._folder = folder
 
     def check_empty(self, register: Register) -> None:
-        """Raise `OutputExists` unless the file does not exist."""
-        for output in _outputs(register, ()):
-            path = self._path(output)
-            if path.is_symlink() or path.exists():
-                raise OutputExists(f"{path}: expected no file, got one")
+        """Raise `FileExists` unless the file does not exist."""
+        for output in files_of(register, CommandOutput, ()):
+            require_none(place_of(self._folder, output))
 
     def restore(
         self,
@@ -241,21 +234,11 @@ class CommandTarget:
         *,
         only: Sequence[str] = (),
     ) -> None:
-        """Write the file beside its place, then move it there; a later call begins anew."""
-        todo = _outputs(register, only)
+        """Write the file, whole or not at all; a later call begins anew."""
+        todo = files_of(register, CommandOutput, only)
         self.check_empty(register)
         for output in todo:
-            path = self._path(output)
-            part = path.with_name(path.name + _PART)
-            try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _write(part, output, supply, progress)
-                part.rename(path)
-                _sync_folder(self._folder)
-            except OSError as error:
-                raise OutputUnwritable(
-                    f"{path}: expected to write the output, got: {error.strerror}"
-                ) from error
+            restore_file(self._folder, output, supply, progress, units=1)
 
     def compare(
         self,
@@ -267,10 +250,10 @@ class CommandTarget:
     ) -> Compared:
         """Compare the bytes of the file."""
         del supply
-        outputs = _outputs(register, only)
+        outputs = files_of(register, CommandOutput, only)
         differences: list[Difference] = []
         for output in outputs:
-            differences += _compare(register.id, output, self._path(output))
+            differences += _compare(register.id, output, place_of(self._folder, output))
             progress(output.file, 1, output.size)
         return Compared(
             rows=0,
@@ -280,57 +263,12 @@ class CommandTarget:
             not_compared=("what the dump means: only the program that reads it can tell",),
         )
 
-    def _path(self, output: CommandOutput) -> Path:
-        name = output.file
-        if name in ("", ".", "..") or "/" in name or "\x00" in name:
-            raise OutputUnwritable(f"command: expected the name of a file, got {name[:80]!r}")
-        return self._folder / name
 
-
-def _outputs(register: Register, only: Sequence[str]) -> list[CommandOutput]:
-    found = [each for each in register.objects if isinstance(each, CommandOutput)]
-    for name in only:
-        if name not in {each.file for each in found}:
-            raise UsageError(f"register {register.id}: expected a file of output, got {name!r}")
-    return [each for each in found if not only or each.file in only]
-
-
-def _write(part: Path, output: CommandOutput, supply: ArchiveSupply, progress: Progress) -> None:
-    part.unlink(missing_ok=True)  # of an interrupted call
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(part, flags, 0o600), "wb") as stream:
-        for piece in supply.read_stream(output.data):
-            stream.write(piece)
-            progress(output.file, 0, len(piece))
-        stream.flush()
-        os.fsync(stream.fileno())
-    progress(output.file, 1, 0)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _compare(register: str, output: CommandOutput, path: Path) -> list[Difference]:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _compare(register: str, output: CommandOutput, path: Path) -> Iterator[Difference]:
-    digest = blake3()
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                digest.update(piece)
+        return compare_content(register, output, path)
     except OSError as error:
-        yield Difference(
+        unread = Difference(
             register=register, subject=output.file, what="unreadable", got=str(error.strerror)
         )
-        return
-    if digest.digest() != output.blake3:
-        yield Difference(
-            register=register,
-            subject=output.file,
-            what="content differs",
-            expected=output.blake3.hex(),
-            got=digest.hexdigest(),
-        )
+        return [unread]

@@ -14,7 +14,6 @@ Rules
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,7 @@ from blake3 import blake3
 
 from exclave.archive.manifest import Register
 from exclave.archive.objects import SqliteDatabase
-from exclave.errors import SourceError, TargetError, UsageError
+from exclave.errors import SourceError
 from exclave.source.interface import (
     ArchiveSink,
     ArchiveSupply,
@@ -35,7 +34,14 @@ from exclave.source.interface import (
     Progress,
     SourceSize,
     StreamPurpose,
-    TargetOccupied,
+)
+from exclave.source.single_file import (
+    PIECE,
+    compare_content,
+    files_of,
+    place_of,
+    require_none,
+    restore_file,
 )
 from exclave.values import dataclass
 
@@ -43,17 +49,13 @@ __all__ = [
     "DatabaseCorrupt",
     "DatabaseTooLarge",
     "DatabaseUnreadable",
-    "FileExists",
-    "FileUnwritable",
     "SqliteConfig",
     "SqliteSource",
     "SqliteTarget",
 ]
 
-_PIECE: Final = 1024 * 1024
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 _REPLAYED: Final = ("-journal", "-wal")
-_PART: Final = ".exclave-part"
 
 
 class DatabaseUnreadable(SourceError):
@@ -66,14 +68,6 @@ class DatabaseCorrupt(SourceError):
 
 class DatabaseTooLarge(SourceError):
     """The database is larger than may be held in memory."""
-
-
-class FileExists(TargetOccupied):
-    """The target file, or a journal of it, exists."""
-
-
-class FileUnwritable(TargetError):
-    """The target file cannot be written, or its name is not that of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +114,8 @@ class SqliteSource:
             data = connection.serialize("main")
         stream = sink.open_stream(StreamPurpose.CONTENT, expected_size=len(data))
         view = memoryview(data)
-        for start in range(0, len(data), _PIECE):
-            stream.write(view[start : start + _PIECE])
+        for start in range(0, len(data), PIECE):
+            stream.write(view[start : start + PIECE])
         progress(self._config.file.name, sum(rows for _, rows in tables), len(data))
         database = SqliteDatabase(
             file=self._config.file.name,
@@ -170,11 +164,9 @@ class SqliteTarget:
 
     def check_empty(self, register: Register) -> None:
         """Raise `FileExists` unless neither the file nor a journal of it exists."""
-        for database in _databases(register, ()):
-            path = self._path(database)
-            for existing in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
-                if existing.is_symlink() or existing.exists():
-                    raise FileExists(f"{existing}: expected no file, got one")
+        for database in files_of(register, SqliteDatabase, ()):
+            path = place_of(self._folder, database)
+            require_none(path, *(path.with_name(path.name + end) for end in _BESIDE))
 
     def restore(
         self,
@@ -184,21 +176,12 @@ class SqliteTarget:
         *,
         only: Sequence[str] = (),
     ) -> None:
-        """Write the file beside its place, then move it there; a later call begins anew."""
-        todo = _databases(register, only)
+        """Write the file, whole or not at all; a later call begins anew."""
+        todo = files_of(register, SqliteDatabase, only)
         self.check_empty(register)
         for database in todo:
-            path = self._path(database)
-            part = path.with_name(path.name + _PART)
-            try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _write(part, database, supply, progress)
-                part.rename(path)
-                _sync_folder(self._folder)
-            except OSError as error:
-                raise FileUnwritable(
-                    f"{path}: expected to write the database, got: {error.strerror}"
-                ) from error
+            rows = sum(count for _, count in database.tables)
+            restore_file(self._folder, database, supply, progress, units=rows)
 
     def compare(
         self,
@@ -212,11 +195,11 @@ class SqliteTarget:
         del supply
         differences: list[Difference] = []
         rows = 0
-        databases = _databases(register, only)
+        databases = files_of(register, SqliteDatabase, only)
         for database in databases:
-            path = self._path(database)
+            path = place_of(self._folder, database)
             try:
-                differences += _compare_bytes(register.id, database, path)
+                differences += compare_content(register.id, database, path)
                 found = _compare_rows(register.id, database, path)
                 found += _compare_journals(register.id, database, path)
             except (apsw.Error, OSError) as error:
@@ -231,12 +214,6 @@ class SqliteTarget:
             differences=tuple(differences),
             not_compared=(),
         )
-
-    def _path(self, database: SqliteDatabase) -> Path:
-        name = database.file
-        if name in ("", ".", "..") or "/" in name or "\x00" in name:
-            raise FileUnwritable(f"sqlite: expected the name of a file, got {name[:80]!r}")
-        return self._folder / name
 
 
 @contextmanager
@@ -297,55 +274,12 @@ def _count_rows(connection: apsw.Connection) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _databases(register: Register, only: Sequence[str]) -> list[SqliteDatabase]:
-    found = [each for each in register.objects if isinstance(each, SqliteDatabase)]
-    for name in only:
-        if name not in {each.file for each in found}:
-            raise UsageError(f"register {register.id}: expected a database file, got {name!r}")
-    return [each for each in found if not only or each.file in only]
-
-
-def _write(part: Path, database: SqliteDatabase, supply: ArchiveSupply, progress: Progress) -> None:
-    part.unlink(missing_ok=True)  # of an interrupted call
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(part, flags, 0o600), "wb") as stream:
-        for piece in supply.read_stream(database.data):
-            stream.write(piece)
-            progress(database.file, 0, len(piece))
-        stream.flush()
-        os.fsync(stream.fileno())
-    progress(database.file, sum(rows for _, rows in database.tables), 0)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _difference(
     register: str, database: SqliteDatabase, what: str, *, expected: str = "", got: str = ""
 ) -> Difference:
     return Difference(
         register=register, subject=database.file, what=what, expected=expected, got=got
     )
-
-
-def _compare_bytes(register: str, database: SqliteDatabase, path: Path) -> Iterator[Difference]:
-    digest = blake3()
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    if digest.digest() != database.blake3:
-        yield _difference(
-            register,
-            database,
-            "content differs",
-            expected=database.blake3.hex(),
-            got=digest.hexdigest(),
-        )
 
 
 def _compare_rows(register: str, database: SqliteDatabase, path: Path) -> list[Difference]:

@@ -22,7 +22,7 @@ from exclave.vault.addresses import Address
 from exclave.vault.interface import Answer
 from exclave.vault.problems import read_problem
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
-from exclave.vault.tls import client_context
+from exclave.vault.tls import client_context, not_trusted
 from exclave.vault.wire import MAX_BODY, read_status
 
 __all__ = ["Asked", "ask_answer", "ask_answers"]
@@ -70,10 +70,7 @@ def ask_answer(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
         protocol = _spoken(line, vault.seat)
         answer, body = _get(line, vault.seat, f"/v{protocol}/{mission.hex()}/status")
     except ssl.SSLCertVerificationError as error:
-        raise VaultUnreachable(
-            f"seat {vault.seat}: expected the pinned identity, got another certificate",
-            hint="compare the address with the charter; somebody else may answer there",
-        ) from error
+        raise not_trusted(vault.seat, error) from error
     except (http.client.HTTPException, OSError) as error:
         raise VaultUnreachable(
             f"seat {vault.seat}: no answer from {vault.public}: {type(error).__name__}"

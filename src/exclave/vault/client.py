@@ -33,7 +33,7 @@ from exclave.vault.own_leaf import OwnLeaf
 from exclave.vault.pace import PIECE, Pace
 from exclave.vault.problems import read_problem, refused
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
-from exclave.vault.tls import client_context
+from exclave.vault.tls import client_context, not_trusted
 from exclave.vault.wire import (
     MAX_ANONYMOUS,
     MAX_BODY,
@@ -262,10 +262,7 @@ class HttpVault:
             ) as answer:
                 yield answer
         except aiohttp.ClientConnectorCertificateError as error:
-            raise VaultUnreachable(
-                f"seat {self._seat}: expected the pinned identity, got another certificate",
-                hint="compare the address with the charter; somebody else may answer there",
-            ) from error
+            raise not_trusted(self._seat, error.certificate_error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._protocol = None  # it may come back upgraded
             raise VaultUnreachable(

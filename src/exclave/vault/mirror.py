@@ -2,9 +2,10 @@
 
 One task a fellow walks the log and hands every statement to the fellow's public listener
 (spec/vault-http.md 6). A refusal with a reason settles that statement there; one for which
-something else has to come first is offered again, without holding up the others; no answer, or
-`unavailable`, stops everything until later. Where it stands is kept in `meta/`, so that a restart
-does not begin anew; losing that costs only repeated, idempotent requests.
+something else has to come first, or that the fellow's program does not know yet, is offered again,
+without holding up the others; no answer, or `unavailable`, stops everything until later. Where it
+stands is kept in `meta/`, so that a restart does not begin anew; losing that costs only repeated,
+idempotent requests.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ MIRRORED: Final = frozenset(
 _LONGEST: Final = 300.0
 _LATER: Final = frozenset({"unavailable", "rate", "no-space"})
 """The fellow takes nothing now."""
-_AGAIN: Final = frozenset({"charter-gap", "not-open", "quota"})
-"""It does not take this one yet: a charter or a lockdown, say, has to come first, or to end; or
-somebody has used up his day."""
+_UNKNOWN: Final = "malformed"
+"""What was taken here is well formed: the fellow's program is older than this kind of statement."""
+_AGAIN: Final = frozenset({"charter-gap", "not-open", "quota", _UNKNOWN})
+"""It does not take this one yet: a charter or a lockdown, say, has to come first, or to end;
+somebody has used up his day; or the fellow has to be upgraded."""
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ class _Course:
     """How far one fellow has been served."""
 
     next: int  # the first entry that was not offered yet
-    late: list[int] = field(default_factory=list)  # offered, and to be offered again
+    late: dict[int, str] = field(default_factory=dict)  # to be offered again, and the cause
 
     @property
     def settled(self) -> int:
@@ -97,15 +100,24 @@ async def _send_from(
     """
     while course.next < mission.log.size:
         body = await hosting.run(_body_at, mission, course.next)
-        if body is not None and not await _offer(mission, fellow, course.next, body):
-            course.late.append(course.next)
+        cause = None if body is None else await _offer(mission, fellow, course.next, body)
+        if cause is not None:
+            course.late[course.next] = cause
         course.next += 1
         await _keep(hosting, mission, course, fellow.seat)
-    for number in tuple(course.late):
+    unknown: set[EntryType] = set()
+    for number, cause in tuple(course.late.items()):
+        kind = await hosting.run(_type_at, mission, number)
+        if cause == _UNKNOWN and kind in unknown:
+            continue  # each refusal is counted in a log that never forgets: one speaks for all
         body = await hosting.run(_body_at, mission, number)
-        if body is None or await _offer(mission, fellow, number, body):
-            course.late = [other for other in course.late if other != number]
-            await _keep(hosting, mission, course, fellow.seat)
+        again = None if body is None else await _offer(mission, fellow, number, body)
+        if again is not None:
+            course.late[number] = again
+            unknown |= {kind} if again == _UNKNOWN else set()
+            continue
+        del course.late[number]
+        await _keep(hosting, mission, course, fellow.seat)
 
 
 async def _keep(hosting: Hosting, mission: Mission, course: _Course, seat: Seat) -> None:
@@ -113,20 +125,30 @@ async def _keep(hosting: Hosting, mission: Mission, course: _Course, seat: Seat)
     await hosting.run(mission.store.replace_head, _key(seat), settled)
 
 
-async def _offer(mission: Mission, fellow: PublicRecord, number: int, body: bytes) -> bool:
-    """Hand one entry's statement in; False when it is to be offered again."""
+async def _offer(mission: Mission, fellow: PublicRecord, number: int, body: bytes) -> str | None:
+    """Hand one entry's statement in; the cause for which it is to be offered again, else None."""
     try:
         await fellow.submit(body)
     except VaultRefused as error:
         if error.cause in _LATER:
             raise
+        if error.cause == _UNKNOWN:
+            _LOG.warning(
+                "seat %d does not know what entry %d of seat %d is: offered again once it is newer",
+                fellow.seat, number, mission.seat,
+            )  # fmt: skip
         if error.cause in _AGAIN:
-            return False
+            return error.cause
         _LOG.warning(
             "seat %d refuses entry %d of seat %d: %s",
             fellow.seat, number, mission.seat, error.cause,
         )  # fmt: skip
-    return True
+    return None
+
+
+def _type_at(mission: Mission, number: int) -> EntryType:
+    with mission.lock:
+        return mission.log.entry(number).type
 
 
 def _body_at(mission: Mission, number: int) -> bytes | None:

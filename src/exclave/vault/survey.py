@@ -390,6 +390,8 @@ def _deposits(
 def _warrants(walks: Sequence[Walk], chain: CharterChain) -> tuple[WarrantView, ...]:
     found: list[WarrantView] = []
     for statement, forms in _parse(walks, (EntryType.WARRANT, EntryType.SIGNATURES)).items():
+        if forms[0].kind is not Kind.WARRANT:
+            continue  # further signatures of a charter or an order
         try:
             warrant = parse_warrant(forms[0])
             officials = chain.find(warrant.charter).officials

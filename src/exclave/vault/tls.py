@@ -12,14 +12,19 @@ import os
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from exclave.errors import VaultUnreachable
 from exclave.vault.negotiated import NotingContext
 
 if TYPE_CHECKING:
+    from exclave.ids import Seat
     from exclave.vault.identity import Leaf
 
-__all__ = ["add_anchors", "client_context", "server_context", "use_leaf"]
+__all__ = ["add_anchors", "client_context", "not_trusted", "server_context", "use_leaf"]
+
+_TIMES: Final = {9: "one that is not good yet", 10: "one that is good no more"}
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED: looked at after the signature."""
 
 
 def server_context(leaf: Leaf | None, anchors: Iterable[bytes] | None) -> NotingContext:
@@ -69,6 +74,20 @@ def use_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
     """Show this leaf from the next connection on."""
     with _as_file(leaf.chain + leaf.key) as path:
         context.load_cert_chain(path)
+
+
+def not_trusted(seat: Seat, error: Exception) -> VaultUnreachable:
+    """What to say of a vault's certificate that was refused."""
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
+    if code in _TIMES:
+        return VaultUnreachable(
+            f"seat {seat}: expected a certificate that is good now, got {_TIMES[code]}",
+            hint="compare this machine's clock; if it is right, the vault's",
+        )
+    return VaultUnreachable(
+        f"seat {seat}: expected the pinned identity, got another certificate",
+        hint="compare the address with the charter; somebody else may answer there",
+    )
 
 
 def _narrow(context: ssl.SSLContext) -> None:

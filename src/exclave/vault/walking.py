@@ -17,7 +17,7 @@ import asyncio
 import enum
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -109,6 +109,7 @@ class Walk:
     note: bytes = b""
     checkpoint: Checkpoint | None = None
     first: bytes = b""  # the body of entry 0
+    kinds: Collection[EntryType] = _BODIES  # of which bodies are wanted
     claimed: int = 0  # service time there now, as its status says
     consistent: bool = False
     entries: list[LogEntry] = field(default_factory=list)
@@ -128,7 +129,8 @@ class Walk:
         return 0 if self.checkpoint is None else self.checkpoint.size
 
     def complain(self, what: str, fault: Fault = Fault.STATEMENT) -> None:
-        """Name a problem of this seat."""
+        """Name a problem of this seat, which the message of an error may name too."""
+        what = what.removeprefix(f"seat {self.seat}: ")
         problem = Problem(seat=self.seat, what=what, fault=fault)
         if problem not in self.problems[-8:]:
             self.problems.append(problem)
@@ -324,7 +326,7 @@ def _wanted(walk: Walk) -> Iterator[LogEntry]:
     seen: set[bytes] = set()
     taken = 0
     for entry in sorted(walk.entries, key=lambda item: item.type is not EntryType.CHARTER):
-        if entry.type not in _BODIES or entry.hash in seen:
+        if entry.type not in walk.kinds or entry.hash in seen:
             continue
         taken += entry.size
         if taken > walk.limits.body_bytes:

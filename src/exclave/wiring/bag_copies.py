@@ -19,7 +19,7 @@ from pathlib import Path
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import live_set, record_path
-from exclave.bag.packing import gather_contents, pack_bag, seat_shards
+from exclave.bag.packing import gather_contents, seat_shards
 from exclave.clock import now
 from exclave.dispersal.sealed_shard import SealedShard, seal_shard
 from exclave.dispersal.shard import parse_shard
@@ -33,7 +33,7 @@ from exclave.sealing.recovery import XWingPublicKey
 from exclave.values import dataclass
 from exclave.vault.install import VaultFolder
 from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, shard_key
-from exclave.wiring.bags import Carrier, PackedBag, begun, carrier_writer, kit_items
+from exclave.wiring.bags import Carrier, PackedBag, kit_items, pack_with_papers
 from exclave.wiring.host import enrolled_seat
 from exclave.wiring.papers import require_no_papers
 from exclave.wiring.seat_files import keys_of
@@ -64,7 +64,7 @@ def copy(
     vault = VaultFolder.open(folder)
     mission = _one_mission(vault, mission)
     seat = enrolled_seat(folder, mission)
-    require_no_papers(papers)
+    require_no_papers(papers, carrier.folder)
     keys = keys_of(vault.seat_of(mission)).public
     store: ObjectStore = FileEngine(vault.mission(mission), vault.tmp)
     logged = _read_log(store, mission, seat, keys[0].raw)
@@ -82,8 +82,7 @@ def copy(
         held=frozenset(named - wanted),
         annexes=logged.annexes,
     )
-    pack_bag(contents, carrier_writer(carrier, contents))
-    return begun(contents, papers, logged.charters, records)
+    return pack_with_papers(contents, carrier, papers, logged.charters, records)
 
 
 def _one_mission(vault: VaultFolder, wanted: MissionId | None) -> MissionId:

@@ -7,12 +7,14 @@ on its folder, or in the server that has it open.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exclave.authority.charter import parse_charter
 from exclave.authority.charter_parts import SeatType
 from exclave.authority.custody import Act
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
@@ -42,7 +44,8 @@ from exclave.wiring.officials import CHARTERS
 from exclave.wiring.papers import (
     Papers,
     add_paper,
-    begin_papers,
+    papers_of,
+    require_mission,
     require_no_papers,
     require_same,
 )
@@ -56,11 +59,10 @@ __all__ = [
     "Carrier",
     "PackedBag",
     "SettleRefused",
-    "begun",
-    "carrier_writer",
     "kit_items",
     "lodge",
     "pack",
+    "pack_with_papers",
     "settle",
 ]
 
@@ -104,7 +106,7 @@ def pack(
     seats = (seat, *further)
     for number in seats:
         home.party.charter.seat(number)
-    require_no_papers(papers)
+    require_no_papers(papers, carrier.folder)
     with open_stores(home) as (journal, spool):
         # Each seat's are the newest so many: the longest row has them all.
         records = max((_records(journal, spool, s, deposit) for s in seats), key=len)
@@ -123,21 +125,21 @@ def pack(
             annexes=annexes,
             statements=statements,
         )
-        pack_bag(contents, carrier_writer(carrier, contents))
-    return begun(contents, papers, charters, records)
+        return pack_with_papers(contents, carrier, papers, charters, records)
 
 
-def begun(
+def pack_with_papers(
     contents: Contents,
+    carrier: Carrier,
     papers: Path,
     charters: Sequence[Envelope],
     records: Sequence[tuple[DepositRecord, Envelope]],
 ) -> PackedBag:
-    """Begin the papers of a bag that is packed."""
+    """Write a bag and begin its papers: both, or neither."""
     named = {item.name for item in contents.inventory.of_class(ItemClass.CHARTER)}
-    begin_papers(
-        papers, contents.inventory, [c for c in charters if c.statement_hash.hex() in named]
-    )
+    chain = [c for c in charters if c.statement_hash.hex() in named]
+    with papers_of(papers, contents.inventory, chain):
+        pack_bag(contents, _writer(carrier, contents))
     return PackedBag(
         contents=contents,
         records=len(records),
@@ -181,7 +183,9 @@ def settle(home: Home, papers: Papers) -> int:
     """Let the spool forget what a seat's own paper says it has; returns how many shards.
 
     A vault's receipt comes over the line once there is one; a safe's word is all there will be.
+    Raises `PapersForeign`: papers bring their own charters, and any mission has a seat of a number.
     """
+    require_mission(papers, home.party.mission)
     word = _lodged_paper(papers)
     done = 0
     with open_stores(home) as (journal, spool):
@@ -203,6 +207,7 @@ def _lodged_paper(papers: Papers) -> Envelope:
         if (
             custody.act is Act.LODGED
             and custody.bad == 0
+            and custody.good == len(papers.inventory.items)
             and custody.by.id == str(papers.inventory.seat)
             and custody.inventory == papers.inventory.hash
         ):
@@ -250,11 +255,15 @@ def _spooled(spool: Spool, seat: Seat) -> Mapping[ShardRoot, Callable[[], bytes]
 def _carried(
     home: Home, more: Sequence[Path]
 ) -> tuple[list[Envelope], list[bytes], list[Envelope]]:
-    """Charters beside the bundle; and from files that were named, charters, annexes, statements."""
+    """Charters beside the bundle; and from files that were named, charters, annexes, statements.
+
+    A file that is no statement must be the sealed annex of one of these charters: a bag holds
+    nothing in clear.
+    """
     bundle = home.settings.depositor
     files = [*sorted((bundle / CHARTERS).glob("*.json")), bundle / "charter.json"]
     charters = {e.statement_hash: e for e in (load_envelope(f, Kind.CHARTER) for f in files)}
-    annexes: list[bytes] = []
+    sealed: list[tuple[Path, bytes]] = []
     statements: dict[bytes, Envelope] = {}
     for path in more:
         data = read_file(path)
@@ -263,11 +272,19 @@ def _carried(
         except ExclaveError as error:
             if data[:1] == b"{":
                 raise FileUnusable(f"{path}: expected a statement, got: {error.message}") from error
-            annexes.append(data)
+            sealed.append((path, data))
             continue
         kept = charters if envelope.kind is Kind.CHARTER else statements
         kept[envelope.statement_hash] = envelope
-    return list(charters.values()), annexes, list(statements.values())
+    named = {parse_charter(charter).annex for charter in charters.values()}
+    for path, data in sealed:
+        if hashlib.sha256(data).digest() not in named:
+            raise FileUnusable(
+                f"{path}: expected a statement, or the sealed annex that a charter names, got "
+                "something else",
+                hint="a bag holds nothing in clear: papers and notes go beside it",
+            )
+    return list(charters.values()), [data for _, data in sealed], list(statements.values())
 
 
 def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -276,7 +293,7 @@ def kit_items() -> Iterator[tuple[str, Callable[[], bytes]]]:
             yield relative.as_posix(), source.read_bytes
 
 
-def carrier_writer(carrier: Carrier, contents: Contents) -> BagWriter:
+def _writer(carrier: Carrier, contents: Contents) -> BagWriter:
     if carrier.folder is not None:
         return FolderWriter(carrier.folder, contents.inventory)
     assert carrier.next_volume is not None

@@ -39,9 +39,16 @@ from exclave.values import dataclass
 from exclave.vault.interface import PublicRecord
 from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
-from exclave.wiring.files import load_envelope
+from exclave.wiring.files import load_charter, load_envelope
+from exclave.wiring.officials import CHARTERS
 
-__all__ = ["CatalogueIncomplete", "Made", "make_standing", "verify_certificate_file"]
+__all__ = [
+    "CatalogueIncomplete",
+    "Made",
+    "charters_at_home",
+    "make_standing",
+    "verify_certificate_file",
+]
 
 _WARRANT = ".warrant.json"
 
@@ -74,7 +81,7 @@ def make_standing(home: Home) -> Made:
         else:
             named[StatementHash(last.statement)] = last
         found = {
-            kind: _paper(store, store.latest(kind, plan.id, passed=True), papers)
+            kind: _paper(store, store.latest(kind, plan.id, whole=True), papers)
             for kind in ("proof", "drill")
         }
         left_out += [f"register {plan.id}: no passed {k}" for k, v in found.items() if v is None]
@@ -99,6 +106,14 @@ def make_standing(home: Home) -> Made:
     )
     envelope = sign_envelope(standing_envelope(standing), home.party.signers)
     return Made(envelope=envelope, standing=standing, left_out=tuple(left_out))
+
+
+def charters_at_home(home: Home) -> tuple[Charter, ...]:
+    """All charters that the machine knows: a proof or a drill may be older than the newest one."""
+    bundle = home.settings.depositor
+    files = [*sorted((bundle / CHARTERS).glob("*.json")), bundle / "charter.json"]
+    known = {charter.statement_hash: charter for charter in map(load_charter, files)}
+    return tuple(known.values())
 
 
 def _paper(

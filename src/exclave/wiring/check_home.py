@@ -1,21 +1,25 @@
-"""Checks of the depositing machine itself: whose keys, who may read them, room for what waits."""
+"""Checks of the depositing machine itself: keys, clock, folders, room for what waits."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from exclave.clock import parse_time
+from exclave.deposit.catalogue_entry import CatalogueEntry
 from exclave.plain_words import roughly, size
 from exclave.vault.identity import expiry
 from exclave.vault.identity_file import read_certificate
 from exclave.wiring.check_results import CheckResult, Figure
+from exclave.wiring.overview import APART
 from exclave.wiring.settings import DepositSettings
 
-__all__ = ["check_keys", "check_room"]
+__all__ = ["check_clock", "check_folders", "check_keys", "check_room", "existing"]
 
 _SECRET: Final = ("keys.json", "identity.pem")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -37,8 +41,48 @@ def check_keys(folder: Path, depositor: str, moment: datetime) -> Iterator[Check
     left = (expiry(read_certificate(folder / "identity.pem")) - moment).total_seconds()
     yield CheckResult(
         what=what, good=left > 0, warns=left < _YEAR,
-        said=f"of the charter, readable by this user alone; identity good for {roughly(left)}",
+        said="of the charter, readable by this user alone; identity "
+        + (f"good for {roughly(left)}" if left > 0 else f"ended {roughly(-left)} ago"),
     )  # fmt: skip
+
+
+def check_clock(entries: Sequence[CatalogueEntry], moment: datetime) -> Iterator[CheckResult]:
+    """This machine's clock against its own past: nothing can have been deposited after now."""
+    # Only the newest: whoever has set the clock right deposits again, and is not told for a year.
+    for entry in entries[-1:]:
+        ahead = (parse_time(entry.started) - moment).total_seconds()
+        if ahead > APART:
+            yield CheckResult(
+                what="clock", good=False,
+                said=f"the newest deposit began {roughly(ahead)} after now",
+                hint="set this machine's clock; if it is right, it was wrong then: deposit again",
+            )  # fmt: skip
+
+
+def check_folders(
+    settings: DepositSettings, *, may: Callable[[Path, int], bool] = os.access
+) -> Iterator[CheckResult]:
+    """That a deposit can write where it must; folders that are not made yet are made by it."""
+    places = {
+        "journal": settings.journal.parent,
+        "catalogue": settings.catalogue,
+        "spool": settings.spool,
+        "scratch": settings.scratch,
+        "evidence": settings.evidence,
+    }
+    closed = [
+        f"{name} ({place})"
+        for name, place in places.items()
+        if not may(existing(place), os.W_OK | os.X_OK)
+    ]
+    yield CheckResult(
+        what="folders",
+        good=not closed,
+        said=f"expected to write there, cannot: {', '.join(closed)}" if closed else "",
+        hint="they belong to the user that deposits, on a disk that is mounted to be written"
+        if closed
+        else None,
+    )
 
 
 def check_room(settings: DepositSettings, *, next_deposit: int, used: int) -> Iterator[CheckResult]:
@@ -69,8 +113,11 @@ def check_room(settings: DepositSettings, *, next_deposit: int, used: int) -> It
     )  # fmt: skip
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the next above it that is there: it may not be made yet."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
 def _free(folder: Path) -> int:
-    """Bytes that its disk has left; the folder may not be made yet."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    """Bytes that its disk has left."""
+    return shutil.disk_usage(existing(folder)).free

@@ -90,21 +90,19 @@ def _programs(bin_dir: Path) -> CheckResult:
 
 
 def _server(settings: QuarantineServerSettings, databases: Sequence[str]) -> CheckResult:
-    from exclave.proof.databases import server_config
-    from exclave.source.postgresql.connect import connect
+    from exclave.quarantine.databases import databases_on, open_session
     from exclave.wiring.proofs import server_of
 
     server = server_of(settings)
     try:
-        with connect(server_config(server), "postgres") as session:
-            rows = session.execute(b"SELECT datname FROM pg_catalog.pg_database").fetchall()
+        with open_session(server) as session:
+            there = sorted(databases_on(session) & set(databases))
             may = session.execute(
                 b"SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles"
                 b" WHERE rolname = current_user"
             ).fetchone()
     except ExclaveError as error:
         return CheckResult(what=_SERVER, good=False, said=error.message, hint=error.hint)
-    there = sorted({str(row[0]) for row in rows} & set(databases))
     if there:
         return CheckResult(
             what=_SERVER, good=False, said=f"{server.host} has a database {there[0]} already",

@@ -38,6 +38,7 @@ class CheckResult:
     what: str
     good: bool
     said: str = ""
+    about: str = ""  # which of several things about `what`: both together name one cause
     warns: bool = False  # nothing would fail, and somebody should look
     hint: str | None = None
     figures: tuple[Figure, ...] = ()

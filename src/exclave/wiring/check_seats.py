@@ -64,7 +64,7 @@ def room_result(what: str, status: MissionStatus, next_deposit: int) -> CheckRes
     agreed = max(0, status.quota_bytes - status.shard_bytes - status.staged_bytes)
     room = min(agreed, status.free_bytes)
     limit = "agreed" if agreed < status.free_bytes else "free on its disk"
-    said = f"{status.free_bytes} bytes free"
+    said = f"{size(status.free_bytes)} free"
     if agreed < status.free_bytes:
         said += f", {size(agreed)} left of the agreed {size(status.quota_bytes)}"
     figure = Figure(
@@ -135,24 +135,30 @@ def _standing(what: str, answer: MissionStatus) -> Iterator[CheckResult]:
     if answer.locked:
         yield CheckResult(
             what=what,
+            about="locked",
             good=False,
             said="LOCKED DOWN: home is frozen there, only exile acts",
             hint=_LOOK,
         )
     if answer.frozen:
         yield CheckResult(
-            what=what, good=False, said="FROZEN by two charters of one order", hint=_LOOK
-        )
+            what=what, about="frozen", good=False, said="FROZEN by two charters of one order",
+            hint=_LOOK,
+        )  # fmt: skip
     named = [("warrant", item.statement, item.state, item.seconds) for item in answer.warrants]
     named += [(one.kind, one.statement, one.state, one.seconds) for one in answer.standing]
     for kind, statement, state, seconds in named:
         if state in _PENDING or (kind == "warrant" and state is State.RELEASED):
             left = "" if seconds is None else f", {seconds} s left"
-            said = f"{kind} {statement.hex()[:16]} is {state.value}{left}"
-            yield CheckResult(what=what, good=True, warns=True, said=said, hint=_LOOK)
+            about = statement.hex()[:16]
+            said = f"{kind} {about} is {state.value}{left}"
+            yield CheckResult(what=what, about=about, good=True, warns=True, said=said, hint=_LOOK)
     for alarm in answer.alarms:
         said = f"ALARM {alarm.cause} since {alarm.began}: {alarm.detail}"
-        yield CheckResult(what=what, good=False, said=said, hint="the host's guide says what it is")
+        yield CheckResult(
+            what=what, about=alarm.cause, good=False, said=said,
+            hint="the host's guide says what it is",
+        )  # fmt: skip
 
 
 def _witnesses(home: Home, seats: set[Seat], moment: datetime) -> Iterator[CheckResult]:

@@ -1,7 +1,7 @@
 """Try out what a deposit needs, without depositing, and say what is ahead: everything, joined.
 
-Order: the registers, the machine, the forecast, the seats, what must be rehearsed and kept. A
-failing check does not keep the next from being tried.
+Order: the registers, the machine, the forecast, the seats, what must be rehearsed, carried and
+kept. A failing check does not keep the next from being tried.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from exclave.clock import now
 from exclave.errors import ExclaveError
 from exclave.evidence import EvidenceStore
 from exclave.plan import RegisterPlan
-from exclave.wiring.check_evidence import check_drills, rehearsed
+from exclave.wiring.check_bags import check_bags
+from exclave.wiring.check_evidence import check_drills, check_waiting, rehearsed
 from exclave.wiring.check_forecast import check_forecast, entries_of, forecast_of
-from exclave.wiring.check_home import check_keys, check_room
+from exclave.wiring.check_home import check_clock, check_folders, check_keys, check_room
 from exclave.wiring.check_quarantine import check_quarantine
 from exclave.wiring.check_results import CheckResult
 from exclave.wiring.check_seats import check_seats
@@ -37,6 +38,8 @@ def run_checks(home: Home) -> tuple[CheckResult, ...]:
     return (
         *(result for plan in plans for result in _register(plan, delay)),
         *check_keys(home.settings.depositor, home.party.id, moment),
+        *check_clock(entries_of(home), moment),
+        *check_folders(home.settings),
         *check_room(
             home.settings, next_deposit=forecast.seat, used=sum(spooled_bytes(home).values())
         ),
@@ -50,6 +53,8 @@ def run_checks(home: Home) -> tuple[CheckResult, ...]:
             days=charter.settings.drill_interval_days,
             moment=moment,
         ),
+        *check_waiting(home.settings.evidence),
+        *check_bags(home, entries_of(home), moment),
         *check_charter(home, moment),
     )
 
@@ -66,15 +71,17 @@ def _register(plan: RegisterPlan, delay: int) -> Iterator[CheckResult]:
         yield CheckResult(what=what, good=False, said=error.message, hint=error.hint)
     else:
         yield CheckResult(what=what, good=True, said="; ".join(warnings))
-    for said in obstacles:
+    if obstacles:
         yield CheckResult(
-            what=what, good=True, warns=True, said=said, hint="end that transaction, or wait for it"
-        )
+            what=what, about="locks", good=True, warns=True, said="; ".join(obstacles),
+            hint="end that transaction, or wait for it",
+        )  # fmt: skip
     if plan.service_gap is not None:
-        yield CheckResult(what=what, good=True, said=plan.service_gap)
+        yield CheckResult(what=what, about="service", good=True, said=plan.service_gap)
     if plan.rto < delay:
         yield CheckResult(
             what=what,
+            about="rto",
             good=False,
             said=f"its RTO of {plan.rto} s is shorter than the warrant delay of {delay} s",
             hint="no reconstruction can be that quick under this charter",

@@ -35,9 +35,7 @@ __all__ = [
 ]
 
 _KIND: Final = "exclave-card-confirmation"
-_FIELDS: Final = (
-    "kind", "version", "mission", "epoch", "share_set", "group", "member", "confirmed",
-)  # fmt: skip
+_FIELDS: Final = ("mission", "epoch", "share_set", "group", "member", "confirmed")
 _DAY: Final = 86_400
 
 
@@ -74,9 +72,8 @@ class Confirmation:
 
 def parse_confirmation(data: bytes, subject: str = "confirmation") -> Confirmation:
     """Read a confirmation's file, strictly."""
-    fields = Node(parse_canonical_json(data, subject=subject), subject).fields(*_FIELDS)
-    fields["kind"].literal(_KIND)
-    fields["version"].integer(1, 1)
+    node = Node(parse_canonical_json(data, subject=subject), subject)
+    fields = node.versioned(_KIND, 1, *_FIELDS)
     return Confirmation(
         mission=MissionId(fields["mission"].hex(32)),
         epoch=Epoch(fields["epoch"].integer(1, 2**32 - 1)),
@@ -90,11 +87,11 @@ def parse_confirmation(data: bytes, subject: str = "confirmation") -> Confirmati
 def confirm_card(charter: Charter, text: str, moment: datetime) -> Confirmation:
     """Read a card's text, or its 33 words alone, as an unsealing would; raises what is wrong."""
     # Only where cards are read: it is much of a start, and what lies there are secrets.
-    from exclave.authority.card import CARD_TITLE, parse_card
+    from exclave.authority.card import CARD_BEGINS, parse_card
     from exclave.shares import read_share
     from exclave.unseal import CardDesk, CardOfOtherShareSet
 
-    written = text.lstrip().startswith(CARD_TITLE)
+    written = text.lstrip().startswith(CARD_BEGINS)
     share = read_share(parse_card(text).words if written else text)
     epochs = [item for item in charter.recovery if item.share_set == share.share_set]
     if not epochs:

@@ -26,6 +26,7 @@ from exclave.signer.parties import DEDUP_SECRET
 from exclave.values import dataclass, replace
 from exclave.vault.identity_file import read_certificate
 from exclave.wiring.files import load_charter
+from exclave.wiring.seat_places import reached
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class Home:
         from exclave.vault.identity import load_identity
 
         return load_identity(self.settings.depositor / _IDENTITY)
+
+    @property
+    def on_line(self) -> frozenset[Seat]:
+        """Seats to which there is a line; the others are safes, which bags alone reach."""
+        seats = {entry.seat: entry for entry in self.party.charter.active_seats}
+        return frozenset(reached(seats, {*self.settings.addresses, *self.settings.folders}))
 
 
 def open_home(config: Path) -> Home:
@@ -138,7 +145,14 @@ def run_deposit(
     with _workplace(
         home, progress, read_everything=read_everything, prover=prover, carried=carried
     ) as place:
-        outcome = deposit(tasks, party=home.party, place=place, plan_text=home.plan.text)
+        outcome = deposit(
+            tasks,
+            party=home.party,
+            place=place,
+            plan_text=home.plan.text,
+            declared=[register.id for register in home.plan.registers],
+        )
+    _deliver_waiting(home)
     return outcome if outcome.proof is None else _kept(home, outcome, outcome.proof)
 
 
@@ -165,7 +179,18 @@ def run_catch_up(home: Home, progress: DepositProgress) -> Mapping[Seat, str]:
     from exclave.deposit.run import catch_up
 
     with _workplace(home, progress) as place:
-        return catch_up(home.party, place)
+        late = catch_up(home.party, place)
+    _deliver_waiting(home)
+    return late
+
+
+def _deliver_waiting(home: Home) -> None:
+    """Certificates that some vault could not log yet; nobody has a folder of a seat open now."""
+    if not (home.settings.evidence / "waiting").is_dir():
+        return  # as ever: what it would load is spared
+    from exclave.wiring.attesting import deliver_waiting
+
+    deliver_waiting(home)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import verify_chain
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
-from exclave.errors import ConfigurationError
+from exclave.errors import ConfigurationError, IntegrityError
 from exclave.ids import MissionId
 
 __all__ = ["FileUnusable", "load_charter", "load_envelope", "new_folder", "read_file"]
@@ -26,8 +26,12 @@ def read_file(path: Path) -> bytes:
 
 
 def load_envelope(path: Path, *kinds: Kind) -> Envelope:
-    """A statement of one of these kinds."""
-    return parse_envelope(read_file(path), kinds=kinds)
+    """A statement of one of these kinds; what is wrong with it names the file."""
+    data = read_file(path)
+    try:
+        return parse_envelope(data, kinds=kinds)
+    except IntegrityError as error:
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def load_charter(path: Path, mission: MissionId | None = None) -> Charter:

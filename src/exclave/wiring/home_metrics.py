@@ -46,6 +46,7 @@ def home_families(
     yield from _registers(found.registers)
     yield from _evidence(found.registers)
     yield from _seats(found.seats, moment)
+    yield from _bags(found.seats)
     yield from _spool(found)
     yield from _last(found)
     if checks is not None:
@@ -142,6 +143,38 @@ def _seats(seats: Sequence[SeatState], moment: datetime) -> Iterator[Family]:
         (labels[item.seat], item.answer) for item in seats if isinstance(item.answer, MissionStatus)
     ]
     yield from _answers(answers, moment)
+
+
+def _bags(seats: Sequence[SeatState]) -> Iterator[Family]:
+    """By the papers that are at home."""
+    known = [({"seat": str(item.seat)}, item, item.bags) for item in seats if item.bags is not None]
+    for name, help, values in (
+        (
+            "newest_bag_timestamp_seconds",
+            "When what came there last by a bag was sealed; absent before the first.",
+            [None if bags.newest is None else _stamp(bags.newest) for _, _, bags in known],
+        ),
+        (
+            "newest_bag_limit_seconds",
+            "How old that may become, at a safe.",
+            [item.bag_limit for _, item, _ in known],
+        ),
+        (
+            "bags_read_timestamp_seconds",
+            "When that of the bags kept there was read back which was not for longest.",
+            [None if bags.read is None else _stamp(bags.read) for _, _, bags in known],
+        ),
+        ("bags_kept", "Bags that are kept there.", [bags.kept for _, _, bags in known]),
+        ("bags_under_way", "Bags on their way there.", [bags.under_way for _, _, bags in known]),
+    ):
+        labels = (label for label, _, _ in known)
+        yield gauge(f"exclave_seat_{name}", help, *zip(labels, values, strict=True))
+    counted = [(label, Counter(str(one.cause) for one in bags.notices)) for label, _, bags in known]
+    yield gauge(
+        "exclave_seat_bag_trouble",
+        "Bags for the seat of which check says that.",
+        *(({**label, "cause": c}, n) for label, causes in counted for c, n in causes.items()),
+    )
 
 
 def _answers(answers: Sequence[tuple[Labels, MissionStatus]], moment: datetime) -> Iterator[Family]:

@@ -7,7 +7,8 @@ to. Writes nothing: a missing journal is reported, not made. Figures of vaults a
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from exclave.deposit.catalogue import Catalogue, CatalogueEntry
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.journal.store import Journal
-from exclave.plan import RegisterPlan
+from exclave.plan import RegisterPlan, needs
 from exclave.values import dataclass, replace
 from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
@@ -25,19 +26,27 @@ from exclave.wiring.seat_places import reached, require_known, seat_addresses
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from exclave.check.bags import SeatBags
     from exclave.evidence import Evidence, EvidenceStore
     from exclave.vault.interface import Answer, MissionStatus, PublicRecord
 
 __all__ = [
+    "APART",
     "Health",
     "Overview",
     "RegisterState",
+    "SeatMemory",
     "SeatState",
     "ask_seats",
     "look_at_seats",
     "overview",
+    "seat_memory",
     "spooled_bytes",
 ]
+
+
+APART = 300
+"""Seconds that two clocks which are kept right may be apart."""
 
 
 class Health(enum.Enum):
@@ -45,7 +54,7 @@ class Health(enum.Enum):
 
     GOOD = "good"
     LATE = "late"  # older than the RPO, or some seat does not hold it
-    BAD = "bad"  # declared and never deposited, refuted, or a seat that cannot be reached
+    BAD = "bad"  # never deposited, refuted, back too late, begun after now, or a silent seat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +69,31 @@ class RegisterState:
     rpo: int
     rto: int
     held: tuple[Seat, ...]  # seats that lodged its last deposit
-    proof: Evidence | str | None  # the newest one; text: why it cannot be read
+    proof: Evidence | str | None  # the newest one of it; text: why it cannot be read
     drill: Evidence | str | None
     service_gap: str | None  # why its service would not come back with its data
+    failed_needs: tuple[str, ...] = ()  # what it depends on and the last drill did not bring back
+
+    @property
+    def to_come(self) -> bool:
+        """Whether its last deposit began after now: one of two clocks is wrong, its age unknown."""
+        return self.age is not None and self.age < -APART
 
     @property
     def refuted(self) -> bool:
-        """Whether the newest proof or drill did not pass, or is no longer to be read."""
+        """Whether its newest proof or drill did not pass, or is no longer to be read."""
         return any(
             isinstance(item, str) or (item is not None and not item.passed)
             for item in (self.proof, self.drill)
         )
+
+    @property
+    def too_late(self) -> bool:
+        """Whether it came back in its newest drill, after its RTO."""
+        drill = self.drill
+        if drill is None or isinstance(drill, str) or drill.seconds is None:
+            return False
+        return drill.passed and drill.seconds > self.rto
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +107,9 @@ class SeatState:
     late_shards: int
     spooled: int  # bytes
     answer: MissionStatus | str | None  # None: not asked; text: why there is no answer
+    bags: SeatBags | None = None  # of a safe, or of a seat that has some
+    bag_age: int | None = None  # seconds since what came last by a bag was sealed
+    bag_limit: int | None = None  # seconds; None: there is a line to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +133,18 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeatMemory:
+    """What the journal knows of the seats."""
+
+    late: Mapping[Seat, int]  # shards that each lacks
+    lodged: Mapping[int, frozenset[Seat]]  # by sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Memory:
     """What the journal knows."""
 
-    late: Mapping[Seat, int]
-    lodged: Mapping[int, frozenset[Seat]]  # by sequence
+    seats: SeatMemory
     live_bytes: int  # of sealed packs, divided by k: what each seat holds
 
 
@@ -121,21 +154,25 @@ def overview(home: Home, *, ask: bool) -> Overview:
     memory = _read_journal(home)
     answers = ask_seats(home) if ask else {}
     spooled = spooled_bytes(home)
+    moment = now()
+    bags = _bags(home, memory, entries, moment)
+    lines = home.on_line
     seats = tuple(
-        _seat(entry, memory, spooled, answers.get(entry.seat))
+        _by_bags(home, seat, bags.get(seat.seat), entries, moment, line=seat.seat in lines)
         for entry in home.party.charter.active_seats
+        for seat in (_seat(entry, memory, spooled, answers.get(entry.seat)),)
     )
     a_seat = memory.live_bytes if memory is not None else None
     if a_seat is None and ask:
         a_seat = _full_from_vaults(home)
-    moment = now()
     evidence = _Kept(home.settings.evidence)
     used = sum(spooled.values())
+    registers = [
+        _register(register, entries, memory, lines, moment=moment, evidence=evidence)
+        for register in home.plan.registers
+    ]
     return Overview(
-        registers=tuple(
-            _register(register, entries, memory, home.party.seats, moment=moment, evidence=evidence)
-            for register in home.plan.registers
-        ),
+        registers=_with_needs(registers, home.plan.registers),
         seats=seats,
         spool_used=used,
         spool_limit=home.settings.spool_limit,
@@ -222,6 +259,12 @@ async def _ask(record: PublicRecord) -> MissionStatus | str:
         return error.message
 
 
+def seat_memory(home: Home) -> SeatMemory | None:
+    """What the journal knows of the seats; None where there is none."""
+    memory = _read_journal(home)
+    return None if memory is None else memory.seats
+
+
 def _read_journal(home: Home) -> _Memory | None:
     party, path = home.party, home.settings.journal
     if not path.exists():
@@ -229,8 +272,10 @@ def _read_journal(home: Home) -> _Memory | None:
     journal = Journal.open(path, mission=party.mission, depositor=party.id, epoch=party.epoch)
     try:
         return _Memory(
-            late={seat: len(journal.late_shards(seat)) for seat in party.seats},
-            lodged=journal.lodgings(),
+            seats=SeatMemory(
+                late={seat: len(journal.late_shards(seat)) for seat in party.seats},
+                lodged=journal.lodgings(),
+            ),
             live_bytes=journal.live_size(),
         )
     finally:
@@ -243,25 +288,35 @@ def spooled_bytes(home: Home) -> dict[Seat, int]:
     folder = home.settings.spool
     sizes: dict[Seat, int] = {}
     for place in folder.glob("[0-9]*") if folder.is_dir() else ():
-        sizes[Seat(int(place.name))] = sum(f.stat().st_size for f in place.iterdir() if f.is_file())
+        sizes[Seat(int(place.name))] = sum(map(_length, place.iterdir()))
     return sizes
+
+
+def _length(file: Path) -> int:
+    """Of a file; none when it was delivered in this moment."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return 0
+    return state.st_size if stat.S_ISREG(state.st_mode) else 0
 
 
 def _register(
     plan: RegisterPlan,
     entries: Sequence[CatalogueEntry],
     memory: _Memory | None,
-    seats: Sequence[Seat],
+    lines: Collection[Seat],
     *,
     moment: datetime,
     evidence: _Kept,
 ) -> RegisterState:
+    """`lines`: the seats that deposits are sent to."""
     last = next(
         (e for e in reversed(entries) if any(item.id == plan.id for item in e.registers)), None
     )
     held = frozenset[Seat]()
     if last is not None and memory is not None:
-        held = memory.lodged.get(last.sequence, held)
+        held = memory.seats.lodged.get(last.sequence, held)
     age = None if last is None else int((moment - parse_time(last.started)).total_seconds())
     state = RegisterState(
         id=plan.id,
@@ -276,9 +331,26 @@ def _register(
         drill=evidence.latest("drill", plan.id),
         service_gap=plan.service_gap,
     )
-    if age is None or state.refuted:
+    if age is None or state.to_come or state.refuted or state.too_late:
         return replace(state, health=Health.BAD)
-    return replace(state, health=Health.LATE) if age > plan.rpo or set(seats) - held else state
+    return replace(state, health=Health.LATE) if age > plan.rpo or set(lines) - held else state
+
+
+def _with_needs(
+    states: Sequence[RegisterState], plans: Sequence[RegisterPlan]
+) -> tuple[RegisterState, ...]:
+    """What depends on a register that a drill did not bring back is no better than that one."""
+    failed = {
+        state.id
+        for state in states
+        if state.drill is not None and not isinstance(state.drill, str) and not state.drill.passed
+    }
+    found: list[RegisterState] = []
+    for state, plan in zip(states, plans, strict=True):
+        needed = tuple(sorted(failed & needs(plan, plans)))
+        changed = replace(state, health=Health.BAD, failed_needs=needed) if needed else state
+        found.append(changed)
+    return tuple(found)
 
 
 class _Kept:
@@ -307,8 +379,8 @@ def _seat(
     answer: MissionStatus | str | None,
 ) -> SeatState:
     seat = entry.seat
-    late = 0 if memory is None else memory.late.get(seat, 0)
-    behind = memory is not None and any(seat not in held for held in memory.lodged.values())
+    late = 0 if memory is None else memory.seats.late.get(seat, 0)
+    behind = memory is not None and any(seat not in held for held in memory.seats.lodged.values())
     health = Health.LATE if late or behind else Health.GOOD
     return SeatState(
         seat=seat,
@@ -321,10 +393,48 @@ def _seat(
     )
 
 
+def _bags(
+    home: Home, memory: _Memory | None, entries: Sequence[CatalogueEntry], moment: datetime
+) -> Mapping[Seat, SeatBags]:
+    """By what the last check read of the logs, and what was laid at home."""
+    if not home.party.charter.safes and not home.settings.bags.papers.is_dir():
+        return {}
+    # Who sends no bags is spared what reads their papers.
+    from exclave.wiring.bag_watch import kept_papers, watch_bags
+
+    known = None if memory is None else memory.seats
+    papers = kept_papers(home).papers
+    return {item.seat: item for item in watch_bags(home, papers, known, entries, moment)}
+
+
+def _by_bags(
+    home: Home,
+    seat: SeatState,
+    bags: SeatBags | None,
+    entries: Sequence[CatalogueEntry],
+    moment: datetime,
+    *,
+    line: bool,
+) -> SeatState:
+    """The same with its bags: a safe is late when its newest is too old, not between two."""
+    newest = None if bags is None else bags.newest
+    age = None if newest is None else max(0, int((moment - newest).total_seconds()))
+    if line:
+        return replace(seat, bags=bags, bag_age=age)
+    limit = home.settings.bags.newest
+    waits = age
+    if age is None and entries:
+        waits = int((moment - min(parse_time(e.started) for e in entries)).total_seconds())
+    late = waits is not None and waits > limit
+    health = Health.LATE if late else Health.GOOD
+    return replace(seat, health=health, bags=bags, bag_age=age, bag_limit=limit)
+
+
 def _until_full(
     home: Home, entries: Sequence[CatalogueEntry], seats: Sequence[SeatState], used: int
 ) -> int | None:
-    late = sum(seat.health is not Health.GOOD for seat in seats)
+    # What a safe lacks waits for the next bag, however good it is until then.
+    late = sum(seat.health is not Health.GOOD or seat.bag_limit is not None for seat in seats)
     if not late or not entries:
         return None
     recent = entries[-5:]

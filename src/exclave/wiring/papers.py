@@ -7,7 +7,9 @@ is not rightly signed stops whoever reads it: somebody put it there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +31,7 @@ from exclave.carried.inventory import Inventory, parse_inventory
 from exclave.carried.papers import BagState, Paper, judge_bags
 from exclave.durable import make_path, write_new_file
 from exclave.errors import ConfigurationError
+from exclave.ids import MissionId
 from exclave.signer.bundle import Purpose
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
@@ -44,15 +47,17 @@ __all__ = [
     "PapersForeign",
     "PartyUnknown",
     "add_paper",
-    "begin_papers",
     "open_papers",
+    "papers_of",
     "party_of",
+    "require_mission",
     "require_no_papers",
     "require_same",
 ]
 
 _INVENTORY: Final = "exclave-bag.json"
 _CHARTERS: Final = "charters"
+_CHARTER: Final = "charter.json"
 
 
 class PapersExist(ConfigurationError):
@@ -60,7 +65,7 @@ class PapersExist(ConfigurationError):
 
 
 class PapersForeign(ConfigurationError):
-    """Papers of another bag, or a bag that is not what its papers say."""
+    """Papers of another bag or mission, or a bag that is not what its papers say."""
 
 
 class PartyUnknown(ConfigurationError):
@@ -87,23 +92,43 @@ class Papers:
         return states[0] if states else None
 
 
-def require_no_papers(folder: Path) -> None:
-    """Raise `PapersExist` unless a bag's papers can begin there."""
+def require_no_papers(folder: Path, bag: Path | None = None) -> None:
+    """Raise `PapersExist` unless papers of a bag, packed into that folder, can begin there."""
+    if folder.exists() and not folder.is_dir():
+        raise PapersExist(f"{folder}: expected a new or empty folder, got a file")
     if folder.exists() and any(folder.iterdir()):
         raise PapersExist(
             f"{folder}: expected a new or empty folder, got one with files in it",
             hint="each bag has papers of its own",
         )
+    if bag is not None and folder.absolute().is_relative_to(bag.absolute()):
+        raise PapersExist(
+            f"{folder}: expected a folder apart from the bag, got one in it",
+            hint="they travel apart; a copy may be put into the bag's papers/ later",
+        )
 
 
-def begin_papers(folder: Path, inventory: Inventory, charters: Sequence[Envelope]) -> None:
-    """Make the folder of a bag that was packed."""
+@contextmanager
+def papers_of(folder: Path, inventory: Inventory, charters: Sequence[Envelope]) -> Iterator[None]:
+    """Papers of a bag that is packed meanwhile: no bag without them, none of them without it."""
     require_no_papers(folder)
+    there = folder.exists()
+    try:
+        _write_first(folder, inventory, charters)
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if there:
+            folder.mkdir(exist_ok=True)
+        raise
+
+
+def _write_first(folder: Path, inventory: Inventory, charters: Sequence[Envelope]) -> None:
     make_path(folder / _CHARTERS, mode=0o755)
     for number, envelope in enumerate(charters, start=1):
         write_new_file(folder / _CHARTERS / f"{number:04}.json", [envelope.to_bytes()])
     newest = max(charters, key=lambda item: parse_charter(item).order)
-    write_new_file(folder / "charter.json", [newest.to_bytes()])
+    write_new_file(folder / _CHARTER, [newest.to_bytes()])
     write_new_file(folder / _INVENTORY, [inventory.encode()])
 
 
@@ -114,14 +139,17 @@ def open_papers(folder: Path) -> Papers:
             f"{folder}: expected a bag's papers, got no {_INVENTORY}",
             hint="it is the folder that `exclave bag pack --papers` made",
         )
+    if not (folder / _CHARTER).is_file():
+        raise ConfigurationError(
+            f"{folder}: expected a bag's papers, got the bag itself",
+            hint="papers are the other folder, with charter.json in it",
+        )
     inventory = parse_inventory(read_file(folder / _INVENTORY))
     charters = [
         load_envelope(file, Kind.CHARTER) for file in sorted((folder / _CHARTERS).glob("*.json"))
     ]
     chain = verify_chain(charters, inventory.mission)
-    envelopes = [
-        load_envelope(file, Kind.CUSTODY) for file in sorted(folder.glob("[0-9][0-9]-*.json"))
-    ]
+    envelopes = [load_envelope(file, Kind.CUSTODY) for file in sorted(folder.glob("[0-9]*-*.json"))]
     papers: list[Paper] = []
     for envelope in envelopes:
         custody = verify_custody(envelope, chain.charters)
@@ -147,6 +175,16 @@ def require_same(papers: Papers, inventory: Inventory) -> None:
             f"{papers.folder}: expected papers of bag {inventory.bag.hex()}, got those of "
             f"{papers.inventory.bag.hex()} with inventory {papers.inventory.hash.hex()[:16]}",
             hint="a bag whose inventory is not that of its papers was packed by somebody else",
+        )
+
+
+def require_mission(papers: Papers, mission: MissionId) -> None:
+    """Raise `PapersForeign` unless a bag's papers are of this mission."""
+    if papers.inventory.mission != mission:
+        raise PapersForeign(
+            f"{papers.folder}: expected papers of mission {mission.hex()}, "
+            f"got those of mission {papers.inventory.mission.hex()}",
+            hint="they are another state's: nothing here is theirs",
         )
 
 

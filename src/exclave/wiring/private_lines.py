@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from exclave.authority.agreement import check_fits
 from exclave.authority.charter import Charter, NotInCharter
 from exclave.authority.charter_parts import Address, SeatType
+from exclave.authority.persons import SignatureMissing, signed_by
 from exclave.config import load_toml
 from exclave.errors import ConfigurationError
 from exclave.ids import Seat
@@ -167,16 +168,25 @@ def draw_lines(
 
 
 def _agreed(charter: Charter, files: Sequence[Path]) -> Mapping[Seat, tuple[Address, ...]]:
-    """Addresses by seat of agreements that fit the charter; signatures are not checked here."""
+    """Addresses by seat of agreements that fit the charter.
+
+    The host's signature is asked for, since where its vault is reached is its word. The officials'
+    is not: others may be in office by now, and `lines.toml`, which names the file, is their own.
+    """
     agreed: dict[Seat, tuple[Address, ...]] = {}
     for path in files:
-        _, agreement = load_agreement(path)
+        envelope, agreement = load_agreement(path)
         if agreement.head.mission != charter.mission_id:
             raise LinePartyUnknown(
                 f"{path.name}: expected an agreement of mission {charter.mission_id.hex()[:16]}, "
                 f"got one of {agreement.head.mission.hex()[:16]}"
             )
         check_fits(agreement, charter)
+        if not signed_by(envelope, agreement.key):
+            raise SignatureMissing(
+                f"{path.name}: expected the signature of state {agreement.state}, got none",
+                hint="a proposal says nothing of where its vault is: exclave agreement accept",
+            )
         agreed |= {item.seat: item.addresses for item in agreement.seats}
     return agreed
 

@@ -25,8 +25,9 @@ from exclave.errors import ConfigurationError, ExclaveError, IntegrityError
 from exclave.evidence import EvidenceStore
 from exclave.ids import Seat, StatementHash
 from exclave.proof.serving import Prover
-from exclave.proof.task import OwnServer, QuarantineServer
+from exclave.proof.task import OwnServer
 from exclave.proof.values import ProofFindings, RegisterFindings, Verdict
+from exclave.quarantine.note import QuarantineServer
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
 from exclave.wiring.attesting import log_certificate

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.errors import ConfigurationError
+from exclave.source.folder_target import folder_target
 from exclave.wiring.files import read_file
 
 if TYPE_CHECKING:
@@ -170,19 +171,7 @@ def _server(target: ServerTarget) -> Target:
 
 def _folder(source: RegisterSource, place: Path) -> Target:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    match source.kind:
-        case "sqlite":
-            from exclave.source.sqlite import SqliteTarget
-
-            return SqliteTarget(place)
-        case "command":
-            from exclave.source.command import CommandTarget
-
-            return CommandTarget(place)
-        case _:
-            from exclave.source.files.restore import FilesTarget
-
-            return FilesTarget(place)
+    return folder_target(source, place)
 
 
 def _path(text: str | None) -> Path | None:

@@ -16,6 +16,7 @@ from exclave.throttle import Limit, parse_hours
 from exclave.values import dataclass, field, replace
 
 __all__ = [
+    "BagSettings",
     "DepositSettings",
     "FolderTarget",
     "QuarantineServerSettings",
@@ -26,7 +27,8 @@ __all__ = [
     "load_target_settings",
 ]
 
-_WEEK = 7 * 86_400
+_DAY = 86_400
+_WEEK = 7 * _DAY
 _PROOF_BYTES = 100 * 2**30
 _PROOF_SECONDS = 12 * 3600
 _ENDPOINT = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}"
@@ -120,6 +122,28 @@ class QuarantineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Bags:
+    """`[bags]`."""
+
+    papers: Annotated[str, Length(least=1)] = "state/papers"
+    under_way: Annotated[Duration, Between(1)] = 14 * _DAY
+    unlodged: Annotated[Duration, Between(1)] = 14 * _DAY
+    unread: Annotated[Duration, Between(1)] = 365 * _DAY
+    newest: Annotated[Duration, Between(1)] = 90 * _DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BagSettings:
+    """What is known of bags at home, and how many seconds they may be as they are."""
+
+    papers: Path  # every paper that was read of a log, and those laid there
+    under_way: int
+    unlodged: int
+    unread: int
+    newest: int  # age of what a safe got last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _DepositFile:
     """All of `deposit.toml`."""
 
@@ -135,6 +159,7 @@ class _DepositFile:
     window: Annotated[Duration, Between(1)] | None = None
     uplink_mbit: Annotated[int, Between(1, 1_000_000)] | None = None
     cards: str = "state/cards"
+    bags: _Bags = _Bags()
     quarantine: _Quarantine | None = None
     seat: tuple[_SeatPlace, ...] = ()
     throttle: tuple[_Throttle, ...] = ()
@@ -157,6 +182,7 @@ class DepositSettings:
     window: int | None  # seconds that a deposit may take; None: no more than its registers' RPO
     uplink_mbit: int | None  # of all lines together, for forecasts
     cards: Path  # what holders of cards confirmed
+    bags: BagSettings
     addresses: dict[Seat, tuple[str, str]]  # data and public, in place of the charter's
     folders: dict[Seat, Path]  # vaults that nobody serves: their rules run in this process
     limits: dict[Seat, tuple[Limit, ...]]  # on what is sent there
@@ -181,6 +207,13 @@ def load_deposit_settings(path: Path) -> DepositSettings:
         window=parsed.window,
         uplink_mbit=parsed.uplink_mbit,
         cards=folder / parsed.cards,
+        bags=BagSettings(
+            papers=folder / parsed.bags.papers,
+            under_way=parsed.bags.under_way,
+            unlodged=parsed.bags.unlodged,
+            unread=parsed.bags.unread,
+            newest=parsed.bags.newest,
+        ),
         addresses={
             Seat(item.seat): (item.data, item.public)
             for item in parsed.seat

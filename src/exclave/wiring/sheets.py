@@ -13,7 +13,7 @@ from typing import Final
 
 import segno
 
-from exclave.authority.card import CARD_TITLE
+from exclave.authority.card import CARD_BEGINS
 from exclave.carried.printed import join_parts, split_parts
 from exclave.errors import ConfigurationError, MalformedData
 from exclave.signer.file import KeyFileExists, write_once
@@ -57,7 +57,7 @@ class SheetSource:
     def secret(self) -> bool:
         """Whether it is a card with its words, not only the head of one."""
         text = self._data.decode("utf-8", errors="replace")
-        return text.startswith(CARD_TITLE) and bool(text.partition("\n\n")[2].strip())
+        return text.startswith(CARD_BEGINS) and bool(text.partition("\n\n")[2].strip())
 
 
 def write_sheet(source: SheetSource, out: Path) -> None:

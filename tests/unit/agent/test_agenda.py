@@ -12,6 +12,7 @@ from exclave.agent.causes import causes
 from exclave.agent.jobs import Job, JobKind, Orders, spread
 from exclave.agent.memory import MemoryBroken, memory_bytes, parse_memory
 from exclave.agent.state import AgentState, Outcome, Result
+from exclave.authority.fields import FormatTooNew
 from exclave.calendar import parse_calendar
 from exclave.ids import Seat
 from exclave.signals.cause import Cause
@@ -260,6 +261,12 @@ def test_memory_that_cannot_be_read_is_no_empty_memory(damage: object) -> None:
     assert callable(damage)
     with pytest.raises(MemoryBroken, match=r"^agent's memory: "):
         parse_memory(damage(data))
+
+
+def test_a_memory_of_a_later_version_is_named_whatever_else_is_in_it() -> None:
+    later = memory_bytes(begun()).replace(b'"version":1', b'"version":2').replace(b'"back"', b'"b"')
+    with pytest.raises(FormatTooNew, match="expected version 1 of agent-memory, got version 2"):
+        parse_memory(later)
 
 
 def test_a_register_that_no_job_deposits_is_told() -> None:

@@ -58,6 +58,13 @@ def test_a_deposit_with_a_seat_behind() -> None:
     assert said.late == {Seat(2): "no answer"}
 
 
+def test_a_safe_is_not_behind_between_two_bags() -> None:
+    said = run(says(json.dumps({"late": {"3": "no answer", "4": "no line"}, "carried": [4]})))
+    assert said.late == {Seat(3): "no answer"}
+    said = run(says(json.dumps({"late": {"4": "no line"}, "carried": [4]})))
+    assert said == Outcome(result=Result.GOOD, late={})
+
+
 def test_a_deposit_that_failed_says_why() -> None:
     code = "import sys; sys.stderr.write('noise\\nexclave: land: no connection\\nhint: x\\n'); "
     assert run(program(code + "sys.exit(4)")) == Outcome(
@@ -213,6 +220,22 @@ def test_what_a_check_finds_is_told() -> None:
         ("renewals:drill", "critical"),
     ]
     assert run(says(json.dumps({"checks": checks[:1]})), CHECK).causes == ()
+
+
+def test_what_is_critical_is_not_hidden_by_something_else_at_the_same_place() -> None:
+    checks = [
+        {"what": "seat 1", "about": "locked", "severity": "bad", "said": "LOCKED DOWN"},
+        {"what": "seat 1", "about": "0123456789abcdef", "severity": "warns", "said": "warrant"},
+        {"what": "register land", "severity": "bad", "said": "no connection"},
+        {"what": "register land", "severity": "warns", "said": "a lock"},
+    ]
+    said = run(says(json.dumps({"checks": checks}), 2), CHECK)
+    assert said.causes is not None
+    assert {c.key: c.severity for c in said.causes} == {
+        "renewals:seat 1:locked": "critical",
+        "renewals:seat 1:0123456789abcdef": "warning",
+        "renewals:register land": "critical",
+    }
 
 
 def test_a_proof_that_found_a_difference_is_told_at_once_and_lodged_all_the_same() -> None:

@@ -199,6 +199,43 @@ def test_what_the_catalogue_knows_is_known_at_the_start(tmp_path: Path) -> None:
     played.play(lambda: played.until(lambda: {"rpo:land"} in played.told))
 
 
+def test_deposits_of_the_time_to_come_do_not_hide_that_one_is_due(played: Played) -> None:
+    """Made while the clock was a year ahead: for a year no register would be too old."""
+
+    async def script() -> None:
+        await played.until(lambda: played.told != [])
+        played.deposited = dict.fromkeys(("land", "gazette"), NOON + timedelta(days=365))
+        played.now = NOON + timedelta(hours=26, seconds=1)
+        await played.until(lambda: played.told[-1] == {"rpo:land", "rpo:gazette"})
+        for _ in range(20):
+            played.now += timedelta(minutes=1)
+            await played.until(lambda: True)
+        assert played.told[-1] == {"rpo:land", "rpo:gazette"}
+
+    played.play(script)
+
+
+def test_a_run_deposited_what_it_was_ordered_to_when_it_began(played: Played) -> None:
+    later = JOB.replace("daily", "later").replace("02:00", "03:00")
+    alone = f'{JOB}registers = ["land"]\n{later}registers = ["gazette"]\n'
+
+    async def script() -> None:
+        played.path.write_text(alone)
+        played.agent.reload()
+        await played.until(lambda: played.agent._orders.jobs[0].registers == ("land",))
+        played.now = SLOT
+        await played.until(lambda: "daily" in played.ends)
+        played.path.write_text(JOB)
+        played.agent.reload()
+        await played.until(lambda: len(played.agent._orders.jobs) == 1)
+        played.ends["daily"].set_result(GOOD)
+        await played.until(lambda: not played.agent._runs)
+        captured = parse_memory(played.kept()).captured
+        assert (captured["land"], captured["gazette"]) == (SLOT, NOON)
+
+    played.play(script)
+
+
 def test_the_supervisor_hears_it_all(tmp_path: Path) -> None:
     with NotifySocket(tmp_path) as notify:
         supervisor = supervisor_of(notify.environment(watchdog=30))

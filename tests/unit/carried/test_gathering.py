@@ -88,6 +88,20 @@ def test_a_torn_volume_is_readable_as_far_as_it_goes(volumes: list[Path], volume
     assert good >= len(MADE[0].items) - 4
 
 
+def test_disks_that_are_larger_than_their_part(tmp_path: Path, volumes: list[Path]) -> None:
+    """What lay there before is no damage: half a block, other blocks, a bag packed earlier."""
+    earlier = write_volumes(made_bag(bag=9), tmp_path / "earlier")[0].read_bytes()
+    for path, more in zip(volumes, (b"x" * 512, earlier[BLOCK_SIZE:], earlier + b"y"), strict=True):
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes() + more)
+    assert read(volumes) == (len(MADE[0].items), set(), "")
+    damage(volumes[0], 0, cut=volumes[0].stat().st_size - 512 - BLOCK_SIZE // 2)
+    good, found, words = read(volumes)
+    assert good < len(MADE[0].items)
+    assert found == {FindingCause.DAMAGED, FindingCause.ITEM}
+    assert volumes[0].name in words
+
+
 def test_one_damaged_block_costs_what_it_held(volumes: list[Path]) -> None:
     """Whichever block it is: at most the two items that touch it."""
     blocks = [(v, n) for v in volumes for n in range(v.stat().st_size // BLOCK_SIZE)]

@@ -149,6 +149,43 @@ def test_a_passed_proof_cannot_be_hidden(world: World) -> None:
         )
 
 
+def test_what_a_drill_says_of_one_register(world: World) -> None:
+    warrant = warrant_for(world, ed())
+    of = results(("land", "wills", "deeds"))
+    found = result("land"), result("wills", differences=1)
+    drill = make_drill(world, warrant, *found, results=of)
+    said = [drill.came_back(name) for name in ("land", "wills", "deeds", "other")]
+    assert said == [True, False, False, None]
+    partial = make_drill(world, warrant, *found, results=of, only=("land", "wills"))
+    assert [partial.came_back(name) for name in ("land", "deeds")] == [True, None]
+    # One of some registers never passes, also when each of them came back.
+    good = make_drill(world, warrant, result("land"), results=of, only=("land",))
+    assert not good.passed
+    _cannot_be_written_as_passed(good)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "work_ms", "foreseen"),
+    [
+        (None, 5000, None),
+        (100, 130_000, True),
+        (100, 130_001, False),
+        (100, 69_999, False),
+        (1, 11_000, True),
+        (1, 11_001, False),
+    ],
+)
+def test_a_forecast_holds_within_30_percent(
+    world: World, forecast: int | None, work_ms: int, foreseen: bool | None
+) -> None:
+    drill = make_drill(world, warrant_for(world, ed()))
+    item = replace(drill.registers[0], forecast=forecast, work_ms=work_ms, rto_ms=work_ms)
+    assert item.foreseen is foreseen
+    drill = replace(drill, registers=(item,))
+    assert drill.unforeseen == (("land",) if foreseen is False else ())
+    assert parse_drill(signed_drill(drill)) == drill
+
+
 def test_what_came_too_late_passed_and_is_said(world: World) -> None:
     drill = make_drill(world, warrant_for(world, ed()))
     slow = replace(drill.registers[0], rto=60)

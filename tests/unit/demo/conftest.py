@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from exclave.demo.estate import Estate, build_estate
-from exclave.demo.postgres import PostgresServer, start_server
+from exclave.postgres_server.server import PostgresServer, start_server
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from exclave.ids import ChunkId, DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot
-from exclave.journal.database import FORMAT
+from exclave.journal.database import FORMAT, unopened
 from exclave.journal.rows import JournalTooNew
 from exclave.journal.store import (
     Journal,
@@ -131,6 +131,20 @@ def test_a_damaged_journal_is_named_with_the_way_out(tmp_path: Path) -> None:
         _open(tmp_path / "j.db")
     assert caught.value.hint is not None
     assert "catalogue" in caught.value.hint
+
+
+def test_a_journal_on_a_full_disk_is_not_to_be_moved_away(tmp_path: Path) -> None:
+    said = unopened(tmp_path / "j.db", apsw.IOError(), free=0)
+    assert said.message == "journal: expected room, got a full disk"
+    assert said.hint == "free some space"
+
+
+def test_a_journal_where_nobody_may_write_is_not_to_be_moved_away(tmp_path: Path) -> None:
+    said = unopened(tmp_path / "j.db", PermissionError(13, "Permission denied"), free=2**30)
+    assert said.message.endswith("j.db: expected to open it, got: Permission denied")
+    assert "move" not in str(said.hint)
+    with pytest.raises(JournalUnusable, match="got: No such file or directory"):
+        _open(tmp_path / "nowhere" / "j.db")
 
 
 def test_a_failed_transaction_changes_nothing(tmp_path: Path) -> None:

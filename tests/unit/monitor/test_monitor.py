@@ -13,6 +13,7 @@ import pytest
 from exclave.authority.alarm import Alarm, AlarmCause, alarm_envelope
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.evidence import FORK, Evidence, evidence_payload
+from exclave.authority.fields import FormatTooNew
 from exclave.authority.orders import Veto
 from exclave.errors import VaultUnreachable
 from exclave.ids import Seat, StatementHash
@@ -524,6 +525,13 @@ def test_a_memory_is_read_as_it_was_written() -> None:
 def test_a_memory_that_cannot_be_read_is_an_error(data: bytes) -> None:
     with pytest.raises(MemoryBroken):
         parse_memory(data, new_world().mission)
+
+
+def test_a_memory_of_a_later_version_is_named() -> None:
+    seats = running()
+    later = memory_bytes(seats.memory).replace(b'"version":1', b'"version":2')
+    with pytest.raises(FormatTooNew, match="expected version 1 of monitor-memory, got version 2"):
+        parse_memory(later, seats.world.mission)
 
 
 def test_a_memory_of_another_mission_or_spelling_is_refused() -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
 from exclave.plan import Assertion
-from exclave.proof.databases import note_databases
-from exclave.proof.quarantine import enter_quarantine
+from exclave.postgres_server.server import PostgresServer
 from exclave.proof.serving import Prover
-from exclave.proof.task import QuarantineServer
 from exclave.proof.values import Verdict
+from exclave.quarantine.note import QuarantineServer
 from exclave.source.postgresql import PostgresConfig
 from exclave.values import replace
 from tests.support.embassy import Embassy, found_embassy, postgres_register
@@ -135,22 +131,6 @@ def test_a_process_that_dies_leaves_no_database(
     found = kept.prove(replace(prover, program=broken(change)))
     assert "before it had a result" in found.reasons[0]
     assert NAME not in _databases(pg18)
-
-
-def test_what_a_killed_run_left_is_dropped_by_the_next(
-    prover: Prover, pg18: PostgresServer, tmp_path: Path
-) -> None:
-    server = _quarantine(pg18)
-    left = tmp_path / "quarantine" / "proof-killed"
-    left.mkdir(parents=True, mode=0o700)
-    left.parent.chmod(0o700)
-    note_databases(left, server, ["left_behind"])
-    assert json.loads((left / "databases.json").read_text()) == ["left_behind"]
-    with pg18.connect() as connection:
-        connection.execute("CREATE DATABASE left_behind")
-    with enter_quarantine(left.parent, server):
-        assert "left_behind" not in _databases(pg18)
-        assert not left.exists()
 
 
 def test_a_server_that_is_down_is_a_failed_register(embassy: Embassy, kept: KeptDeposit) -> None:

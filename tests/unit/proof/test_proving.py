@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from exclave.deposit.kept import Kept, KeptChunk
-from exclave.proof.quarantine import enter_quarantine, remove_tree
 from exclave.proof.values import ProofFindings, Verdict
 from exclave.proof.wire import Kind
+from exclave.quarantine.folder import hold_alone
 from tests.support.embassy import Embassy, found_embassy
 from tests.support.proving import KeptDeposit, broken, kept_deposit
 
@@ -158,7 +157,7 @@ def test_a_register_that_finds_no_room_says_so(embassy: Embassy, kept: KeptDepos
         "import collections, shutil\n"
         "shutil.disk_usage = lambda _: collections.namedtuple('Usage', 'free')(100)"
     )
-    _not_passed(kept.prove(embassy.prover(program=program)), "expected room for")
+    _not_passed(kept.prove(embassy.prover(program=program)), "KiB free, got 100 B")
 
 
 def test_a_disk_that_fills_up_says_so(embassy: Embassy, kept: KeptDeposit) -> None:
@@ -227,15 +226,16 @@ def test_no_room_for_what_is_kept_stops_no_deposit(embassy: Embassy) -> None:
 
 def test_what_a_killed_run_left_goes_with_the_next(embassy: Embassy, kept: KeptDeposit) -> None:
     quarantine = embassy.home / "state" / "quarantine"
-    left = quarantine / "proof-killed" / "registers"
+    left = quarantine / "quarantine-0123456789abcdef" / "registers"
     left.mkdir(parents=True)
     (left / "rows").write_text("in the clear")
+    (left.parent / "lock").touch()
     assert kept.prove(embassy.prover()).passed
     assert not left.exists()
 
 
 def test_two_proofs_do_not_share_a_quarantine(embassy: Embassy, kept: KeptDeposit) -> None:
-    with enter_quarantine(embassy.home / "state" / "quarantine", None):
+    with hold_alone(embassy.home / "state" / "quarantine"):
         found = kept.prove(embassy.prover())
     _not_passed(found, "another proof is at work there")
 
@@ -263,24 +263,3 @@ def test_the_verdict_wants_every_register_that_was_captured() -> None:
     none = ProofFindings(started="", ended="", expected=())
     assert not none.passed
     assert not replace(none, expected=("a",)).passed
-
-
-def test_a_folder_that_nobody_may_enter_goes_all_the_same() -> None:
-    """Folders have the modes that they had at home; only root may ignore them."""
-    place = Path(tempfile.mkdtemp(prefix="xq-", dir="/tmp"))
-    (place / "run" / "closed" / "within").mkdir(parents=True)
-    (place / "run" / "closed" / "within" / "file").touch()
-    (place / "run" / "closed" / "within").chmod(0o500)
-    (place / "run" / "closed").chmod(0o000)
-    root = os.geteuid() == 0
-    if root:
-        for item in (place, *place.rglob("*")):
-            os.chown(item, 65534, 65534)
-        os.seteuid(65534)
-    try:
-        remove_tree(place / "run")
-    finally:
-        if root:
-            os.seteuid(0)
-    assert list(place.iterdir()) == []
-    place.rmdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exclave.certificate.results import AssertionOutcome
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.reconstruct.assertions import (
     RestoredFolder,
     RestoredPlace,

@@ -99,7 +99,7 @@ def test_every_name_and_label_is_one_that_we_expose(
     labels |= {"mission", "cause"} if "exclave_vault_alarm" in names else set()
     for name, matchers in BRACES.findall(expression):
         own = {label for sample in exposed[name].samples for label in sample.labels}
-        asked = {part.split("=")[0].strip("!~ ") for part in matchers.split(",")}
+        asked = {re.split("[=!]", part)[0].strip() for part in matchers.split(",")}
         assert asked <= own | SCRAPED, where
     for group in GROUPED.findall(expression):
         assert {label.strip() for label in group.split(",") if label.strip()} <= labels | SCRAPED
@@ -152,6 +152,8 @@ def test_every_expression_parses(promtool: Callable[..., str], tmp_path: Path) -
 HOME = 'job="exclave", instance="home"'
 LAND = f'{{{HOME}, register="land"}}'
 SEAT = f'{{{HOME}, seat="2"}}'
+SAFE = f'{{{HOME}, seat="4"}}'
+TROUBLE = f'exclave_seat_bag_trouble{{{HOME}, seat="4", cause="%s"}}'
 LOOKED = f"exclave_looked_timestamp_seconds{{{HOME}}}"
 BAD = f'exclave_check_results{{{HOME}, severity="bad"}}'
 FREE = 'exclave_vault_free_bytes{job="exclave-vault", instance="host", mission="m"}'
@@ -165,6 +167,10 @@ QUIET = {
     f"exclave_register_seats_holding{LAND}": "1x170",
     f"exclave_seat_info{SEAT}": "1x170",
     f"exclave_seat_up{SEAT}": "1x170",
+    # A safe, which does not have the last deposit and is not asked.
+    f"exclave_seat_info{SAFE}": "1x170",
+    f"exclave_seat_good{SAFE}": "1x170",
+    f"exclave_seat_newest_bag_limit_seconds{SAFE}": f"{90 * DAY}x170",
     BAD: "0x170",
     FREE: "200e9x170",
 }
@@ -182,6 +188,9 @@ FIRES = [
         f"{-90 * DAY}x170",
     ),
     ("ExclaveSeatDown", f"exclave_seat_up{SEAT}", "0x170"),
+    ("ExclaveSafeOld", f"exclave_seat_good{SAFE}", "0x170"),
+    ("ExclaveBagAttacked", TROUBLE % "opened", "1x170"),
+    ("ExclaveBagWaits", TROUBLE % "unread", "2x170"),
     ("ExclaveCheckFailed", BAD, "2x170"),
     ("ExclaveJobFails", f'exclave_job_failures{{{HOME}, agent_job="nightly"}}', "3x170"),
     ("ExclaveVaultDiskNearlyFull", FREE, "200e9-250e6x170"),

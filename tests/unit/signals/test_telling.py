@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exclave.authority.fields import FormatTooNew
 from exclave.errors import IntegrityError
 from exclave.signals.alerter import Alerter, inline
 from exclave.signals.cause import Cause, Message
@@ -169,6 +170,18 @@ def test_a_memory_that_cannot_be_read_is_said_and_all_is_told_again(
     assert "not known any more" in caplog.text
     told.tell([LATE], START + MINUTE)
     assert box.keys() == 2 * [(["late land"], [], [])]
+
+
+def test_a_memory_of_a_later_version_is_refused_and_stays(tmp_path: Path) -> None:
+    """What its program told is not told again by one that cannot read it."""
+    memory = tmp_path / "alerts" / "memory.json"
+    alerter(tmp_path, Box()).tell([LATE], START)
+    later = memory.read_bytes().replace(b'"version":1', b'"version":2')
+    memory.write_bytes(later)
+    with pytest.raises(FormatTooNew, match="expected version 1 of alerts-memory") as refused:
+        alerter(tmp_path, Box())
+    assert "a later version of exclave made it" in str(refused.value.hint)
+    assert memory.read_bytes() == later
 
 
 def test_a_memory_that_cannot_be_written_keeps_nothing_silent(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exclave.archive.manifest import Register
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.postgresql import PostgresConfig, PostgresSource
 from tests.pgfixtures import fresh_database, pg16, pg18
 from tests.support.memory_archive import MemoryArchive

@@ -16,10 +16,9 @@ from exclave.source.command import (
     CommandMissing,
     CommandSource,
     CommandTarget,
-    OutputExists,
     OutputTooSmall,
-    OutputUnwritable,
 )
+from exclave.source.single_file import FileExists, FileUnwritable
 from tests.support.memory_archive import MemoryArchive
 from tests.support.registers import register_of, silent
 
@@ -62,7 +61,7 @@ def test_what_stands_there_is_never_overwritten(tmp_path: Path) -> None:
     register = captured(tmp_path, archive, "print('rows')")
     target = CommandTarget(tmp_path / "out")
     target.restore(register, archive, silent)
-    with pytest.raises(OutputExists):
+    with pytest.raises(FileExists):
         target.restore(register, archive, silent)
     (tmp_path / "out" / "land.dump").write_text("other\n")
     (difference,) = target.compare(register, archive, silent).differences
@@ -77,7 +76,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     archive = MemoryArchive(tmp_path)
     config = CommandConfig(command=("echo", "x"), folder=tmp_path, file="../land.dump")
     register = register_of(CommandSource(config).capture(archive, silent), "command")
-    with pytest.raises(OutputUnwritable):
+    with pytest.raises(FileUnwritable):
         CommandTarget(tmp_path / "out").restore(register, archive, silent)
 
 

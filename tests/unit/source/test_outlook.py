@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.command import CommandConfig, CommandSource
 from exclave.source.files.capture import FilesConfig, FilesSource
 from exclave.source.interface import SourceSize

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, restore
 from exclave.source.postgresql.indexes import split_post_data
 from tests.pgfixtures import FreshDatabase

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from exclave.archive.objects import PgTable
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder, reading
 from exclave.source.postgresql.connect import Connection, connect
 from exclave.source.postgresql.reading import RowReader, copy_blocks, whole_lines

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exclave.demo.postgres import PostgresServer, write_passfile
 from exclave.errors import ConfigurationError
+from exclave.postgres_server.server import PostgresServer, write_passfile
 from exclave.source.interface import Source, StreamPurpose, StreamSink
 from exclave.source.postgresql import PostgresConfig, PostgresSource, capture
 from exclave.source.postgresql.errors import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.postgresql.connect import Connection, connect
 from exclave.source.postgresql.errors import StatementRefused
 from exclave.source.postgresql.roles import create_roles

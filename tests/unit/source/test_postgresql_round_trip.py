@@ -10,7 +10,7 @@ import pytest
 
 from exclave.archive.objects import PgSchema, PgTable
 from exclave.archive.rows import LineTree, line_ends
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.source.postgresql import PostgresSource, PostgresTarget, TableOrder
 from exclave.source.postgresql.connect import tool_environment
 from exclave.source.postgresql.errors import LoadFailed, TargetNotEmpty, TargetTooOld

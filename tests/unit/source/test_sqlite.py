@@ -9,11 +9,11 @@ import pytest
 
 from exclave.archive.objects import SqliteDatabase
 from exclave.source.interface import Source, Target
+from exclave.source.single_file import FileExists
 from exclave.source.sqlite import (
     DatabaseCorrupt,
     DatabaseTooLarge,
     DatabaseUnreadable,
-    FileExists,
     SqliteConfig,
     SqliteSource,
     SqliteTarget,

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from exclave import clock
 from exclave.errors import ConfigurationError, MalformedData
+from exclave.ids import Seat
 from exclave.vault.identity import (
     IdentityUnknown,
     check_identity,
@@ -21,7 +22,7 @@ from exclave.vault.identity import (
     save_identity,
 )
 from exclave.vault.identity_file import read_certificate
-from exclave.vault.tls import add_anchors, client_context, server_context
+from exclave.vault.tls import add_anchors, client_context, not_trusted, server_context
 
 NOW = clock.now()
 
@@ -95,8 +96,28 @@ def test_a_client_leaf_does_not_serve() -> None:
 def test_an_old_leaf_is_refused() -> None:
     vault = new_identity("vault-1", NOW - timedelta(days=100))
     old = issue_leaf(vault, server=True, now=NOW - timedelta(days=8))
-    with pytest.raises(ssl.SSLCertVerificationError):
+    with pytest.raises(ssl.SSLCertVerificationError) as caught:
         handshake(client_context(vault.certificate), server_context(old, None))
+    said = not_trusted(Seat(2), caught.value)
+    assert "seat 2: expected a certificate that is good now, got one that is good no more" in str(
+        said
+    )
+    assert said.hint is not None
+    assert "clock" in said.hint
+
+
+def test_a_leaf_of_the_time_to_come_is_a_matter_of_clocks_and_a_strangers_is_not() -> None:
+    vault, other = new_identity("vault-1", NOW), new_identity("vault-1", NOW)
+    later = issue_leaf(vault, server=True, now=NOW + timedelta(days=3))
+    said = []
+    for anchor in (vault, other):
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            handshake(client_context(anchor.certificate), server_context(later, None))
+        said.append(not_trusted(Seat(2), caught.value).message)
+    assert said == [
+        "seat 2: expected a certificate that is good now, got one that is not good yet",
+        "seat 2: expected the pinned identity, got another certificate",
+    ]
 
 
 def test_leaves_live_seven_days_or_less() -> None:

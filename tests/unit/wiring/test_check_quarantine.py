@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exclave.demo.postgres import PostgresServer
 from exclave.plan import PostgresqlSource, RegisterPlan
+from exclave.postgres_server.server import PostgresServer
 from exclave.wiring.check_quarantine import check_quarantine
 from exclave.wiring.check_results import CheckResult, Severity
 from exclave.wiring.settings import QuarantineServerSettings, QuarantineSettings

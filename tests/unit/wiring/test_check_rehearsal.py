@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from exclave.evidence import EvidenceStore
+from exclave.plan import RegisterPlan
+from exclave.values import replace
 from exclave.vault.identity import new_identity, save_identity
 from exclave.wiring.check_evidence import check_drills, rehearsed
 from exclave.wiring.check_home import check_keys, check_room
 from exclave.wiring.check_results import CheckResult, Severity
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
-from tests.support.certificates import make_drill, signed_drill, warrant_for
+from tests.support.certificates import make_drill, result, results, signed_drill, warrant_for
 from tests.support.vault_world import START, World, ed, new_world
 from tests.unit.check.test_forecast import captured, entry, plan
 
@@ -58,8 +60,77 @@ def test_a_passed_drill_lasts_for_an_interval(world: World, store: EvidenceStore
     assert looked(store, deposited=True, days=89).severity == Severity.GOOD
     assert looked(store, deposited=True, days=91).severity == Severity.BAD
     known = rehearsed([plan("land"), plan("wills")], store)
-    assert known.restore == {"land": 1.5}  # restored and compared, nothing before it
+    assert known.restore == {"land": 1.6}  # all of the work: nothing was before it
     assert known.access == 60  # until the reader could read
+
+
+def all_looked(store: EvidenceStore, *plans: RegisterPlan, days: float) -> dict[str, CheckResult]:
+    """The results of registers that were all deposited long ago."""
+    first = entry(*(captured(item.id, 1, 1, 1) for item in plans), elapsed=1)
+    moment = START + days * DAY
+    found = check_drills(plans, store, [first], days=90, moment=moment)
+    return {item.what.removeprefix("drill of "): item for item in found}
+
+
+def test_every_register_needs_its_own_drill(world: World, store: EvidenceStore) -> None:
+    """Drills of some are enough when together they are of all, each within the interval."""
+    warrant = warrant_for(world, ed())
+    plans = plan("land"), plan("wills")
+    for register, days in (("land", 0), ("wills", 60)):
+        of = results(("land", "wills"), started=START + days * DAY, ended=START + days * DAY)
+        drill = make_drill(world, warrant, result(register), results=of, only=(register,))
+        assert not drill.passed
+        store.keep(signed_drill(drill))
+        found = all_looked(store, *plans, days=days + 1)
+        assert found["land"].severity == Severity.GOOD
+        assert found["wills"].good is (days == 60)
+    found = all_looked(store, *plans, days=91)
+    assert [found[name].severity for name in ("land", "wills")] == [Severity.BAD, Severity.GOOD]
+
+
+def test_what_depends_on_a_failed_register_is_red(world: World, store: EvidenceStore) -> None:
+    warrant = warrant_for(world, ed())
+    names = ("persons", "land", "rents", "gazette")
+    plans = plan("persons"), plan("land", "persons"), plan("rents", "land"), plan("gazette")
+    store.keep(signed_drill(make_drill(world, warrant, *map(result, names), ended=START)))
+    assert all(item.good for item in all_looked(store, *plans, days=2).values())
+    of = results(names, started=START + DAY, ended=START + DAY)
+    bad = result("persons", differences=3)
+    store.keep(signed_drill(make_drill(world, warrant, bad, results=of, only=("persons",))))
+    found = all_looked(store, *plans, days=2)
+    assert [found[name].good for name in names] == [False, False, False, True]
+    assert "did not bring it back" in found["persons"].said
+    assert "it depends on persons, which" in found["rents"].said
+    # Once it comes back, the others are as old as their own.
+    of = results(names, started=START + 2 * DAY, ended=START + 2 * DAY)
+    again = make_drill(world, warrant, result("persons"), results=of, only=("persons",))
+    store.keep(signed_drill(again))
+    assert all(item.good for item in all_looked(store, *plans, days=3).values())
+
+
+def test_a_register_that_came_back_too_late_is_red(world: World, store: EvidenceStore) -> None:
+    drill = make_drill(world, warrant_for(world, ed()), ended=START)
+    (land,) = drill.registers
+    late = replace(land, rto_ms=3_600_001 + 60_000)  # the plan's RTO is an hour
+    store.keep(signed_drill(replace(drill, registers=(late,))))
+    found = looked(store, deposited=True, days=1)
+    assert found.severity == Severity.BAD
+    assert "longer than its RTO of 1 h" in found.said
+
+
+def test_a_forecast_that_was_off_warns_and_the_next_has_learned(
+    world: World, store: EvidenceStore
+) -> None:
+    drill = make_drill(world, warrant_for(world, ed()), ended=START)
+    (land,) = drill.registers
+    slow = replace(land, forecast=60, work_ms=90_000, rto_ms=100_000)
+    assert slow.foreseen is False
+    store.keep(signed_drill(replace(drill, registers=(slow,))))
+    found = looked(store, deposited=True, days=1)
+    assert found.severity == Severity.WARNS
+    assert "90 s of work where 60 s was forecast, off by more than 30 %" in found.said
+    assert rehearsed([plan("land")], store).restore == {"land": 90}
+    assert looked(store, deposited=True, days=31).severity == Severity.GOOD
 
 
 def test_a_certificate_that_cannot_be_read_is_no_drill(

@@ -90,7 +90,7 @@ def _status(*, free: int, quota: int, used: int = 0) -> MissionStatus:
 @pytest.mark.parametrize(
     ("free", "quota", "used", "severity", "said"),
     [
-        (10_000, 10_000, 0, 0, "10000 bytes free"),
+        (10_000, 10_000, 0, 0, "9.8 KiB free"),
         (2_000, 10_000, 0, 1, "room for 20 more deposits"),
         (10_000, 1_000, 950, 2, "the next deposit needs 100 B there, 50 B are agreed"),
         (10, 10_000, 0, 2, "10 B are free on its disk"),

@@ -57,12 +57,21 @@ def test_proofs_and_drills_that_never_were_are_absent(found: Figures) -> None:
 def test_seats(found: Figures) -> None:
     assert of(found, "seat_up") == {"1": 1, "2": 1, "3": 0}
     assert of(found, "seat_witness_lag_seconds") == {"1": 40, "2": 40}
-    assert of(found, "seat_spool_bytes") == {"1": 0, "2": 0, "3": 500}
+    assert of(found, "seat_spool_bytes") == {"1": 0, "2": 0, "3": 500, "4": 0}
     assert found["exclave_seat_alarm"] == {(("cause", "deposits-silent"), ("seat", "2")): 1}
     assert of(found, "last_deposit_sent_bytes") == {"1": 30, "2": 30}
     assert found["exclave_last_deposit_duration_seconds"] == {(): 90.5}
     assert of(found, "check_results") == {"good": 1, "warns": 1, "bad": 1, "unknown": 0}
     assert of(found, "alert_target_failures") == {"mail": 3}
+
+
+def test_bags(found: Figures) -> None:
+    stamp = MOMENT.timestamp()
+    assert of(found, "seat_newest_bag_timestamp_seconds") == {"4": stamp - 12 * DAY}
+    assert of(found, "seat_newest_bag_limit_seconds") == {"4": 90 * DAY}
+    assert of(found, "seat_bags_read_timestamp_seconds") == {"4": stamp - 10 * DAY}
+    assert (of(found, "seat_bags_kept"), of(found, "seat_bags_under_way")) == ({"4": 1}, {"4": 1})
+    assert found["exclave_seat_bag_trouble"] == {(("cause", "opened"), ("seat", "4")): 1}
 
 
 def test_titles_stay_at_home_in_status(found: Figures) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exclave.errors import ConfigurationError
-from exclave.proof.task import OwnServer, QuarantineServer
+from exclave.proof.task import OwnServer
+from exclave.quarantine.note import QuarantineServer
 from exclave.wiring.proofs import QuarantineMissing, prover_of
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zxingcpp
 
-from exclave.authority.card import CARD_TITLE
+from exclave.authority.card import CARD_BEGINS
 from exclave.carried.printed import PART_SIZE, FileTooLarge, join_parts, split_parts
 from exclave.printer import Printer
 from exclave.wiring.sheets import (
@@ -27,7 +27,7 @@ from exclave.wiring.sheets import (
 )
 
 NOISE = bytes(np.random.default_rng(1).integers(0, 256, 12 * PART_SIZE // 5, dtype=np.uint8))
-CARD = f"{CARD_TITLE}\nmission: 00\n\n1 academic acid acne acquire\n"
+CARD = f"{CARD_BEGINS}1\nmission: 00\n\n1 academic acid acne acquire\n"
 
 
 def scanned(postscript: bytes) -> list[str]:

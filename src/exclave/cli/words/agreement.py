@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exclave.authority.agreement import Agreement
+from exclave.authority.agreement import Agreement, unmet
+from exclave.authority.charter import Charter
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.orders import parse_order
 from exclave.authority.persons import signed_by
 from exclave.clock import format_time
 from exclave.plain_words import grouped, period, size
 
-__all__ = ["agreement_lines", "host_line"]
+__all__ = ["agreement_lines", "host_line", "unmet_lines"]
 
 
 def host_line(envelope: Envelope) -> str | None:
@@ -22,6 +23,14 @@ def host_line(envelope: Envelope) -> str | None:
     assert isinstance(agreement, Agreement)
     signed = signed_by(envelope, agreement.key)
     return f"the receiving state {agreement.state} has {'' if signed else 'NOT '}signed"
+
+
+def unmet_lines(agreement: Agreement, charter: Charter) -> Iterator[str]:
+    """Where a charter gives less than is agreed, in capitals: vaults then take no deposit."""
+    if less := unmet(agreement, charter):
+        named = f"{charter.era}.{charter.version}"
+        yield f"  CHARTER {named} GIVES LESS THAN IS AGREED: {', '.join(less)};"
+        yield "  NO DEPOSIT IS TAKEN under this agreement until a charter gives it"
 
 
 def agreement_lines(agreement: Agreement) -> Iterator[str]:

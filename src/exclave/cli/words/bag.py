@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from exclave.carried.inventory import ItemClass
 from exclave.clock import format_time
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["findings_json", "findings_lines", "state_json", "state_lines"]
 
+_SHOWN: Final = 25
+
 
 def findings_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
     """What is wrong with a bag, for `--json`."""
@@ -20,8 +23,11 @@ def findings_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 
 def findings_lines(findings: Sequence[Finding]) -> list[str]:
-    """The same in lines."""
-    return [f"{item.cause.value.upper()} {item.what}" for item in findings]
+    """The same in lines: the data before reader and vectors, and no more than one can read."""
+    ordered = sorted(findings, key=lambda item: item.what.startswith(f"{ItemClass.KIT} "))
+    lines = [f"{item.cause.value.upper()} {item.what}" for item in ordered[:_SHOWN]]
+    more = len(findings) - len(lines)
+    return [*lines, f"and {more} more (--json names them)"] if more > 0 else lines
 
 
 def state_json(state: BagState) -> dict[str, object]:

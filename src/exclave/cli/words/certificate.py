@@ -28,6 +28,8 @@ def drill_json(drill: Drill) -> dict[str, object]:
         "warrant": drill.warrant.hex(),
         "delay": drill.delay,
         "late": list(drill.late),
+        "unforeseen": list(drill.unforeseen),
+        "only": list(drill.only),
         "registers": [
             _register_json(item.result)
             | {
@@ -35,6 +37,8 @@ def drill_json(drill: Drill) -> dict[str, object]:
                 "work": item.work_ms / 1000,
                 "rto": item.rto,
                 "forecast": item.forecast,
+                "in_time": item.in_time,
+                "foreseen": item.foreseen,
             }
             for item in drill.registers
         ],
@@ -106,8 +110,15 @@ def proof_lines(proof: Proof) -> list[str]:
 def _drilled(item: DrilledRegister) -> list[str]:
     took = f"back {item.rto_ms / 1000:.0f} s after the warrant, {item.work_ms / 1000:.0f} s of work"
     allowed = f"RTO {duration(item.rto)}" + ("" if item.in_time else ", TOO LATE")
-    forecast = "no forecast" if item.forecast is None else f"forecast {duration(item.forecast)}"
+    forecast = _foreseen(item)
     return [f"{_found(item.result)}; {took}; {allowed}; {forecast}", *_asserted(item.result)]
+
+
+def _foreseen(item: DrilledRegister) -> str:
+    if item.forecast is None:
+        return "no forecast"
+    within = "as it came" if item.foreseen else "OFF BY MORE THAN 30 %"
+    return f"forecast {duration(item.forecast)}, {within}"
 
 
 def _found(item: RegisterResult) -> str:

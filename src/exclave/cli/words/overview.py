@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from exclave.clock import now, parse_time
+from exclave.clock import format_time, now, parse_time
 from exclave.plain_words import duration, roughly, size
 
 if TYPE_CHECKING:
+    from exclave.check.bags import SeatBags
     from exclave.evidence import Evidence
     from exclave.wiring.overview import Overview, RegisterState, SeatState
 
@@ -47,6 +48,8 @@ def _register_json(item: RegisterState) -> dict[str, object]:
         "service": item.service_gap is None,
         "proof": _evidence_json(item.proof),
         "drill": _evidence_json(item.drill),
+        "too_late": item.too_late,
+        "failed_needs": list(item.failed_needs),
     }
 
 
@@ -59,6 +62,7 @@ def _evidence_json(item: Evidence | str | None) -> dict[str, object] | None:
         "deposit": item.deposit,
         "ended": item.ended,
         "passed": item.passed,
+        "whole": item.whole,
         "seconds": item.seconds,
         "file": str(item.path),
     }
@@ -76,6 +80,20 @@ def _seat_json(item: SeatState) -> dict[str, object]:
         "spooled": item.spooled,
         "problem": answer if isinstance(answer, str) else None,
         "alarms": [alarm.cause for alarm in alarms],
+        "bags": _bags_json(item),
+    }
+
+
+def _bags_json(item: SeatState) -> dict[str, object] | None:
+    if item.bags is None:
+        return None
+    return {
+        "age": item.bag_age,
+        "limit": item.bag_limit,
+        "under_way": item.bags.under_way,
+        "kept": item.bags.kept,
+        "read": None if item.bags.read is None else format_time(item.bags.read),
+        "troubles": sorted({str(notice.cause) for notice in item.bags.notices}),
     }
 
 
@@ -109,10 +127,14 @@ def _register_lines(item: RegisterState, moment: datetime) -> Iterator[str]:
         yield f"{item.health.value:5} {item.id:24} NEVER DEPOSITED ({item.title})"
     else:
         held = ", ".join(map(str, item.held)) or "none known"
-        age = f"{roughly(item.age)} old of RPO {duration(item.rpo)}"
+        age = f"{roughly(max(0, item.age))} old of RPO {duration(item.rpo)}"
+        if item.to_come:
+            age = f"BEGUN {roughly(-item.age)} AFTER NOW: this machine's clock is or was wrong"
         yield f"{item.health.value:5} {item.id:24} {age}, seats {held} ({item.title})"
         proof = _evidence_words("proven", item.proof, moment)
         yield f"      {proof}, {_evidence_words('drilled', item.drill, moment, rto=item.rto)}"
+    if item.failed_needs:
+        yield f"      depends on {', '.join(item.failed_needs)}: NOT BACK in the last drill"
     if item.service_gap is not None:
         yield f"      {item.service_gap}"
 
@@ -124,12 +146,13 @@ def _evidence_words(
         return f"never {done}"
     if isinstance(item, str):
         return f"{done}: CANNOT BE READ: {item}"
-    ago = f"{roughly(int((moment - parse_time(item.ended)).total_seconds()))} ago"
+    ago = f"{roughly(max(0, int((moment - parse_time(item.ended)).total_seconds())))} ago"
     if not item.passed:
         return f"{done} {ago}: NOT PASSED ({item.path.name})"
     if rto is None or item.seconds is None:
         return f"{done} {ago}"
-    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}"
+    late = ": TOO LATE" if item.seconds > rto else ""
+    return f"{done} {ago} in {roughly(int(item.seconds))} of RTO {duration(rto)}{late}"
 
 
 def _seat_line(item: SeatState) -> str:
@@ -138,7 +161,21 @@ def _seat_line(item: SeatState) -> str:
         text += f": {item.answer}"
     elif item.answer is not None and item.answer.alarms:
         text += ": ALARM " + ", ".join(alarm.cause for alarm in item.answer.alarms)
+    if item.bags is not None:
+        text += f": {_bag_words(item, item.bags)}"
     if item.late_shards:
         shards = "shard" if item.late_shards == 1 else "shards"
         text += f": {item.late_shards} {shards} behind, {size(item.spooled)} in the spool"
+    return text
+
+
+def _bag_words(item: SeatState, bags: SeatBags) -> str:
+    text = "no bag yet" if item.bag_age is None else f"newest bag {roughly(item.bag_age)} old"
+    if item.bag_limit is not None:
+        text += f" of {duration(item.bag_limit)}"
+    if bags.under_way:
+        text += f", {bags.under_way} under way"
+    if bags.notices:
+        causes = dict.fromkeys(notice.cause.upper() for notice in bags.notices)
+        text += ", " + ", ".join(causes)
     return text

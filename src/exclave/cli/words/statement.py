@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exclave.authority.agreement import Agreement
 from exclave.authority.asked import asked
 from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import ORDERS, Envelope, Kind
 from exclave.authority.orders import check_order, parse_order
 from exclave.authority.warrant import parse_warrant
-from exclave.cli.words.agreement import host_line
+from exclave.cli.words.agreement import host_line, unmet_lines
 from exclave.cli.words.asked import quorum_lines
 from exclave.cli.words.charter import charter_lines
 from exclave.cli.words.effects import EFFECTS
@@ -22,7 +23,7 @@ from exclave.found.differences import change_lines
 from exclave.ids import MissionId, StatementHash
 from exclave.plain_words import grouped
 
-__all__ = ["NotForOfficials", "describe"]
+__all__ = ["NotForOfficials", "check_mission", "describe"]
 
 
 class NotForOfficials(UsageError):
@@ -57,20 +58,22 @@ def describe(
 def _said(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
     if envelope.kind is Kind.CHARTER:
         new = parse_charter(envelope)
-        _check_mission(new.mission_id, charter)
+        check_mission(new.mission_id, charter)
         yield from charter_lines(new)
         yield from _changes(new, charter)
     elif envelope.kind is Kind.WARRANT:
         warrant = parse_warrant(envelope)
-        _check_mission(warrant.mission, charter)
+        check_mission(warrant.mission, charter)
         yield from warrant_lines(warrant)
         yield from _named(warrant.charter, charter)
     elif envelope.kind in ORDERS:
         order = parse_order(envelope)
-        _check_mission(order.head.mission, charter)
+        check_mission(order.head.mission, charter)
         if charter is not None and order.head.charter == charter.statement_hash:
             check_order(order, charter)
         yield from order_lines(order)
+        if charter is not None and isinstance(order, Agreement):
+            yield from unmet_lines(order, charter)
         yield from _named(order.head.charter, charter)
     else:
         raise NotForOfficials(
@@ -78,7 +81,8 @@ def _said(envelope: Envelope, charter: Charter | None) -> Iterator[str]:
         )
 
 
-def _check_mission(mission: MissionId, charter: Charter | None) -> None:
+def check_mission(mission: MissionId, charter: Charter | None) -> None:
+    """Raise `MissionMismatch` unless a mission is that of the charter, if one is given."""
     if charter is not None and charter.mission_id != mission:
         raise MissionMismatch(
             f"statement: expected mission {charter.mission_id.hex()}, got {mission.hex()}",

@@ -17,7 +17,7 @@ _WORDS: Final = {
     "overriding": "overriding: the veto is overridden, and nobody can veto it again",
     "vetoed": "vetoed: somebody said no; only an override can still pass it",
     "stopped": "stopped for good: a lockdown or a conflict of charters ended it, hand in a new one",
-    "superseded": "superseded: a later charter took its place",
+    "superseded": "superseded: a later one took its place",
     "expired": "expired: its time is over",
     "conflict": "in conflict: another charter has its place",
 }

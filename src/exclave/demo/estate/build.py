@@ -34,7 +34,7 @@ from exclave.demo.estate.model import (
 from exclave.demo.estate.rows import TableRows
 from exclave.demo.estate.scans import change_scans, write_scans
 from exclave.demo.estate.world import World, make_world
-from exclave.demo.postgres import PostgresServer, write_passfile
+from exclave.postgres_server.server import PostgresServer, write_passfile
 
 _WORKERS = 2
 _AFTER_LOAD = "-- after load\n"

@@ -18,7 +18,7 @@ from exclave.demo.estate.model import (
     Source,
     SqliteSource,
 )
-from exclave.demo.postgres import PostgresServer
+from exclave.postgres_server.server import PostgresServer
 from exclave.values import dataclass
 
 Kind = Literal["postgresql", "sqlite", "files"]
