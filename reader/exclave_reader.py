@@ -3493,12 +3493,19 @@ SCRYPT = {
 
 
 def read_seat_key(path: Path) -> XWingKey:
-    """The second key of a vault's or safe's key file (keyfiles.md)."""
-    value = check_shape("key file", decode_json(read_file(path, "key file")), KEY_FILE)
+    """The second key of a vault's or safe's key file."""
+    return open_seat_key(
+        read_file(path, "key file"), path, lambda: getpass.getpass(f"passphrase of {path}: ")
+    )
+
+
+def open_seat_key(data: bytes, path: object, ask: Callable[[], str]) -> XWingKey:
+    """The same of its bytes (keyfiles.md)."""
+    value = check_shape("key file", decode_json(data), KEY_FILE)
     secrets, how = decode_base64(value["secrets"]), value["protection"]
     if how != {"method": "none"}:
         how = check_shape("key file: protection", how, SCRYPT)
-        text = unicodedata.normalize("NFKC", getpass.getpass(f"passphrase of {path}: "))
+        text = unicodedata.normalize("NFKC", ask())
         key = hashlib.scrypt(
             text.encode(), salt=bytes.fromhex(how["salt"]), n=how["n"], r=8, p=1, dklen=32,
             maxmem=2**31 - 1,
@@ -3517,7 +3524,11 @@ def read_seat_key(path: Path) -> XWingKey:
         raise Malformed(f"{path}: not the keys of a vault or safe")
     if keys[1]["alg"] != "x-wing":
         raise Malformed(f"{path}: its second key is not a seat's")
-    return XWingKey.from_seed(bytes.fromhex(keys[1]["seed"]))
+    seat_key = XWingKey.from_seed(bytes.fromhex(keys[1]["seed"]))
+    public = base64.b64encode(seat_key.public()).decode()
+    if value["public"][1:2] != [{"alg": "x-wing", "key": public}]:
+        raise Malformed(f"{path}: its public keys are others")
+    return seat_key
 
 
 def give_seat_keys(mission: Mission, keys: Sequence[XWingKey]) -> None:
@@ -4871,6 +4882,12 @@ def _run_inventory(i: Json) -> Json:
     return {"hash": sha256(data).hex(), "items": len(value["items"]), "content": size}
 
 
+def _run_seat_key(i: Json) -> Json:
+    data = i["file"].encode()
+    key = open_seat_key(data, "key file", lambda: i["passphrase"])
+    return {"id": decode_json(data)["id"], "key_hash": sha256(key.public()).hex()}
+
+
 def _run_block(i: Json) -> Json:
     block = parse_block(_bytes(i["block"]))
     return {
@@ -5033,6 +5050,7 @@ OPERATIONS: dict[str, Operation] = {
     "parse-inventory": _run_inventory,
     "join-parts": _run_parts,
     "parse-block": _run_block,
+    "seat-key": _run_seat_key,
     "parse-custody": lambda i: {"act": check_custody(decode_json(i["payload"].encode()))["act"]},
     "parse-proof": lambda i: _run_results("proof", i),
     "parse-drill": lambda i: _run_results("drill", i),

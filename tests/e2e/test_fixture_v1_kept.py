@@ -21,6 +21,7 @@ from exclave.agent.memory import parse_memory
 from exclave.agent.state import Result
 from exclave.authority.annex import parse_annex, verify_annex
 from exclave.authority.card import parse_card
+from exclave.authority.custody import Act
 from exclave.authority.detached import join_signatures, parse_detached
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.warrant import verify_warrant
@@ -38,7 +39,9 @@ from exclave.signals.memory import parse_book
 from exclave.signer.file import decode_key_file, load_key_file, parse_public_keys
 from exclave.standing.agreed import in_effect
 from exclave.vault.survey import SeatView
+from exclave.wiring.bag_watch import kept_papers
 from exclave.wiring.confirmations import parse_confirmation
+from exclave.wiring.depositor import open_home
 from tests.scripts.conftest import PASSPHRASE, call, free_ports, must
 from tests.support.agents import NotifySocket
 from tests.support.embassy import write_sqlite
@@ -170,6 +173,8 @@ def test_a_bag_is_lodged_and_its_papers_say_where_it_is(v1: Path) -> None:
         must("bag", "verify", *place)
     [bag] = must("bag", "list", bags / "tapes-papers", "--json").json["bags"]
     assert (bag["holder"], bag["troubles"]) == ("seat 3", [])
+    kept = kept_papers(open_home(v1 / "home" / "deposit.toml")).papers
+    assert [paper.custody.act for paper in kept if paper.custody.act is Act.SEALED] == [Act.SEALED]
     lodged = must("bag", "lodge", *vaults(v1, 3), *tapes, "--json").json
     assert set(lodged["records"].values()) == {"lodged"}
 

@@ -58,9 +58,9 @@ def later_journal(v1: Path) -> None:
     database.close()
 
 
-def home(*names: str) -> Callable[[Path], list[list[object]]]:
+def home(*commands: str) -> Callable[[Path], list[list[object]]]:
     """Commands of the depositing machine."""
-    return lambda v1: [[name, "-c", v1 / "home" / "deposit.toml"] for name in names]
+    return lambda v1: [[*said.split(), "-c", v1 / "home" / "deposit.toml"] for said in commands]
 
 
 AGENT = "home/state/agent"
@@ -68,7 +68,7 @@ LATER = {
     "journal": Later(
         place="home",
         spoil=later_journal,
-        commands=home("deposit", "status"),
+        commands=home("deposit --catch-up", "status"),
         said=f"expected format {FORMAT} or earlier, got format {FORMAT + 1}",
         code=3,
     ),
@@ -77,7 +77,7 @@ LATER = {
         spoil=lambda v1: (v1 / "home/state/catalogue/FORMAT").write_bytes(
             b"exclave catalogue v2\n"
         ),
-        commands=home("deposit", "deposits"),
+        commands=home("deposit --catch-up", "deposits"),
         said="expected a catalogue of format 1, got format 2",
         code=3,
     ),
@@ -119,7 +119,7 @@ LATER = {
     "key file of home": Later(
         place="home",
         spoil=versioned("home/keys/keys.json"),
-        commands=home("deposit"),
+        commands=home("deposit --catch-up"),
         said="expected version 1 of exclave-key, got version 2",
         code=7,
     ),

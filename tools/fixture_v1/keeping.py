@@ -115,6 +115,8 @@ def remember(embassy: Embassy) -> None:
     charter = embassy.home / "keys" / "charter.json"
     looked = call("monitor", "--charter", charter, "--state", agent / "watch")
     assert looked.code in {0, 1, 2}, looked  # a vault was away, and it says so
+    checked = call("check", "-c", embassy.home / "deposit.toml")  # reads papers in the logs
+    assert list((embassy.home / "state" / "papers").iterdir()), checked
     card = embassy.folder / "cards" / "card-2-1.txt"
     confirmed = embassy.home / "state" / "cards"
     confirmed.mkdir(mode=0o700)

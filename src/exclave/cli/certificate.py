@@ -42,7 +42,8 @@ def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: O
     """
     from exclave.cli.words.certificate import standing_json, standing_lines
     from exclave.durable import write_new_file
-    from exclave.wiring.certificates import charters_at_home, make_standing, verify_certificate_file
+    from exclave.wiring.bag_watch import charters_of
+    from exclave.wiring.certificates import make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home
     from exclave.wiring.learning import learn_charter
 
@@ -53,7 +54,7 @@ def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: O
     home = learn_charter(open_home(config))
     made = make_standing(home)
     write_new_file(out, [made.envelope.to_bytes()], mode=0o600)
-    checked = verify_certificate_file(out, charters_at_home(home), None)
+    checked = verify_certificate_file(out, charters_of(home), None)
     for text in made.left_out:
         terminal.warning(text)
     said = _logged(home, made.envelope) if log else {}

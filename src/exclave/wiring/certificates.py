@@ -39,16 +39,9 @@ from exclave.values import dataclass
 from exclave.vault.interface import PublicRecord
 from exclave.wiring.asking import asking
 from exclave.wiring.depositor import Home
-from exclave.wiring.files import load_charter, load_envelope
-from exclave.wiring.officials import CHARTERS
+from exclave.wiring.files import load_envelope
 
-__all__ = [
-    "CatalogueIncomplete",
-    "Made",
-    "charters_at_home",
-    "make_standing",
-    "verify_certificate_file",
-]
+__all__ = ["CatalogueIncomplete", "Made", "make_standing", "verify_certificate_file"]
 
 _WARRANT = ".warrant.json"
 
@@ -106,14 +99,6 @@ def make_standing(home: Home) -> Made:
     )
     envelope = sign_envelope(standing_envelope(standing), home.party.signers)
     return Made(envelope=envelope, standing=standing, left_out=tuple(left_out))
-
-
-def charters_at_home(home: Home) -> tuple[Charter, ...]:
-    """All charters that the machine knows: a proof or a drill may be older than the newest one."""
-    bundle = home.settings.depositor
-    files = [*sorted((bundle / CHARTERS).glob("*.json")), bundle / "charter.json"]
-    known = {charter.statement_hash: charter for charter in map(load_charter, files)}
-    return tuple(known.values())
 
 
 def _paper(
