@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import exclave
 from exclave.authority.charter import Charter
 from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrolment
 from exclave.authority.envelope import Kind, parse_envelope
@@ -168,7 +169,7 @@ class VaultFolder:
 
 def find_kit() -> Path:
     """The folder with reader, specification and vectors: the wheel's, or the checkout's."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(exclave.__file__).resolve().parent
     for folder in (package / "_kit", package.parents[1]):
         if (folder / "spec").is_dir():
             return folder
