@@ -198,12 +198,10 @@ def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None
     mission
         The mission id in hex, as the founders told it by another way than the file.
     """
-    from exclave.cli.orders import named_hex
-    from exclave.ids import MissionId
+    from exclave.cli.names import named_mission
     from exclave.wiring.host import enrol_vault
 
-    wanted = MissionId(named_hex(mission, 32, "--mission"))
-    found, charter = enrol_vault(folder, enrolment, mission=wanted)
+    found, charter = enrol_vault(folder, enrolment, mission=named_mission(mission))
     terminal.result(
         {"mission": found.mission.hex(), "seat": found.seat, "state": charter.state_code},
         [
