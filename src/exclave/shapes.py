@@ -204,6 +204,9 @@ class _Reading:
         # Not `isinstance`: `true` would be a number.
         if type(value) is not wanted:
             self._wrong(place, f"expected a valid {_NAMES[wanted]}", value)
+        elif wanted is str and "\0" in cast("str", value):
+            # No path, name or argument can hold it, and what is called with one only fails later.
+            self._wrong(place, "expected text without a zero byte", value)
         return value
 
     def _ruled(
@@ -294,7 +297,8 @@ class _Reading:
         self, place: Location, expected: str, value: object, *, public: bool = False
     ) -> object:
         got = repr(value)[:60] if public and isinstance(value, str) else _shown(value)
-        self.faults.append(Fault(place, f"{expected}, got {got}"))
+        said = expected if ", got " in expected else f"{expected}, got {got}"
+        self.faults.append(Fault(place, said))
         return None
 
 

@@ -168,6 +168,12 @@ def test_papers_of_another_bag(tmp_path: Path, embassy: Embassy) -> None:
     said = run("bag", "hand-over", first.papers, "--to", "seat 3", "--key",
                embassy.home / "keys" / "keys.json", expect=3)  # fmt: skip
     assert "expected a bag that was sealed" in said
+    before = log(embassy, 3)
+    said = run(
+        "bag", "lodge", embassy.vault_folder(3), *first.places, "--papers", first.papers, expect=3
+    )
+    assert "expected a bag that was sealed" in said
+    assert log(embassy, 3) == before, "said before anything is lodged"
     said = run(
         "bag", "pack", "-c", embassy.write_config(), "--seat", 3, "--folder", tmp_path / "third",
         "--papers", first.papers, expect=3,

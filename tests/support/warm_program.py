@@ -5,8 +5,9 @@
 
 A command is a process of its own all the same, with its own arguments, folder, environment,
 umask, standard streams and signals, and ends as it always does. What it does not do: import, so a
-module that cannot be imported alone is not noticed; and key files are made with the quickest key
-derivation that they may have. Anything but `-m exclave` is run by the real Python.
+module that cannot be imported alone is not noticed; wait for the disk (as in `tests/conftest.py`);
+and key files are made with the quickest key derivation that they may have. Anything but
+`-m exclave` is run by the real Python.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _serve(door: str) -> None:
 
 
 def import_everything() -> None:
-    """All modules of the program, and its quickest key derivation."""
+    """All modules of the program; its quickest key derivation, and a disk that is not synced."""
     import exclave
 
     for module in pkgutil.walk_packages(exclave.__path__, "exclave."):
@@ -90,6 +91,7 @@ def import_everything() -> None:
         assert defaults is not None
         assert defaults["n"] == file.DEFAULT_SCRYPT_N
         defaults["n"] = QUICK_SCRYPT
+    os.fsync = os.fdatasync = lambda fd: None
 
 
 def _look_after(caller: socket.socket) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from exclave.cli.bag_packing import copy, pack
-from exclave.cli.bag_signing import Signing, hand_over, receive, report, seal, sign_paper
+from exclave.cli.bag_signing import (
+    Signing,
+    hand_over,
+    receive,
+    report,
+    seal,
+    sign_paper,
+    signing_keys,
+)
 from exclave.cli.options import (
     DepositConfigFile,
     Out,
@@ -71,6 +79,10 @@ def verify(
     known = None if papers is None else open_papers(papers)
     if known is not None:
         require_same(known, opened.inventory)
+    keys = None
+    if papers is not None and key is not None:
+        signing = Signing(key=key, passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
+        keys = signing_keys(terminal, papers, signing, Act.VERIFIED)
     found = check_bag(opened)
     value: dict[str, object] = {
         "bag": found.inventory.bag.hex(),
@@ -97,9 +109,8 @@ def verify(
         ),
         *findings_lines(found.findings),
     ]
-    if papers is not None and key is not None:
-        signing = Signing(key=key, passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
-        path = sign_paper(terminal, papers, signing, Act.VERIFIED, good=found.good, bad=found.bad)
+    if papers is not None and keys is not None:
+        path = sign_paper(papers, keys, Act.VERIFIED, good=found.good, bad=found.bad)
         value["paper"] = str(path)
         lines.append(f"signed {path}")
     terminal.result(value, lines)
@@ -127,8 +138,9 @@ def store(papers: Path, place: list[Path], *, signing: Signing, terminal: Out) -
     opened = _open(terminal, place)
     known = open_papers(papers)
     require_same(known, opened.inventory)
+    keys = signing_keys(terminal, papers, signing, Act.LODGED)
     found = check_bag(opened)
-    path = sign_paper(terminal, papers, signing, Act.LODGED, good=found.good, bad=found.bad)
+    path = sign_paper(papers, keys, Act.LODGED, marks=signing.marks, good=found.good, bad=found.bad)
     terminal.result(
         {
             "bag": found.inventory.bag.hex(),

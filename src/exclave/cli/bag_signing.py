@@ -14,8 +14,9 @@ from exclave.errors import MalformedData, UsageError
 if TYPE_CHECKING:
     from exclave.authority.custody import Act, Party
     from exclave.cli.terminal import Terminal
+    from exclave.signer.opening import SigningKeys
 
-__all__ = ["Signing", "hand_over", "receive", "report", "seal", "sign_paper"]
+__all__ = ["Signing", "hand_over", "receive", "report", "seal", "sign_paper", "signing_keys"]
 
 
 @Parameter(name="*")
@@ -116,32 +117,42 @@ def report(
 def _act(
     terminal: Terminal, papers: Path, signing: Signing, act: Act, *, to: Party | None = None
 ) -> None:
-    path = sign_paper(terminal, papers, signing, act, to=to)
+    keys = signing_keys(terminal, papers, signing, act)
+    path = sign_paper(papers, keys, act, to=to, marks=signing.marks)
     terminal.result(
         {"paper": str(path), "act": act.value},
         [f"signed {path}", "hand it in where a line is up: exclave submit " + str(path)],
     )
 
 
-def sign_paper(
-    terminal: Terminal,
-    folder: Path,
-    signing: Signing,
-    act: Act,
-    *,
-    to: Party | None = None,
-    good: int | None = None,
-    bad: int | None = None,
-) -> Path:
-    """Add a paper to the others; returns its file."""
+def signing_keys(terminal: Terminal, folder: Path, signing: Signing, act: Act) -> SigningKeys:
+    """The keys that are to sign, if they may: asked for before hours of reading hang on them."""
     from exclave.cli.keys import open_for_signing
-    from exclave.clock import now
-    from exclave.wiring.papers import add_paper, open_papers
+    from exclave.wiring.papers import open_papers, require_signer
 
     papers = open_papers(folder)
     keys = open_for_signing(
         terminal, signing.key, file=signing.passphrase_file, descriptor=signing.passphrase_fd
     )
-    return add_paper(papers, keys, act, now=now(), to=to, marks=signing.marks, good=good, bad=bad)[
-        0
-    ]
+    require_signer(papers, keys, act)
+    return keys
+
+
+def sign_paper(
+    folder: Path,
+    keys: SigningKeys,
+    act: Act,
+    *,
+    to: Party | None = None,
+    marks: str = "",
+    good: int | None = None,
+    bad: int | None = None,
+) -> Path:
+    """Add a paper to the others; returns its file."""
+    from exclave.clock import now
+    from exclave.wiring.papers import add_paper, open_papers
+
+    path, _ = add_paper(
+        open_papers(folder), keys, act, now=now(), to=to, marks=marks, good=good, bad=bad
+    )
+    return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 from collections.abc import Iterable
 from itertools import groupby
@@ -12,11 +12,16 @@ from typing import Final
 
 import apsw
 
-from exclave.ids import ChunkId, Epoch, MissionId
+from exclave.ids import ChunkId, Epoch, MissionId, PackRoot
 from exclave.journal.lists import cut_list, encode_list
 from exclave.journal.rows import JournalTooNew, JournalUnusable
 
 __all__ = [
+    "DROPPED",
+    "LIVE",
+    "NAMED",
+    "OTHERS",
+    "SAFE",
     "Transaction",
     "bring_up",
     "connect",
@@ -24,6 +29,7 @@ __all__ = [
     "delete_lists",
     "full_disk",
     "insert_list",
+    "name_live",
     "pieces_of",
     "require_known",
     "room_at",
@@ -33,6 +39,11 @@ __all__ = [
 
 _LEAST: Final = 128 * 1024
 """Bytes that opening takes beside the file: its log, and the memory that its readers share."""
+
+# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
+# named by the record before, while a transaction tells which of these still are; of a register that
+# the newest deposit left out. All but those that are no longer named are shared.
+LIVE, SAFE, DROPPED, NAMED, OTHERS = 1, 2, 0, -1, 3
 
 SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -198,6 +209,18 @@ def _insert_pieces(connection: apsw.Connection, pack: int, ids: bytes, places: b
     )
 
 
+def name_live(
+    connection: apsw.Connection, live: Iterable[PackRoot], others: Iterable[PackRoot]
+) -> None:
+    """What a new record names and what its deposit leaves out; what neither has stays `NAMED`."""
+    connection.execute("UPDATE packs SET live = ? WHERE live IN (?, ?)", (NAMED, LIVE, OTHERS))
+    connection.executemany("UPDATE packs SET live = 1 WHERE root = ?", ((root,) for root in live))
+    connection.executemany(
+        "UPDATE packs SET live = ? WHERE root = ? AND live IN (?, ?)",
+        ((OTHERS, root, NAMED, SAFE) for root in others),
+    )
+
+
 def unusable(error: apsw.Error) -> JournalUnusable:
     """An error of the database as ours."""
     if isinstance(error, apsw.FullError):
@@ -227,7 +250,9 @@ def unopened(path: Path, error: apsw.Error | OSError, *, free: int) -> JournalUn
 def room_at(path: Path) -> int:
     """Bytes that the disk of a file has left; as if there were room where its folder is missing."""
     try:
-        return shutil.disk_usage(path.parent).free
+        # Not by shutil, which costs every look at home more than it is worth here.
+        found = os.statvfs(path.parent)
+        return found.f_bavail * found.f_frsize
     except OSError:
         return _LEAST
 

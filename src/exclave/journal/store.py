@@ -39,12 +39,17 @@ from exclave.ids import (
     StatementHash,
 )
 from exclave.journal.database import (
+    DROPPED,
+    LIVE,
+    NAMED,
+    SAFE,
     Transaction,
     bring_up,
     connect,
     create,
     delete_lists,
     insert_list,
+    name_live,
     require_known,
     room_at,
     unopened,
@@ -81,11 +86,6 @@ _LODGED_AT: Final = "SELECT seat FROM lodgings WHERE sequence = ?"
 _LODGINGS: Final = """
 SELECT r.sequence, l.seat FROM records r LEFT JOIN lodgings l USING (sequence) ORDER BY r.sequence
 """
-
-# Values of packs.live: named by the newest record; safe but not yet in a record; no longer named;
-# named by the record before, while a transaction tells which of these still are; of a register that
-# the newest deposit left out. All but those that are no longer named are shared.
-_LIVE, _SAFE, _DROPPED, _NAMED, _OTHERS = 1, 2, 0, -1, 3
 
 
 class Journal:
@@ -155,7 +155,7 @@ class Journal:
             with self._transaction():
                 self._db.execute("DELETE FROM pieces")
                 self._db.execute("DELETE FROM runs")
-                self._db.execute("UPDATE packs SET live = ?", (_DROPPED,))
+                self._db.execute("UPDATE packs SET live = ?", (DROPPED,))
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
 
     @property
@@ -306,26 +306,14 @@ class Journal:
     def store_record(
         self, record: RecordRow, live: Iterable[PackRoot], *, others: Iterable[PackRoot] = ()
     ) -> None:
-        """Make a record the newest one before it is sent; `live` becomes the live set.
-
-        `others` are packs of registers that this deposit leaves out: shared, and not live.
-        """
+        """Make a record the newest before it is sent: it names `live`; `others` are only shared."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO records VALUES (?, ?, ?, ?)",
                 (record.sequence, record.statement, record.deposit, record.envelope),
             )
             self._db.execute("DELETE FROM meta WHERE key = 'full'")
-            self._db.execute(
-                "UPDATE packs SET live = ? WHERE live IN (?, ?)", (_NAMED, _LIVE, _OTHERS)
-            )
-            self._db.executemany(
-                "UPDATE packs SET live = 1 WHERE root = ?", ((root,) for root in live)
-            )
-            self._db.executemany(
-                "UPDATE packs SET live = ? WHERE root = ? AND live IN (?, ?)",
-                ((_OTHERS, root, _NAMED, _SAFE) for root in others),
-            )
+            name_live(self._db, live, others)
             self._drop()
 
     def want_full(self) -> None:
@@ -437,7 +425,7 @@ class Journal:
         )
         for table in ("records", "lodgings", "asked"):
             self._db.execute(f"DELETE FROM {table} WHERE sequence >= ?", (first,))  # noqa: S608
-        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_SAFE, _LIVE))
+        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (SAFE, LIVE))
         self._want_full()
 
     def _add(self, pack: SafePack, *, shared: bool) -> tuple[int, bytes]:
@@ -445,7 +433,7 @@ class Journal:
             "INSERT OR IGNORE INTO secrets VALUES (?, ?, ?)",
             (pack.secret, pack.deposit, pack.sealed_secret),
         )
-        live = _SAFE if shared else _DROPPED
+        live = SAFE if shared else DROPPED
         self._db.execute(
             "INSERT INTO packs (root, length, k, kind, secret, live) VALUES (?,?,?,?,?,?)",
             (pack.root, pack.length, pack.k, pack.kind, pack.secret, live),
@@ -461,16 +449,16 @@ class Journal:
 
     def _drop(self) -> None:
         """Share no more what is still marked: a pack has a list as long as it is shared."""
-        named: list[tuple[Any, ...]] = self._db.execute(_MARKED, (_NAMED,)).fetchall()
+        named: list[tuple[Any, ...]] = self._db.execute(_MARKED, (NAMED,)).fetchall()
         delete_lists(self._db, (n for (n,) in named))
-        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (_DROPPED, _NAMED))
+        self._db.execute("UPDATE packs SET live = ? WHERE live = ?", (DROPPED, NAMED))
         if self._made is not None:
             self._made.forget()
 
     def _unshare(self, packs: Sequence[tuple[int]]) -> int:
         changes = self._db.total_changes()
         self._db.executemany(
-            "UPDATE packs SET live = ? WHERE n = ? AND live != 0", ((_NAMED, *n) for n in packs)
+            "UPDATE packs SET live = ? WHERE n = ? AND live != 0", ((NAMED, *n) for n in packs)
         )
         count = self._db.total_changes() - changes
         self._drop()
@@ -493,7 +481,7 @@ class Journal:
             k=row[2],
             kind=row[3],
             secret=row[4],
-            live=row[5] == _LIVE,
+            live=row[5] == LIVE,
             shards=tuple((Seat(s[0]), ShardRoot(s[1])) for s in shards),
         )
 

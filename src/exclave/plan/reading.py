@@ -19,7 +19,7 @@ from exclave.plan.durations import Duration
 from exclave.plan.secrets import refuse_secrets
 from exclave.plan.sources import PlannedSource, PostgresqlSource, Slug, SqliteSource
 from exclave.plan.values import Assertion, Plan, RegisterPlan
-from exclave.shapes import Checked, Length, Location, Told
+from exclave.shapes import Between, Checked, Length, Location, Told
 from exclave.values import dataclass
 
 __all__ = ["PlanInconsistent", "load_plan", "parse_plan"]
@@ -40,16 +40,22 @@ def _some(value: object) -> None:
         raise ValueError("expected at least one source")
 
 
+def _line(value: str) -> None:
+    """Titles and owners stand on terminals and in reports of those who restore."""
+    if not value.isprintable():
+        raise ValueError("expected one line of printable text")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Register:
     """`[[register]]`."""
 
     id: Slug
-    title: Annotated[str, Length(least=1)]
-    owner: str
-    classification: str
-    rpo: Duration
-    rto: Duration
+    title: Annotated[str, Length(least=1), Checked(_line)]
+    owner: Annotated[str, Checked(_line)]
+    classification: Annotated[str, Checked(_line)]
+    rpo: Annotated[Duration, Between(1)]
+    rto: Annotated[Duration, Between(1)]
     depends_on: tuple[Slug, ...] = ()
     runbook: str | None = None
     artefacts: str | None = None

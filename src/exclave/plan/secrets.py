@@ -26,10 +26,15 @@ _ASSIGNED: Final = re.compile(rf"(?i)\b[\w-]*{_WORDS}\s*[=:]\s*['\"]?[^\s'\"$]")
 # In SQL a name on the right is a column; only a literal can be the secret itself.
 _LITERAL: Final = re.compile(rf"(?i)\b\w*{_WORDS}\s*=\s*'[^']")
 _OPTION: Final = re.compile(rf"(?i)--?{_WORDS}")
+_USER: Final = re.compile(r"(?:-u|--user|--proxy-user)")  # curl and wget: user:password
+_NAMED: Final = re.compile(r"[^\s:/]+:[^\s:/]+")
+_ORACLE: Final = re.compile(r"[\w$#]+/[^\s/@]+@[\w.:/-]+")  # user/password@service
+_ORACLES: Final = frozenset({"exp", "expdp", "sqlplus", "sql", "rman"})
 _GLUED: Final = re.compile(r"-p.+")  # mysqldump takes it without a space
 _SHAPES: Final = (
     ("a connection URL with a password", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s/@]+@")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1")),
+    ("credentials", re.compile(r"(?i)\bauthorization:\s*(?:basic|bearer|token)\s+[^\s$]")),
     ("a signed token", re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.")),
     (
         "an access key",
@@ -114,8 +119,12 @@ def _arguments(words: Sequence[object]) -> Iterator[str]:
     for option, value in pairwise(texts):
         if _OPTION.fullmatch(option) and not value.startswith(("-", "$")):
             yield "a password as an argument"
+        if _USER.fullmatch(option) and _NAMED.fullmatch(value) and not value.startswith("$"):
+            yield "a password as an argument"
     program = PurePosixPath(texts[0]).name if texts else ""
     if program.startswith(("mysql", "mariadb")) and any(map(_GLUED.fullmatch, texts[1:])):
+        yield "a password as an argument"
+    if program in _ORACLES and any(map(_ORACLE.fullmatch, texts[1:])):
         yield "a password as an argument"
 
 

@@ -33,6 +33,9 @@ def _bind_faults(data: str, public: str, *, unsafe_public_bind: bool) -> dict[st
             check_bind(parse_address(text), unsafe_public_bind=unsafe_public_bind)
         except ConfigurationError as error:
             faults[key] = error.message
+    one, other = parse_address(data), parse_address(public)
+    if one == other and one.port:
+        faults["public"] = f"listener: expected another address than data has, got {public}"
     return faults
 
 

@@ -34,7 +34,7 @@ from exclave.bag.stream import StreamWriter
 from exclave.carried.inventory import ItemClass
 from exclave.clock import now
 from exclave.errors import ConfigurationError, ExclaveError, StorageError
-from exclave.ids import BagId, DepositId, Seat, ShardRoot
+from exclave.ids import BagId, DepositId, MissionId, Seat, ShardRoot
 from exclave.values import dataclass
 from exclave.vault.install import VaultFolder, find_kit, kit_files
 from exclave.wiring.depositor import Home, open_stores
@@ -48,12 +48,14 @@ from exclave.wiring.papers import (
     require_mission,
     require_no_papers,
     require_same,
+    require_signer,
 )
 from exclave.wiring.seat_files import keys_of
 
 if TYPE_CHECKING:
     from exclave.deposit.spool import Spool
     from exclave.journal.store import Journal
+    from exclave.signer.opening import SigningKeys
 
 __all__ = [
     "Carrier",
@@ -160,6 +162,8 @@ def lodge(folder: Path, bag: ReadableBag, papers: Papers | None) -> tuple[Lodged
     if papers is not None:
         require_same(papers, inventory)
     _require_enrolled(folder, bag)
+    if papers is not None:
+        require_signer(papers, _keys_at(folder, inventory.mission), Act.LODGED)
     return asyncio.run(_lodge(folder, bag, papers))
 
 
@@ -170,13 +174,17 @@ async def _lodge(
         lodged = await lodge_bag(bag, vault)
         if papers is None:
             return lodged, None
-        keys = keys_of(VaultFolder.open(folder).seat_of(bag.inventory.mission))
+        keys = _keys_at(folder, bag.inventory.mission)
         path, paper = add_paper(
             papers, keys, Act.LODGED, now=now(), good=lodged.good, bad=lodged.bad
         )
         for envelope in (*papers.envelopes, paper):
             await vault.submit(envelope.to_bytes())
         return lodged, path
+
+
+def _keys_at(folder: Path, mission: MissionId) -> SigningKeys:
+    return keys_of(VaultFolder.open(folder).seat_of(mission))
 
 
 def settle(home: Home, papers: Papers) -> int:

@@ -53,6 +53,7 @@ __all__ = [
     "require_mission",
     "require_no_papers",
     "require_same",
+    "require_signer",
 ]
 
 _INVENTORY: Final = "exclave-bag.json"
@@ -200,22 +201,10 @@ def add_paper(
     bad: int | None = None,
 ) -> tuple[Path, Envelope]:
     """Sign what happened and put it with the others; returns its file and the statement."""
+    by = require_signer(papers, keys, act)
     state = papers.state(now)
-    if (state is None) is not (act is Act.SEALED):
-        raise BagNotSealed(
-            f"{papers.folder}: expected a bag that {'was' if state is None else 'was not yet'} "
-            f"sealed, got one that {'was not' if state is None else 'was'}",
-            hint="exclave bag seal PAPERS" if state is None else None,
-        )
     if to is not None:
         _require_known(to, papers.chain.charters)
-    by = party_of(keys, papers.chain)
-    if act is Act.LODGED and by != Party(PartyRole.SEAT, str(papers.inventory.seat)):
-        raise BagAstray(
-            f"bag {papers.inventory.bag.hex()}: expected the key of seat "
-            f"{papers.inventory.seat}, got that of {by}",
-            hint="its shards open at their own seat only: hand it on",
-        )
     custody = Custody(
         mission=papers.inventory.mission,
         bag=papers.inventory.bag,
@@ -236,6 +225,25 @@ def add_paper(
     name = f"{len(papers.papers) + 1:02}-{act}-{envelope.statement_hash.hex()[:8]}.json"
     write_new_file(papers.folder / name, [envelope.to_bytes()])
     return papers.folder / name, envelope
+
+
+def require_signer(papers: Papers, keys: SigningKeys, act: Act) -> Party:
+    """As whom these keys may say this now; raises before anything is read or lodged for it."""
+    sealed = bool(papers.papers)
+    if sealed is (act is Act.SEALED):
+        raise BagNotSealed(
+            f"{papers.folder}: expected a bag that {'was not yet' if sealed else 'was'} "
+            f"sealed, got one that {'was' if sealed else 'was not'}",
+            hint=None if sealed else "exclave bag seal PAPERS",
+        )
+    by = party_of(keys, papers.chain)
+    if act is Act.LODGED and by != Party(PartyRole.SEAT, str(papers.inventory.seat)):
+        raise BagAstray(
+            f"bag {papers.inventory.bag.hex()}: expected the key of seat "
+            f"{papers.inventory.seat}, got that of {by}",
+            hint="its shards open at their own seat only: hand it on",
+        )
+    return by
 
 
 def party_of(keys: SigningKeys, chain: CharterChain) -> Party:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.errors import ConfigurationError
-from exclave.source.folder_target import folder_target
 from exclave.wiring.files import read_file
 
 if TYPE_CHECKING:
@@ -170,6 +169,8 @@ def _server(target: ServerTarget) -> Target:
 
 
 def _folder(source: RegisterSource, place: Path) -> Target:
+    from exclave.source.folder_target import folder_target
+
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder_target(source, place)
 

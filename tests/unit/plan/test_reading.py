@@ -144,6 +144,37 @@ def test_an_unknown_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('rpo = "1h"', 'rpo = "0s"', "6: register[0].rpo: expected greater than or equal to 1"),
+        (
+            'rto = "2h"',
+            'rto = "999999999999999999d"',
+            "7: register[0].rto: expected a duration of at most 100 years",
+        ),
+        (
+            'rto = "2h"',
+            'rto = "5300w"',
+            "7: register[0].rto: expected a duration of at most 100 years",
+        ),
+        (
+            'title = "T"',
+            'title = "T\\u001b[31m"',
+            "3: register[0].title: expected one line of printable text",
+        ),
+        (
+            'path = "deeds"',
+            'path = "de\\u0000eds"',
+            "10: register[0].source.path: expected text without a zero byte",
+        ),
+    ],
+)
+def test_values_that_cannot_be(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (error,) = refused(tmp_path, register("a", one()).replace(old, new))
+    assert error.startswith(said)
+
+
+@pytest.mark.parametrize(
     ("sources", "said"),
     [
         ("source = []\n", "8: register[0].source: expected at least one source, got a list of 0"),

@@ -40,6 +40,9 @@ def refused(tmp_path: Path, text: str) -> PlanHoldsSecret:
         COMMAND.format(f'"curl", "https://exclave:{HIDDEN}@archive.example/dump"'),
         COMMAND.format('"curl", "-H", "X-Key: AKIA' + "A" * 16 + '"'),
         COMMAND.format('"curl", "-H", "Authorization: Bearer ghp_' + "a" * 36 + '"'),
+        COMMAND.format(f'"curl", "-H", "Authorization: Basic {HIDDEN}"'),
+        COMMAND.format(f'"curl", "-u", "exclave:{HIDDEN}", "https://archive.example/dump"'),
+        COMMAND.format(f'"expdp", "system/{HIDDEN}@registry"'),
         COMMAND.format('"curl", "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2ln"'),
         FILES + f"# password: {HIDDEN}\n",
         FILES + f"# postgresql://exclave:{HIDDEN}@db.example/land\n",
@@ -77,6 +80,8 @@ def test_each_is_named_by_file_line_and_key(tmp_path: Path) -> None:
         register("land", one(FILES)).replace('"T"', '"Tokens and passwords: the register"'),
         register("land", one(COMMAND.format('"pg_dump", "--no-password", "land"'))),
         register("land", one(COMMAND.format('"mysqldump", "--defaults-file=my.cnf", "land"'))),
+        register("land", one(COMMAND.format('"fetch", "-u", "exclave", "land/dump@home"'))),
+        register("land", one(COMMAND.format('"curl", "-u", "$USER:$WORD", "https://h/d"'))),
         register("land", one(COMMAND.format('"sh", "-c", "PGPASSWORD=$LAND pg_dump land"'))),
         register("land", one(SERVER))
         + '[[register.assertion]]\nname = "x"\nsql = "SELECT 0 FROM u WHERE password = \'\'"\n',

@@ -9,7 +9,7 @@ from exclave.errors import ConfigurationError, VaultUnreachable
 from exclave.ids import ShardRoot
 from exclave.shapes import Unfit
 from exclave.vault.addresses import Address, AddressPublic, check_bind, parse_address
-from exclave.vault.config import VaultConfig
+from exclave.vault.config import SeatConfig, VaultConfig
 from exclave.vault.identity import new_identity
 from exclave.vault.interface import VaultRefused
 from exclave.vault.problems import CAUSES, problem_document, read_problem, refused
@@ -44,6 +44,14 @@ def test_public_and_wildcard_addresses_only_when_told(text: str) -> None:
     with pytest.raises(Unfit):
         VaultConfig(data=text, public="127.0.0.1:1")
     VaultConfig(data=text, public="127.0.0.1:1", unsafe_public_bind=True)
+
+
+def test_the_two_listeners_of_a_seat_have_addresses_of_their_own() -> None:
+    with pytest.raises(Unfit) as refused:
+        SeatConfig(data="10.0.0.1:8443", public="10.0.0.1:8443")
+    assert "expected another address than data has" in refused.value.faults["public"]
+    SeatConfig(data="10.0.0.1:8443", public="10.0.0.1:8444")
+    SeatConfig(data="10.0.0.1:0", public="10.0.0.1:0")  # the system chooses two
 
 
 @pytest.mark.parametrize("text", ["localhost:1", "1.2.3.4", "1.2.3.4:70000", "::1:1", "1.2.3:1"])
