@@ -48,7 +48,7 @@ def kill_when(embassy: Embassy, process: subprocess.Popen[bytes], packs: int) ->
 @pytest.mark.parametrize("packs", [1, 2])
 def test_packs_that_became_safe_are_adopted(tmp_path: Path, packs: int) -> None:
     with found_embassy(tmp_path) as embassy:
-        big_register(embassy, mib=128)
+        big_register(embassy, mib=80)
         kill_when(embassy, embassy.deposit_process(), packs)
         assert safe_packs(embassy) >= packs
         assert not embassy.survey().records, "nothing was lodged"
@@ -63,7 +63,7 @@ def test_packs_that_became_safe_are_adopted(tmp_path: Path, packs: int) -> None:
 
 def test_a_second_kill_and_a_late_seat_change_nothing(tmp_path: Path) -> None:
     with found_embassy(tmp_path) as embassy:
-        big_register(embassy, mib=128)
+        big_register(embassy, mib=80)
         kill_when(embassy, embassy.deposit_process(), 1)
         embassy.stop_vault(3)
         kill_when(embassy, embassy.deposit_process(), 2)
