@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["after", "count", "duration", "grouped", "period", "roughly", "size"]
+__all__ = ["after", "count", "duration", "grouped", "of_seat", "period", "roughly", "size"]
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -58,3 +58,9 @@ def roughly(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{int(seconds // length)} {unit}"
     return f"{seconds:.0f} s"
+
+
+def of_seat(seat: int, what: str) -> str:
+    """What is said of a seat, which is named once: many an error names it itself."""
+    name = f"seat {seat}: "
+    return what if what.startswith(name) else name + what

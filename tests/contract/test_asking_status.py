@@ -104,9 +104,13 @@ def test_a_refusal_is_read_as_one() -> None:
 @pytest.mark.parametrize(
     ("sent", "error", "said"),
     [
-        (b"", VaultUnreachable, "RemoteDisconnected"),
-        (b"SSH-2.0-OpenSSH\r\n", VaultUnreachable, "BadStatusLine"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", VaultUnreachable, "IncompleteRead"),
+        (b"", VaultUnreachable, "it ended the line"),
+        (b"SSH-2.0-OpenSSH\r\n", VaultUnreachable, "it does not speak HTTP"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+            VaultUnreachable,
+            "it ended in the middle",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", MalformedData, "expected"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n", VaultRefused, "302"),
         (
@@ -125,7 +129,7 @@ def test_silence_ends_in_time() -> None:
     with closing(create_server(("127.0.0.1", 0))) as listener:
         place = Address("127.0.0.1", listener.getsockname()[1])
         silent = Asked(seat=SEAT, public=place, anchor=STRANGER.certificate)
-        with pytest.raises(VaultUnreachable, match="TimeoutError"):
+        with pytest.raises(VaultUnreachable, match="it took too long"):
             ask_answer(MISSION, silent, seconds=0.1)
 
 

@@ -105,7 +105,7 @@ def test_an_unreachable_vault_is_late(mission: Mission) -> None:
 
 def test_too_few_vaults(mission: Mission) -> None:
     config = config_with(mission, "two-away.toml", nobody(mission, 2) + nobody(mission, 3))
-    says = "1 states can be reached, 2 required"
+    says = "expected states that can be reached: 2, got 1"
     ran = refused(mission, 5, "-c", config, says=says, hint="nothing was lodged")
     assert "seat 2: " in ran.err
     assert "seat 3: " in ran.err
@@ -117,7 +117,7 @@ def test_a_vault_with_another_key(mission: Mission) -> None:
         mission, "wrong.toml", _seat(mission, 3, **_addresses(mission, 2)) + nobody(mission, 2)
     )
     ran = refused(
-        mission, 5, "-c", config, says="1 states can be reached", hint="nothing was lodged"
+        mission, 5, "-c", config, says="can be reached: 2, got 1", hint="nothing was lodged"
     )
     assert "identity" in ran.err.partition("seat 3: ")[2].partition("seat 2: ")[0], ran.err
     check = call("check", "-c", config)

@@ -84,7 +84,7 @@ def test_too_few_states_lodge_nothing(tmp_path: Path) -> None:
         process = embassy.deposit_process()
         _, said = process.communicate(timeout=120)
         assert process.returncode == 5
-        assert b"1 states can be reached, 2 required" in said
+        assert b"expected states that can be reached: 2, got 1" in said
         embassy.start_vault(2)
         assert set(embassy.deposit().late) == {3}
         embassy.lose_vault(1)

@@ -97,7 +97,7 @@ def test_a_disk_that_is_not_there_is_a_seat_without_an_answer(
     config = str(write_config(embassy, tmp_path / "unplugged"))
     done = run("deposit", "--config", config)
     assert done.returncode == 5
-    assert "0 states can be reached, 1 required" in done.stderr
+    assert "expected states that can be reached: 1, got 0" in done.stderr
     assert "unplugged: not a vault's folder" in done.stderr
 
 
@@ -207,4 +207,4 @@ def test_a_folder_put_back_to_an_older_state_is_found_out(embassy: Embassy, tmp_
     shutil.copytree(tmp_path / "older", folder)
     done = run("deposit", "--config", config)
     assert done.returncode == 5
-    assert "lodged in 0 states, 1 required (seat 1: record is pending there)" in done.stderr
+    assert "it is lodged: 1, got 0 (seat 1: record is pending there)" in done.stderr

@@ -168,7 +168,7 @@ class World:
             if any(self.down(f"db-{register}") for register in done.registers):
                 return Outcome(result=Result.FAILED, said="database: no connection")
             if len(self.reachable()) < STATES_NEEDED:
-                return Outcome(result=Result.FAILED, said="states can be reached, 2 required")
+                return Outcome(result=Result.FAILED, said="states that can be reached: 1")
             self.deposits += [(register, self.now) for register in done.registers]
             for seat in SEATS:
                 self.spool[seat] += 1

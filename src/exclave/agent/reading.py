@@ -13,6 +13,7 @@ from typing import Any, Final
 from exclave.agent.jobs import Job, JobKind
 from exclave.agent.state import Outcome, Result
 from exclave.ids import Seat
+from exclave.plain_words import of_seat
 from exclave.signals.cause import Cause, Severity, one_line
 
 __all__ = ["outcome_of"]
@@ -94,7 +95,9 @@ def _late(value: Mapping[str, Any]) -> Mapping[Seat, str] | None:
 
 
 def _late_text(late: Mapping[Seat, str] | None) -> str:
-    return one_line("; ".join(f"seat {seat}: {why}" for seat, why in sorted((late or {}).items())))
+    return one_line(
+        "; ".join(of_seat(int(seat), why) for seat, why in sorted((late or {}).items()))
+    )
 
 
 def _findings(job: Job, value: Mapping[str, Any]) -> Iterator[Cause]:

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from exclave.cli.options import DepositConfigFile, Flag, Out
 from exclave.errors import ConfigurationError
+from exclave.plain_words import of_seat
 
 if TYPE_CHECKING:
     from exclave.authority.envelope import Envelope
@@ -102,7 +103,7 @@ def _logged(home: Home, envelope: Envelope) -> dict[str, str]:
 
 
 def _logged_lines(said: dict[str, str]) -> list[str]:
-    return [f"seat {seat}: {answer}" for seat, answer in said.items()]
+    return [of_seat(int(seat), answer) for seat, answer in said.items()]
 
 
 def _unlogged_code(said: dict[str, str]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exclave.cli.options import CONNECTIONS
+from exclave.plain_words import of_seat
 
 if TYPE_CHECKING:
     from exclave.cli.terminal import Terminal
@@ -57,7 +58,7 @@ def _keep(home: Home, held: Held, terminal: Terminal) -> Path:
         return kept
     for seat, answer in answers.items():
         if isinstance(answer, str):
-            terminal.warning(f"seat {seat}: {answer}")
+            terminal.warning(of_seat(seat, answer))
     if not is_logged(answers):
         terminal.warning("no vault has logged the certificate's hash", hint=hint)
     return kept

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from exclave.cli.options import Flag, Out
-from exclave.plain_words import grouped, size
+from exclave.plain_words import grouped, of_seat, size
 
 if TYPE_CHECKING:
     from exclave.ids import Seat
@@ -161,7 +161,7 @@ def _show_states(states: Mapping[Seat, StatementState | str], terminal: Out) -> 
     for seat, answer in sorted(states.items()):
         if isinstance(answer, str):
             value[str(seat)] = {"problem": answer}
-            lines.append(f"seat {seat}: {answer}")
+            lines.append(of_seat(seat, answer))
             continue
         value[str(seat)] = {"state": answer.state.value, "seconds": answer.seconds}
         lines.append(f"seat {seat}: {state_words(answer.state, answer.seconds)}")

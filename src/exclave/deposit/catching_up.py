@@ -27,6 +27,7 @@ from exclave.deposit.spool import Spool
 from exclave.deposit.workplace import Workplace
 from exclave.ids import Seat, ShardRoot
 from exclave.journal.store import Journal, RecordRow
+from exclave.plain_words import of_seat
 
 __all__ = ["catch_up", "forget_unsafe"]
 
@@ -115,4 +116,4 @@ def _withdrawable(
     unknown = place.loop.run(unknown_at(newest, place.lines.values()))
     if unknown is None or unknown != refused.keys():
         return None
-    return "; ".join(f"seat {seat}: {why}" for seat, why in sorted(refused.items()))
+    return "; ".join(of_seat(seat, why) for seat, why in sorted(refused.items()))

@@ -27,6 +27,7 @@ from exclave.errors import VaultError
 from exclave.ids import Seat
 from exclave.journal.store import Journal, SafePack, ShardRow
 from exclave.lines import LoopThread
+from exclave.plain_words import of_seat
 from exclave.sealing.recovery import XWingPublicKey
 
 __all__ = ["WINDOW", "Dispatcher", "TooFewSeats"]
@@ -120,9 +121,10 @@ class Dispatcher:
         """Raise `TooFewSeats` when fewer than h states are left."""
         states = {line.state for seat, line in self._lines.items() if seat not in self.late}
         if len(states) < self._h:
-            reasons = "; ".join(f"seat {s}: {why}" for s, why in sorted(self.late.items()))
+            reasons = "; ".join(of_seat(s, why) for s, why in sorted(self.late.items()))
             raise TooFewSeats(
-                f"deposit: {len(states)} states can be reached, {self._h} required ({reasons})",
+                f"deposit: expected states that can be reached: {self._h}, got {len(states)} "
+                f"({reasons})",
                 hint="nothing was lodged; run again when the lines are up: "
                 "packs that arrived are kept",
             )

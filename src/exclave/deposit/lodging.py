@@ -33,6 +33,7 @@ from exclave.errors import ExclaveError, IntegrityError, VaultError
 from exclave.ids import DepositId, PackRoot, Seat, ShardRoot, StatementHash
 from exclave.journal.store import Journal, PackRow, RecordRow
 from exclave.ledger.receipt import parse_receipt, verify_receipt
+from exclave.plain_words import of_seat
 from exclave.sealing.pack import PackKind
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
@@ -140,9 +141,9 @@ def require_lodged(
     states = {party.states[seat] for seat in lodged if seat in party.states}
     h = party.charter.dispersal.h
     if len(states) < h:
-        why = "; ".join(f"seat {seat}: {reason}" for seat, reason in sorted(reasons.items()))
+        why = "; ".join(of_seat(seat, reason) for seat, reason in sorted(reasons.items()))
         raise TooFewSeats(
-            f"deposit: lodged in {len(states)} states, {h} required ({why})",
+            f"deposit: expected states in which it is lodged: {h}, got {len(states)} ({why})",
             hint="the next run sends the record again, or makes it anew if no seat has it",
         )
 

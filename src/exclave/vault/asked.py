@@ -22,6 +22,7 @@ from exclave.vault.addresses import Address
 from exclave.vault.interface import Answer
 from exclave.vault.problems import read_problem
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
+from exclave.vault.silence import no_answer
 from exclave.vault.tls import client_context, not_trusted
 from exclave.vault.wire import MAX_BODY, read_status
 
@@ -72,9 +73,7 @@ def ask_answer(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
     except ssl.SSLCertVerificationError as error:
         raise not_trusted(vault.seat, error) from error
     except (http.client.HTTPException, OSError) as error:
-        raise VaultUnreachable(
-            f"seat {vault.seat}: no answer from {vault.public}: {type(error).__name__}"
-        ) from error
+        raise no_answer(vault.seat, vault.public, error) from error
     finally:
         line.close()
     if answer.status != _OK:

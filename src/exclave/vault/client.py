@@ -33,6 +33,7 @@ from exclave.vault.own_leaf import OwnLeaf
 from exclave.vault.pace import PIECE, Pace
 from exclave.vault.problems import read_problem, refused
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
+from exclave.vault.silence import no_answer
 from exclave.vault.tls import client_context, not_trusted
 from exclave.vault.wire import (
     MAX_ANONYMOUS,
@@ -265,9 +266,7 @@ class HttpVault:
             raise not_trusted(self._seat, error.certificate_error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._protocol = None  # it may come back upgraded
-            raise VaultUnreachable(
-                f"seat {self._seat}: no answer from {url.split('/')[2]}: {type(error).__name__}"
-            ) from error
+            raise no_answer(self._seat, url.split("/")[2], error) from error
 
     async def _read(self, answer: aiohttp.ClientResponse, limit: int) -> bytes:
         length = answer.content_length

@@ -16,6 +16,7 @@ from exclave.vault.http_library import aiohttp
 from exclave.vault.interface import StatementState
 from exclave.vault.local_door import SOCKET, local_path
 from exclave.vault.problems import read_problem
+from exclave.vault.silence import why_silent
 from exclave.vault.wire import MAX_SMALL, read_statement_state
 
 __all__ = ["LocalVault"]
@@ -78,7 +79,7 @@ class LocalVault:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise VaultUnreachable(
                 f"seat {self._seat}: no answer from its server at {self._folder / SOCKET}: "
-                f"{type(error).__name__}",
+                f"{why_silent(error)}",
                 hint="what it took before stays; run the same command again, with the server "
                 "running or stopped",
             ) from error

@@ -24,6 +24,7 @@ from exclave.ledger.note import parse_note
 from exclave.ledger.tiles import parse_bundle, tiles_of
 from exclave.vault.addresses import parse_address
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
+from exclave.vault.silence import why_silent
 
 __all__ = ["CardUnanswered", "first_charter"]
 
@@ -68,7 +69,7 @@ def _ask(seat: CardSeat, mission: MissionId) -> Envelope:
         digest = parse_entry(parse_bundle(data, bundle.width)[0]).hash
         body = _get(connection, f"{start}/bodies/{digest.hex()}")
     except (OSError, http.client.HTTPException) as error:
-        raise VaultUnreachable(f"no answer: {type(error).__name__}") from error
+        raise VaultUnreachable(f"no answer: {why_silent(error)}") from error
     finally:
         connection.close()
     envelope = parse_envelope(body, kinds=[Kind.CHARTER])

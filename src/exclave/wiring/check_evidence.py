@@ -22,7 +22,7 @@ from exclave.clock import parse_time
 from exclave.deposit.catalogue_entry import CatalogueEntry
 from exclave.errors import ExclaveError
 from exclave.evidence import Evidence, EvidenceStore
-from exclave.plain_words import duration, roughly
+from exclave.plain_words import duration, of_seat, roughly
 from exclave.plan import RegisterPlan, needs
 from exclave.values import dataclass, replace
 from exclave.wiring.check_results import CheckResult, Figure
@@ -155,7 +155,7 @@ def check_waiting(evidence: Path) -> Iterator[CheckResult]:
                 what="certificate that waits", good=False, said=item.message, hint=item.hint
             )
             continue
-        seats = "; ".join(f"seat {seat}: {why}" for seat, why in sorted(item.seats.items()))
+        seats = "; ".join(of_seat(seat, why) for seat, why in sorted(item.seats.items()))
         yield CheckResult(
             what=f"certificate {item.of} {item.certificate.hex()[:16]}",
             good=True,

@@ -343,7 +343,7 @@ def test_fewer_than_h_states_stop_the_deposit(bench: Bench) -> None:
     stream = attempt.sink.open_stream(StreamPurpose.CONTENT)
     stream.write(os.urandom(100_000))
     stream.finish()
-    with pytest.raises(TooFewSeats, match="1 states can be reached, 2 required"):
+    with pytest.raises(TooFewSeats, match="expected states that can be reached: 2, got 1"):
         attempt.drain()
     attempt.close()
     assert bench.journal.chunk_count() == 0
