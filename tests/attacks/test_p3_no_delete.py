@@ -166,6 +166,7 @@ SITES = {
     # temporary files, heads of the log and of meta/, and the vault's own copy of the kit
     ("durable.py", "discard", "self._temporary.unlink"),
     ("durable.py", "rename", "self._temporary.replace"),
+    ("durable.py", "name", "self.rename"),  # of no object: below
     ("durable.py", "replace_file", "file.rename"),
 }
 
@@ -213,6 +214,13 @@ def _is_value(name: str, call: ast.Call) -> bool:
 
 def test_the_source_has_one_site_that_removes_a_stored_object() -> None:
     assert sites() == SITES
+
+
+def test_objects_get_their_names_by_links_alone() -> None:
+    """`DurableFile.name` renames where a file system has no links; an engine never asks for it."""
+    for path in sources():
+        if path.name != "durable.py":
+            assert ".name(" not in path.read_text(encoding="utf-8"), path.name
 
 
 def test_sql_and_shells_remove_no_files() -> None:
