@@ -18,7 +18,7 @@ from bench.data import DataSet, compare_trees
 from bench.measuring import BenchFailed, Cost, Run, cpu_seconds, run_program, tree_size
 from exclave.authority.envelope import parse_envelope
 from exclave.demo.founding import READERS_ABROAD
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.signer.interface import sign_envelope
 from exclave.source.files.recall import SETTLED
 from tests.support.embassy import PROGRAM, Embassy, found_embassy

@@ -30,7 +30,7 @@ from pathlib import Path
 from exclave import clock
 from exclave.authority.envelope import Envelope, parse_envelope
 from exclave.demo.founding import READERS_ABROAD
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.ids import Seat
 from exclave.postgres_server.server import PostgresServer, start_server
 from exclave.reconstruct.warranting import attach_warrant, load_reader, prepare_warrant

@@ -22,8 +22,7 @@ from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.certificate.drill import Drill, parse_drill
 from exclave.certificate.proof import Proof, parse_proof
 from exclave.clock import format_time
-from exclave.engine.durable import make_path, write_new_file
-from exclave.engine.interface import ObjectConflict
+from exclave.durable import NameTaken, make_path, write_new_file
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.values import dataclass, replace
 
@@ -111,7 +110,7 @@ class EvidenceStore:
         path = self._folder / name
         try:
             write_new_file(path, [envelope.to_bytes()], mode=0o600)
-        except ObjectConflict:
+        except NameTaken:
             if _parsed(path, envelope.kind).payload != envelope.payload:
                 raise
         return path

@@ -26,11 +26,6 @@ class Supervisor:
         self._address = None if address is None else address.replace("@", "\0", 1)
         self.watchdog = watchdog
 
-    @property
-    def listens(self) -> bool:
-        """Whether there is one."""
-        return self._address is not None
-
     def ready(self, status: str) -> None:
         """The service does now what it is for."""
         self._tell("READY=1", f"STATUS={status}")

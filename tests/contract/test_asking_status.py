@@ -18,9 +18,9 @@ from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError, MalformedData, VaultUnreachable
 from exclave.ids import MissionId, Seat
 from exclave.vault.addresses import Address
-from exclave.vault.asked import Asked, ask_status, ask_statuses
+from exclave.vault.asked import Asked, ask_answer, ask_answers
 from exclave.vault.identity import issue_leaf, new_identity
-from exclave.vault.interface import MissionStatus, VaultRefused
+from exclave.vault.interface import Answer, VaultRefused
 from exclave.vault.protocol import PROTOCOLS, write_spoken
 from exclave.vault.tls import server_context
 from exclave.vault.wire import MAX_BODY
@@ -64,7 +64,8 @@ def test_it_says_what_the_whole_line_says() -> None:
         world = new_world()
         async with serving(world, MemoryEngine()) as served:
             asked = _asked(served)
-            answer = await asyncio.to_thread(ask_status, world.mission, asked, seconds=20)
+            told = await asyncio.to_thread(ask_answer, world.mission, asked, seconds=20)
+            answer = told.status
             same = await served.client().status()
             # Time and disks go on between the two.
             assert answer == replace(same, service=answer.service, free_bytes=answer.free_bytes)
@@ -74,7 +75,7 @@ def test_it_says_what_the_whole_line_says() -> None:
 
 
 def test_each_vault_answers_or_has_its_reason() -> None:
-    async def body() -> dict[Seat, MissionStatus | str]:
+    async def body() -> dict[Seat, Answer | str]:
         world = new_world()
         async with serving(world, MemoryEngine()) as served:
             good, other = _asked(served), _asked(served, STRANGER.certificate)
@@ -82,10 +83,10 @@ def test_each_vault_answers_or_has_its_reason() -> None:
                 free = Address("127.0.0.1", listener.getsockname()[1])
             nobody = Asked(seat=Seat(3), public=free, anchor=good.anchor)
             vaults = {Seat(1): good, Seat(2): other, Seat(3): nobody}
-            return dict(await asyncio.to_thread(ask_statuses, world.mission, vaults, seconds=20))
+            return dict(await asyncio.to_thread(ask_answers, world.mission, vaults, seconds=20))
 
     answers = asyncio.run(body())
-    assert isinstance(answers[Seat(1)], MissionStatus)
+    assert isinstance(answers[Seat(1)], Answer)
     assert "expected the pinned identity, got another certificate" in str(answers[Seat(2)])
     assert "seat 3: no answer from 127.0.0.1:" in str(answers[Seat(3)])
 
@@ -94,7 +95,7 @@ def test_a_refusal_is_read_as_one() -> None:
     async def body() -> None:
         async with serving(new_world(), MemoryEngine()) as served:
             with pytest.raises(VaultRefused) as caught:
-                await asyncio.to_thread(ask_status, MISSION, _asked(served), seconds=20)
+                await asyncio.to_thread(ask_answer, MISSION, _asked(served), seconds=20)
             assert caught.value.cause == "unknown-mission"
 
     asyncio.run(body())
@@ -117,7 +118,7 @@ def test_a_refusal_is_read_as_one() -> None:
 )
 def test_other_answers_are_named(sent: bytes, error: type[ExclaveError], said: str) -> None:
     with _answering(sent) as asked, pytest.raises(error, match=said):
-        ask_status(MISSION, asked, seconds=20)
+        ask_answer(MISSION, asked, seconds=20)
 
 
 def test_silence_ends_in_time() -> None:
@@ -125,7 +126,7 @@ def test_silence_ends_in_time() -> None:
         place = Address("127.0.0.1", listener.getsockname()[1])
         silent = Asked(seat=SEAT, public=place, anchor=STRANGER.certificate)
         with pytest.raises(VaultUnreachable, match="TimeoutError"):
-            ask_status(MISSION, silent, seconds=0.1)
+            ask_answer(MISSION, silent, seconds=0.1)
 
 
 def test_certificates_of_the_system_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

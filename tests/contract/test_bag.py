@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exclave import durable
 from exclave.bag.folder import FolderWriter
 from exclave.bag.interface import BagExists, BagFull, BagWriter, NoBag
 from exclave.bag.media import MediumUnusable, open_medium
@@ -18,9 +19,7 @@ from exclave.bag.stream import StreamWriter
 from exclave.carried.blocks import BLOCK_SIZE
 from exclave.carried.gathering import FindingCause
 from exclave.carried.inventory import Inventory
-from exclave.engine import durable
-from exclave.engine.durable import write_new_file
-from exclave.engine.interface import NoSpace, ObjectConflict
+from exclave.durable import NameTaken, NoSpace, write_new_file
 from tests.support.made_bags import Made, damage, given, made_bag
 
 Open = Callable[[Path, Inventory], BagWriter]
@@ -164,7 +163,7 @@ def test_a_disk_without_links(
     places = write(carrier, tmp_path, made)
     assert list(open_bag(places).items()) == list(zip(made[0].items, made[1], strict=True))
     write_new_file(tmp_path / "01-sealed.json", [b"paper"])
-    with pytest.raises(ObjectConflict):
+    with pytest.raises(NameTaken):
         write_new_file(tmp_path / "01-sealed.json", [b"another"])
     assert (tmp_path / "01-sealed.json").read_bytes() == b"paper"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

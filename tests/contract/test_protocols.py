@@ -19,7 +19,7 @@ from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError, MalformedData
 from exclave.ids import Seat
 from exclave.vault.addresses import Address, parse_address
-from exclave.vault.asked import Asked, ask_status
+from exclave.vault.asked import Asked, ask_answer
 from exclave.vault.client import HttpVault
 from exclave.vault.config import VaultConfig
 from exclave.vault.interface import State, VaultRefused
@@ -189,7 +189,7 @@ def test_a_vault_that_is_too_far_away_is_asked_nothing_else() -> None:
                 own = world.vaults[SEAT].identity.certificate
                 asked = Asked(seat=SEAT, public=vault.public, anchor=own)
                 with pytest.raises(ProtocolsApart, match="seat 1: expected protocol 1 or 2"):
-                    await asyncio.to_thread(ask_status, world.mission, asked, seconds=20)
+                    await asyncio.to_thread(ask_answer, world.mission, asked, seconds=20)
 
     asyncio.run(body())
 

@@ -130,6 +130,8 @@ def test_papers_go_from_hand_to_hand_and_into_the_log(tmp_path: Path, embassy: E
     [under_way] = run("bag", "list", packed.papers)["bags"]
     assert (under_way["holder"], under_way["under_way_to"]) == (None, "seat 3")
     run("bag", "settle", packed.papers, "-c", embassy.write_config(), expect=3)
+    said = run("bag", "receive", packed.papers, "--key", vault_key, expect=2)
+    assert "expected --marks with the seals that are on it, got none" in said
     run("bag", "receive", packed.papers, "--key", vault_key, "--marks", "lead 4711")
     run("bag", "verify", *packed.places, "--papers", packed.papers, "--key", vault_key)
     run("bag", "lodge", embassy.vault_folder(3), *packed.places, "--papers", packed.papers)

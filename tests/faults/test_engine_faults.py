@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exclave.engine.durable import replace_file, write_new_file
+from exclave.durable import NameTaken, replace_file, write_new_file
 from exclave.engine.file import FileEngine
 from exclave.engine.interface import (
     CHECKPOINT_KEY,
@@ -201,7 +201,7 @@ def test_single_files(tmp_path: Path) -> None:
     final = tmp_path / "file"
     write_new_file(final, [b"a", b"b"])
     assert final.read_bytes() == b"ab"
-    with pytest.raises(ObjectConflict):
+    with pytest.raises(NameTaken):
         write_new_file(final, [b"c"])
     replace_file(final, [b"d"])
     assert final.read_bytes() == b"d"
@@ -239,7 +239,7 @@ def test_a_sweep_that_cannot_be_synced_is_said_and_made_good(
         if len(synced) == 1:
             raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr("exclave.engine.durable.sync_folder", failing)
+    monkeypatch.setattr("exclave.durable.sync_folder", failing)
     with pytest.raises(StorageFailed):
         engine.sweep(SHARD)
     assert not engine.sweep(SHARD)

@@ -1,9 +1,15 @@
 """Loads test vectors; a folder without any is an error."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from exclave.errors import ExclaveError
+from tools.vector_cases import Case
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 FIELDS = ["spec", "case", "operation", "what", "input", "expect"]
@@ -29,6 +35,24 @@ def load(folder: str) -> list[Loaded]:
     if not cases:
         raise FileNotFoundError(f"vectors/{folder}: expected cases, got none")
     return cases
+
+
+def require_expected(case: Loaded, run: Callable[[], object]) -> None:
+    """Run one case; it gives what is expected, or is refused by the error that is named."""
+    if "refused" not in case.expect:
+        assert run() == case.expect
+        return
+    with pytest.raises(ExclaveError) as caught:
+        run()
+    assert type(caught.value).__name__ == case.expect["refused"], case.expect["why"]
+
+
+def require_committed(folders: Mapping[str, Sequence[Case]]) -> None:
+    """What a generator writes is what lies in `vectors/`, to the letter and no file more."""
+    for folder, cases in folders.items():
+        texts = {f"{case.case}.json": case.encode() for case in cases}
+        files = [path for path in (VECTORS / folder).iterdir() if path.is_file()]
+        assert {path.name: path.read_text() for path in files} == texts
 
 
 def _read(path: Path) -> Loaded:

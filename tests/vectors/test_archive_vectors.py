@@ -12,11 +12,9 @@ from exclave.archive.manifest import manifest_to_bytes, parse_manifest
 from exclave.archive.pack import chunk_id, decode_chunk, ladder_size, parse_directory
 from exclave.archive.reference import Codec, Reference, StreamRef
 from exclave.archive.stream import iter_references
-from exclave.errors import ExclaveError
 from exclave.sealing.pack import PackKind
-from tests.vectors.cases import Loaded, load
+from tests.vectors.cases import Loaded, load, require_committed, require_expected
 from tools import make_vectors_archive
-from tools.vector_cases import ROOT
 
 Fields = dict[str, Any]
 
@@ -108,17 +106,8 @@ def test_every_operation_has_a_vector() -> None:
 
 @pytest.mark.parametrize("case", load("archive"), ids=lambda case: case.name)
 def test_vector(case: Loaded) -> None:
-    run = OPERATIONS[case.operation]
-    if "refused" not in case.expect:
-        assert run(case.given) == case.expect
-        return
-    with pytest.raises(ExclaveError) as caught:
-        run(case.given)
-    assert type(caught.value).__name__ == case.expect["refused"], case.expect["why"]
+    require_expected(case, lambda: OPERATIONS[case.operation](case.given))
 
 
 def test_generator_writes_what_is_committed() -> None:
-    for folder, cases in make_vectors_archive.folders().items():
-        texts = {f"{case.case}.json": case.encode() for case in cases}
-        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
-        assert found == texts
+    require_committed(make_vectors_archive.folders())

@@ -12,10 +12,8 @@ from exclave.authority.custody import custody_envelope, parse_custody
 from exclave.authority.envelope import Envelope, Kind
 from exclave.carried.blocks import parse_block
 from exclave.carried.inventory import parse_inventory
-from exclave.errors import ExclaveError
-from tests.vectors.cases import Loaded, load
+from tests.vectors.cases import Loaded, load, require_committed, require_expected
 from tools import make_vectors_bag
-from tools.vector_cases import ROOT
 
 CASES = load("bag")
 
@@ -67,13 +65,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_vector(case: Loaded) -> None:
-    run = OPERATIONS[case.operation]
-    if "refused" not in case.expect:
-        assert run(case.given) == case.expect
-        return
-    with pytest.raises(ExclaveError) as caught:
-        run(case.given)
-    assert type(caught.value).__name__ == case.expect["refused"]
+    require_expected(case, lambda: OPERATIONS[case.operation](case.given))
 
 
 def test_every_operation_has_a_vector() -> None:
@@ -81,7 +73,4 @@ def test_every_operation_has_a_vector() -> None:
 
 
 def test_generator_writes_what_is_committed() -> None:
-    for folder, cases in make_vectors_bag.folders().items():
-        texts = {f"{case.case}.json": case.encode() for case in cases}
-        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
-        assert found == texts
+    require_committed(make_vectors_bag.folders())

@@ -14,9 +14,8 @@ from exclave.dispersal.veil import VeilShare, join_veil
 from exclave.errors import ExclaveError
 from exclave.ids import Seat, ShardRoot
 from exclave.sealing.recovery import XWingPrivateKey
-from tests.vectors.cases import Loaded, load
+from tests.vectors.cases import Loaded, load, require_committed, require_expected
 from tools import make_vectors_dispersal
-from tools.vector_cases import ROOT
 
 
 def root_of_pack(case: Loaded) -> dict[str, Any]:
@@ -83,13 +82,7 @@ OPERATIONS: dict[str, Callable[[Loaded], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", load("dispersal"), ids=lambda case: case.name)
 def test_vector(case: Loaded) -> None:
-    run = OPERATIONS[case.operation]
-    if "refused" not in case.expect:
-        assert run(case) == case.expect
-        return
-    with pytest.raises(ExclaveError) as caught:
-        run(case)
-    assert type(caught.value).__name__ == case.expect["refused"]
+    require_expected(case, lambda: OPERATIONS[case.operation](case))
 
 
 SHARDS = [case for case in load("dispersal") if case.operation == "parse-shard"]
@@ -113,10 +106,7 @@ def _stream(hasher: ShardHasher, data: bytes) -> None:
 
 
 def test_generator_writes_what_is_committed() -> None:
-    for folder, cases in make_vectors_dispersal.folders().items():
-        texts = {f"{case.case}.json": case.encode() for case in cases}
-        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
-        assert found == texts
+    require_committed(make_vectors_dispersal.folders())
 
 
 def test_every_operation_has_a_vector() -> None:

@@ -9,10 +9,8 @@ from exclave.authority.alarm import alarm_envelope, parse_alarm
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.swept import parse_swept, swept_envelope
 from exclave.clock import format_time
-from exclave.errors import ExclaveError
-from tests.vectors.cases import Loaded, load
+from tests.vectors.cases import Loaded, load, require_committed, require_expected
 from tools import make_vectors_keeping
-from tools.vector_cases import ROOT
 
 CASES = load("keeping")
 
@@ -38,12 +36,7 @@ OPERATIONS: dict[str, Callable[[bytes], dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_vector(case: Loaded) -> None:
     run, payload = OPERATIONS[case.operation], case.given["payload"].encode()
-    if "refused" not in case.expect:
-        assert run(payload) == case.expect
-        return
-    with pytest.raises(ExclaveError) as caught:
-        run(payload)
-    assert type(caught.value).__name__ == case.expect["refused"]
+    require_expected(case, lambda: run(payload))
 
 
 def test_every_operation_has_a_vector() -> None:
@@ -51,7 +44,4 @@ def test_every_operation_has_a_vector() -> None:
 
 
 def test_generator_writes_what_is_committed() -> None:
-    for folder, cases in make_vectors_keeping.folders().items():
-        texts = {f"{case.case}.json": case.encode() for case in cases}
-        found = {path.name: path.read_text() for path in (ROOT / "vectors" / folder).iterdir()}
-        assert found == texts
+    require_committed(make_vectors_keeping.folders())

@@ -19,8 +19,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from exclave.agent.settings import AgentSettings
 from exclave.clock import parse_time
 from exclave.deposit.catalogue import Catalogue
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import UsageError
+from exclave.file_lock import lock_file
 from exclave.wiring.settings import load_deposit_settings
 
 __all__ = ["AgentBusy", "alone", "deposited", "local_zone", "machine_name", "working_agent"]
@@ -71,20 +72,16 @@ def deposited(settings: AgentSettings) -> Mapping[str, datetime]:
 def alone(folder: Path) -> Iterator[None]:
     """Serve a state folder; raises `AgentBusy`, which names the process that does."""
     make_path(folder)
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with lock_file(folder / _LOCK) as held:
+        if held is None:
+            other = working_agent(folder) or "unknown"
             raise AgentBusy(
-                f"{folder}: expected no other agent, got one at work: process {_pid(handle)}",
+                f"{folder}: expected no other agent, got one at work: process {other}",
                 hint="one agent serves one state folder; exclave agent status shows what it does",
-            ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            )
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(handle)
 
 
 def working_agent(folder: Path) -> str | None:

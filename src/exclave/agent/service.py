@@ -26,7 +26,7 @@ from exclave.agent.memory import memory_bytes, parse_memory
 from exclave.agent.settings import AgentSettings
 from exclave.agent.state import AgentState, Outcome, Result
 from exclave.clock import Clock
-from exclave.engine.durable import make_path, replace_file
+from exclave.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.notify import Supervisor
 from exclave.signals.cause import Cause

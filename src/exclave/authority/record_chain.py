@@ -1,4 +1,4 @@
-"""How records follow each other: live sets, chains, forks and conflicts (spec/records.md 2, 3, 5).
+"""How records follow each other: live sets, chains and forks (spec/records.md 2, 3, 5).
 
 Pure functions over parsed records. A `LiveSet` is what a deposit refers to; applying the next
 record gives the next one, and every claim of the record about it is checked. Nothing here refuses
@@ -29,14 +29,12 @@ from exclave.values import dataclass, field, replace
 __all__ = [
     "AncestorMissing",
     "Author",
-    "DepositConflict",
     "Fork",
     "Layout",
     "LiveSet",
     "SetRootMismatch",
     "added_packs",
     "author_of",
-    "check_conflict",
     "find_forks",
     "live_set",
     "newest_first",
@@ -56,10 +54,6 @@ class AncestorMissing(AuthorityError):
 
 class SetRootMismatch(AuthorityError):
     """The live set that results is not the one that the record states."""
-
-
-class DepositConflict(AuthorityError):
-    """Two different records claim one deposit id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,15 +271,6 @@ def _repeats(before: RecordPack | None, pack: RecordPack) -> bool:
         and replace(pack, shards=before.shards) == before
         and set(before.shards) <= set(pack.shards)
     )
-
-
-def check_conflict(record: DepositRecord, other: DepositRecord) -> None:
-    """Refuse a second record of the same deposit id with another payload."""
-    if record.deposit == other.deposit and record.statement_hash != other.statement_hash:
-        raise DepositConflict(
-            f"deposit {record.deposit.hex()}: expected record "
-            f"{other.statement_hash.hex()[:16]}, got another, {record.statement_hash.hex()[:16]}"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,7 @@ from exclave.bag.interface import BagExists, BagFull, BagUnreadable, NoBag
 from exclave.carried.gathering import Finding, FindingCause
 from exclave.carried.inventory import MAX_INVENTORY, Inventory, Item, ItemClass, parse_inventory
 from exclave.carried.label import label_text
-from exclave.engine.durable import settle_file, storage_errors, sync_folder
-from exclave.engine.interface import NoSpace
+from exclave.durable import NoSpace, settle_file, storage_errors, sync_folder
 from exclave.errors import IntegrityError
 
 __all__ = ["INVENTORY", "PAPERS", "FolderBag", "FolderWriter", "place_of"]

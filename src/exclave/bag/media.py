@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from exclave.bag.interface import BagExists, NoBag
-from exclave.engine.durable import DurableFile, storage_errors
-from exclave.engine.interface import NoSpace
+from exclave.durable import DurableFile, NoSpace, storage_errors
 from exclave.errors import ConfigurationError
 
 __all__ = ["Medium", "MediumFull", "MediumUnusable", "open_medium", "require_medium"]

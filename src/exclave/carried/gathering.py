@@ -32,7 +32,6 @@ __all__ = [
     "FindingCause",
     "Gathering",
     "InventoryGathering",
-    "InventoryLost",
     "VolumeForeign",
     "VolumeOutOfOrder",
     "VolumeTwice",
@@ -52,10 +51,6 @@ class VolumeTwice(IntegrityError):
 
 class VolumeOutOfOrder(IntegrityError):
     """A volume came after a later one."""
-
-
-class InventoryLost(IntegrityError):
-    """No volume that was given has the whole inventory."""
 
 
 class FindingCause(enum.StrEnum):

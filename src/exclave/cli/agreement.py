@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from exclave.cli.names import named_mission, named_moment, named_statement
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
-from exclave.cli.orders import Making, give, named_hex, named_moment, named_statement
+from exclave.cli.orders import Making, give
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
@@ -299,11 +300,10 @@ def declare(
 
     from exclave.authority.permission import DeclaredAct
     from exclave.clock import now
-    from exclave.ids import MissionId
     from exclave.wiring.host import declare_act
 
     named = DeclaredAct(_listed(act, DeclaredAct, hint="other acts need a grant"))
-    only = None if mission is None else MissionId(named_hex(mission, 32, "--mission"))
+    only = None if mission is None else named_mission(mission)
     first = now().replace(microsecond=0)
     last = first + timedelta(hours=hours)
     answers = declare_act(folder, named, since=first, until=last, reason=reason, only=only)

@@ -111,7 +111,7 @@ def copy(
     deposit
         Only what this deposit (hex) needs, older packs included.
     """
-    from exclave.cli.orders import named_hex
+    from exclave.cli.names import named_hex
     from exclave.ids import MissionId
     from exclave.wiring.bag_copies import copy as copy_it
 
@@ -227,7 +227,7 @@ def _require_new(paths: Sequence[Path]) -> None:
 
 
 def _deposit(text: str) -> DepositId:
-    from exclave.cli.orders import named_hex
+    from exclave.cli.names import named_hex
     from exclave.ids import DepositId
 
     return DepositId(named_hex(text, 16, "--deposit"))

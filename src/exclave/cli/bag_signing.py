@@ -87,7 +87,14 @@ def receive(papers: Path, *, signing: Signing, terminal: Out) -> None:
         The folder of its papers.
     """
     from exclave.authority.custody import Act
+    from exclave.wiring.papers import open_papers
 
+    known = [paper.custody for paper in open_papers(papers).papers]
+    if not signing.marks and any(one.act is Act.SEALED and one.marks for one in known):
+        raise UsageError(
+            "bag receive: expected --marks with the seals that are on it, got none",
+            hint="--marks none where there are none: it was sealed with some",
+        )
     _act(terminal, papers, signing, Act.RECEIVED)
 
 

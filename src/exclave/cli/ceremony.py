@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from cyclopts import Parameter
 
 from exclave.errors import UsageError
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from exclave.signer.file import PublicKeys
     from exclave.signer.interface import Signer
 
-__all__ = ["OneOutlet", "card_outlet", "ceremony_signers"]
+__all__ = ["ON_SCREEN", "CardPlaces", "OneOutlet", "card_outlet", "ceremony_signers"]
 
 
 class OneOutlet(UsageError):
@@ -39,28 +42,56 @@ class _ScreenOutlet:
         )
 
 
-def card_outlet(
-    terminal: Terminal, printer: str | None, sealed: Path | None, unsafe: Path | None
-) -> CardOutlet:
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPlaces:
+    """Where share cards go.
+
+    Parameters
+    ----------
+    printer
+        Pipe each card into this command, such as "lpr -P vault".
+    seal_cards_to
+        Write each card into this folder, sealed to its holder's key.
+    unsafe_shares_to
+        Write all cards into this folder in the clear: for demonstrations only.
+    """
+
+    printer: str | None = None
+    seal_cards_to: Path | None = None
+    unsafe_shares_to: Path | None = None
+
+    @property
+    def named(self) -> int:
+        """How many are named."""
+        places = (self.printer, self.seal_cards_to, self.unsafe_shares_to)
+        return sum(place is not None for place in places)
+
+
+ON_SCREEN: Final = CardPlaces()
+"""Nothing else named: one card after the other on the terminal."""
+
+
+def card_outlet(terminal: Terminal, places: CardPlaces) -> CardOutlet:
     """The one place that was named for cards; the terminal otherwise. Raises `OneOutlet`."""
-    import shlex
-
     from exclave.found.cards import PrinterOutlet, SealedOutlet, UnsafeFolderOutlet
+    from exclave.printer import Printer
 
-    if sum(item is not None for item in (printer, sealed, unsafe)) > 1:
+    if places.named > 1:
         raise OneOutlet(
             "cards: expected one of --printer, --seal-cards-to, --unsafe-shares-to, got several"
         )
-    if printer is not None:
-        return PrinterOutlet(shlex.split(printer))
-    if sealed is not None:
-        return SealedOutlet(sealed)
-    if unsafe is not None:
+    if places.printer is not None:
+        return PrinterOutlet(Printer(places.printer))
+    if places.seal_cards_to is not None:
+        return SealedOutlet(places.seal_cards_to)
+    if places.unsafe_shares_to is not None:
         terminal.warning(
-            f"all cards go to {unsafe}: whoever reads that folder holds the recovery key",
+            f"all cards go to {places.unsafe_shares_to}: "
+            "whoever reads that folder holds the recovery key",
             hint="for demonstrations only",
         )
-        return UnsafeFolderOutlet(unsafe)
+        return UnsafeFolderOutlet(places.unsafe_shares_to)
     terminal.require_person("cards are shown on a terminal, and there is none")
     return _ScreenOutlet(terminal)
 

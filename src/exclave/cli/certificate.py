@@ -41,7 +41,7 @@ def make(*, config: DepositConfigFile, out: Path, log: Flag = False, terminal: O
         Have its hash put into the vaults' logs, so that it can be shown to have existed now.
     """
     from exclave.cli.words.certificate import standing_json, standing_lines
-    from exclave.engine.durable import write_new_file
+    from exclave.durable import write_new_file
     from exclave.wiring.bag_watch import charters_of
     from exclave.wiring.certificates import make_standing, verify_certificate_file
     from exclave.wiring.depositor import open_home

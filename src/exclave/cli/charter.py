@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from exclave.cli.ceremony import card_outlet, ceremony_signers
+from exclave.cli.ceremony import ON_SCREEN, CardPlaces, card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 
@@ -32,9 +32,7 @@ def draft(
     era: Flag = False,
     above: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     key: Annotated[list[str] | None, Parameter(negative=())] = None,
-    printer: str | None = None,
-    seal_cards_to: Path | None = None,
-    unsafe_shares_to: Path | None = None,
+    cards: CardPlaces = ON_SCREEN,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
@@ -60,12 +58,6 @@ def draft(
         A new era above era N, when some vault has logged a higher one than that of CHARTER.
     key
         An official's key file that signs now; may be repeated. Others sign OUT/charter.json later.
-    printer
-        Pipe each card into this command, such as "lpr -P vault".
-    seal_cards_to
-        Write each card into this folder, sealed to its holder's key.
-    unsafe_shares_to
-        Write all cards into this folder in the clear: for demonstrations only.
     """
     import os
 
@@ -75,14 +67,11 @@ def draft(
 
     close_to_debuggers()
     parsed, _ = load_changes(changes)
-    named = any(item is not None for item in (printer, seal_cards_to, unsafe_shares_to))
-    wanted = parsed.recovery is not None or named
+    wanted = parsed.recovery is not None or cards.named
     made = amend(
         Successor(changes=changes, charter=charter, annex=annex, era=era, above=above),
         out=out,
-        outlet=(
-            card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to) if wanted else None
-        ),
+        outlet=card_outlet(terminal, cards) if wanted else None,
         signers=ceremony_signers(terminal, key or [], passphrase_file, passphrase_fd),
         now=now(),
         random=os.urandom,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from exclave.cli.ceremony import card_outlet, ceremony_signers
+from exclave.cli.ceremony import ON_SCREEN, CardPlaces, card_outlet, ceremony_signers
 from exclave.cli.core_dumps import close_to_debuggers
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import UsageError
@@ -31,9 +31,7 @@ def found_mission(
     out: Path,
     key: Annotated[list[str] | None, Parameter(negative=())] = None,
     prepare: Flag = False,
-    printer: str | None = None,
-    seal_cards_to: Path | None = None,
-    unsafe_shares_to: Path | None = None,
+    cards: CardPlaces = ON_SCREEN,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseDescriptor = None,
     terminal: Out,
@@ -53,12 +51,6 @@ def found_mission(
         repeated.
     prepare
         Do not sign: officials sign OUT/charter.json elsewhere, then `found complete OUT`.
-    printer
-        Pipe each card into this command, such as "lpr -P vault".
-    seal_cards_to
-        Write each card into this folder, sealed to its holder's key.
-    unsafe_shares_to
-        Write all cards into this folder in the clear: for demonstrations only.
     """
     import os
 
@@ -69,7 +61,7 @@ def found_mission(
     close_to_debuggers()
     if prepare is bool(key):
         raise UsageError("found: expected --key for signing now, or --prepare, and not both")
-    outlet = card_outlet(terminal, printer, seal_cards_to, unsafe_shares_to)
+    outlet = card_outlet(terminal, cards)
     parsed = load_founding_plan(plan)
     if prepare:
         made = ceremony.prepare(

@@ -49,12 +49,9 @@ def monitor(
     interval
         Look again after this time, such as 15min, until interrupted; once otherwise.
     """
-    from exclave.plan import parse_duration
+    from exclave.cli.names import named_duration
 
-    try:
-        pause = None if interval is None else parse_duration(interval)
-    except ValueError as error:
-        raise UsageError(f"--interval: {error}, got {(interval or '')[:20]!r}") from error
+    pause = None if interval is None else named_duration(interval, "--interval")
     if pause == 0:
         raise UsageError("--interval: expected at least a second, got none")
     if (card is None) is (charter is None):

@@ -101,16 +101,15 @@ def open_card(
     out
         Write the card into this new file (0600) instead of showing it.
     """
-    from exclave.cli.orders import named_hex
+    from exclave.cli.names import named_mission
     from exclave.cli.passphrases import passphrase_source
     from exclave.found.cards import open_sealed_card
-    from exclave.ids import MissionId
     from exclave.signer.file import load_key_file, write_once
     from exclave.wiring.files import read_file
 
     if out is None:
         terminal.require_person("card: it is shown on a terminal, and there is none")
-    named = MissionId(named_hex(mission, 32, "--mission"))
+    named = named_mission(mission)
     source = passphrase_source(
         terminal, f"passphrase of {key}", file=passphrase_file, descriptor=passphrase_fd
     )
@@ -192,7 +191,7 @@ def sign_file(
     """
     from exclave.cli.keys import open_for_signing
     from exclave.cli.words.statement import describe
-    from exclave.engine.durable import replace_file
+    from exclave.durable import replace_file
     from exclave.signer.interface import sign_envelope
 
     target = None if signature is None else _DetachedFile(signature)
@@ -223,7 +222,7 @@ class _DetachedFile:
     def write(self, envelope: Envelope, keys: Iterable[TypedKey]) -> None:
         """Write those of `keys` too, whole."""
         from exclave.authority.detached import detach
-        from exclave.engine.durable import replace_file
+        from exclave.durable import replace_file
 
         self._keys += keys
         replace_file(self._path, [detach(envelope, self._keys).to_bytes()], mode=0o644)

@@ -7,19 +7,18 @@ to every vault that can be reached. Rule: an order that one vault took is given,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from exclave.cli.names import named_hex, named_moment, named_statement
 from exclave.cli.options import Flag, Out, PassphraseDescriptor, PassphraseFile
 from exclave.errors import UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from exclave.authority.charter import Charter
     from exclave.authority.envelope import Envelope, Kind
     from exclave.authority.orders import Order, OrderHead
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Making",
-    "NameUnreadable",
     "compromise",
     "extend",
     "give",
@@ -37,19 +35,12 @@ __all__ = [
     "hold",
     "lift",
     "lockdown",
-    "named_hex",
-    "named_moment",
-    "named_statement",
     "narrow",
     "release",
     "submit",
     "unlock",
     "veto",
 ]
-
-
-class NameUnreadable(UsageError):
-    """What should name a deposit, pack, statement or moment does not."""
 
 
 @Parameter(name="*")
@@ -375,44 +366,6 @@ def _deposits(names: tuple[str, ...]) -> tuple[DepositId, ...] | None:
 
 def _statements(names: tuple[str, ...], kind: Kind) -> tuple[StatementHash, ...]:
     return tuple(sorted({named_statement(name, {kind}) for name in names}))
-
-
-def named_statement(name: str, kinds: Collection[Kind]) -> StatementHash:
-    """A file's statement, or a hash as it is printed: with or without its spaces."""
-    from exclave.ids import StatementHash
-    from exclave.wiring.orders import statement_named
-
-    if Path(name).is_file():
-        return statement_named(Path(name), kinds)
-    return StatementHash(named_hex(name, 32, "statement"))
-
-
-def named_hex(text: str, length: int, what: str) -> bytes:
-    """What long numbers mean as they are printed: hex, with or without its spaces."""
-    from exclave.encoding import hex_decode
-    from exclave.errors import MalformedData
-
-    try:
-        return hex_decode(text.replace(" ", "").lower(), length=length)
-    except MalformedData as error:
-        raise NameUnreadable(
-            f"{what}: expected {2 * length} hex digits, got {text[:80]!r}",
-            hint="a statement can be named by its file too" if what == "statement" else None,
-        ) from error
-
-
-def named_moment(text: str) -> datetime:
-    """A day or a moment, as people write it."""
-    from exclave.clock import parse_time
-    from exclave.errors import MalformedData
-
-    try:
-        return parse_time(text if "T" in text else f"{text}T00:00:00Z")
-    except MalformedData as error:
-        raise NameUnreadable(
-            f"time: expected a day such as 2030-01-31 or a moment such as 2030-01-31T12:00:00Z, "
-            f"got {text[:40]!r}"
-        ) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -36,9 +36,9 @@ def print_sheet(
         Hand PostScript to this command, such as "lpr -P room1".
     """
     from exclave.cli.ceremony import OneOutlet
+    from exclave.printer import Printer
     from exclave.wiring.sheets import (
         SheetSource,
-        hand_to_printer,
         sheet_postscript,
         sheet_terminal,
         write_sheet,
@@ -52,7 +52,7 @@ def print_sheet(
         write_sheet(source, out)
         terminal.result({**value, "out": str(out)}, [f"{len(source.parts)} symbols in {out}"])
     elif printer is not None:
-        hand_to_printer(sheet_postscript(source), printer)
+        Printer(printer).take(sheet_postscript(source), source.name)
         terminal.result(value, [f"{len(source.parts)} symbols printed"])
     else:
         if source.secret:

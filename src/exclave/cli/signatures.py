@@ -48,7 +48,7 @@ def join(file: Path, received: list[Path], *, charter: Path | None = None, termi
         otherwise.
     """
     from exclave.authority.tally import known_keys
-    from exclave.engine.durable import replace_file
+    from exclave.durable import replace_file
 
     envelope, laws = _open(file, charter)
     known = known_keys(laws)

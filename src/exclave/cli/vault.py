@@ -198,12 +198,10 @@ def enrol(folder: Path, enrolment: Path, *, mission: str, terminal: Out) -> None
     mission
         The mission id in hex, as the founders told it by another way than the file.
     """
-    from exclave.cli.orders import named_hex
-    from exclave.ids import MissionId
+    from exclave.cli.names import named_mission
     from exclave.wiring.host import enrol_vault
 
-    wanted = MissionId(named_hex(mission, 32, "--mission"))
-    found, charter = enrol_vault(folder, enrolment, mission=wanted)
+    found, charter = enrol_vault(folder, enrolment, mission=named_mission(mission))
     terminal.result(
         {"mission": found.mission.hex(), "seat": found.seat, "state": charter.state_code},
         [
@@ -355,6 +353,8 @@ def _status_json(item: MissionStatus) -> dict[str, object]:
         "quota_bytes": item.quota_bytes,
         "free_bytes": item.free_bytes,
         "records": dict(_counts(item)),
+        "pending": dict(_reasons(item)),
+        "capacity_bytes": item.capacity_bytes,
         "warrants": [
             {"statement": w.statement.hex(), "state": w.state.value, "seconds": w.seconds}
             for w in item.warrants
@@ -391,6 +391,9 @@ def _status_lines(item: MissionStatus) -> list[str]:
         f"  {volume}; free {size(item.free_bytes)}",
         f"  records: {records}; log of {item.log_size} entries; {item.charters} charters",
     ]
+    lines += [f"  pending, {count}: {reason}" for reason, count in _reasons(item)]
+    if item.capacity_bytes is not None:
+        lines.append(f"  agreed: {size(item.capacity_bytes)} of shards at this seat")
     lines.append(f"  charter in force: {item.charter.hex()}")
     if item.locked:
         lines.append("  LOCKED DOWN: home is frozen, only exile acts")
@@ -410,6 +413,15 @@ def _status_lines(item: MissionStatus) -> list[str]:
     lines += [f"  ALARM {alarm.cause} since {alarm.began}: {alarm.detail}" for alarm in item.alarms]
     lines += [f"  FORK: record {fork.hex()[:16]}" for fork in item.forks]
     return lines
+
+
+def _reasons(item: MissionStatus) -> list[tuple[str, int]]:
+    """Why records are pending, such as an agreement that has ended, and how many."""
+    reasons: dict[str, int] = {}
+    for record in item.records:
+        if record.reason is not None:
+            reasons[record.reason] = reasons.get(record.reason, 0) + 1
+    return sorted(reasons.items())
 
 
 def _counts(item: MissionStatus) -> list[tuple[str, int]]:

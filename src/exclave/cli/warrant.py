@@ -12,8 +12,6 @@ from exclave.cli.options import Flag, Out
 from exclave.plain_words import grouped, size
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from exclave.ids import Seat
     from exclave.vault.interface import StatementState
     from exclave.vault.survey import DepositView, MissionView
@@ -67,12 +65,15 @@ def prepare(
     bag
         A bag's folder, or the files of its volumes; may be repeated.
     """
+    from datetime import timedelta
+
+    from exclave.cli.names import named_duration
     from exclave.cli.reconstruct import media_of
     from exclave.vault.identity import identity_hash
     from exclave.wiring.orders import source_for
     from exclave.wiring.reader import prepare as prepare_folder
 
-    lasting = _life(life)
+    lasting = timedelta(seconds=named_duration(life, "--life"))
     prepared = prepare_folder(
         source_for(charter, card),
         out,
@@ -104,19 +105,6 @@ def prepare(
     )
     for line in prepared.findings.lines:
         terminal.warning(line)
-
-
-def _life(text: str) -> timedelta:
-    """`--life` as a duration; raises `UsageError`."""
-    from datetime import timedelta
-
-    from exclave.errors import UsageError
-    from exclave.plan import parse_duration
-
-    try:
-        return timedelta(seconds=parse_duration(text))
-    except ValueError as error:
-        raise UsageError(f"--life: {error}, got {text[:20]!r}") from error
 
 
 @warrant.command(name="submit")

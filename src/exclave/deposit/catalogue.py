@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from exclave.deposit.catalogue_entry import CatalogueEntry, RegisterSummary, catalogue_pack_bytes
 from exclave.deposit.catalogue_reading import parse_catalogue_entry, parse_catalogue_pack
+from exclave.durable import make_path, replace_file
 from exclave.encoding import canonical_json
-from exclave.engine.durable import make_path, replace_file
 from exclave.errors import ConfigurationError
 from exclave.ids import PackRoot, StatementHash
 from exclave.journal.rows import SafePack

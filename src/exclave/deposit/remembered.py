@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA512, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exclave.clock import Clock, format_time
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.ids import ChunkId, MissionId
 from exclave.values import dataclass
 

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from exclave.engine.durable import make_path, write_new_file
-from exclave.engine.interface import NoSpace
+from exclave.durable import NoSpace, make_path, write_new_file
 from exclave.errors import StorageError
 from exclave.ids import Seat, ShardRoot
 

@@ -28,7 +28,7 @@ from exclave.certificate.results import CertificateHead, Results, one_line
 from exclave.clock import now
 from exclave.drill.rehearsal import Rehearsal
 from exclave.drill.targets import DrillTargets
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import DifferenceFound, ExclaveError, StorageError
 from exclave.evidence import EvidenceStore
 from exclave.ids import MissionId

@@ -1,6 +1,6 @@
 """The file engine: one mission's folder of a vault (spec/vault-folder.md).
 
-How a file becomes durable is `exclave.engine.durable`'s matter. Rules: objects are mode 0400,
+How a file becomes durable is `exclave.durable`'s matter. Rules: objects are mode 0400,
 heads 0600 and folders 0700, since a shard has its veil share in the clear; objects are never opened
 for writing under their final name; symbolic links are not followed.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exclave.engine.durable import (
+from exclave.durable import (
     DurableFile,
     make_folders,
     remove_file,

@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import NewType, Protocol, Self
 
-from exclave.errors import IntegrityError, StorageError, UsageError
+from exclave.durable import NoSpace, StorageFailed
+from exclave.errors import IntegrityError, UsageError
 from exclave.ids import ShardRoot
 
 __all__ = [
@@ -58,14 +59,6 @@ _NAMED_BY_HASH = re.compile(r"(?:shards|bodies)/([0-9a-f]{2})/\1[0-9a-f]{62}")
 _HEAD = re.compile(
     r"(?:log/(?:checkpoint|cosigned)|(?:log/tile|meta)(?:/[a-z0-9][a-z0-9.-]{0,80}){1,16})"
 )
-
-
-class NoSpace(StorageError):
-    """The disk or its quota is full; the object was not stored."""
-
-
-class StorageFailed(StorageError):
-    """A read or write failed. After a failed write the object may be there or not: try again."""
 
 
 class ObjectMissing(IntegrityError):

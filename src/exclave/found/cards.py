@@ -7,21 +7,19 @@ stops the founding.
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from exclave.authority.card import Card, card_text
 from exclave.authority.keys import X_WING
-from exclave.errors import AuthorityError, ConfigurationError
+from exclave.errors import AuthorityError
 from exclave.ids import MissionId
+from exclave.printer import Printer
 from exclave.sealing.hpke import seal, unseal
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.signer.file import PublicKeys, write_once
 
 __all__ = [
-    "CardNotDelivered",
     "CardOutlet",
     "HolderUnknown",
     "PrinterOutlet",
@@ -31,10 +29,6 @@ __all__ = [
 ]
 
 _LABEL = b"exclave/1/sealed-card\x00"
-
-
-class CardNotDelivered(ConfigurationError):
-    """A printer did not take a card."""
 
 
 class HolderUnknown(AuthorityError):
@@ -49,22 +43,15 @@ class CardOutlet(Protocol):
 
 
 class PrinterOutlet:
-    """Pipes each card into a command of its own, such as `lpr -P vault`."""
+    """Prints each card by itself."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = list(command)
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
 
     def deliver(self, card: Card, holder: PublicKeys | None) -> None:
-        """Run the command with the card on its standard input."""
-        try:
-            done = subprocess.run(self._command, input=card_text(card).encode("utf-8"), check=False)
-        except OSError as error:
-            raise CardNotDelivered(f"{self._command[0]}: {error.strerror}") from error
-        if done.returncode:
-            raise CardNotDelivered(
-                f"{self._command[0]}: expected exit status 0 for card {card.group}-{card.member}, "
-                f"got {done.returncode}"
-            )
+        """Run the printer's command with the card on its standard input."""
+        text = card_text(card).encode("utf-8")
+        self._printer.take(text, f"card {card.group}-{card.member}")
 
 
 class SealedOutlet:

@@ -28,6 +28,7 @@ from exclave.authority.charter_chain import verify_chain
 from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import Envelope, Kind, parse_envelope
 from exclave.authority.persons import require_threshold
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError
 from exclave.found.cards import CardOutlet
 from exclave.found.depositor import NewDepositor, new_depositor, write_bundle
@@ -38,7 +39,6 @@ from exclave.found.output import (
     ENROLMENTS,
     OutputExists,
     founding_enrolments,
-    replace_file,
     staged,
     write_enrolments,
     write_mission,
@@ -99,7 +99,7 @@ def prepare(
 def sign_file(path: Path, signers: Sequence[Signer]) -> Envelope:
     """Add signatures to a statement's file, in place; returns what it holds now."""
     envelope = sign_envelope(parse_envelope(_read(path)), signers)
-    replace_file(path, envelope.to_bytes())
+    replace_file(path, [envelope.to_bytes()], mode=0o600)
     return envelope
 
 
@@ -115,11 +115,11 @@ def complete(out: Path, signed: Sequence[Path] = ()) -> Charter:
         envelope = envelope.merge(parse_envelope(_read(path), kinds=[Kind.CHARTER]))
     charter = parse_charter(envelope)
     verify_chain([envelope], charter.mission_id)
-    replace_file(out / CHARTER, envelope.to_bytes())
+    replace_file(out / CHARTER, [envelope.to_bytes()], mode=0o600)
     for depositor in charter.depositors:
         copy = out / DEPOSITORS / depositor.id / CHARTER
         if copy.parent.is_dir():
-            replace_file(copy, envelope.to_bytes())
+            replace_file(copy, [envelope.to_bytes()], mode=0o600)
     write_enrolments(out / ENROLMENTS, founding_enrolments(charter, envelope))
     return charter
 

@@ -23,6 +23,7 @@ from exclave.authority.card import mission_checksum
 from exclave.authority.charter import Charter
 from exclave.authority.enrolment import Enrolment, enrolment_envelope
 from exclave.authority.envelope import Envelope
+from exclave.durable import sync_folder
 from exclave.errors import ConfigurationError
 from exclave.signer.file import write_once
 
@@ -32,7 +33,6 @@ __all__ = [
     "ENROLMENTS",
     "OutputExists",
     "founding_enrolments",
-    "replace_file",
     "staged",
     "sync_tree",
     "write_enrolments",
@@ -63,15 +63,7 @@ def staged(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    _sync(out.parent)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put new content in a file's place, whole and durable."""
-    beside = path.with_name(f"{path.name}.new-{os.getpid()}")
-    write_once(beside, data)
-    beside.replace(path)
-    _sync(path.parent)
+    sync_folder(out.parent)
 
 
 def write_mission(folder: Path, charter: Charter) -> None:
@@ -100,12 +92,4 @@ def write_enrolments(folder: Path, enrolments: Iterable[Enrolment]) -> None:
 def sync_tree(folder: Path) -> None:
     """Make the names in a tree durable; its files are already."""
     for place, _, _ in os.walk(folder):
-        _sync(Path(place))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(Path(place))

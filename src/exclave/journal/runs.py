@@ -32,6 +32,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from exclave.durable import sync_folder
 from exclave.journal.lists import Prefixes
 from exclave.journal.rows import JournalUnusable
 from exclave.values import dataclass
@@ -258,8 +259,8 @@ class _Writer:
         self._write("starts", np.array([self._entries]))
         for descriptor in self._files.values():
             os.fsync(descriptor)
-        _sync_folder(self._folder / self._name)
-        _sync_folder(self._folder)
+        sync_folder(self._folder / self._name)
+        sync_folder(self._folder)
         return RunRow(name=self._name, entries=self._entries, bits=self._bits)
 
     def _write(self, column: str, values: NDArray[Any]) -> None:
@@ -292,11 +293,3 @@ def _mapped(folder: Path, row: RunRow, column: str) -> memoryview:
         mapping = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     mapping.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapping, COLUMNS[column]).data
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -135,10 +135,6 @@ class CosignedBy:
         """The time stamp as a moment."""
         return datetime.fromtimestamp(self.timestamp, UTC)
 
-    def is_stale(self, now: datetime, freshness: int) -> bool:
-        """Whether the time stamp is older than `freshness` seconds at a moment."""
-        return now.timestamp() - self.timestamp > freshness
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cosigned:

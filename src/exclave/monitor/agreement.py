@@ -50,7 +50,6 @@ class Apart:
     key: str  # in the monitor's memory
     cause: Cause
     named: tuple[Seat, ...]
-    others: tuple[Seat, ...]
     what: str  # of a seat that is named
     since: datetime
 
@@ -121,7 +120,6 @@ def _statements(sight: Sight, views: Sequence[SeatView]) -> Iterator[Apart]:
             key=key,
             cause=Cause.DISAGREEMENT,
             named=tuple(sorted(having if alone else lacking)),
-            others=tuple(sorted(others)),
             what=f"{'has' if alone else 'lacks'} {name}, which {seats_text(others)} "
             + _VERBS[alone, len(others) == 1],
             # Without memory the latest of their claims: an early one alone must not accuse.
@@ -161,7 +159,6 @@ def _standings(
                 key=key,
                 cause=cause,
                 named=(seat,),
-                others=most,
                 what=f"{words(standing)}; at {seats_text(most)} {there}",
                 since=sight.since(key),
             )

@@ -118,7 +118,7 @@ def _parse(data: bytes) -> Memory:
 def _seat(node: Node) -> tuple[Seat, SeatMemory]:
     fields = node.fields("seat", "note", "behind")
     memory = SeatMemory(note=fields["note"].base64(), behind=fields["behind"].integer())
-    assert memory.checkpoint.size >= 0  # that it can be read
+    parse_checkpoint(parse_note(memory.note).text)  # refuses now what could not be read later
     return Seat(fields["seat"].integer(1, 255)), memory
 
 

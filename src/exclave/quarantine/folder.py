@@ -19,7 +19,6 @@ Rules
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -30,8 +29,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import ConfigurationError, ExclaveError, StorageError
+from exclave.file_lock import lock_file
 from exclave.plain_words import size
 from exclave.quarantine.note import NOTE, read_note
 from exclave.quarantine.own_server import end_left_server
@@ -85,8 +85,8 @@ def open_quarantine(place: Path) -> Iterator[Path]:
             _clear_left(left)
     folder = place / f"{PREFIX}{secrets.token_hex(8)}"
     folder.mkdir(mode=0o700)
-    with _locked(folder / _LOCK) as held:
-        assert held  # the name was drawn just now
+    with lock_file(folder / _LOCK) as held:
+        assert held is not None  # the name was drawn just now
         try:
             yield folder
         finally:
@@ -107,8 +107,8 @@ def hold_alone(place: Path) -> Iterator[None]:
             f"got mode {stat.S_IMODE(facts.st_mode):o}",
             hint=f"chmod 700 {place}",
         )
-    with _locked(place / _ALONE) as held:
-        if not held:
+    with lock_file(place / _ALONE) as held:
+        if held is None:
             raise QuarantineBusy(
                 f"{place}: expected an empty quarantine, another proof is at work there",
                 hint="wait until it has ended, or name another folder under [quarantine]",
@@ -170,20 +170,6 @@ def _clear_left(folder: Path) -> None:
         if not any(folder.iterdir()):
             folder.rmdir()
         return
-    with _locked(folder / _LOCK) as held:
-        if held:
+    with lock_file(folder / _LOCK) as held:
+        if held is not None:
             clear_quarantine(folder)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[bool]:
-    """Whether the lock was had; False when somebody else holds it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.values import asdict, dataclass
 
 __all__ = ["NOTE", "Note", "QuarantineServer", "keep_note", "read_note"]

@@ -20,7 +20,7 @@ from exclave import __version__
 from exclave.archive.manifest import Manifest, Register, RegisterSource
 from exclave.authority.record import DepositRecord
 from exclave.clock import Clock, format_time
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ExclaveError, TargetError
 from exclave.ids import StatementHash
 from exclave.reconstruct.fetch import PackFetcher

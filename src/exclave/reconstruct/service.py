@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exclave.archive.manifest import Register, RegisterSource
-from exclave.engine.durable import write_new_file
+from exclave.durable import write_new_file
 from exclave.source.files.errors import FolderNotEmpty
 from exclave.source.files.restore import FilesTarget
 from exclave.source.interface import ArchiveSupply, Compared, Difference

@@ -23,8 +23,8 @@ from exclave.authority.record import DepositRecord
 from exclave.authority.record_chain import LiveSet
 from exclave.authority.unsealing import parse_unseal_request, request_envelope
 from exclave.authority.warrant import Warrant, warrant_payload
+from exclave.durable import replace_file, write_new_file
 from exclave.encoding import hex_decode, parse_canonical_json
-from exclave.engine.durable import replace_file, write_new_file
 from exclave.errors import ConfigurationError
 from exclave.ids import DepositId, StatementHash
 from exclave.reconstruct.plans import unseal_request

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from exclave.authority.fields import FormatTooNew
-from exclave.engine.durable import make_path, replace_file
+from exclave.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.signals.book import Book
 from exclave.signals.cause import Cause, Message, one_line

@@ -95,11 +95,17 @@ class Message:
         source = one_line(self.source)
         if self.state == "good":
             return f"[{source}] all clear"
-        leading = self.new or self.standing or self.over
-        more = len(self.new) + len(self.standing) - 1
+        word, about = "still", self.standing
+        if self.new:
+            word, about = "new", self.new
+        elif self.over:
+            word, about = "over", self.over
+        # The worst of them, since this may be all that somebody reads; the state is that of all.
+        leading = min(about, key=lambda item: item.cause.severity != "critical").cause
+        said = leading.severity if word == "new" else f"{self.state}: {word}"
+        more = len(self.new) + len(self.standing) - (word != "over")
         rest = f" and {more} more" if more > 0 else ""
-        word = "" if self.new else "still: " if not self.over else "partly over: "
-        return one_line(f"[{source}] {self.state}: {word}{leading[0].cause.summary}{rest}")
+        return one_line(f"[{source}] {said}: {leading.summary}{rest}")
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from exclave.signals.deadline import SECONDS, STEP_SECONDS, deadline
 from exclave.signals.interface import AlertUndelivered
 from exclave.signals.private_file import read_private
 from exclave.signals.settings import EmailTarget
-from exclave.signals.trust import trusted
+from exclave.signals.trust import trusted, why_failed
 
 __all__ = ["MailTarget"]
 
@@ -44,7 +44,7 @@ class MailTarget:
             # Only the code: a server may repeat in its words what it was given.
             raise AlertUndelivered(f"mail: the server answered {error.smtp_code}") from error
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            raise AlertUndelivered(f"mail: {_why(error)}") from error
+            raise AlertUndelivered(f"mail: {why_failed(error)}") from error
         if refused:
             raise AlertUndelivered(f"mail: {len(refused)} recipients were refused")
 
@@ -101,11 +101,3 @@ class MailTarget:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
         return mail
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not to be trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return type(error).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exclave.errors import ConfigurationError
 
-__all__ = ["AuthoritiesUnreadable", "trusted"]
+__all__ = ["AuthoritiesUnreadable", "trusted", "why_failed"]
 
 
 class AuthoritiesUnreadable(ConfigurationError):
@@ -25,3 +25,12 @@ def trusted(ca_file: str | None, folder: Path) -> ssl.SSLContext:
         raise AuthoritiesUnreadable(
             f"{path}: expected certificates in PEM, got none that can be read"
         ) from error
+
+
+def why_failed(error: Exception) -> str:
+    """What a failed connection came to, in words that repeat nothing of where it went."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__

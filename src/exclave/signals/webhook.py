@@ -21,7 +21,7 @@ from exclave.signals.deadline import SECONDS, STEP_SECONDS, deadline
 from exclave.signals.interface import AlertUndelivered
 from exclave.signals.private_file import SecretFileUnusable, read_private
 from exclave.signals.settings import WebhookTarget, check_url
-from exclave.signals.trust import trusted
+from exclave.signals.trust import trusted, why_failed
 
 __all__ = ["SIGNATURE", "HookTarget", "signature"]
 
@@ -61,7 +61,7 @@ class HookTarget:
                 line.request("POST", path, body=body, headers=headers)
                 status = line.getresponse().status
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise AlertUndelivered(f"webhook: {_why(error)}") from error
+            raise AlertUndelivered(f"webhook: {why_failed(error)}") from error
         finally:
             line.close()
         if not 200 <= status < 300:
@@ -96,11 +96,3 @@ class HookTarget:
 
     def _context(self) -> ssl.SSLContext:
         return trusted(self._settings.ca_file, self._folder)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not to be trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return type(error).__name__

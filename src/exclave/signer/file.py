@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from exclave.authority.fields import Fields, Node
 from exclave.authority.keys import TypedKey, read_key
+from exclave.durable import NameTaken, write_new_file
 from exclave.encoding import JsonObject, b64encode, canonical_json, parse_canonical_json
-from exclave.errors import AuthorityError, ConfigurationError, MalformedData
+from exclave.errors import AuthorityError, ConfigurationError, MalformedData, StorageError
 from exclave.signer.bundle import KeyBundle, Purpose
 from exclave.signer.passphrase import check_strength, normalise
 from exclave.values import dataclass
@@ -176,33 +177,18 @@ def load_key_file(path: Path, passphrase: Passphrase | None = None) -> KeyBundle
 def write_once(path: Path, data: bytes) -> None:
     """Create a file of mode 0600, durable on return; an existing one is left alone.
 
-    The name appears only when the content is whole: written beside, then linked.
+    Raises `KeyFileExists`, or `ConfigurationError` where it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.new-{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(beside, flags, 0o600), "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(beside, path)
-    except FileExistsError as error:
+        write_new_file(path, [data], mode=0o600)
+    except NameTaken as error:
         raise KeyFileExists(f"{path}: is there already", hint="keys are never overwritten") from (
             error
         )
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    except StorageError as error:
+        raise ConfigurationError(
+            f"{path.parent}: cannot be written to: {error.message}", hint=error.hint
+        ) from error
 
 
 def _party(public: PublicKeys) -> JsonObject:

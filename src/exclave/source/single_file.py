@@ -19,6 +19,7 @@ from blake3 import blake3
 
 from exclave.archive.manifest import Register
 from exclave.archive.reference import StreamRef
+from exclave.durable import sync_folder
 from exclave.errors import TargetError, UsageError
 from exclave.source.interface import ArchiveSupply, Difference, Progress, TargetOccupied
 
@@ -101,7 +102,7 @@ def restore_file(
         _write(part, item, supply, progress)
         progress(item.file, units, 0)
         part.rename(path)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         raise FileUnwritable(f"{path}: expected to write it, got: {error.strerror}") from error
 
@@ -115,14 +116,6 @@ def _write(part: Path, item: SingleFile, supply: ArchiveSupply, progress: Progre
             progress(item.file, 0, len(piece))
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def compare_content(register: str, item: SingleFile, path: Path) -> list[Difference]:

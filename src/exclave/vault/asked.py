@@ -19,13 +19,13 @@ from exclave.errors import ExclaveError, VaultUnreachable
 from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
 from exclave.vault.addresses import Address
-from exclave.vault.interface import Answer, MissionStatus
+from exclave.vault.interface import Answer
 from exclave.vault.problems import read_problem
 from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 from exclave.vault.tls import client_context, not_trusted
 from exclave.vault.wire import MAX_BODY, read_status
 
-__all__ = ["Asked", "ask_answers", "ask_status", "ask_statuses"]
+__all__ = ["Asked", "ask_answer", "ask_answers"]
 
 _OK: Final = 200
 
@@ -39,17 +39,6 @@ class Asked:
     anchor: bytes
 
 
-def ask_statuses(
-    mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
-) -> Mapping[Seat, MissionStatus | str]:
-    """All at once; by seat its status, or why there is none."""
-    answers = ask_answers(mission, vaults, seconds=seconds)
-    return {
-        seat: answer if isinstance(answer, str) else answer.status
-        for seat, answer in answers.items()
-    }
-
-
 def ask_answers(
     mission: MissionId, vaults: Mapping[Seat, Asked], *, seconds: float
 ) -> Mapping[Seat, Answer | str]:
@@ -58,7 +47,7 @@ def ask_answers(
 
     def ask(seat: Seat, vault: Asked) -> None:
         try:
-            answers[seat] = _ask(mission, vault, seconds=seconds)
+            answers[seat] = ask_answer(mission, vault, seconds=seconds)
         except ExclaveError as error:
             answers[seat] = error.message
 
@@ -70,12 +59,8 @@ def ask_answers(
     return answers
 
 
-def ask_status(mission: MissionId, vault: Asked, *, seconds: float) -> MissionStatus:
-    """One vault's public status; waits for no step longer than `seconds`."""
-    return _ask(mission, vault, seconds=seconds).status
-
-
-def _ask(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
+def ask_answer(mission: MissionId, vault: Asked, *, seconds: float) -> Answer:
+    """One vault's public status, and what the line showed; no step takes longer than `seconds`."""
     line = http.client.HTTPSConnection(
         vault.public.host, vault.public.port, timeout=seconds, context=client_context(vault.anchor)
     )

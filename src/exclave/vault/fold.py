@@ -32,7 +32,8 @@ from exclave.ledger.entry import EntryType, LogEntry
 from exclave.standing.values import Standing
 from exclave.vault.expiry import entry_time
 from exclave.vault.hearing import FOLLOWED, Hearing
-from exclave.vault.state import Index, NamedShard
+from exclave.vault.index_rows import NamedShard
+from exclave.vault.state import Index
 
 __all__ = [
     "BodyMissing",

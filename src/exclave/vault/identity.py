@@ -11,7 +11,6 @@ written once, for its owner only; times are passed in.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from exclave.durable import NameTaken, write_new_file
 from exclave.errors import AuthorityError, ConfigurationError, MalformedData
 from exclave.values import dataclass, field
 
@@ -39,7 +39,6 @@ __all__ = [
     "load_identity",
     "new_identity",
     "save_identity",
-    "write_private",
 ]
 
 LEAF_LIFETIME = timedelta(days=7)
@@ -169,7 +168,12 @@ def save_identity(identity: Identity, path: Path) -> None:
     """Write certificate and key to a new file that only its owner reads."""
     certificate = x509.load_der_x509_certificate(identity.certificate)
     pem = certificate.public_bytes(serialization.Encoding.PEM)
-    write_private(path, pem + _pem_key(identity.key))
+    try:
+        write_new_file(path, [pem, _pem_key(identity.key)], mode=0o600)
+    except NameTaken as error:
+        raise ConfigurationError(
+            f"{path.name}: there already", hint="private keys are never overwritten"
+        ) from error
 
 
 def load_identity(path: Path) -> Identity:
@@ -186,20 +190,6 @@ def load_identity(path: Path) -> Identity:
     if not isinstance(key, Ed25519PrivateKey) or key.public_key() != certificate.public_key():
         raise ConfigurationError(f"{path.name}: certificate and key do not belong together")
     return Identity(certificate=certificate.public_bytes(serialization.Encoding.DER), key=key)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Create a file of mode 0600, durable on return; an existing one is refused."""
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError as error:
-        raise ConfigurationError(
-            f"{path.name}: there already", hint="private keys are never overwritten"
-        ) from error
-    with os.fdopen(file, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _name(common: str) -> x509.Name:

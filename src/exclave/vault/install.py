@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import exclave
 from exclave.authority.charter import Charter
 from exclave.authority.enrolment import Enrolment, parse_enrolment, verify_enrolment
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.authority.keys import TypedKey
 from exclave.clock import Clock
+from exclave.durable import NameTaken, write_new_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import KeyId, MissionId
 from exclave.values import dataclass
@@ -32,7 +34,6 @@ from exclave.vault.seat_folder import (
     make_seat,
     put_keys,
     read_seat_name,
-    write_new,
 )
 from exclave.vault.seating import rehearse
 from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT, SEAT, ObjectStore
@@ -168,7 +169,7 @@ class VaultFolder:
 
 def find_kit() -> Path:
     """The folder with reader, specification and vectors: the wheel's, or the checkout's."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(exclave.__file__).resolve().parent
     for folder in (package / "_kit", package.parents[1]):
         if (folder / "spec").is_dir():
             return folder
@@ -193,9 +194,9 @@ def create_vault(
     _copy_kit(kit, path / "KIT")
     folder = VaultFolder(path)
     put_keys(folder.first, identity=identity, save_keys=save_keys)
-    write_new(folder.first.request, seat_request)
+    write_new_file(folder.first.request, [seat_request], mode=0o644)
     # Last: before it the folder is no vault, whatever a crash left in it.
-    write_new(path / "VAULT", _mark(_ONE_SEAT))
+    write_new_file(path / "VAULT", [_mark(_ONE_SEAT)], mode=0o644)
     return folder
 
 
@@ -260,11 +261,11 @@ def enrol(
         marks = ((AGREEMENT_KEY, agreement_key), (SEAT, seat.name))
         for name, text in marks:
             if text is not None:
-                with contextlib.suppress(FileExistsError):
-                    write_new(target / name, f"{text}\n".encode("ascii"))
+                with contextlib.suppress(NameTaken):
+                    write_new_file(target / name, [f"{text}\n".encode("ascii")], mode=0o644)
     try:
-        write_new(target / ENROLMENT, data)
-    except FileExistsError as error:
+        write_new_file(target / ENROLMENT, [data], mode=0o644)
+    except NameTaken as error:
         if (target / ENROLMENT).read_bytes() != data:
             raise ConfigurationError(
                 f"mission {enrolment.mission.hex()[:16]}: enrolled already, by another file",

@@ -20,8 +20,9 @@ from exclave.authority.record_chain import (
 from exclave.errors import AuthorityError
 from exclave.ids import Seat, ShardRoot, StatementHash
 from exclave.vault.fold import Fold
+from exclave.vault.index_rows import RecordRow
 from exclave.vault.rules import Ancestry, Candidate, hindrance
-from exclave.vault.state import Index, RecordRow
+from exclave.vault.state import Index
 
 __all__ = ["Lodging"]
 

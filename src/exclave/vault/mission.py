@@ -51,6 +51,7 @@ from exclave.vault.duties import Duties
 from exclave.vault.expiry import ExpiryClock, WitnessRules, WitnessTimes
 from exclave.vault.fold import EntryUnfit, Fold, described
 from exclave.vault.habits import expectations
+from exclave.vault.index_rows import RecordRow
 from exclave.vault.interface import MissionStatus, State, VaultRefused
 from exclave.vault.keeping import Keeping, keeping_of
 from exclave.vault.lodging import Lodging
@@ -61,7 +62,7 @@ from exclave.vault.quota import kept_for_reserve, reserve_authors
 from exclave.vault.rules import Usage, check_address, check_room
 from exclave.vault.service_clock import ServiceClock
 from exclave.vault.staging import Staging
-from exclave.vault.state import Index, RecordRow
+from exclave.vault.state import Index
 from exclave.vault.storage import ObjectStore, shard_key
 from exclave.vault.witnessing import Witnessing
 

@@ -9,12 +9,12 @@ never made again over; its keys are for its own account only.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from exclave.durable import sync_folder, write_new_file
 from exclave.errors import ConfigurationError
 from exclave.values import dataclass
 from exclave.vault.identity import Identity, load_identity, save_identity
@@ -27,7 +27,6 @@ __all__ = [
     "make_seat",
     "put_keys",
     "read_seat_name",
-    "write_new",
 ]
 
 OWN: Final = 0o700
@@ -113,10 +112,10 @@ def make_seat(
             hint="a seat is never made again over another: give this one another name",
         ) from error
     put_keys(seat, identity=identity, save_keys=save_keys)
-    write_new(seat.request, seat_request)
+    write_new_file(seat.request, [seat_request], mode=0o644)
     for place in (seat.path.parent, folder):
-        _sync(place)
-    write_new(seat.settings, settings.encode())
+        sync_folder(place)
+    write_new_file(seat.settings, [settings.encode()], mode=0o644)
     return seat
 
 
@@ -125,27 +124,3 @@ def put_keys(seat: SeatFolder, *, identity: Identity, save_keys: Callable[[Path]
     seat.keys.mkdir(mode=OWN)
     save_identity(identity, seat.keys / "identity.pem")
     save_keys(seat.keys)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Create a file, whole and durable on return; an existing one is refused."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        # Links fail where rename would overwrite.
-        path.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Make a folder's names durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

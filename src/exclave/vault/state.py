@@ -8,7 +8,8 @@ Rules
 - Only the fold writes.
 - The file may be deleted at any time while the vault is down; after an unclean stop, or when it
   is of another layout, it is built again.
-- Errors of SQLite leave this module as `IndexFailed`, or `IndexConflict` where rows contradict.
+- Errors of SQLite leave this module as `IndexFailed`, or `IndexConflict` where rows contradict;
+  these and what rows mean stand in `exclave.vault.index_rows`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,13 @@ import apsw
 
 from exclave.authority.record import DepositRecord
 from exclave.clock import format_time, parse_time
-from exclave.dispersal.code import body_length
-from exclave.dispersal.shard import PREFIX_SIZE
-from exclave.errors import IntegrityError, StorageError
 from exclave.ids import DepositId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType, LogEntry
-from exclave.values import dataclass
-from exclave.vault.interface import Quarantined, RecordState, State
+from exclave.vault.index_rows import NamedShard, RecordRow, blob, index_errors, record_row
+from exclave.vault.interface import Quarantined
 from exclave.vault.quota import Charged
 
-__all__ = ["Index", "IndexConflict", "IndexFailed", "NamedShard", "RecordRow"]
+__all__ = ["Index"]
 
 _LAYOUT: Final = 6
 
@@ -67,71 +65,13 @@ _STAGED: Final = (
 )
 
 
-class IndexFailed(StorageError):
-    """SQLite could not read or write the index."""
-
-
-class IndexConflict(IntegrityError):
-    """A row contradicts one that is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedShard:
-    """A shard of this seat as a record describes it, or as its own header does."""
-
-    root: ShardRoot
-    pack: PackRoot
-    length: int  # of the sealed pack, in bytes
-    k: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of such a shard."""
-        return PREFIX_SIZE + body_length(self.length, self.k)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
-    """Where a record stands."""
-
-    statement: StatementHash
-    author: str  # its name: chains are of keys, not of ids alone
-    depositor: str
-    sequence: int
-    deposit: DepositId
-    previous: StatementHash | None
-    full: bool
-    number: int  # of its latest log entry
-    logged: str
-    lodged: bool
-    forked: bool
-
-    @property
-    def state(self) -> State:
-        """As the protocol names it."""
-        if self.forked:
-            return State.FORKED
-        return State.LODGED if self.lodged else State.PENDING
-
-    def listed(self) -> RecordState:
-        """As the status lists it."""
-        return RecordState(
-            statement=self.statement,
-            deposit=self.deposit,
-            depositor=self.depositor,
-            sequence=self.sequence,
-            state=self.state,
-            logged=self.logged,
-        )
-
-
 class Index:
     """The tables and their questions; calls are serialised by the mission's lock."""
 
     def __init__(self, path: str) -> None:
         """`path` may be `:memory:`."""
         self._totals: tuple[int, int] | None = None  # of stored shards, when counted
-        with _index_errors():
+        with index_errors():
             self._db = apsw.Connection(path)
             self._db.execute("PRAGMA journal_mode=WAL")
             # A lost tail is noticed (the index then covers less than the log) and folded again.
@@ -155,7 +95,7 @@ class Index:
     def transaction(self) -> Iterator[None]:
         """All or nothing; within another one, all or nothing of this part."""
         try:
-            with _index_errors(), self._db:
+            with index_errors(), self._db:
                 yield
         except BaseException:
             self._totals = None  # what was rolled back may be in them
@@ -209,7 +149,7 @@ class Index:
         """First type, newest entry and newest body of a statement."""
         rows = self._rows("SELECT type, number, body FROM statements WHERE hash = ?", statement)
         for kind, number, body in rows:
-            return EntryType(kind), int(str(number)), _blob(body)
+            return EntryType(kind), int(str(number)), blob(body)
         return None
 
     def quarantine(self, number: int, why: str) -> None:
@@ -289,7 +229,7 @@ class Index:
             f"logged, lodged, forked FROM records WHERE {where} ORDER BY number, hash",
             *values,
         )
-        return [_record_row(row) for row in rows]
+        return [record_row(row) for row in rows]
 
     def record(self, statement: StatementHash) -> RecordRow | None:
         """One of them."""
@@ -376,7 +316,7 @@ class Index:
             "ORDER BY named.root LIMIT 1",
             record,
         )
-        return next((ShardRoot(_blob(row[0])) for row in rows), None)
+        return next((ShardRoot(blob(row[0])) for row in rows), None)
 
     def missing(self, record: StatementHash) -> tuple[ShardRoot, ...]:
         """Shards that a record names and that are not stored, ascending.
@@ -391,7 +331,7 @@ class Index:
             "ORDER BY named.root",
             record,
         )
-        return tuple(ShardRoot(_blob(row[0])) for row in rows)
+        return tuple(ShardRoot(blob(row[0])) for row in rows)
 
     def named_by_lodged(self, root: ShardRoot) -> bool:
         """Whether a lodged record names it."""
@@ -408,13 +348,13 @@ class Index:
     def staged_shards(self) -> list[tuple[ShardRoot, int]]:
         """Roots and bytes of stored shards that no record names just so."""
         rows = self._rows(f"SELECT root, size FROM shards WHERE {_STAGED}")  # noqa: S608
-        return [(ShardRoot(_blob(root)), int(str(size))) for root, size in rows]
+        return [(ShardRoot(blob(root)), int(str(size))) for root, size in rows]
 
     def staged_among(self, roots: Iterable[ShardRoot]) -> list[tuple[ShardRoot, int]]:
         """Those of the given shards that are staged, with their bytes."""
         sql = f"SELECT root, size FROM shards WHERE root = ? AND {_STAGED}"  # noqa: S608
         return [
-            (ShardRoot(_blob(found)), int(str(size)))
+            (ShardRoot(blob(found)), int(str(size)))
             for root in roots
             for found, size in self._rows(sql, root)
         ]
@@ -443,7 +383,7 @@ class Index:
             "WHERE shards.pack = ? AND lodged IS NOT NULL ORDER BY shards.root",
             pack,
         )
-        return tuple(ShardRoot(_blob(row[0])) for row in rows)
+        return tuple(ShardRoot(blob(row[0])) for row in rows)
 
     def packs_pending(self) -> frozenset[PackRoot]:
         """Packs that records name which may still be lodged."""
@@ -451,10 +391,10 @@ class Index:
             "SELECT DISTINCT pack FROM named JOIN records ON records.hash = named.record "
             "WHERE lodged IS NULL AND forked = 0"
         )
-        return frozenset(PackRoot(_blob(row[0])) for row in rows)
+        return frozenset(PackRoot(blob(row[0])) for row in rows)
 
     def _rows(self, sql: str, *values: bytes | str | int) -> Iterator[tuple[object, ...]]:
-        with _index_errors():
+        with index_errors():
             return iter(self._db.execute(sql, values).fetchall())
 
     def _optional(self, sql: str, *values: bytes | str | int) -> int | None:
@@ -464,37 +404,3 @@ class Index:
 
     def _number(self, sql: str, *values: bytes | str | int) -> int:
         return self._optional(sql, *values) or 0
-
-
-@contextmanager
-def _index_errors() -> Iterator[None]:
-    try:
-        yield
-    except apsw.ConstraintError as error:
-        raise IndexConflict(f"index: {error}") from error
-    except apsw.Error as error:
-        raise IndexFailed(
-            f"index: {error}", hint="state.db may be deleted while the vault is down"
-        ) from error
-
-
-def _blob(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def _record_row(row: tuple[object, ...]) -> RecordRow:
-    previous = row[5]
-    return RecordRow(
-        statement=StatementHash(_blob(row[0])),
-        author=str(row[1]),
-        depositor=str(row[2]),
-        sequence=int(str(row[3])),
-        deposit=DepositId(_blob(row[4])),
-        previous=None if previous is None else StatementHash(_blob(previous)),
-        full=bool(row[6]),
-        number=int(str(row[7])),
-        logged=str(row[8]),
-        lodged=row[9] is not None,
-        forked=bool(row[10]),
-    )

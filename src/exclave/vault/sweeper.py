@@ -23,10 +23,10 @@ from exclave.clock import format_time
 from exclave.errors import AuthorityError
 from exclave.ids import DepositId, PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType
+from exclave.vault.index_rows import RecordRow
 from exclave.vault.keeping import Keeping
 from exclave.vault.log import Addition
 from exclave.vault.mission import Mission
-from exclave.vault.state import RecordRow
 from exclave.vault.storage import shard_key
 from exclave.vault.sweeping import ReleasedPack, Sweep, SweepInputs, what_may_go
 

@@ -11,7 +11,7 @@ from exclave.authority.agreement import Agreement, StateKeyForeign
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.orders import parse_order
 from exclave.authority.seat_request import SeatRequest, parse_seat_request, verify_seat_request
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.signer.bundle import Purpose
 from exclave.signer.interface import sign_envelope
 from exclave.signer.opening import SigningKeys

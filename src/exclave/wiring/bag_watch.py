@@ -21,7 +21,7 @@ from exclave.authority.envelope import Envelope, Kind
 from exclave.carried.papers import BagLimits, Paper, judge_bags
 from exclave.check.bags import FedSeat, SeatBags, look_after
 from exclave.clock import parse_time
-from exclave.engine.durable import make_path, replace_file
+from exclave.durable import make_path, replace_file
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.ledger.checkpoint import log_verifier

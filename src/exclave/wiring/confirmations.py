@@ -16,8 +16,8 @@ from exclave.authority.charter import Charter
 from exclave.authority.charter_parts import RecoveryEpoch
 from exclave.authority.fields import Node
 from exclave.clock import format_time
+from exclave.durable import write_new_file
 from exclave.encoding import JsonObject, canonical_json, parse_canonical_json
-from exclave.engine.durable import write_new_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Epoch, MissionId
 from exclave.plain_words import roughly

@@ -6,7 +6,6 @@ The bundle is the folder that `exclave found` made for it: `keys.json`, `identit
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING
 from exclave.authority.envelope import Kind, parse_envelope
 from exclave.clock import now
 from exclave.deposit.depositor import DepositorParty
-from exclave.engine.durable import make_path
+from exclave.durable import make_path
 from exclave.errors import ConfigurationError, ExclaveError, UsageError
+from exclave.file_lock import lock_file
 from exclave.ids import Seat
 from exclave.plan import Plan, load_plan
 from exclave.signer.bundle import Purpose
@@ -304,17 +304,12 @@ def _require_own(home: Home, catalogue: Catalogue, journal: Journal) -> None:
 @contextmanager
 def _lock(journal: Path) -> Iterator[None]:
     make_path(journal.parent)
-    handle = os.open(f"{journal}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with lock_file(Path(f"{journal}.lock")) as held:
+        if held is None:
             raise DepositBusy(
                 f"{journal}: another exclave deposit is at work", hint="wait until it has ended"
-            ) from error
+            )
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

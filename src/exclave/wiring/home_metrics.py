@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from exclave import __version__
 from exclave.clock import parse_time
 from exclave.deposit.catalogue_entry import CatalogueEntry
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.exposition import Family, Labels, Value, counter, exposition, gauge
 from exclave.vault.interface import MissionStatus
 from exclave.wiring.check_results import CheckResult, Severity

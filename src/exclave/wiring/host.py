@@ -6,7 +6,6 @@ the server runs asks that server. Keys never leave `keys/`; `vault.toml` lies in
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import resource
@@ -26,6 +25,7 @@ from exclave.clock import now
 from exclave.encoding import parse_canonical_json
 from exclave.engine.file import FileEngine
 from exclave.errors import AuthorityError, ConfigurationError, ExclaveError
+from exclave.file_lock import lock_file
 from exclave.ids import MissionId, Seat
 from exclave.lines import LoopThread
 from exclave.signer.interface import sign_envelope
@@ -359,17 +359,12 @@ def _mission_of(data: bytes) -> MissionId:
 
 @contextmanager
 def _opened(folder: VaultFolder) -> Iterator[None]:
-    handle = os.open(folder.path / "vault.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with lock_file(folder.path / "vault.lock") as held:
+        if held is None:
             raise VaultBusy(
                 f"{folder.path}: another process has this vault open", hint="stop the server first"
-            ) from error
+            )
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

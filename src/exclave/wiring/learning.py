@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from exclave.authority.charter import Charter
 from exclave.authority.envelope import Envelope
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat, StatementHash
 from exclave.values import replace

@@ -12,7 +12,7 @@ from typing import Final
 from exclave.authority.card import CardHead
 from exclave.authority.charter import Charter
 from exclave.clock import Clock, now
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId
 from exclave.lines import LoopThread

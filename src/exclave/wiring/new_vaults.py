@@ -16,8 +16,8 @@ from exclave.authority.keys import TypedKey
 from exclave.authority.seat_request import SeatRequest, seat_request_payload
 from exclave.clock import now
 from exclave.config import parse_toml
+from exclave.durable import replace_file
 from exclave.encoding import parse_canonical_json
-from exclave.engine.durable import replace_file
 from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope

@@ -12,7 +12,7 @@ from exclave.authority.charter import Charter, parse_charter
 from exclave.authority.charter_chain import CharterChain, verify_chain
 from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.unsealing import UnsealRequest, answer_envelope, parse_unseal_request
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError, IntegrityError
 from exclave.ids import MissionId, StatementHash
 from exclave.unseal import CardDesk, Review, review, unseal

@@ -17,7 +17,7 @@ from exclave.authority.charter_chain import MissionMismatch
 from exclave.authority.envelope import Envelope, Kind, parse_envelope, payload_object
 from exclave.authority.fields import Node
 from exclave.authority.orders import Order, OrderHead, check_order, kind_of, order_payload
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.wiring.files import load_charter, read_file

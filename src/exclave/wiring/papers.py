@@ -29,7 +29,7 @@ from exclave.authority.envelope import Envelope, Kind
 from exclave.bag.lodging import BagAstray
 from exclave.carried.inventory import Inventory, parse_inventory
 from exclave.carried.papers import BagState, Paper, judge_bags
-from exclave.engine.durable import make_path, write_new_file
+from exclave.durable import make_path, write_new_file
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId
 from exclave.signer.bundle import Purpose

@@ -24,7 +24,7 @@ from exclave.authority.keys import X_WING
 from exclave.authority.unsealing import parse_unsealed
 from exclave.authority.warrant import parse_warrant, warranting_roster
 from exclave.clock import now
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.errors import ConfigurationError, ExclaveError, MalformedData, QuorumNotReached
 from exclave.ids import MissionId, Seat, StatementHash
 from exclave.lines import LoopThread

@@ -7,8 +7,6 @@ few words. Symbols are drawn with error correction M: a seventh of one may be sp
 from __future__ import annotations
 
 import io
-import shlex
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -24,9 +22,7 @@ from exclave.wiring.files import read_file
 __all__ = [
     "CardExposed",
     "SheetExists",
-    "SheetNotPrinted",
     "SheetSource",
-    "hand_to_printer",
     "read_sheet",
     "save_read",
     "sheet_postscript",
@@ -47,10 +43,6 @@ class CardExposed(ConfigurationError):
 
 class SheetExists(ConfigurationError):
     """A sheet, or what was read of one, would be written over a file."""
-
-
-class SheetNotPrinted(ConfigurationError):
-    """A printer did not take a sheet."""
 
 
 class SheetSource:
@@ -76,17 +68,6 @@ def write_sheet(source: SheetSource, out: Path) -> None:
             hint='print it: --printer "lpr -P room1"; or without --out, on the terminal',
         )
     _new_file(out, sheet_postscript(source))
-
-
-def hand_to_printer(sheet: bytes, printer: str) -> None:
-    """Run the printer's command with the sheet on its standard input."""
-    command = shlex.split(printer)
-    try:
-        done = subprocess.run(command, input=sheet, check=False)
-    except (OSError, IndexError) as error:
-        raise SheetNotPrinted(f"--printer: cannot run {printer!r}: {error}") from error
-    if done.returncode:
-        raise SheetNotPrinted(f"{command[0]}: expected exit status 0, got {done.returncode}")
 
 
 def save_read(data: bytes, out: Path) -> None:

@@ -15,8 +15,8 @@ from exclave.authority.envelope import Envelope, envelope_for
 from exclave.authority.persons import signed_by
 from exclave.authority.seat_request import SeatRequest, seat_request_payload, verify_seat_request
 from exclave.clock import now
+from exclave.durable import replace_file
 from exclave.encoding import parse_canonical_json
-from exclave.engine.durable import replace_file
 from exclave.errors import AuthorityError, ConfigurationError
 from exclave.found.terms import read_state_key
 from exclave.ids import KeyId, MissionId

@@ -16,8 +16,8 @@ from typing import Final
 
 from exclave.authority.envelope import CERTIFICATES
 from exclave.authority.fields import Node, require_ascending
+from exclave.durable import make_path, replace_file
 from exclave.encoding import JsonValue, b64encode, canonical_json, parse_canonical_json
-from exclave.engine.durable import make_path, replace_file
 from exclave.errors import ExclaveError, IntegrityError
 from exclave.ids import Seat, StatementHash
 from exclave.values import dataclass

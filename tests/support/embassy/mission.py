@@ -16,7 +16,7 @@ from exclave.authority.record import DepositRecord, parse_record
 from exclave.authority.record_chain import Author, newest_first
 from exclave.authority.unsealing import UnsealAnswer, UnsealedSecret, parse_unseal_request
 from exclave.demo.founding import READERS_ABROAD
-from exclave.engine.durable import replace_file
+from exclave.durable import replace_file
 from exclave.ids import Seat, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.entry import EntryType, LogEntry, parse_entry

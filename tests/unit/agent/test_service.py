@@ -346,7 +346,7 @@ def test_a_full_disk_is_said_and_does_not_stop_the_agent(
 
 
 def test_supervisors_of_other_processes_and_none() -> None:
-    assert not supervisor_of({}).listens
+    supervisor_of({}).ready("x")
     assert supervisor_of({"WATCHDOG_USEC": "3000000"}).watchdog == 3.0
     assert supervisor_of({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}).watchdog is None
     assert supervisor_of({"WATCHDOG_USEC": "x"}).watchdog is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -37,10 +36,8 @@ from exclave.authority.record import (
 from exclave.authority.record_chain import (
     AncestorMissing,
     Author,
-    DepositConflict,
     added_packs,
     author_of,
-    check_conflict,
     find_forks,
     newest_first,
 )
@@ -172,14 +169,9 @@ def _record(**changes: Any) -> DepositRecord:
     return replace(record, **changes)
 
 
-def test_conflicts_and_forks_are_told_apart() -> None:
+def test_forks_are_found() -> None:
     record = _record()
-    check_conflict(record, record)
-    conflict = _record(claimed_time=datetime(2027, 1, 1, tzinfo=UTC))
-    with pytest.raises(DepositConflict):
-        check_conflict(conflict, record)
     fork = _record(deposit=DepositId(bytes(16)))
-    check_conflict(fork, record)
 
     def author(item: DepositRecord) -> Author:
         return Author(depositor=item.depositor, keys=(KeyId(item.charter.hex()),))

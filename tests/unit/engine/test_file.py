@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exclave.engine.durable import make_folders
+from exclave.durable import make_folders
 from exclave.engine.file import FileEngine
 from exclave.engine.interface import log_file_key, put_object, shard_key
 from exclave.ids import ShardRoot

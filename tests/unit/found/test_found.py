@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from itertools import chain
 from pathlib import Path
@@ -24,7 +25,6 @@ from exclave.authority.keys import X_WING
 from exclave.authority.layout import ExileCannotRecombine, LayoutImpossible
 from exclave.errors import ConfigurationError, ExclaveError, QuorumNotReached
 from exclave.found.cards import (
-    CardNotDelivered,
     HolderUnknown,
     PrinterOutlet,
     SealedOutlet,
@@ -34,6 +34,7 @@ from exclave.found.cards import (
 from exclave.found.ceremony import Founded, complete, found, prepare, sign_file
 from exclave.found.draft import FoundingInconsistent, InputRefused
 from exclave.found.output import OutputExists
+from exclave.printer import Printer, PrinterFailed
 from exclave.sealing.recovery import XWingPrivateKey, verify_key_check
 from exclave.sealing.secret import unseal_annex
 from exclave.shares import read_share, recombine
@@ -246,12 +247,12 @@ def test_too_few_signers_hand_out_no_card(founding: Founding, tmp_path: Path) ->
 
 
 def test_a_printer_that_fails_leaves_nothing(founding: Founding, tmp_path: Path) -> None:
-    with pytest.raises(CardNotDelivered, match="got 3"):
+    with pytest.raises(PrinterFailed, match="got 3"):
         prepare(
             founding.plan,
             folder=founding.folder,
             out=tmp_path / "out",
-            outlet=PrinterOutlet([sys.executable, "-c", "import sys; sys.exit(3)"]),
+            outlet=PrinterOutlet(Printer("sh -c 'exit 3'")),
             now=NOW,
             random=os.urandom,
         )
@@ -265,7 +266,7 @@ def test_a_printer_gets_one_card_at_a_time(founding: Founding, tmp_path: Path) -
         founding.plan,
         folder=founding.folder,
         out=tmp_path / "out",
-        outlet=PrinterOutlet([sys.executable, "-c", script, str(log)]),
+        outlet=PrinterOutlet(Printer(shlex.join([sys.executable, "-c", script, str(log)]))),
         now=NOW,
         random=os.urandom,
     )

@@ -19,6 +19,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 LATE = Cause(key="late land", severity="warning", summary="land is 25 h old", hint="look")
 LOST = Cause(key="seat 2", severity="critical", summary="seat 2 does not answer")
+FULL = Cause(key="spool", severity="warning", summary="the spool is nearly full")
 
 
 class Box:
@@ -83,6 +84,20 @@ def test_a_cause_is_told_once_and_its_end_once(tmp_path: Path) -> None:
         "good",
     ]
     assert box.messages[-1].subject == "[example] all clear"
+
+
+def test_the_subject_names_the_worst_of_what_is_new_or_what_is_over(tmp_path: Path) -> None:
+    box = Box()
+    told = alerter(tmp_path, box)
+    for at, causes in enumerate(([LATE, LOST], [LATE], [LATE, FULL], [FULL], [FULL, LOST])):
+        told.tell(causes, START + at * MINUTE)
+    assert [message.subject for message in box.messages] == [
+        f"[example] critical: {LOST.summary} and 1 more",
+        f"[example] warning: over: {LOST.summary} and 1 more",
+        f"[example] warning: {FULL.summary} and 1 more",
+        f"[example] warning: over: {LATE.summary} and 1 more",
+        f"[example] critical: {LOST.summary} and 1 more",
+    ]
 
 
 def test_what_gets_worse_is_told_again_and_what_gets_better_is_not(tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ import zxingcpp
 
 from exclave.authority.card import CARD_BEGINS
 from exclave.carried.printed import PART_SIZE, FileTooLarge, join_parts, split_parts
+from exclave.printer import Printer
 from exclave.wiring.sheets import (
     CardExposed,
     SheetExists,
-    SheetNotPrinted,
     SheetSource,
-    hand_to_printer,
     read_sheet,
     save_read,
     sheet_postscript,
@@ -95,17 +94,13 @@ def test_a_card_with_words_goes_into_no_file(tmp_path: Path) -> None:
         write_sheet(SheetSource(card), tmp_path / "head.ps")
 
 
-def test_a_printer_gets_it_or_it_is_said(tmp_path: Path) -> None:
+def test_a_printer_gets_it(tmp_path: Path) -> None:
     card = tmp_path / "card.txt"
     card.write_text(CARD)
     sheet = sheet_postscript(SheetSource(card))
     out = tmp_path / "printed"
-    hand_to_printer(sheet, f"tee {out}")
+    Printer(f"tee {out}").take(sheet, "card.txt")
     assert join_parts(scanned(out.read_bytes())) == CARD.encode()
-    with pytest.raises(SheetNotPrinted, match="false: expected exit status 0, got 1"):
-        hand_to_printer(sheet, "false")
-    with pytest.raises(SheetNotPrinted, match="cannot run"):
-        hand_to_printer(sheet, "/nowhere/lpr")
 
 
 def test_what_was_read_is_its_owners_only(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datd
   shobj_description(oid, 'pg_database'), datlocprovider::text,
   ARRAY(SELECT extname::text FROM pg_extension ORDER BY extname COLLATE "C"),
   ARRAY(SELECT extversion FROM pg_extension ORDER BY extname COLLATE "C"),
-  pg_is_in_recovery(), EXISTS (SELECT FROM pg_tablespace WHERE spcname !~ '^pg_')
+  EXISTS (SELECT FROM pg_tablespace WHERE spcname !~ '^pg_')
 FROM pg_database WHERE datname = current_database()
 """
 
@@ -144,7 +144,6 @@ class DatabaseFacts:
     comment: str | None
     provider: str
     extensions: tuple[tuple[str, str], ...]
-    standby: bool
     tablespaces: bool
 
 
@@ -180,8 +179,7 @@ def read_facts(connection: Connection) -> DatabaseFacts:
         comment=None if row[4] is None else str(row[4]),
         provider=str(row[5]),
         extensions=tuple(zip(_texts(row[6]), _texts(row[7]), strict=True)),
-        standby=bool(row[8]),
-        tablespaces=bool(row[9]),
+        tablespaces=bool(row[8]),
     )
 
 

@@ -32,10 +32,13 @@ import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from exclave.engine.interface import NoSpace, ObjectConflict, StorageFailed
+from exclave.errors import IntegrityError, StorageError
 
 __all__ = [
     "DurableFile",
+    "NameTaken",
+    "NoSpace",
+    "StorageFailed",
     "make_folders",
     "make_path",
     "remove_file",
@@ -49,6 +52,18 @@ __all__ = [
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NoSpace(StorageError):
+    """The disk or its quota is full; what was to be written is not there."""
+
+
+class StorageFailed(StorageError):
+    """A read or write failed. After a failed write the file may be there or not: try again."""
+
+
+class NameTaken(IntegrityError):
+    """A file to be written is there already; it was not changed."""
 
 
 @contextlib.contextmanager
@@ -191,8 +206,7 @@ def write_new_file(
 ) -> None:
     """Write a file that is not there yet into an existing folder, durable on return.
 
-    `tmp_folder` (default: the file's own) is on the same file system. Raises `ObjectConflict`
-    when the name is taken.
+    `tmp_folder` (default: the file's own) is on the same file system. Raises `NameTaken`.
     """
     file = DurableFile(tmp_folder or final.parent, final.name)
     try:
@@ -203,7 +217,7 @@ def write_new_file(
             try:
                 file.name(final)
             except FileExistsError as error:
-                raise ObjectConflict(f"{final.name}: there already") from error
+                raise NameTaken(f"{final.name}: there already") from error
     finally:
         file.discard()
 
