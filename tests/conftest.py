@@ -30,7 +30,7 @@ def _not_synced(fd: Any) -> None:
 
 
 if PROFILE == "fixed":
-    # A third of the time went by waiting for the disk. Whether everything is synced that must be is
+    # Waiting for the disk took a good part of the time. Whether all is synced that must be is
     # shown by tracing processes of their own (P12, P3, tests/faults): nothing here reaches them.
     os.fsync = os.fdatasync = _not_synced
 
