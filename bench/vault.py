@@ -32,14 +32,14 @@ from exclave.engine.file import FileEngine
 from exclave.ids import Seat, ShardRoot
 from exclave.ledger.entry import EntryType
 from exclave.ledger.witness import AddCheckpoint
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import Identity
-from exclave.vault.intake import Intake
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import State
-from exclave.vault.log import Addition
-from exclave.vault.mission import Mission
-from exclave.vault.storage import shard_key
-from exclave.vault.submission import submit
+from exclave.vault.kept.log import Addition
+from exclave.vault.kept.storage import shard_key
+from exclave.vault.line.identity import Identity
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.embassy import Embassy, files_register, found_embassy
 from tests.support.serving import SEAT, open_mission
 from tests.support.vault_world import World, new_world

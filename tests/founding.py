@@ -16,7 +16,7 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import public_keys_bytes
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_official_key, new_vault_key
-from exclave.vault.identity import new_identity
+from exclave.vault.line.identity import new_identity
 
 __all__ = ["NOW", "Founding", "make_founding", "seat_request"]
 

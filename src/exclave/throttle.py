@@ -1,4 +1,4 @@
-"""How fast a seat may be sent to, by the hour; `exclave.vault.pace` keeps to it.
+"""How fast a seat may be sent to, by the hour; `exclave.vault.client.pace` keeps to it.
 
 A limit is in megabits a second (10^6), for what is sent in bodies; headers and TLS come on top,
 some hundredths. Rules: of several limits in force the lowest holds; outside of their hours nothing

@@ -24,10 +24,10 @@ from exclave.carried.inventory import ItemClass
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError
 from exclave.ids import ShardRoot
+from exclave.vault.client.local_vault import LocalVault
 from exclave.vault.interface import State
-from exclave.vault.local_door import SOCKET
-from exclave.vault.local_vault import LocalVault
-from exclave.vault.storage import read_optional, shard_key
+from exclave.vault.kept.storage import read_optional, shard_key
+from exclave.vault.line.local_door import SOCKET
 from tests.support.carried_deposit import BagInMemory, LodgingStage, carried
 from tests.support.interrupting import require_tracing
 from tests.support.powercut import power_cuts

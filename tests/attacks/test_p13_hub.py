@@ -22,12 +22,12 @@ import yaml
 
 from exclave import clock
 from exclave.errors import VaultUnreachable
-from exclave.vault.addresses import Address
-from exclave.vault.client import HttpVault
-from exclave.vault.config import Limits, VaultConfig
-from exclave.vault.identity import Identity, issue_leaf
-from exclave.vault.server import VaultServer
-from exclave.vault.tls import client_context
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import Limits, VaultConfig
+from exclave.vault.line.addresses import Address
+from exclave.vault.line.identity import Identity, issue_leaf
+from exclave.vault.line.tls import client_context
+from exclave.vault.server.server import VaultServer
 from tests.attacks.test_p3_agreements import engine_at
 from tests.attacks.test_p9_hub import Guest
 from tests.structure.sources import ROOT

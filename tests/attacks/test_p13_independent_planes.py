@@ -36,13 +36,13 @@ from exclave.ledger.checkpoint import log_verifier, open_checkpoint, origin_for
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSigner, sign_note
 from exclave.sealing.secret import unseal_veil_share
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
-from exclave.vault.cosigning import WitnessFailed, check_lines, head_of, request_for
-from exclave.vault.identity import Identity, new_identity
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.server import VaultServer
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.mission.cosigning import WitnessFailed, check_lines, head_of, request_for
+from exclave.vault.mission.mission import Mission
+from exclave.vault.server.server import VaultServer
 from tests.structure.sources import ROOT
 from tests.support.pressure import head, later_charter, order
 from tests.support.serving import open_mission

@@ -33,9 +33,9 @@ from exclave.sealing.hpke import SealedValueRejected
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.sealing.secret import seal_certificate
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
-from exclave.vault.survey import MissionView, survey
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.survey import MissionView, survey
 from tests.support.certificates import make_proof, result, shown, signed_proof
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_depositor, new_world, next_charter

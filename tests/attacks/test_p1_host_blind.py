@@ -38,8 +38,8 @@ from exclave.authority.charter_parts import Address as SeatAddress
 from exclave.dispersal.code import body_length
 from exclave.ids import Seat, ShardRoot
 from exclave.sealing.pack import HEADER_SIZE, PackHeader, sealed_length
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import save_identity
+from exclave.vault.client.client import HttpVault
+from exclave.vault.line.identity import save_identity
 from tests.support.embassy import Embassy, files_register, found_embassy, sqlite_register
 from tests.support.vault_process import child_environment
 

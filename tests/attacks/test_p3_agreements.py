@@ -29,10 +29,10 @@ from exclave.authority.record import DepositRecord
 from exclave.engine.file import FileEngine
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import new_identity
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.sweeper import sweep
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.sweeper import sweep
 from tests.support.agreements import BOTH, agreement, next_version, signed, terminate
 from tests.support.serving import SEAT, Served, passed, serving
 from tests.support.vault_world import Pack, World, new_world, next_charter

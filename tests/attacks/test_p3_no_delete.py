@@ -23,10 +23,10 @@ from pathlib import Path
 from exclave.engine.file import FileEngine
 from exclave.engine.interface import CHECKPOINT_KEY, ENROLMENT_KEY, ObjectKey
 from exclave.errors import ExclaveError
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import Identity, new_identity
-from exclave.vault.storage import body_key, shard_key, store_object
-from exclave.vault.sweeper import sweep
+from exclave.vault.client.client import HttpVault
+from exclave.vault.kept.storage import body_key, shard_key, store_object
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.mission.sweeper import sweep
 from tests.structure.sources import ROOT
 from tests.support.interrupting import require_tracing
 from tests.support.serving import SEAT, serving
@@ -161,8 +161,8 @@ REMOVING = {"unlink", "remove", "rmtree", "rmdir", "removedirs", "truncate", "ft
 SITES = {
     # the one unlink of a stored object, and the way to it
     ("durable.py", "remove_file", "final.unlink"),
-    ("vault/sweeper.py", "_remove", "mission.store.sweep"),
-    ("vault/server.py", "_keep", "sweep"),
+    ("vault/mission/sweeper.py", "_remove", "mission.store.sweep"),
+    ("vault/server/server.py", "_keep", "sweep"),
     # temporary files, heads of the log and of meta/, and the vault's own copy of the kit
     ("durable.py", "discard", "self._temporary.unlink"),
     ("durable.py", "rename", "self._temporary.replace"),

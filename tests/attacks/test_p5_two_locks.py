@@ -48,9 +48,9 @@ from exclave.unseal import (
     WarrantMissing,
     unseal,
 )
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import Identity, new_identity
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import State, VaultRefused
+from exclave.vault.line.identity import Identity, new_identity
 from tests.support.embassy import Embassy, Reading, found_embassy
 from tests.support.pressure import head, later_charter, order, rosters
 from tests.support.serving import SEAT, Served, passed, serving

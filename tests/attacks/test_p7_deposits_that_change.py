@@ -21,10 +21,10 @@ from exclave.authority.record import DepositRecord, PackKindName
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import PackRoot, Seat
 from exclave.ledger.entry import EntryType
-from exclave.vault.intake import Intake
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import fellows, open_mission, passed
 from tests.support.vault_world import (
     SEATS,

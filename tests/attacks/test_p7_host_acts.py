@@ -25,8 +25,8 @@ from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
 from exclave.monitor.values import Level
 from exclave.vault.interface import MissionStatus, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.agreements import agreement, head, signed, terminate
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_world

@@ -31,11 +31,11 @@ from exclave.ledger.witness import AddCheckpoint
 from exclave.monitor.judging import Judgement
 from exclave.monitor.values import Finding, Level
 from exclave.signer.interface import sign_envelope
-from exclave.vault import handlers_public
 from exclave.vault.interface import State, StatementState, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.problems import refused
-from exclave.vault.submission import submit
+from exclave.vault.line.problems import refused
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.server import handlers_public
 from exclave.wiring.monitoring import watch_once
 from tests.support.embassy import Embassy, found_embassy
 

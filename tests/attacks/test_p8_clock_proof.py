@@ -32,12 +32,12 @@ from exclave.authority.envelope import parse_envelope
 from exclave.clock import format_time, now, parse_time
 from exclave.engine.file import FileEngine
 from exclave.ledger.entry import EntryType
-from exclave.vault.identity import new_identity, save_identity
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
-from exclave.vault.storage import shard_key
-from exclave.vault.submission import submit
-from exclave.vault.sweeper import sweep
+from exclave.vault.kept.storage import shard_key
+from exclave.vault.line.identity import new_identity, save_identity
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.mission.sweeper import sweep
 from tests.support.keeping import RETENTION, Hands, Kept, put
 from tests.support.serving import SEAT, open_mission, passed
 from tests.support.vault_process import CHILD, child_environment

@@ -24,11 +24,11 @@ from exclave.cli.vault import _status_json, _status_lines
 from exclave.encoding import canonical_json
 from exclave.ledger.entry import EntryType
 from exclave.standing.agreed import in_effect
-from exclave.vault.client import HttpVault
-from exclave.vault.config import Limits, VaultConfig
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import Limits, VaultConfig
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.server import VaultServer
+from exclave.vault.mission.mission import Mission
+from exclave.vault.server.server import VaultServer
 from tests.attacks.test_p3_agreements import engine_at, objects, put
 from tests.support.agreements import agreement, signed, terminate
 from tests.support.serving import SEAT, open_mission, passed

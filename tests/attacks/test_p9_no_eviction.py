@@ -19,12 +19,12 @@ from exclave.authority.record_chain import seated_authors
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import StatementHash
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.keeping import Keeping
-from exclave.vault.mission import Mission
-from exclave.vault.rules import check_room
-from exclave.vault.storage import shard_key
-from exclave.vault.submission import state_of, submit
-from exclave.vault.sweeper import sweep
+from exclave.vault.kept.rules import check_room
+from exclave.vault.kept.storage import shard_key
+from exclave.vault.mission.keeping import Keeping
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import state_of, submit
+from exclave.vault.mission.sweeper import sweep
 from tests.support.keeping import Hands, put
 from tests.support.serving import SEAT, fellows, open_mission
 from tests.support.vault_world import Pack, World, new_depositor, new_world, next_charter

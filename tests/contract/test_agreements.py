@@ -14,10 +14,10 @@ import pytest
 from exclave.authority.envelope import Signature, parse_envelope
 from exclave.engine.file import FileEngine
 from exclave.ids import MissionId, Seat
-from exclave.vault.at_hand import VaultAtHand
+from exclave.vault.installation.at_hand import VaultAtHand
 from exclave.vault.interface import State
-from exclave.vault.storage import ObjectStore
-from exclave.vault.submission import submit
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.mission.submission import submit
 from tests.contract.test_vault import file_store, parts, put_all, refusal
 from tests.support.agreements import (
     BOTH,

@@ -17,13 +17,13 @@ from exclave import clock
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError, MalformedData, VaultUnreachable
 from exclave.ids import MissionId, Seat
-from exclave.vault.addresses import Address
-from exclave.vault.asked import Asked, ask_answer, ask_answers
-from exclave.vault.identity import issue_leaf, new_identity
+from exclave.vault.client.asked import Asked, ask_answer, ask_answers
 from exclave.vault.interface import Answer, VaultRefused
-from exclave.vault.protocol import PROTOCOLS, write_spoken
-from exclave.vault.tls import server_context
-from exclave.vault.wire import MAX_BODY
+from exclave.vault.line.addresses import Address
+from exclave.vault.line.identity import issue_leaf, new_identity
+from exclave.vault.line.protocol import PROTOCOLS, write_spoken
+from exclave.vault.line.tls import server_context
+from exclave.vault.line.wire import MAX_BODY
 from tests.support.serving import SEAT, Served, serving
 from tests.support.vault_world import new_world
 
@@ -137,7 +137,7 @@ def test_certificates_of_the_system_are_not_read(monkeypatch: pytest.MonkeyPatch
     """Neither by a context of ours, nor by those that aiohttp makes as it is imported."""
     from aiohttp import connector
 
-    from exclave.vault import http_library
+    from exclave.vault.line import http_library
 
     assert http_library.aiohttp.connector is connector
     monkeypatch.setenv("SSL_CERT_FILE", "as it was")

@@ -14,9 +14,9 @@ import pytest
 
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import ShardRoot
+from exclave.vault.client.local_vault import LocalVault
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.local_door import SOCKET
-from exclave.vault.local_vault import LocalVault
+from exclave.vault.line.local_door import SOCKET
 from tests.support.carried_deposit import BagInMemory, carried
 from tests.support.serving import SEAT, Served, serving
 from tests.support.vault_world import World, new_world
@@ -122,7 +122,7 @@ def test_another_account_is_refused(
         if os.geteuid() == 0:
             assert "urn:exclave:problem:identity" in await ask(str(OTHER))
         else:  # who cannot be somebody else asks a server that is somebody else
-            monkeypatch.setattr("exclave.vault.local_door.os.geteuid", lambda: OTHER)
+            monkeypatch.setattr("exclave.vault.line.local_door.os.geteuid", lambda: OTHER)
             assert "urn:exclave:problem:identity" in await ask("-")
 
     try:

@@ -18,12 +18,12 @@ from exclave.authority.charter_parts import Address as SeatAddress
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError, MalformedData
 from exclave.ids import Seat
-from exclave.vault.addresses import Address, parse_address
-from exclave.vault.asked import Asked, ask_answer
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
+from exclave.vault.client.asked import Asked, ask_answer
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.protocol import (
+from exclave.vault.line.addresses import Address, parse_address
+from exclave.vault.line.protocol import (
     PROTOCOLS,
     SOFTWARE,
     ProtocolsApart,
@@ -31,8 +31,8 @@ from exclave.vault.protocol import (
     choose_protocol,
     read_spoken,
 )
-from exclave.vault.server import VaultServer
-from exclave.vault.wire import read_status, write_status
+from exclave.vault.line.wire import read_status, write_status
+from exclave.vault.server.server import VaultServer
 from tests.support.agreements import agreement, signed
 from tests.support.embassy import free_ports
 from tests.support.serving import SEAT, open_mission

@@ -23,14 +23,14 @@ from exclave.ids import DepositId, MissionId, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.vault.buffers import ShardBuffers
-from exclave.vault.client import HttpVault
-from exclave.vault.config import Limits
-from exclave.vault.folder import FolderVault, ObjectCorrupt
-from exclave.vault.fsck import check_objects
-from exclave.vault.identity import new_identity
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import Limits
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.storage import ObjectStore, body_key, shard_key
-from exclave.vault.survey import survey
+from exclave.vault.kept.folder import FolderVault, ObjectCorrupt
+from exclave.vault.kept.fsck import check_objects
+from exclave.vault.kept.storage import ObjectStore, body_key, shard_key
+from exclave.vault.line.identity import new_identity
+from exclave.vault.survey.survey import survey
 from tests.support.serving import SEAT, Served, serving
 from tests.support.vault_world import START, Pack, World, new_world, next_charter
 

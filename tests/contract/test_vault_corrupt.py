@@ -12,11 +12,11 @@ from exclave.authority.envelope import parse_envelope
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import IntegrityError, VaultError
 from exclave.ledger.entry import EntryType
-from exclave.vault.identity import new_identity
 from exclave.vault.interface import VaultRefused
-from exclave.vault.log import LogBroken
-from exclave.vault.mission import Mission
-from exclave.vault.storage import body_key, shard_key
+from exclave.vault.kept.log import LogBroken
+from exclave.vault.kept.storage import body_key, shard_key
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.mission import Mission
 from tests.support.serving import SEAT, open_mission, serving
 from tests.support.vault_world import START, new_world
 

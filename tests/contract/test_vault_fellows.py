@@ -20,10 +20,9 @@ from exclave.authority.keys import X_WING, TypedKey
 from exclave.engine.file import FileEngine
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
-from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
-from exclave.vault.install import (
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
+from exclave.vault.installation.install import (
     VaultExists,
     VaultFolder,
     VaultMissing,
@@ -33,10 +32,11 @@ from exclave.vault.install import (
     open_missions,
 )
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
-from exclave.vault.server import VaultServer
-from exclave.vault.storage import ENROLMENT
-from exclave.vault.survey import survey
+from exclave.vault.kept.storage import ENROLMENT
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.mission.mission import Mission
+from exclave.vault.server.server import VaultServer
+from exclave.vault.survey.survey import survey
 from tests.support.vault_world import SEATS, World, new_world
 
 

@@ -34,13 +34,13 @@ from exclave.ledger.note import (
 )
 from exclave.ledger.receipt import ProvenEntry, parse_receipt, verify_witnessed_receipt
 from exclave.ledger.witness import MAX_ADD_CHECKPOINT, AddCheckpoint
-from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
-from exclave.vault.cosigning import head_of, witness_checkpoint
-from exclave.vault.folder import FolderVault
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import VaultRefused, WitnessReply
-from exclave.vault.rounds import Rounds
-from exclave.vault.server import VaultServer
+from exclave.vault.kept.folder import FolderVault
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.mission.cosigning import head_of, witness_checkpoint
+from exclave.vault.server.rounds import Rounds
+from exclave.vault.server.server import VaultServer
 from tests.contract.test_vault_fellows import enrolled, free_ports, server_of
 from tests.support.serving import Served, open_mission, serving
 from tests.support.vault_world import SEATS, World, new_world

@@ -22,7 +22,7 @@ from exclave.deposit.run import DepositOutcome
 from exclave.encoding import canonical_json
 from exclave.errors import VaultError
 from exclave.postgres_server.server import PostgresServer, write_passfile
-from exclave.vault.config import VaultConfig
+from exclave.vault.installation.config import VaultConfig
 from tests.pgfixtures import FreshDatabase
 from tests.scripts.conftest import Mission, Ran, call, founded_mission, free_ports, must
 from tests.support import embassy as embassies

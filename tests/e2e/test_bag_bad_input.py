@@ -15,7 +15,7 @@ from exclave.clock import now
 from exclave.ids import BagId, Seat
 from exclave.signer.interface import sign_envelope
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.local_door import local_path
+from exclave.vault.line.local_door import local_path
 from exclave.wiring.host import mission_at_hand
 from tests.support.bags import CAPACITY, pack_folder, pack_volumes, run
 from tests.support.embassy import Embassy, found_embassy

@@ -16,10 +16,10 @@ from exclave.deposit.dispatch import TooFewSeats
 from exclave.deposit.run import DepositOutcome, catch_up, deposit
 from exclave.ids import DepositId, Seat, StatementHash
 from exclave.journal.store import RecordRow
-from exclave.vault import submission
-from exclave.vault.install import VaultFolder, enrol
-from exclave.vault.mission import Mission
-from exclave.vault.problems import refused
+from exclave.vault.installation.install import VaultFolder, enrol
+from exclave.vault.line.problems import refused
+from exclave.vault.mission import submission
+from exclave.vault.mission.mission import Mission
 from tests.support.embassy import Embassy, QuietDeposit, found_embassy
 
 

@@ -30,8 +30,8 @@ from exclave.signer.interface import sign_envelope
 from exclave.source.sqlite import SqliteTarget
 from exclave.values import replace
 from exclave.vault.interface import StatementState
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from exclave.wiring.reader import Restoring
 from exclave.wiring.settings import TargetSettings
 from tests.reader.loaded import PATH as READER
@@ -210,7 +210,7 @@ def test_a_vault_that_is_older_gets_what_it_does_not_know_once_it_is_newer(
         return [item["said"] for item in checks if item["what"].startswith("certificate ")]
 
     with monkeypatch.context() as patched:
-        patched.setattr("exclave.vault.handlers_public.submit", older)
+        patched.setattr("exclave.vault.server.handlers_public.submit", older)
         ran = must("certificate", "log", passed.file, "-c", held.config)
         assert "seat 1: logged" in ran.out
         assert "seat 2: logged" not in ran.out

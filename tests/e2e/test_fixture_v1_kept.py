@@ -38,7 +38,7 @@ from exclave.sealing.secret import unseal_annex
 from exclave.signals.memory import parse_book
 from exclave.signer.file import decode_key_file, load_key_file, parse_public_keys
 from exclave.standing.agreed import in_effect
-from exclave.vault.survey import SeatView
+from exclave.vault.survey.survey import SeatView
 from exclave.wiring.bag_watch import kept_papers
 from exclave.wiring.confirmations import parse_confirmation
 from exclave.wiring.depositor import open_home

@@ -17,10 +17,10 @@ from exclave.errors import VaultUnreachable
 from exclave.ids import Seat, ShardRoot
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.lines import LoopThread
-from exclave.vault.at_hand import VaultAtHand
 from exclave.vault.buffers import ShardBuffers
+from exclave.vault.installation.at_hand import VaultAtHand
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.storage import shard_key
+from exclave.vault.kept.storage import shard_key
 from exclave.wiring.host import fsck_vault, mission_at_hand
 from tests.support.embassy import PROGRAM, Embassy, found_embassy
 

@@ -9,8 +9,8 @@ import pytest
 from exclave import clock
 from exclave.errors import VaultUnreachable
 from exclave.ids import StatementHash
-from exclave.vault.identity import new_identity
 from exclave.vault.interface import VaultRefused
+from exclave.vault.line.identity import new_identity
 from tests.support.embassy import Embassy, found_embassy
 
 NOBODY = StatementHash(bytes(32))

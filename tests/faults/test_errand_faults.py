@@ -17,9 +17,9 @@ import pytest
 from exclave.engine.memory import Fault, MemoryEngine
 from exclave.errors import ExclaveError, IntegrityError, StorageError
 from exclave.ledger.checkpoint import Checkpoint, log_verifier, open_checkpoint
-from exclave.vault.fsck import FsckReport, check_objects
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
+from exclave.vault.kept.fsck import FsckReport, check_objects
+from exclave.vault.mission.mission import Mission
 from tests.support.errand_process import KINDS, make_order, prepared
 from tests.support.errands import errands, open_vault
 from tests.support.serving import SEAT

@@ -18,13 +18,13 @@ from exclave.errors import StorageError
 from exclave.ledger.checkpoint import Checkpoint, log_verifier, open_checkpoint
 from exclave.ledger.tiles import TileReader
 from exclave.merkle import tree_root
-from exclave.vault.fsck import check_objects
-from exclave.vault.identity import new_identity
-from exclave.vault.intake import Intake
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
-from exclave.vault.storage import CHECKPOINT, read_optional
-from exclave.vault.submission import state_of, submit
+from exclave.vault.kept.fsck import check_objects
+from exclave.vault.kept.storage import CHECKPOINT, read_optional
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import state_of, submit
 from tests.support.serving import SEAT, open_mission
 from tests.support.vault_world import START, Pack, new_world
 

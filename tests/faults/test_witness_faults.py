@@ -17,7 +17,7 @@ from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
 from exclave.ledger.note import NoteSigner
 from exclave.ledger.witness import AddCheckpoint, Answer
-from exclave.vault.cosigning import head_of, request_for, witness_checkpoint
+from exclave.vault.mission.cosigning import head_of, request_for, witness_checkpoint
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, new_world, witnessed
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from exclave.errors import ExclaveError
-from exclave.vault.problems import read_problem
-from exclave.vault.protocol import PROTOCOLS, read_spoken
-from exclave.vault.wire import (
+from exclave.vault.line.problems import read_problem
+from exclave.vault.line.protocol import PROTOCOLS, read_spoken
+from exclave.vault.line.wire import (
     read_missing,
     read_statement_state,
     read_status,

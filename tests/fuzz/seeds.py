@@ -41,7 +41,7 @@ from exclave.vault.interface import (
     StatementState,
     WarrantState,
 )
-from exclave.vault.wire import write_missing, write_statement_state, write_status
+from exclave.vault.line.wire import write_missing, write_statement_state, write_status
 from tests.property.test_authority import GOOD
 from tests.vectors.cases import Loaded, load
 from tools.vector_cases import drawn

@@ -27,7 +27,7 @@ import pytest
 
 from exclave.authority.charter_parts import Address
 from exclave.ids import Seat
-from exclave.vault.identity import identity_hash
+from exclave.vault.line.identity import identity_hash
 from tests.support.embassy import (
     PROGRAM,
     Embassy,

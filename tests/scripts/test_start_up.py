@@ -23,10 +23,10 @@ _NOWHERE = (
     "pydantic", "uvloop",
 )  # fmt: skip
 """Not even where something is deposited or restored."""
-_NETWORK = ("aiohttp", "http.client", "exclave.vault.client", "exclave.vault.server")
+_NETWORK = ("aiohttp", "http.client", "exclave.vault.client.client", "exclave.vault.server.server")
 _DATABASES = ("psycopg", "exclave.source.postgresql", "exclave.source.sqlite")
 _BULK = ("blake3", "numpy", "pyfastcdc", "zstandard", "exclave.archive.chunker")
-_LAW = ("exclave.standing", "exclave.vault.mission", "exclave.vault.survey")
+_LAW = ("exclave.standing", "exclave.vault.mission.mission", "exclave.vault.survey.survey")
 _READING = ("exclave.reconstruct", "shamir_mnemonic")
 _DRAWING = ("rich.console", "rich.progress")
 _LINE = ("attrs", "cyclopts", "dataclasses", "docstring_parser", "inspect", "rich")
@@ -151,8 +151,8 @@ def test_asking_how_vaults_stand(embassy: Embassy) -> None:
     loaded = loads("status", "--config", str(config_of(embassy)))
     unneeded = (
         "aiohttp", "asyncio", "concurrent.futures", "cryptography.x509", "exclave.deposit.dispatch",
-        "exclave.deposit.run", "exclave.ledger", "exclave.vault.client", "getpass", "logging",
-        "shutil", "tempfile",
+        "exclave.deposit.run", "exclave.ledger", "exclave.vault.client.client", "getpass",
+        "logging", "shutil", "tempfile",
     )  # fmt: skip
     left_out = (*_DATABASES, *_BULK, *_LAW, *_READING, *_DRAWING, *_LINE, *unneeded)
     assert found_of(loaded, (*_NOWHERE, *left_out)) == []
@@ -160,7 +160,7 @@ def test_asking_how_vaults_stand(embassy: Embassy) -> None:
 
 def test_asking_how_a_vault_at_hand_stands(at_hand: Path) -> None:
     loaded = loads("status", "--config", str(at_hand))
-    unneeded = ("exclave.deposit.dispatch", "exclave.deposit.run", "exclave.vault.survey")
+    unneeded = ("exclave.deposit.dispatch", "exclave.deposit.run", "exclave.vault.survey.survey")
     assert (
         found_of(
             loaded, (*_NOWHERE, *_NETWORK, *_DATABASES, *_BULK, *_READING, *_DRAWING, *unneeded)
@@ -171,13 +171,13 @@ def test_asking_how_a_vault_at_hand_stands(at_hand: Path) -> None:
 
 def test_depositing_over_the_line(embassy: Embassy) -> None:
     loaded = loads("deposit", "--config", str(config_of(embassy)))
-    left_out = (*_DATABASES, *_LAW, *_READING, *_DRAWING, "cyclopts", "exclave.vault.server")
+    left_out = (*_DATABASES, *_LAW, *_READING, *_DRAWING, "cyclopts", "exclave.vault.server.server")
     assert found_of(loaded, (*_NOWHERE, *left_out)) == []
 
 
 def test_depositing_into_a_folder(at_hand: Path) -> None:
     loaded = loads("deposit", "--config", str(at_hand))
-    unneeded = ("cyclopts", "exclave.vault.survey")
+    unneeded = ("cyclopts", "exclave.vault.survey.survey")
     left_out = (*_NETWORK, *_DATABASES, *_READING, *_DRAWING, *unneeded)
     assert found_of(loaded, (*_NOWHERE, *left_out)) == []
 

@@ -18,7 +18,7 @@ from exclave.agent.jobs import Job, JobKind, Orders
 from exclave.agent.reading import outcome_of
 from exclave.agent.state import Outcome, Result
 from exclave.calendar import parse_calendar
-from exclave.vault.retrying import RetryPolicy
+from exclave.vault.client.retrying import RetryPolicy
 from exclave.wiring import lines
 from exclave.wiring.depositor import open_home
 from exclave.wiring.overview import overview

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from exclave.vault.problems import CAUSES
+from exclave.vault.line.problems import CAUSES
 from tests.structure.sources import ROOT, parsed
 
 TABLE = ROOT / "docs" / "bad-input.md"

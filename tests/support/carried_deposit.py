@@ -18,9 +18,9 @@ from exclave.dispersal.sealed_shard import seal_shard
 from exclave.dispersal.shard import Shard
 from exclave.errors import VaultError
 from exclave.ids import BagId, Seat, ShardRoot, StatementHash
-from exclave.vault.at_hand import VaultAtHand
+from exclave.vault.client.local_vault import LocalVault
+from exclave.vault.installation.at_hand import VaultAtHand
 from exclave.vault.interface import CarriedStore, State, StatementState
-from exclave.vault.local_vault import LocalVault
 from tests.support.serving import SEAT
 from tests.support.systrace import Traced
 from tests.support.vault_process import RANK, Acknowledged, VaultStage

@@ -27,8 +27,8 @@ from exclave.engine.memory import MemoryEngine
 from exclave.ids import DepositId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
 from exclave.values import replace
-from exclave.vault.identity import new_identity
-from exclave.vault.log import Addition
+from exclave.vault.kept.log import Addition
+from exclave.vault.line.identity import new_identity
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, START, Ed, World, ed, witnessed
 

@@ -27,7 +27,7 @@ from exclave.journal.store import Journal
 from exclave.ledger.checkpoint import log_verifier
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.vault.interface import State
-from exclave.vault.storage import shard_key
+from exclave.vault.kept.storage import shard_key
 from exclave.wiring.depositor import open_home, run_deposit
 from tests.support.embassy import Embassy, QuietDeposit, Survey
 from tests.support.systrace import Kill, Traced, Warm

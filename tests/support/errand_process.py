@@ -51,14 +51,14 @@ from exclave.ledger.checkpoint import (
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSigner, NoteVerifier, parse_note
 from exclave.ledger.witness import AddCheckpoint, Answer
-from exclave.vault.cosigning import head_of, request_for
-from exclave.vault.fsck import check_objects
 from exclave.vault.interface import State
-from exclave.vault.mirror import MIRRORED, position_of
-from exclave.vault.mission import Mission
-from exclave.vault.storage import read_optional, shard_key
-from exclave.vault.submission import state_of, submit
-from exclave.vault.witnessing import Witnessing
+from exclave.vault.kept.fsck import check_objects
+from exclave.vault.kept.storage import read_optional, shard_key
+from exclave.vault.kept.witnessing import Witnessing
+from exclave.vault.mission.cosigning import head_of, request_for
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import state_of, submit
+from exclave.vault.server.mirror import MIRRORED, position_of
 from tests.support.errands import FELLOW, Fact, Keys, Order, errands, open_vault
 from tests.support.keeping import Kept, put
 from tests.support.serving import SEAT, open_mission

@@ -31,16 +31,16 @@ from exclave.engine.file import FileEngine
 from exclave.ids import MissionId, Seat
 from exclave.ledger.cosignature import Cosigner, cosign, witness_name
 from exclave.ledger.note import NoteSignature
-from exclave.vault.config import Limits
-from exclave.vault.cosigning import head_of, witness_checkpoint, witness_now
-from exclave.vault.hosting import Hosting
-from exclave.vault.intake import Intake
+from exclave.vault.installation.config import Limits
 from exclave.vault.interface import StatementState
-from exclave.vault.mirror import mirror_to
-from exclave.vault.mission import Mission, SeatKeys
-from exclave.vault.storage import ObjectStore
-from exclave.vault.submission import submit
-from exclave.vault.sweeper import sweep
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.mission.cosigning import head_of, witness_checkpoint, witness_now
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission, SeatKeys
+from exclave.vault.mission.submission import submit
+from exclave.vault.mission.sweeper import sweep
+from exclave.vault.server.hosting import Hosting
+from exclave.vault.server.mirror import mirror_to
 from tests.support.vault_world import Ed, VaultParty, cosigning_keys
 
 __all__ = ["FELLOW", "Keys", "Order", "errands", "open_vault"]

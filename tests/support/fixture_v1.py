@@ -19,8 +19,8 @@ from exclave.ids import MissionId
 from exclave.lines import LoopThread
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.shares import read_share, recombine
-from exclave.vault.folder import FolderVault
-from exclave.vault.survey import MissionView, survey
+from exclave.vault.kept.folder import FolderVault
+from exclave.vault.survey.survey import MissionView, survey
 from tools.make_fixture_v1 import FIXTURE
 
 __all__ = [

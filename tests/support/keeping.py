@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from exclave.authority.record import DepositRecord, PackKindName
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import PackRoot, ShardRoot, StatementHash
-from exclave.vault.intake import Intake
 from exclave.vault.interface import State
-from exclave.vault.keeping import Keeping
-from exclave.vault.mission import Mission
-from exclave.vault.storage import shard_key
-from exclave.vault.submission import submit
+from exclave.vault.kept.storage import shard_key
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.keeping import Keeping
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import SEAT, fellows, open_mission, passed
 from tests.support.vault_world import START, Pack, World, new_world
 

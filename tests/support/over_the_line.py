@@ -24,10 +24,10 @@ from exclave.authority.orders import (
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import PackRoot, PersonId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault.identity import Identity, new_identity
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.storage import ObjectStore
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.mission.mission import Mission
 from tests.support.pressure import (
     Post,
     addresses,

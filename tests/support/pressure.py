@@ -26,14 +26,14 @@ from exclave.authority.envelope import Envelope, Kind
 from exclave.authority.orders import Order, OrderHead, kind_of, order_payload
 from exclave.ids import Seat, StatementHash
 from exclave.ledger.entry import LogEntry
-from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
-from exclave.vault.identity import Identity
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
 from exclave.vault.interface import MissionStatus, State
-from exclave.vault.mission import Mission
-from exclave.vault.server import VaultServer
-from exclave.vault.storage import ObjectStore
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.line.identity import Identity
+from exclave.vault.mission.mission import Mission
+from exclave.vault.server.server import VaultServer
 from tests.support.embassy import free_ports
 from tests.support.serving import open_mission, passed
 from tests.support.vault_world import SEATS, START, World

@@ -15,11 +15,11 @@ import exclave.deposit.remembered
 import exclave.deposit.run
 import exclave.source.files
 import exclave.source.sqlite
-import exclave.vault.client
+import exclave.vault.client.client
 import exclave.wiring.learning
 import exclave.wiring.registers  # noqa: F401
 from exclave.cli import main as command
-from exclave.vault.retrying import RetryPolicy
+from exclave.vault.client.retrying import RetryPolicy
 from exclave.wiring import lines
 
 

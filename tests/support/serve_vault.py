@@ -1,10 +1,10 @@
 """Serves one seat of a `vault_world` mission as a process of its own: `python THIS order.json`.
 
 The same code as `exclave vault serve` after its configuration is read: engine, mission, listeners,
-`exclave.vault.server.serve`. The keys lie in the order, since they are a test's. So do, where a
-test wants them, the packs of an effective release, a file of witnesses' timestamps that is read
-whenever they are asked for, the seconds between two housekeeping runs, and a folder for the local
-door.
+`exclave.vault.server.server.serve`. The keys lie in the order, since they are a test's. So do,
+where a test wants them, the packs of an effective release, a file of witnesses' timestamps that is
+read whenever they are asked for, the seconds between two housekeeping runs, and a folder for the
+local door.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from exclave import clock
 from exclave.engine.file import FileEngine
 from exclave.ids import MissionId, PackRoot, Seat, StatementHash
 from exclave.sealing.recovery import XWingPrivateKey
-from exclave.vault import server as vault_server
-from exclave.vault.config import VaultConfig
-from exclave.vault.identity import load_identity
-from exclave.vault.keeping import Keeping
-from exclave.vault.mission import Mission, SeatKeys
-from exclave.vault.server import VaultServer, serve
+from exclave.vault.installation.config import VaultConfig
+from exclave.vault.line.identity import load_identity
+from exclave.vault.mission.keeping import Keeping
+from exclave.vault.mission.mission import Mission, SeatKeys
+from exclave.vault.server import server as vault_server
+from exclave.vault.server.server import VaultServer, serve
 from exclave.wiring.local_door import open_door
 from tests.support.vault_world import Ed, cosigning_keys
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from exclave import clock
 from exclave.clock import Clock
 from exclave.ids import KeyId, Seat
-from exclave.vault.client import HttpVault
-from exclave.vault.config import Limits, VaultConfig
-from exclave.vault.expiry import WitnessTimes
-from exclave.vault.identity import Identity
-from exclave.vault.mission import Mission
-from exclave.vault.server import VaultServer
-from exclave.vault.storage import ObjectStore
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import Limits, VaultConfig
+from exclave.vault.kept.expiry import WitnessTimes
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.line.identity import Identity
+from exclave.vault.mission.mission import Mission
+from exclave.vault.server.server import VaultServer
 from exclave.wiring.local_door import open_door
 from tests.support.vault_world import World
 

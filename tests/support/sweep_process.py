@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exclave.engine.file import FileEngine
-from exclave.vault.sweeper import sweep
+from exclave.vault.mission.sweeper import sweep
 from tests.support.keeping import Kept
 from tests.support.vault_world import new_world
 

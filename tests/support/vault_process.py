@@ -34,15 +34,15 @@ from exclave.ledger.checkpoint import log_verifier, open_checkpoint
 from exclave.ledger.consistency import consistency_proof, verify_consistency
 from exclave.ledger.receipt import parse_receipt, verify_receipt
 from exclave.merkle import leaf_hash, tree_root
-from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
-from exclave.vault.fsck import check_objects
-from exclave.vault.identity import save_identity
-from exclave.vault.intake import Intake
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import State
-from exclave.vault.mission import Mission
-from exclave.vault.storage import read_optional, shard_key
-from exclave.vault.submission import state_of, submit
+from exclave.vault.kept.fsck import check_objects
+from exclave.vault.kept.storage import read_optional, shard_key
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.line.identity import save_identity
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import state_of, submit
 from tests.support.serving import SEAT, open_mission
 from tests.support.systrace import Kill, Traced, Warm, trace
 from tests.support.vault_world import Pack, World, new_world

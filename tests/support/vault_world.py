@@ -45,9 +45,9 @@ from exclave.ids import DepositId, Epoch, MissionId, PackRoot, PersonId, Seat, S
 from exclave.ledger.cosignature import Cosigned, Cosigner, CosigningKey, cosign, witness_name
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, NoteSignature
 from exclave.sealing.recovery import XWingPrivateKey
-from exclave.vault.cosigning import head_of, witness_now
-from exclave.vault.identity import Identity, new_identity
-from exclave.vault.mission import Mission, SeatKeys
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.mission.cosigning import head_of, witness_now
+from exclave.vault.mission.mission import Mission, SeatKeys
 
 START = datetime.now(UTC).replace(microsecond=0)
 SEATS = (Seat(1), Seat(2), Seat(3))

@@ -29,18 +29,18 @@ from exclave.monitor.judging import Judgement, judge
 from exclave.monitor.looking import look
 from exclave.monitor.memory import Memory, memory_bytes, parse_memory
 from exclave.monitor.values import Finding, Level
-from exclave.vault.cosigning import (
+from exclave.vault.interface import MissionStatus, VaultRefused
+from exclave.vault.kept.storage import COSIGNED, body_key, read_optional
+from exclave.vault.line.problems import refused
+from exclave.vault.mission.cosigning import (
     head_of,
     keep_cosigned,
     own_lines,
     request_for,
     witness_checkpoint,
 )
-from exclave.vault.interface import MissionStatus, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.problems import refused
-from exclave.vault.storage import COSIGNED, body_key, read_optional
-from exclave.vault.submission import submit
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.keeping import Hands
 from tests.support.serving import open_mission, passed
 from tests.support.vault_world import SEATS, START, World, new_world

@@ -1,6 +1,6 @@
 """Alarms: what a vault itself noticed: clocks, witnesses, disk, depositors (spec/ledger.md 9).
 
-Reads and writes the statement; when a vault raises one is `exclave.vault.alarms`'s matter.
+Reads and writes the statement; when a vault raises one is `exclave.vault.mission.alarms`'s matter.
 Unsigned: the log signs for it.
 """
 

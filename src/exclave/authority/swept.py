@@ -1,7 +1,7 @@
 """What a vault logs before it removes shards (spec/vault-http.md 8).
 
-Reads and writes the statement; what may be swept is `exclave.vault.sweeping`'s matter. Unsigned:
-the log signs for it.
+Reads and writes the statement; what may be swept is `exclave.vault.mission.sweeping`'s matter.
+Unsigned: the log signs for it.
 """
 
 from __future__ import annotations

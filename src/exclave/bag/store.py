@@ -16,7 +16,7 @@ from exclave.errors import IntegrityError
 from exclave.ids import Seat, ShardRoot, StatementHash
 from exclave.sealing.recovery import XWingPrivateKey
 from exclave.vault.buffers import ShardBuffers
-from exclave.vault.problems import refused
+from exclave.vault.line.problems import refused
 
 __all__ = ["BagStore"]
 

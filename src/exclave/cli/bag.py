@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from exclave.bag.interface import ReadableBag
     from exclave.cli.terminal import Terminal
-    from exclave.vault.survey import Problem
+    from exclave.vault.survey.survey import Problem
 
 __all__ = ["bag"]
 

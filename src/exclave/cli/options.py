@@ -43,5 +43,5 @@ __all__ = [
     "PassphraseFile",
 ]
 
-CONNECTIONS = "exclave.vault.client"
+CONNECTIONS = "exclave.vault.client.client"
 """What each seat's connection came to, cipher and key exchange, is logged by this part."""

@@ -14,7 +14,7 @@ from exclave.plain_words import grouped, of_seat, size
 if TYPE_CHECKING:
     from exclave.ids import Seat
     from exclave.vault.interface import StatementState
-    from exclave.vault.survey import DepositView, MissionView
+    from exclave.vault.survey.survey import DepositView, MissionView
 
 __all__ = ["show_surveyed", "warrant"]
 
@@ -69,7 +69,7 @@ def prepare(
 
     from exclave.cli.names import named_duration
     from exclave.cli.reconstruct import media_of
-    from exclave.vault.identity import identity_hash
+    from exclave.vault.line.identity import identity_hash
     from exclave.wiring.orders import source_for
     from exclave.wiring.reader import prepare as prepare_folder
 

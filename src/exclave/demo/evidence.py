@@ -17,7 +17,7 @@ from exclave.demo.narration import Narrator
 from exclave.demo.reach import Reach, stored_objects
 from exclave.demo.stage import Stage
 from exclave.values import dataclass
-from exclave.vault.identity import load_identity
+from exclave.vault.line.identity import load_identity
 from exclave.wiring.reader import load_card, survey_card
 
 __all__ = ["Attested", "Refused", "show_receipts", "try_deletion"]

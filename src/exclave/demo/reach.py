@@ -22,13 +22,13 @@ from exclave.errors import ExclaveError
 from exclave.ids import PackRoot, Seat, ShardRoot, StatementHash
 from exclave.ledger.checkpoint import log_verifier, open_checkpoint, origin_for
 from exclave.lines import LoopThread
-from exclave.vault.addresses import parse_address
-from exclave.vault.client import HttpVault
-from exclave.vault.identity import Identity, issue_leaf
+from exclave.vault.client.client import HttpVault
+from exclave.vault.client.retrying import RetryingRecord, RetryingStore, RetryPolicy
 from exclave.vault.interface import MissionStatus, State, VaultRefused
-from exclave.vault.protocol import PROTOCOLS
-from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
-from exclave.vault.tls import client_context
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.line.identity import Identity, issue_leaf
+from exclave.vault.line.protocol import PROTOCOLS
+from exclave.vault.line.tls import client_context
 
 __all__ = ["Attempt", "Reach", "cause_of", "stored_objects"]
 

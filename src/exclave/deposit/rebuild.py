@@ -31,7 +31,7 @@ from exclave.journal.store import Journal, RecordRow, SafePack, ShardRow
 from exclave.values import replace
 
 if TYPE_CHECKING:
-    from exclave.vault.survey import MissionView
+    from exclave.vault.survey.survey import MissionView
 
 __all__ = ["adopt_chain", "is_behind", "rebuild_journal"]
 
@@ -92,7 +92,7 @@ async def adopt_chain(
     made after a declared compromise, by what the logs say (spec/standing.md 7).
     """
     # Seldom: a deposit that follows another reads no logs.
-    from exclave.vault.survey import MissionNotFound, survey
+    from exclave.vault.survey.survey import MissionNotFound, survey
 
     try:
         view = await survey([line.record for line in lines.values()], party.mission)

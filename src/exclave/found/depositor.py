@@ -20,7 +20,7 @@ from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_depositor_key
 from exclave.values import dataclass
-from exclave.vault.identity import Identity, new_identity, save_identity
+from exclave.vault.line.identity import Identity, new_identity, save_identity
 
 __all__ = ["REQUEST", "NewDepositor", "new_depositor", "new_depositor_bundle", "write_bundle"]
 

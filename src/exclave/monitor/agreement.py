@@ -17,7 +17,7 @@ from exclave.ledger.entry import EntryType
 from exclave.monitor.values import Cause, Finding, Level, Sight, period, seats_text
 from exclave.standing.values import Standing
 from exclave.values import dataclass
-from exclave.vault.survey import SeatView
+from exclave.vault.survey.survey import SeatView
 
 __all__ = ["Apart", "agreement_findings", "apart"]
 

@@ -22,8 +22,8 @@ from exclave.monitor.values import DIFFERENCE_SECONDS, Cause, Finding, Level, Si
 from exclave.standing.agreed import declared
 from exclave.values import dataclass
 from exclave.vault.interface import State
-from exclave.vault.survey import Fault, SeatView
-from exclave.vault.testimony import log_keys
+from exclave.vault.survey.survey import Fault, SeatView
+from exclave.vault.survey.testimony import log_keys
 
 __all__ = ["log_findings"]
 

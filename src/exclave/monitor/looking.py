@@ -20,7 +20,7 @@ from exclave.monitor.memory import Memory
 from exclave.monitor.values import Glance, Sight
 from exclave.values import replace
 from exclave.vault.interface import PublicRecord
-from exclave.vault.survey import SeatView, SurveyLimits, survey
+from exclave.vault.survey.survey import SeatView, SurveyLimits, survey
 
 __all__ = ["LIMITS", "look"]
 

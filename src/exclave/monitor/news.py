@@ -18,7 +18,7 @@ from exclave.standing.machine import due
 from exclave.standing.phases import Phase
 from exclave.standing.values import Item, Value
 from exclave.values import dataclass
-from exclave.vault.survey import SeatView
+from exclave.vault.survey.survey import SeatView
 
 __all__ = ["Told", "alarm_findings", "news", "waiting"]
 

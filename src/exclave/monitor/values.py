@@ -19,7 +19,7 @@ from exclave.standing.machine import advance
 from exclave.standing.values import Standing
 from exclave.values import dataclass, field
 from exclave.vault.interface import MissionStatus
-from exclave.vault.survey import MissionView, SeatView
+from exclave.vault.survey.survey import MissionView, SeatView
 
 __all__ = [
     "DIFFERENCE_SECONDS",

@@ -31,7 +31,7 @@ from typing import Final, NewType
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
-from exclave.vault.addresses import Address, check_bind
+from exclave.vault.line.addresses import Address, check_bind
 
 __all__ = [
     "Inner",

@@ -8,7 +8,7 @@ from exclave.authority.envelope import Envelope
 from exclave.authority.record_chain import LiveSet, record_path
 from exclave.errors import AuthorityError, ConfigurationError
 from exclave.ids import Seat
-from exclave.vault.survey import DepositView, MissionView
+from exclave.vault.survey.survey import DepositView, MissionView
 
 __all__ = ["DepositNotReconstructible", "choose_deposit", "live_of", "obstacle", "path_of"]
 

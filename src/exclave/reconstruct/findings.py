@@ -11,7 +11,7 @@ from exclave.authority.record_chain import Fork, author_of, find_forks
 from exclave.ids import DepositId, Seat
 from exclave.reconstruct.choose import obstacle
 from exclave.values import dataclass
-from exclave.vault.survey import DepositView, MissionView
+from exclave.vault.survey.survey import DepositView, MissionView
 
 __all__ = ["Findings", "findings"]
 

@@ -32,7 +32,7 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, save_key_file
 from exclave.signer.parties import new_reader_key
 from exclave.values import dataclass, replace
-from exclave.vault.identity import Identity, load_identity, new_identity, save_identity
+from exclave.vault.line.identity import Identity, load_identity, new_identity, save_identity
 
 __all__ = ["FolderIncomplete", "ReaderParty", "attach_warrant", "load_reader", "prepare_warrant"]
 

@@ -16,7 +16,7 @@ from typing import Final
 from exclave.errors import ConfigurationError
 from exclave.exposition import CONTENT_TYPE
 from exclave.signals.deadline import deadline
-from exclave.vault.addresses import Address, check_metrics, parse_address
+from exclave.vault.line.addresses import Address, check_metrics, parse_address
 
 __all__ = ["MetricsListener"]
 

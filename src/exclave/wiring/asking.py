@@ -9,8 +9,8 @@ from exclave.authority.charter import Charter
 from exclave.clock import now
 from exclave.ids import Seat
 from exclave.lines import LoopThread
+from exclave.vault.client.retrying import RetryPolicy
 from exclave.vault.interface import PublicRecord
-from exclave.vault.retrying import RetryPolicy
 from exclave.wiring.depositor import ASKING_SECONDS, Home
 from exclave.wiring.lines import Lines
 

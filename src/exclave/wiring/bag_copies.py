@@ -31,8 +31,8 @@ from exclave.ledger.entry import EntryType, parse_entry
 from exclave.ledger.tiles import TILE_WIDTH, TileReader
 from exclave.sealing.recovery import XWingPublicKey
 from exclave.values import dataclass
-from exclave.vault.install import VaultFolder
-from exclave.vault.storage import CHECKPOINT, ObjectStore, body_key, read_optional, shard_key
+from exclave.vault.installation.install import VaultFolder
+from exclave.vault.kept.storage import CHECKPOINT, ObjectStore, body_key, read_optional, shard_key
 from exclave.wiring.bags import Carrier, PackedBag, kit_items, pack_with_papers
 from exclave.wiring.host import enrolled_seat
 from exclave.wiring.papers import require_no_papers

@@ -19,8 +19,8 @@ from exclave.signer.bundle import PrivateKey, Purpose
 from exclave.signer.file import load_key_file
 from exclave.values import dataclass, replace
 from exclave.vault.interface import ShardStore
-from exclave.vault.survey import MissionView
-from exclave.vault.walking import CarriedRecord
+from exclave.vault.survey.survey import MissionView
+from exclave.vault.survey.walking import CarriedRecord
 
 __all__ = ["BagSources", "SeatKeyMissing", "open_bag_sources"]
 

@@ -72,7 +72,7 @@ class ReadLogs:
 
 def read_logs(home: Home) -> ReadLogs:
     """Read the papers of every log that answers, and keep those that are rightly signed."""
-    from exclave.vault.bag_papers import read_papers
+    from exclave.vault.survey.bag_papers import read_papers
 
     charters = charters_of(home)
     with asking(home) as (loop, records):

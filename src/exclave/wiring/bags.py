@@ -36,7 +36,7 @@ from exclave.clock import now
 from exclave.errors import ConfigurationError, ExclaveError, StorageError
 from exclave.ids import BagId, DepositId, MissionId, Seat, ShardRoot
 from exclave.values import dataclass
-from exclave.vault.install import VaultFolder, find_kit, kit_files
+from exclave.vault.installation.install import VaultFolder, find_kit, kit_files
 from exclave.wiring.depositor import Home, open_stores
 from exclave.wiring.files import FileUnusable, load_envelope, read_file
 from exclave.wiring.host import carried_to, enrolled_seat

@@ -22,9 +22,9 @@ from exclave.ledger.checkpoint import parse_checkpoint
 from exclave.ledger.entry import parse_entry
 from exclave.ledger.note import parse_note
 from exclave.ledger.tiles import parse_bundle, tiles_of
-from exclave.vault.addresses import parse_address
-from exclave.vault.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
-from exclave.vault.silence import why_silent
+from exclave.vault.client.silence import why_silent
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.line.protocol import ASKED_AT, PROTOCOLS, choose_protocol, read_spoken
 
 __all__ = ["CardUnanswered", "first_charter"]
 

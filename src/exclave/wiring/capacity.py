@@ -13,7 +13,7 @@ from pathlib import Path
 from exclave.authority.agreement import Agreement
 from exclave.plain_words import size
 from exclave.values import dataclass
-from exclave.vault.install import VaultFolder
+from exclave.vault.installation.install import VaultFolder
 from exclave.vault.interface import MissionStatus
 from exclave.wiring.seat_files import vault_config
 

@@ -20,8 +20,8 @@ from exclave.found.output import CHARTER
 from exclave.ids import Seat
 from exclave.lines import LoopThread
 from exclave.values import dataclass
+from exclave.vault.client.retrying import RetryPolicy
 from exclave.vault.interface import PublicRecord
-from exclave.vault.retrying import RetryPolicy
 from exclave.wiring.files import load_envelope, read_file
 from exclave.wiring.lines import Lines
 

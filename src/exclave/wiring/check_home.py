@@ -13,8 +13,8 @@ from typing import Final
 from exclave.clock import parse_time
 from exclave.deposit.catalogue_entry import CatalogueEntry
 from exclave.plain_words import roughly, size
-from exclave.vault.identity import expiry
-from exclave.vault.identity_file import read_certificate
+from exclave.vault.line.identity import expiry
+from exclave.vault.line.identity_file import read_certificate
 from exclave.wiring.check_results import CheckResult, Figure
 from exclave.wiring.overview import APART
 from exclave.wiring.settings import DepositSettings

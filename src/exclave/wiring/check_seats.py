@@ -19,8 +19,8 @@ from exclave.ids import Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.ledger.cosignature import Cosigned, open_cosigned
 from exclave.plain_words import duration, roughly, size
-from exclave.vault.identity import expiry
 from exclave.vault.interface import Answer, MissionStatus, PublicRecord, State
+from exclave.vault.line.identity import expiry
 from exclave.wiring.asking import asking
 from exclave.wiring.check_results import CheckResult, Figure
 from exclave.wiring.depositor import Home

@@ -8,7 +8,7 @@ from exclave.errors import ExclaveError
 from exclave.ids import Seat, ShardRoot, StatementHash
 from exclave.vault.buffers import ShardBuffers
 from exclave.vault.interface import ShardStore
-from exclave.vault.problems import refused
+from exclave.vault.line.problems import refused
 
 __all__ = ["Copies", "joined"]
 

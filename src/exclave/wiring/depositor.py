@@ -24,7 +24,7 @@ from exclave.signer.bundle import Purpose
 from exclave.signer.file import load_key_file
 from exclave.signer.parties import DEDUP_SECRET
 from exclave.values import dataclass, replace
-from exclave.vault.identity_file import read_certificate
+from exclave.vault.line.identity_file import read_certificate
 from exclave.wiring.files import load_charter
 from exclave.wiring.seat_places import reached
 from exclave.wiring.settings import DepositSettings, load_deposit_settings
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from exclave.journal.store import Journal
     from exclave.proof.serving import Prover
     from exclave.proof.values import ProofFindings
-    from exclave.vault.identity import Identity
+    from exclave.vault.line.identity import Identity
 
 __all__ = [
     "ASKING_SECONDS",
@@ -75,7 +75,7 @@ class Home:
     def identity(self) -> Identity:
         """What a deposit shows to vaults; raises `ConfigurationError`."""
         # Who only looks at home is spared X.509, which is a tenth of his time.
-        from exclave.vault.identity import load_identity
+        from exclave.vault.line.identity import load_identity
 
         return load_identity(self.settings.depositor / _IDENTITY)
 

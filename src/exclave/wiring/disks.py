@@ -13,8 +13,8 @@ from pathlib import Path
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import MissionId, Seat
 from exclave.values import dataclass
-from exclave.vault.folder import FolderVault
 from exclave.vault.interface import ShardStore
+from exclave.vault.kept.folder import FolderVault
 from exclave.wiring.copies import Copies
 
 __all__ = ["Disks", "FolderFault", "NoFolderReadable", "open_disks"]

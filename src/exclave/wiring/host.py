@@ -30,17 +30,17 @@ from exclave.ids import MissionId, Seat
 from exclave.lines import LoopThread
 from exclave.signer.interface import sign_envelope
 from exclave.values import replace
-from exclave.vault.addresses import parse_address
-from exclave.vault.at_hand import VaultAtHand
-from exclave.vault.config import VaultConfig
-from exclave.vault.install import VaultFolder, open_missions
-from exclave.vault.install import enrol as enrol_mission
+from exclave.vault.installation.at_hand import VaultAtHand
+from exclave.vault.installation.config import VaultConfig
+from exclave.vault.installation.install import VaultFolder, open_missions
+from exclave.vault.installation.install import enrol as enrol_mission
+from exclave.vault.installation.seat_folder import SeatFolder
 from exclave.vault.interface import CarriedStore, MissionStatus, StatementState
-from exclave.vault.local_door import SOCKET
-from exclave.vault.mission import Mission
-from exclave.vault.seat_folder import SeatFolder
-from exclave.vault.storage import ObjectStore
-from exclave.vault.submission import submit
+from exclave.vault.kept.storage import ObjectStore
+from exclave.vault.line.addresses import parse_address
+from exclave.vault.line.local_door import SOCKET
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from exclave.wiring.capacity import disk_room
 from exclave.wiring.files import read_file
 from exclave.wiring.local_door import open_door
@@ -55,8 +55,8 @@ from exclave.wiring.seat_files import (
 )
 
 if TYPE_CHECKING:
-    from exclave.vault.client import HttpVault
-    from exclave.vault.fsck import FsckReport
+    from exclave.vault.client.client import HttpVault
+    from exclave.vault.kept.fsck import FsckReport
 
 __all__ = [
     "MissionUnexpected",
@@ -112,8 +112,8 @@ def enrol_vault(path: Path, enrolment: Path, *, mission: MissionId) -> tuple[Enr
 def serve_vault(path: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
     # A vault at hand needs no server: what that imports takes as long as a small deposit.
-    from exclave.vault.listener import share_of_connections
-    from exclave.vault.server import VaultServer, serve
+    from exclave.vault.server.listener import share_of_connections
+    from exclave.vault.server.server import VaultServer, serve
 
     folder = VaultFolder.open(path)
     config = vault_config(folder)
@@ -212,7 +212,7 @@ def _hand_in(folder: VaultFolder, data: bytes) -> StatementState:
 
 def fsck_vault(path: Path) -> Sequence[tuple[MissionId, FsckReport]]:
     """Check every object of every mission; changes nothing, also beside a running server."""
-    from exclave.vault.fsck import check_objects
+    from exclave.vault.kept.fsck import check_objects
 
     folder = VaultFolder.open(path)
     found: list[tuple[MissionId, FsckReport]] = []
@@ -251,7 +251,7 @@ async def carried_to(path: Path, mission: MissionId) -> AsyncIterator[CarriedSto
         place = VaultFolder.open(path).seat_of(mission).path
         if not (place / SOCKET).is_socket():
             raise busy from None
-    from exclave.vault.local_vault import LocalVault
+    from exclave.vault.client.local_vault import LocalVault
 
     async with LocalVault(place, mission, enrolled_seat(path, mission)) as vault:
         yield vault
@@ -371,7 +371,7 @@ def _opened(folder: VaultFolder) -> Iterator[None]:
 def _own_clients(
     folder: VaultFolder, config: VaultConfig, only: MissionId | None = None
 ) -> Iterator[tuple[LoopThread, list[HttpVault]]]:
-    from exclave.vault.client import HttpVault
+    from exclave.vault.client.client import HttpVault
 
     loop = LoopThread()
     clients = [

@@ -29,7 +29,7 @@ from exclave.wiring.depositor import Home
 
 if TYPE_CHECKING:
     from exclave.vault.interface import PublicRecord
-    from exclave.vault.survey import MissionView
+    from exclave.vault.survey.survey import MissionView
 
 __all__ = ["KeysReplaced", "learn_charter"]
 
@@ -46,7 +46,7 @@ def learn_charter(home: Home) -> Home:
         if all(statement == own.statement_hash for statement in answers.values()):
             return _seated(home, own)
         # Seldom: on most days no vault goes by another charter, and no log need be read.
-        from exclave.vault.survey import MissionNotFound, survey
+        from exclave.vault.survey.survey import MissionNotFound, survey
 
         try:
             view = loop.run(survey(list(records.values()), home.party.mission))

@@ -14,14 +14,14 @@ from exclave.ids import MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.lines import LoopThread
 from exclave.throttle import Limit
-from exclave.vault.retrying import RetryingRecord, RetryingStore, RetryPolicy
+from exclave.vault.client.retrying import RetryingRecord, RetryingStore, RetryPolicy
 from exclave.wiring.seat_places import reached, require_known, seat_addresses
 
 if TYPE_CHECKING:
-    from exclave.vault.at_hand import VaultAtHand
-    from exclave.vault.client import HttpVault
-    from exclave.vault.identity import Identity
-    from exclave.vault.pace import Pace
+    from exclave.vault.client.client import HttpVault
+    from exclave.vault.client.pace import Pace
+    from exclave.vault.installation.at_hand import VaultAtHand
+    from exclave.vault.line.identity import Identity
 
 __all__ = ["Lines"]
 
@@ -64,7 +64,7 @@ class Lines:
         def client(entry: SeatEntry) -> HttpVault | VaultAtHand:
             if entry.seat in folders:
                 return _at_hand(entry.seat, folders[entry.seat], self._mission, identity)
-            from exclave.vault.client import HttpVault
+            from exclave.vault.client.client import HttpVault
 
             data, public = seat_addresses(entry, addresses)
             return HttpVault(
@@ -110,7 +110,7 @@ class Lines:
 def _pace(limits: tuple[Limit, ...]) -> Pace | None:
     if not limits:
         return None
-    from exclave.vault.pace import Pace
+    from exclave.vault.client.pace import Pace
 
     return Pace(limits)
 
@@ -119,7 +119,7 @@ def _at_hand(
     seat: Seat, folder: Path, mission: MissionId, identity: Identity | None
 ) -> VaultAtHand:
     # Each kind of line is imported only where there is one: start-up is what is felt most.
-    from exclave.vault.at_hand import VaultAtHand
+    from exclave.vault.installation.at_hand import VaultAtHand
     from exclave.wiring.host import mission_at_hand
 
     return VaultAtHand(

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exclave.errors import ConfigurationError
-from exclave.vault.local_door import SOCKET, local_path
+from exclave.vault.line.local_door import SOCKET, local_path
 
 __all__ = ["open_door"]
 

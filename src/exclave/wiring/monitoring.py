@@ -20,7 +20,7 @@ from exclave.monitor.judging import Judgement, judge
 from exclave.monitor.looking import look
 from exclave.monitor.memory import Memory, memory_bytes, parse_memory
 from exclave.monitor.values import Sight
-from exclave.vault.survey import MissionNotFound
+from exclave.vault.survey.survey import MissionNotFound
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.files import read_file
 from exclave.wiring.lines import Lines

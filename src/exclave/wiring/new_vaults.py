@@ -23,10 +23,10 @@ from exclave.signer.file import save_key_file, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
 from exclave.values import dataclass
-from exclave.vault.config import SeatConfig, VaultConfig
-from exclave.vault.identity import Identity, new_identity
-from exclave.vault.install import VaultFolder, add_seat, create_vault, find_kit
-from exclave.vault.seat_folder import SeatExists, SeatFolder
+from exclave.vault.installation.config import SeatConfig, VaultConfig
+from exclave.vault.installation.install import VaultFolder, add_seat, create_vault, find_kit
+from exclave.vault.installation.seat_folder import SeatExists, SeatFolder
+from exclave.vault.line.identity import Identity, new_identity
 from exclave.wiring.seat_files import KEYS, SETTINGS, request_of, seat_config, vault_config
 
 __all__ = ["NewVault", "add_seat_to_vault", "init_vault"]

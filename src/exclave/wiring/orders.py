@@ -25,7 +25,7 @@ from exclave.wiring.seats import Answers, each_seat
 
 if TYPE_CHECKING:
     from exclave.authority.card import CardHead
-    from exclave.vault.survey import MissionView
+    from exclave.vault.survey.survey import MissionView
 
 __all__ = [
     "OrderFileExists",

@@ -207,7 +207,7 @@ def look_at_seats(home: Home) -> Mapping[Seat, Answer | str]:
     }
     called = [entry for seat, entry in seats.items() if seat not in settings.folders]
     if called:
-        from exclave.vault.asked import Asked, ask_answers
+        from exclave.vault.client.asked import Asked, ask_answers
 
         places = {
             entry.seat: Asked(
@@ -230,7 +230,7 @@ def _ask_at_hand(home: Home) -> Mapping[Seat, MissionStatus | str]:
 
 def _full_from_vaults(home: Home) -> int | None:
     """What the newest deposit takes at one seat, by the records that the vaults show."""
-    from exclave.vault.survey import survey
+    from exclave.vault.survey.survey import survey
     from exclave.wiring.asking import asking
 
     try:

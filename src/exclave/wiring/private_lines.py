@@ -40,7 +40,7 @@ from exclave.private_line.wireguard import wireguard_config
 from exclave.shapes import Between, Checked, Length
 from exclave.signer.file import write_once
 from exclave.values import dataclass
-from exclave.vault.addresses import parse_address
+from exclave.vault.line.addresses import parse_address
 from exclave.wiring.agreements import load_agreement
 from exclave.wiring.files import load_charter, new_folder, read_file
 

@@ -33,8 +33,8 @@ from exclave.reconstruct.findings import Findings, findings
 from exclave.reconstruct.warranting import ReaderParty, attach_warrant, load_reader, prepare_warrant
 from exclave.signer.interface import sign_envelope
 from exclave.values import dataclass
-from exclave.vault.survey import DepositView, MissionNotFound, MissionView, survey
-from exclave.vault.walking import CarriedRecord
+from exclave.vault.survey.survey import DepositView, MissionNotFound, MissionView, survey
+from exclave.vault.survey.walking import CarriedRecord
 from exclave.wiring.bag_sources import BagSources, open_bag_sources
 from exclave.wiring.bootstrap import first_charter
 from exclave.wiring.copies import joined
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from exclave.authority.record_chain import LiveSet
     from exclave.reconstruct.report import ReconstructionReport
     from exclave.reconstruct.run import Opened, ReconstructProgress, Scope, TargetFor
-    from exclave.vault.identity import Identity
     from exclave.vault.interface import PublicRecord, ShardStore, StatementState
+    from exclave.vault.line.identity import Identity
     from exclave.wiring.settings import TargetSettings
 
 __all__ = [

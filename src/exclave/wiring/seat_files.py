@@ -17,10 +17,10 @@ from exclave.ledger.cosignature import CosigningKey
 from exclave.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44
 from exclave.signer.bundle import KeyBundle, PrivateKey
 from exclave.signer.file import load_key_file
-from exclave.vault.config import SeatConfig, VaultConfig
-from exclave.vault.install import VaultFolder
-from exclave.vault.mission import SeatKeys
-from exclave.vault.seat_folder import SeatFolder
+from exclave.vault.installation.config import SeatConfig, VaultConfig
+from exclave.vault.installation.install import VaultFolder
+from exclave.vault.installation.seat_folder import SeatFolder
+from exclave.vault.mission.mission import SeatKeys
 from exclave.wiring.files import read_file
 
 __all__ = [

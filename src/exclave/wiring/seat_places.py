@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from exclave.authority.charter_parts import SeatEntry, SeatType
 from exclave.errors import ConfigurationError
 from exclave.ids import Seat
-from exclave.vault.addresses import Address, parse_address
+from exclave.vault.line.addresses import Address, parse_address
 
 __all__ = ["SeatUnreachableByDesign", "reached", "require_known", "seat_addresses"]
 

@@ -13,8 +13,8 @@ from exclave.authority.charter import Charter
 from exclave.authority.enrolment import Enrolment
 from exclave.errors import ConfigurationError
 from exclave.found.output import write_enrolments
-from exclave.vault.seating import history_of
-from exclave.vault.survey import MissionView, SeatView
+from exclave.vault.survey.seating import history_of
+from exclave.vault.survey.survey import MissionView, SeatView
 
 __all__ = ["NobodyJoins", "enrolments_of", "save_enrolments"]
 

@@ -15,8 +15,8 @@ from exclave.clock import now
 from exclave.errors import ConfigurationError, ExclaveError
 from exclave.ids import Seat
 from exclave.lines import LoopThread
+from exclave.vault.client.retrying import RetryPolicy
 from exclave.vault.interface import PublicRecord, StatementState
-from exclave.vault.retrying import RetryPolicy
 from exclave.wiring.lines import Lines
 
 __all__ = ["QUICKLY", "QUICK_SECONDS", "Answers", "SeatNotInUse", "ask_records", "each_seat"]

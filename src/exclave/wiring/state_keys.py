@@ -23,11 +23,11 @@ from exclave.ids import KeyId, MissionId
 from exclave.signer.file import write_once
 from exclave.signer.interface import sign_envelope
 from exclave.values import replace
-from exclave.vault.agreement_pins import AgreementPins
-from exclave.vault.install import VaultFolder
-from exclave.vault.mission import Mission
-from exclave.vault.seat_folder import SeatFolder
-from exclave.vault.storage import AGREEMENT_KEY
+from exclave.vault.installation.agreement_pins import AgreementPins
+from exclave.vault.installation.install import VaultFolder
+from exclave.vault.installation.seat_folder import SeatFolder
+from exclave.vault.kept.storage import AGREEMENT_KEY
+from exclave.vault.mission.mission import Mission
 from exclave.wiring.agreements import load_request
 from exclave.wiring.files import read_file
 from exclave.wiring.host import mission_at_hand

@@ -18,8 +18,8 @@ from exclave.ids import Seat
 from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, public_keys_bytes, write_once
 from exclave.signer.parties import new_official_key
-from exclave.vault.identity import load_identity
-from exclave.vault.install import VaultFolder, enrol
+from exclave.vault.installation.install import VaultFolder, enrol
+from exclave.vault.line.identity import load_identity
 from tests.support.embassy.mission import Embassy
 from tests.support.embassy.processes import free_ports
 from tests.support.embassy.vault import TestVault, host_of, vault_of

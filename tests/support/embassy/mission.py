@@ -31,10 +31,10 @@ from exclave.sealing.secret import DepositContext, seal_for_reader, unseal_depos
 from exclave.shares import read_share, recombine
 from exclave.signer.interface import sign_envelope
 from exclave.source.interface import Target
-from exclave.vault.client import HttpVault
+from exclave.vault.client.client import HttpVault
 from exclave.vault.interface import State
-from exclave.vault.survey import MissionView
-from exclave.vault.survey import survey as survey_mission
+from exclave.vault.survey.survey import MissionView
+from exclave.vault.survey.survey import survey as survey_mission
 from tests.support.embassy.home import AtHome
 from tests.support.embassy.progress import QuietReconstruction
 from tests.support.embassy.reading import Reading, Survey

@@ -10,7 +10,7 @@ from exclave.authority.record import DepositRecord
 from exclave.authority.record_chain import LiveSet, live_set, record_path
 from exclave.ids import StatementHash
 from exclave.reconstruct.warranting import ReaderParty
-from exclave.vault.identity import Identity
+from exclave.vault.line.identity import Identity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ from exclave.engine.file import FileEngine
 from exclave.ids import MissionId, Seat
 from exclave.lines import LoopThread
 from exclave.signer.bundle import KeyBundle
-from exclave.vault.addresses import Address
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
-from exclave.vault.identity import Identity
-from exclave.vault.install import VaultFolder, enrol, open_missions
-from exclave.vault.server import VaultServer
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
+from exclave.vault.installation.install import VaultFolder, enrol, open_missions
+from exclave.vault.line.addresses import Address
+from exclave.vault.line.identity import Identity
+from exclave.vault.server.server import VaultServer
 from tests.support.embassy.processes import free_ports, serve_process
 from tests.support.embassy.registers import AnyRegister
 from tests.support.embassy.vault import TestVault, host_of, vault_of

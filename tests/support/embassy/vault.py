@@ -19,11 +19,11 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import save_key_file
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_vault_key
-from exclave.vault.identity import Identity, new_identity
-from exclave.vault.install import create_vault
-from exclave.vault.mission import Mission, SeatKeys
-from exclave.vault.seat_folder import SeatFolder, make_seat
-from exclave.vault.server import VaultServer
+from exclave.vault.installation.install import create_vault
+from exclave.vault.installation.seat_folder import SeatFolder, make_seat
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.mission.mission import Mission, SeatKeys
+from exclave.vault.server.server import VaultServer
 from exclave.wiring.seat_files import seat_keys
 
 

@@ -8,7 +8,7 @@ from exclave.cli.vault import _status_json, _status_lines
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import DepositId, StatementHash
 from exclave.vault.interface import RecordState, State
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
 from tests.support.agreements import agreement, signed
 from tests.support.serving import open_mission
 from tests.support.vault_world import new_world

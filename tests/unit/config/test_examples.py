@@ -7,7 +7,7 @@ from exclave.config import load_toml
 from exclave.found.terms import AgreementTerms
 from exclave.plan import load_plan
 from exclave.signals.settings import AlertsTable, CommandTarget, EmailTarget, WebhookTarget
-from exclave.vault.config import SeatConfig, VaultConfig
+from exclave.vault.installation.config import SeatConfig, VaultConfig
 from exclave.wiring.settings import load_deposit_settings, load_target_settings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

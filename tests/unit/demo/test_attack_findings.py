@@ -14,7 +14,7 @@ from exclave.demo.attack.findings import Book
 from exclave.demo.narration import Narrator
 from exclave.demo.reach import cause_of, stored_objects
 from exclave.errors import VaultUnreachable
-from exclave.vault.problems import refused
+from exclave.vault.line.problems import refused
 
 
 @pytest.fixture

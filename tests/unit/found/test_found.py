@@ -40,7 +40,7 @@ from exclave.sealing.secret import unseal_annex
 from exclave.shares import read_share, recombine
 from exclave.signer.bundle import PrivateKey
 from exclave.signer.file import PublicKeys, load_key_file
-from exclave.vault.identity import load_identity
+from exclave.vault.line.identity import load_identity
 from tests.founding import NOW, Founding, make_founding
 
 

@@ -22,11 +22,11 @@ from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSignature, parse_note
 from exclave.monitor.memory import Memory, MemoryBroken, SeatMemory, memory_bytes, parse_memory
 from exclave.monitor.values import Level, period
-from exclave.vault.identity import new_identity
 from exclave.vault.interface import AlarmState, MissionStatus, Quarantined, State, WarrantState
-from exclave.vault.log import Addition
-from exclave.vault.refusals import Refusals
-from exclave.vault.survey import MissionNotFound
+from exclave.vault.kept.log import Addition
+from exclave.vault.kept.refusals import Refusals
+from exclave.vault.line.identity import new_identity
+from exclave.vault.survey.survey import MissionNotFound
 from tests.support.serving import passed
 from tests.support.vault_world import START, fellow_lines, new_world, next_charter
 from tests.support.watching import SeatSource, WatchedSeats, gone

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from exclave.ids import MissionId, Seat
 from exclave.private_line.values import LineKey, MissionLines, Party, Role
-from exclave.vault.addresses import Address
+from exclave.vault.line.addresses import Address
 
 HUB = "hub"
 

@@ -22,7 +22,7 @@ from exclave.private_line.values import (
     read_line_key,
 )
 from exclave.private_line.wireguard import KeyPathUnusual, wireguard_config
-from exclave.vault.addresses import Address
+from exclave.vault.line.addresses import Address
 from tests.unit.private_line.hub import HUB, caller, first, key, second, vault
 
 

@@ -12,9 +12,9 @@ from exclave.ids import MissionId, Seat, StatementHash
 from exclave.reconstruct.choose import DepositNotReconstructible, choose_deposit
 from exclave.reconstruct.findings import findings
 from exclave.reconstruct.report import ReconstructionReport, report_payload, report_text
-from exclave.vault.submission import submit
-from exclave.vault.survey import MissionView, survey
-from exclave.vault.walking import Problem
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.survey import MissionView, survey
+from exclave.vault.survey.walking import Problem
 from tests.support.serving import open_mission
 from tests.support.vault_world import World, new_world
 from tests.unit.vault.test_survey import Seated

@@ -23,8 +23,8 @@ from exclave.engine.memory import MemoryEngine
 from exclave.exposition import Family, gauge
 from exclave.own_process import process_families
 from exclave.signals.alerter import TargetState
-from exclave.vault.metrics import mission_families, request_families
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
+from exclave.vault.server.metrics import mission_families, request_families
 from exclave.wiring.check_results import CheckResult
 from exclave.wiring.home_metrics import home_families
 from tests.support.overviews import DAY, HOUR, MOMENT, everything

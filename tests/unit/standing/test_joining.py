@@ -17,7 +17,7 @@ from exclave.signer.parties import new_vault_key
 from exclave.standing.admission import PLACES, PlacesTaken, SlotTaken
 from exclave.standing.effects import held
 from exclave.standing.phases import Phase
-from exclave.vault.survey import _in_force
+from exclave.vault.survey.survey import _in_force
 from tests.support.polity import Polity, Vantage, make_polity, person
 
 NEW = Seat(9)

@@ -10,8 +10,8 @@ from exclave.engine.memory import Fault, MemoryEngine
 from exclave.errors import StorageError
 from exclave.ids import MissionId
 from exclave.ledger.entry import EntryType
-from exclave.vault.alarms import DAY_MS, HOUR_MS, Alarms, Reading, Seen, notices
-from exclave.vault.expiry import ExpiryInputs, WitnessRules
+from exclave.vault.kept.expiry import ExpiryInputs, WitnessRules
+from exclave.vault.mission.alarms import DAY_MS, HOUR_MS, Alarms, Reading, Seen, notices
 from tests.support.serving import fellows, open_mission, passed
 from tests.support.vault_world import START, new_world
 

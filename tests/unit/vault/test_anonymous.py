@@ -9,7 +9,7 @@ import pytest
 
 from exclave.engine.memory import MemoryEngine
 from exclave.vault.interface import VaultRefused
-from exclave.vault.wire import MAX_ANONYMOUS
+from exclave.vault.line.wire import MAX_ANONYMOUS
 from tests.support.serving import SEAT, serving
 from tests.support.vault_world import new_world
 

@@ -18,8 +18,8 @@ from exclave.found.terms import StateKeyUnfit
 from exclave.ids import Seat
 from exclave.signer.file import public_keys_bytes
 from exclave.signer.parties import new_official_key, new_state_key
-from exclave.vault.install import VaultFolder, create_vault, enrol, open_missions
-from exclave.vault.storage import AGREEMENT_KEY, ENROLMENT
+from exclave.vault.installation.install import VaultFolder, create_vault, enrol, open_missions
+from exclave.vault.kept.storage import AGREEMENT_KEY, ENROLMENT
 from exclave.wiring.host import enrol_vault
 from exclave.wiring.new_vaults import init_vault
 from exclave.wiring.seat_files import StateKeyMissing

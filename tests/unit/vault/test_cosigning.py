@@ -24,8 +24,11 @@ from exclave.ledger.note import (
 )
 from exclave.ledger.receipt import parse_receipt, verify_witnessed_receipt
 from exclave.ledger.witness import AddCheckpoint, Answer
-from exclave.vault.cosigned import covered_size
-from exclave.vault.cosigning import (
+from exclave.vault.kept.cosigned import covered_size
+from exclave.vault.kept.storage import COSIGNED
+from exclave.vault.kept.witnessing import WitnessStateBroken
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.cosigning import (
     MAX_EVIDENCE,
     WitnessFailed,
     check_lines,
@@ -38,11 +41,8 @@ from exclave.vault.cosigning import (
     witness_checkpoint,
     witness_now,
 )
-from exclave.vault.identity import new_identity
-from exclave.vault.mission import Mission
-from exclave.vault.storage import COSIGNED
-from exclave.vault.submission import submit
-from exclave.vault.witnessing import WitnessStateBroken
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import open_mission
 from tests.support.vault_world import (
     SEATS,

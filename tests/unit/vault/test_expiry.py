@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exclave.clock import format_time
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import StorageError
-from exclave.vault.expiry import (
+from exclave.vault.kept.expiry import (
     ExpiryClock,
     ExpiryInputs,
     WitnessRules,

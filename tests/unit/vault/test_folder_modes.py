@@ -7,8 +7,8 @@ from pathlib import Path
 
 from exclave.authority.enrolment import Enrolment, enrolment_envelope
 from exclave.engine.file import FileEngine
-from exclave.vault.install import create_vault, enrol, open_missions
-from exclave.vault.intake import Intake
+from exclave.vault.installation.install import create_vault, enrol, open_missions
+from exclave.vault.mission.intake import Intake
 from tests.support.serving import SEAT
 from tests.support.vault_world import START, new_world
 

@@ -13,12 +13,12 @@ from exclave.ids import Seat
 from exclave.ledger.checkpoint import Checkpoint, origin_for, sign_checkpoint
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSigner
-from exclave.vault.cosigning import head_of
-from exclave.vault.fsck import FsckReport, check_objects
-from exclave.vault.log import Addition
-from exclave.vault.mission import Mission
-from exclave.vault.storage import COSIGNED, body_key
-from exclave.vault.submission import submit
+from exclave.vault.kept.fsck import FsckReport, check_objects
+from exclave.vault.kept.log import Addition
+from exclave.vault.kept.storage import COSIGNED, body_key
+from exclave.vault.mission.cosigning import head_of
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import SEAT, open_mission
 from tests.support.vault_world import START, World, new_world, next_charter, witnessed
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from exclave.authority.alarm import AlarmCause
-from exclave.vault.habits import Sign, Volume, change, silence
+from exclave.vault.mission.habits import Sign, Volume, change, silence
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -11,7 +11,7 @@ from cryptography import x509
 from exclave import clock
 from exclave.errors import ConfigurationError, MalformedData
 from exclave.ids import Seat
-from exclave.vault.identity import (
+from exclave.vault.line.identity import (
     IdentityUnknown,
     check_identity,
     identity_hash,
@@ -21,8 +21,8 @@ from exclave.vault.identity import (
     new_identity,
     save_identity,
 )
-from exclave.vault.identity_file import read_certificate
-from exclave.vault.tls import add_anchors, client_context, not_trusted, server_context
+from exclave.vault.line.identity_file import read_certificate
+from exclave.vault.line.tls import add_anchors, client_context, not_trusted, server_context
 
 NOW = clock.now()
 

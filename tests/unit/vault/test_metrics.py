@@ -15,13 +15,13 @@ from exclave.engine.memory import MemoryEngine
 from exclave.errors import ConfigurationError
 from exclave.exposition import exposition
 from exclave.ids import DepositId
-from exclave.vault.client import HttpVault
-from exclave.vault.config import VaultConfig
+from exclave.vault.client.client import HttpVault
+from exclave.vault.installation.config import VaultConfig
 from exclave.vault.interface import VaultRefused
-from exclave.vault.metrics import mission_families
-from exclave.vault.server import VaultServer
-from exclave.vault.submission import submit
-from exclave.vault.tls import client_context
+from exclave.vault.line.tls import client_context
+from exclave.vault.mission.submission import submit
+from exclave.vault.server.metrics import mission_families
+from exclave.vault.server.server import VaultServer
 from tests.support.figures import Figures, figures, label_names
 from tests.support.serving import SEAT, fellows, open_mission, passed
 from tests.support.vault_world import SEATS, START, new_world, witnessed

@@ -18,12 +18,12 @@ from exclave.engine.memory import MemoryEngine
 from exclave.errors import ExclaveError
 from exclave.ids import Seat
 from exclave.ledger.entry import EntryType
-from exclave.vault import mirror
 from exclave.vault.interface import StatementState
-from exclave.vault.mirror import position_of
-from exclave.vault.mission import Mission
-from exclave.vault.problems import as_refusal
-from exclave.vault.submission import submit
+from exclave.vault.line.problems import as_refusal
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.server import mirror
+from exclave.vault.server.mirror import position_of
 from tests.support.certificates import make_proof, signed_proof
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, World, new_world
@@ -36,7 +36,7 @@ class Hosting:
     """Runs what a vault runs in its threads, here and now."""
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """As in `exclave.vault.hosting.Hosting`."""
+        """As in `exclave.vault.server.hosting.Hosting`."""
         return function(*arguments)
 
 

@@ -20,16 +20,16 @@ from exclave.engine.memory import MemoryEngine
 from exclave.errors import StorageError
 from exclave.ids import StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault.identity import new_identity
-from exclave.vault.intake import Intake
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.log import Addition
-from exclave.vault.mission import Mission
-from exclave.vault.refusals import MAX_LINES, Refusals
-from exclave.vault.service_clock import ServiceClock
-from exclave.vault.state import Index
-from exclave.vault.storage import store_object
-from exclave.vault.submission import submit
+from exclave.vault.kept.index import Index
+from exclave.vault.kept.log import Addition
+from exclave.vault.kept.refusals import MAX_LINES, Refusals
+from exclave.vault.kept.service_clock import ServiceClock
+from exclave.vault.kept.storage import store_object
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import SEAT, open_mission
 from tests.support.vault_world import START, Pack, World, new_depositor, new_world, next_charter
 

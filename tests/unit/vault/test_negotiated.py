@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from exclave import clock
 from exclave.engine.memory import MemoryEngine
-from exclave.vault.connections import Connections
-from exclave.vault.identity import (
+from exclave.vault.line.identity import (
     IdentityUnknown,
     identity_hash,
     issue_leaf,
     new_identity,
 )
-from exclave.vault.negotiated import Negotiated, NotingContext, server_hello_group
-from exclave.vault.tls import client_context, server_context
+from exclave.vault.line.negotiated import Negotiated, NotingContext, server_hello_group
+from exclave.vault.line.tls import client_context, server_context
+from exclave.vault.server.connections import Connections
 from tests.support.serving import SEAT, serving
 from tests.support.vault_world import new_world
 

@@ -13,11 +13,12 @@ from exclave import clock
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import VaultUnreachable
 from exclave.ids import StatementHash
-from exclave.vault import own_leaf, server
-from exclave.vault.identity import Identity, new_identity
 from exclave.vault.interface import VaultRefused
-from exclave.vault.own_leaf import RENEW_AFTER, OwnLeaf
-from exclave.vault.tls import client_context, server_context
+from exclave.vault.line import own_leaf
+from exclave.vault.line.identity import Identity, new_identity
+from exclave.vault.line.own_leaf import RENEW_AFTER, OwnLeaf
+from exclave.vault.line.tls import client_context, server_context
+from exclave.vault.server import server
 from tests.support.serving import serving
 from tests.support.vault_world import new_world
 from tests.unit.vault.test_identity import handshake

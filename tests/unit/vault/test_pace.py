@@ -13,8 +13,8 @@ import pytest
 from exclave.config import ConfigurationInvalid
 from exclave.ids import Seat
 from exclave.throttle import Limit, parse_hours, rate_at
-from exclave.vault.client import HttpVault
-from exclave.vault.pace import PIECE, Pace
+from exclave.vault.client.client import HttpVault
+from exclave.vault.client.pace import PIECE, Pace
 from exclave.wiring.settings import load_deposit_settings
 from tests.support.agents import DEPOSIT
 from tests.support.embassy import Embassy, found_embassy

@@ -8,7 +8,7 @@ import pytest
 from exclave.authority.charter_settings import Quotas
 from exclave.authority.record_chain import seated_authors
 from exclave.vault.interface import VaultRefused
-from exclave.vault.quota import (
+from exclave.vault.kept.quota import (
     Charged,
     Used,
     check_quota,

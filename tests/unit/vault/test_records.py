@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from exclave.authority.record import DepositRecord, PackKindName, RecordPack, SealedSecret
 from exclave.authority.record_chain import live_set, set_root
 from exclave.ids import DepositId, Epoch, MissionId, PackRoot, Seat, ShardRoot, StatementHash
-from exclave.vault.records import Records
+from exclave.vault.survey.records import Records
 
 COUNT, FULL = 30, 11
 SECRET = SealedSecret(deposit=DepositId(bytes(16)), sealed=bytes(1168))

@@ -8,13 +8,10 @@ import pytest
 from exclave.errors import ConfigurationError, VaultUnreachable
 from exclave.ids import ShardRoot
 from exclave.shapes import Unfit
-from exclave.vault.addresses import Address, AddressPublic, check_bind, parse_address
-from exclave.vault.config import SeatConfig, VaultConfig
-from exclave.vault.identity import new_identity
+from exclave.vault.client.retrying import RetryPolicy
+from exclave.vault.installation.config import SeatConfig, VaultConfig
 from exclave.vault.interface import VaultRefused
-from exclave.vault.problems import CAUSES, problem_document, read_problem, refused
-from exclave.vault.retrying import RetryPolicy
-from exclave.vault.rules import (
+from exclave.vault.kept.rules import (
     Ancestry,
     Candidate,
     PartyKind,
@@ -23,6 +20,9 @@ from exclave.vault.rules import (
     find_party,
     hindrance,
 )
+from exclave.vault.line.addresses import Address, AddressPublic, check_bind, parse_address
+from exclave.vault.line.identity import new_identity
+from exclave.vault.line.problems import CAUSES, problem_document, read_problem, refused
 from tests.support.vault_world import START, new_world
 
 PRIVATE = ["127.0.0.1:1", "10.1.2.3:1", "192.168.0.1:0", "100.64.0.1:9", "[::1]:1", "[fd00::1]:1",

@@ -31,10 +31,10 @@ from exclave.ledger.checkpoint import origin_for
 from exclave.ledger.entry import EntryType
 from exclave.ledger.note import NoteSigner
 from exclave.standing.agreed import in_effect
-from exclave.vault.log import Addition, Log
-from exclave.vault.mission import Mission
-from exclave.vault.seating import SeatNotJoining, history_of, rehearse
-from exclave.vault.submission import submit
+from exclave.vault.kept.log import Addition, Log
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.seating import SeatNotJoining, history_of, rehearse
 from tests.support.agreements import agreement, head, next_version, signed, statement_of
 from tests.support.serving import open_mission
 from tests.support.vault_world import START, VaultParty, World, new_vault, new_world, next_charter

@@ -12,7 +12,7 @@ from exclave.authority.seat_request import parse_seat_request
 from exclave.engine.file import FileEngine
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId, Seat
-from exclave.vault.install import (
+from exclave.vault.installation.install import (
     SeatTaken,
     VaultFolder,
     VaultTooNew,
@@ -21,9 +21,9 @@ from exclave.vault.install import (
     enrol,
     open_missions,
 )
-from exclave.vault.listener import share_of_connections
-from exclave.vault.seat_folder import SeatExists, SeatFolder, further_seats
-from exclave.vault.storage import ENROLMENT, SEAT
+from exclave.vault.installation.seat_folder import SeatExists, SeatFolder, further_seats
+from exclave.vault.kept.storage import ENROLMENT, SEAT
+from exclave.vault.server.listener import share_of_connections
 from exclave.wiring.new_vaults import add_seat_to_vault, init_vault
 from exclave.wiring.seat_files import seat_named
 from tests.support.vault_world import START, World, new_world

@@ -13,9 +13,9 @@ import pytest
 from exclave import clock
 from exclave.engine.memory import MemoryEngine
 from exclave.errors import ConfigurationError
-from exclave.vault import server as vault_server
-from exclave.vault.config import VaultConfig
-from exclave.vault.server import VaultServer, serve
+from exclave.vault.installation.config import VaultConfig
+from exclave.vault.server import server as vault_server
+from exclave.vault.server.server import VaultServer, serve
 from tests.support.serving import SEAT, Served, open_mission
 from tests.support.vault_world import World, new_world
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from exclave.ids import Seat
-from exclave.vault.silence import no_answer, why_silent
+from exclave.vault.client.silence import no_answer, why_silent
 
 
 async def _nobody(session: aiohttp.ClientSession) -> None:

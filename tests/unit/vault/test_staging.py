@@ -9,10 +9,10 @@ import pytest
 
 from exclave.authority.charter_settings import Quotas
 from exclave.engine.memory import MemoryEngine
-from exclave.vault.intake import Intake
 from exclave.vault.interface import VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import SEAT, open_mission, serving
 from tests.support.vault_world import Pack, World, new_depositor, new_world, next_charter
 

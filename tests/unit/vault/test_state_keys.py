@@ -21,12 +21,12 @@ from exclave.signer.bundle import KeyBundle
 from exclave.signer.file import load_key_file, public_keys_bytes
 from exclave.signer.parties import new_state_key
 from exclave.standing.agreed import in_effect
-from exclave.vault.agreed import check_deposits
-from exclave.vault.agreement_pins import AgreementPins
-from exclave.vault.identity import load_identity
+from exclave.vault.installation.agreement_pins import AgreementPins
 from exclave.vault.interface import VaultRefused
-from exclave.vault.storage import AGREEMENT_KEY
-from exclave.vault.submission import submit
+from exclave.vault.kept.storage import AGREEMENT_KEY
+from exclave.vault.line.identity import load_identity
+from exclave.vault.mission.agreed import check_deposits
+from exclave.vault.mission.submission import submit
 from exclave.wiring.agreements import hand_over, load_request, vouch_for
 from exclave.wiring.host import enrol_vault, mission_at_hand
 from exclave.wiring.new_vaults import init_vault

@@ -17,11 +17,11 @@ from exclave.ledger.note import NoteSigner
 from exclave.ledger.tiles import TILE_WIDTH, encode_bundle
 from exclave.merkle import leaf_hash
 from exclave.vault.interface import MissionStatus
-from exclave.vault.log import Addition
-from exclave.vault.mission import Mission
-from exclave.vault.storage import body_key
-from exclave.vault.submission import submit
-from exclave.vault.survey import Fault, MissionNotFound, MissionView, SurveyLimits, survey
+from exclave.vault.kept.log import Addition
+from exclave.vault.kept.storage import body_key
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.survey import Fault, MissionNotFound, MissionView, SurveyLimits, survey
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, VaultParty, World, new_world, next_charter
 

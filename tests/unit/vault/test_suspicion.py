@@ -11,9 +11,9 @@ import pytest
 from exclave.authority.record_chain import Author
 from exclave.ids import KeyId, Seat, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault import suspicion
-from exclave.vault.survey import SeatView
-from exclave.vault.suspicion import Suspicion
+from exclave.vault.survey import suspicion
+from exclave.vault.survey.survey import SeatView
+from exclave.vault.survey.suspicion import Suspicion
 
 T = datetime(2026, 5, 1, tzinfo=UTC)
 BEFORE, AFTER = T - timedelta(hours=1), T + timedelta(hours=1)

@@ -16,14 +16,14 @@ from exclave.engine.memory import Fault, MemoryEngine
 from exclave.errors import StorageError
 from exclave.ids import PackRoot, ShardRoot, StatementHash
 from exclave.ledger.entry import EntryType
-from exclave.vault.fsck import check_objects
 from exclave.vault.interface import State
-from exclave.vault.keeping import Keeping
-from exclave.vault.storage import shard_key
-from exclave.vault.submission import state_of, submit
-from exclave.vault.sweeper import sweep
-from exclave.vault.sweeping import Kept as Why
-from exclave.vault.sweeping import ReleasedPack, SweepInputs, what_may_go
+from exclave.vault.kept.fsck import check_objects
+from exclave.vault.kept.storage import shard_key
+from exclave.vault.mission.keeping import Keeping
+from exclave.vault.mission.submission import state_of, submit
+from exclave.vault.mission.sweeper import sweep
+from exclave.vault.mission.sweeping import Kept as Why
+from exclave.vault.mission.sweeping import ReleasedPack, SweepInputs, what_may_go
 from tests.support.keeping import RELEASE, Kept, put, roots
 from tests.support.serving import SEAT
 from tests.support.vault_world import START, new_world

@@ -9,8 +9,8 @@ import ssl
 import pytest
 
 from exclave import clock
-from exclave.vault.identity import new_identity
-from exclave.vault.tls import add_anchors, client_context
+from exclave.vault.line.identity import new_identity
+from exclave.vault.line.tls import add_anchors, client_context
 
 
 def leave_an_error() -> None:

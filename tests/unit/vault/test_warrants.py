@@ -12,10 +12,10 @@ from exclave.authority.charter_parts import RoleName
 from exclave.authority.envelope import parse_envelope
 from exclave.engine.memory import MemoryEngine
 from exclave.standing.admission import PLACES
-from exclave.vault.identity import new_identity
 from exclave.vault.interface import State, VaultRefused
-from exclave.vault.mission import Mission
-from exclave.vault.submission import submit
+from exclave.vault.line.identity import new_identity
+from exclave.vault.mission.mission import Mission
+from exclave.vault.mission.submission import submit
 from tests.support.serving import fellows, open_mission, passed
 from tests.support.vault_world import START, World, new_world, next_charter
 

@@ -8,7 +8,7 @@ import pytest
 
 from exclave.errors import ConfigurationError
 from exclave.ids import MissionId
-from exclave.vault.install import VaultFolder
+from exclave.vault.installation.install import VaultFolder
 from exclave.wiring.bag_copies import _one_mission
 from tests.support.bags import run
 from tests.support.embassy import found_embassy

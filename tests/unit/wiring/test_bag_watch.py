@@ -14,8 +14,8 @@ from exclave.engine.memory import MemoryEngine
 from exclave.ids import BagId, MissionId, Seat
 from exclave.ledger.checkpoint import log_verifier
 from exclave.values import replace
-from exclave.vault.bag_papers import LoggedPapers, read_papers
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.bag_papers import LoggedPapers, read_papers
 from exclave.wiring.bag_watch import KeptPapers, ReadLogs, _keep, papers_in
 from exclave.wiring.check_bags import _known
 from exclave.wiring.check_results import Severity
@@ -147,8 +147,8 @@ def test_a_log_that_lies_is_not_read_and_keeps_no_other_back(world: World) -> No
 
 
 def test_a_log_without_an_end_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from exclave.vault import bag_papers
-    from exclave.vault.survey import SurveyLimits
+    from exclave.vault.survey import bag_papers
+    from exclave.vault.survey.survey import SurveyLimits
 
     monkeypatch.setattr(bag_papers, "_LIMITS", SurveyLimits(seconds=0.05))
     found = read(world, Silent(open_mission(world, MemoryEngine())))

@@ -11,7 +11,7 @@ import pytest
 from exclave.engine.memory import MemoryEngine
 from exclave.ids import MissionId, Seat
 from exclave.vault.interface import MissionStatus
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
 from exclave.wiring import capacity
 from exclave.wiring.capacity import DiskRoom, disk_room
 from exclave.wiring.new_vaults import init_vault

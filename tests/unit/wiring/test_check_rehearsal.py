@@ -10,7 +10,7 @@ import pytest
 from exclave.evidence import EvidenceStore
 from exclave.plan import RegisterPlan
 from exclave.values import replace
-from exclave.vault.identity import new_identity, save_identity
+from exclave.vault.line.identity import new_identity, save_identity
 from exclave.wiring.check_evidence import check_drills, rehearsed
 from exclave.wiring.check_home import check_keys, check_room
 from exclave.wiring.check_results import CheckResult, Severity

@@ -13,8 +13,8 @@ from exclave.authority.charter import Charter
 from exclave.cli.check import _monitoring_line
 from exclave.errors import IntegrityError
 from exclave.ids import Epoch, MissionId, Seat, StatementHash
-from exclave.vault.identity import issue_leaf, new_identity
 from exclave.vault.interface import MissionStatus
+from exclave.vault.line.identity import issue_leaf, new_identity
 from exclave.wiring.check_results import CheckResult, Figure, Severity, worst
 from exclave.wiring.check_seats import certificate_result, clock_result, room_result
 from exclave.wiring.confirmations import (

@@ -10,7 +10,7 @@ import pytest
 
 from exclave.authority.charter import Charter
 from exclave.engine.memory import MemoryEngine
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
 from exclave.wiring import reader
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, new_world, next_charter

@@ -11,9 +11,9 @@ import pytest
 from exclave.engine.file import FileEngine
 from exclave.errors import IntegrityError
 from exclave.ids import Seat
-from exclave.vault.intake import Intake
-from exclave.vault.submission import submit
-from exclave.vault.survey import survey
+from exclave.vault.mission.intake import Intake
+from exclave.vault.mission.submission import submit
+from exclave.vault.survey.survey import survey
 from exclave.wiring.disks import NoFolderReadable, open_disks
 from tests.support.serving import open_mission
 from tests.support.vault_world import Pack, World, new_world

@@ -10,7 +10,7 @@ from exclave.certificate.receipts import ReceiptForeign, verify_seat_receipt
 from exclave.engine.memory import MemoryEngine
 from exclave.ledger.note import MAX_COSIGNED_LINES, NoteForged, NoteUnsigned, parse_note
 from exclave.ledger.receipt import parse_receipt
-from exclave.vault.submission import submit
+from exclave.vault.mission.submission import submit
 from tests.support.serving import open_mission
 from tests.support.vault_world import SEATS, World, ed, new_world, next_charter, witnessed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from exclave.authority.warrant import Warrant
 from exclave.clock import format_time
 from exclave.plain_words import grouped
-from exclave.vault.identity import identity_hash
+from exclave.vault.line.identity import identity_hash
 
 __all__ = ["warrant_lines"]
 

@@ -38,8 +38,8 @@ from exclave.signer.file import load_key_file, public_keys_bytes, write_once
 from exclave.signer.interface import sign_envelope
 from exclave.signer.parties import new_official_key
 from exclave.values import dataclass, replace
-from exclave.vault.identity import Identity, load_identity
-from exclave.vault.local_door import SOCKET
+from exclave.vault.line.identity import Identity, load_identity
+from exclave.vault.line.local_door import SOCKET
 from exclave.wiring.reader import load_card, prepare, survey_card
 
 __all__ = ["HOME", "OWN_SEAT", "Occupier"]

@@ -1,0 +1,1 @@
+"""One mission at one vault: what it takes, lodges, answers, watches and sweeps."""

@@ -1,0 +1,1 @@
+"""A running vault: its listeners, handlers and background tasks."""

@@ -1,0 +1,1 @@
+"""What seats say about a mission, walked and checked from outside."""
