@@ -3425,6 +3425,7 @@ class Stream:
     size: int = 0
     runs: list[Run] = field(default_factory=list)
     volumes: set[int] = field(default_factory=set)
+    content: int = 0  # bytes that it has in all
     damaged: int = 0
     ended: bool = False
 
@@ -3434,6 +3435,8 @@ class Stream:
         self.ended = self.ended or block.kind == 3
         if block.kind == 1:
             self.parts[block.offset], self.size = block.data, block.size
+        if block.kind in (2, 3):
+            self.content = block.size
         if block.kind != 2:
             return
         if self.runs:
@@ -3457,7 +3460,17 @@ class Stream:
             f"volume {n} is missing" for n in range(1, max(self.volumes)) if n not in self.volumes
         ][:100]
         self.runs.sort(key=lambda run: run.start)
+        if lacking := self._lacking():
+            problems.append(f"not whole: {lacking} bytes of the content are not there")
         return Bag(self.paths[0], check_inventory(data), self.runs, problems)
+
+    def _lacking(self) -> int:
+        """Bytes of the content that no good block has; the runs are in order."""
+        lacking, end = 0, 0
+        for run in self.runs:
+            lacking += max(0, run.start - end)
+            end = max(end, run.start + run.length)
+        return lacking + max(0, self.content - end)
 
 
 def read_volume(path: Path, streams: dict[tuple[bytes, bytes, int], Stream]) -> None:

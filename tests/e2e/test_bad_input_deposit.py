@@ -25,8 +25,7 @@ from exclave.postgres_server.server import PostgresServer, write_passfile
 from exclave.vault.installation.config import VaultConfig
 from tests.pgfixtures import FreshDatabase
 from tests.scripts.conftest import Mission, Ran, call, founded_mission, free_ports, must
-from tests.support import embassy as embassies
-from tests.support.embassy import found_embassy
+from tests.support.embassy import found_embassy, founding
 
 PASSWORD = "very-secret-password-7731"
 
@@ -136,7 +135,7 @@ def test_vaults_without_room(mission: Mission) -> None:
             (mission.vault(seat) / "vault.toml").write_text(f"min_free_bytes = {2**60}\n{text}")
             mission.start(seat)
         ran = refused(
-            mission, 5, "-c", mission.config, says="2 required", hint="nothing was lodged"
+            mission, 5, "-c", mission.config, says="can be reached: 2", hint="nothing was lodged"
         )
         assert "expected room for " in ran.err
     finally:
@@ -149,12 +148,12 @@ def test_vaults_without_room(mission: Mission) -> None:
 
 def test_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daily quota is the charter's; older deposits stay, and the reason is the vaults'."""
-    monkeypatch.setattr(embassies, "DAILY", 3 * 2**20)
+    monkeypatch.setattr(founding, "DAILY", 3 * 2**20)
     with found_embassy(tmp_path) as embassy:
         embassy.write_registers(mib=0.5)
         first = embassy.deposit()
         embassy.write_registers(mib=8, seed=2)
-        with pytest.raises(VaultError, match="2 required") as caught:
+        with pytest.raises(VaultError, match="it is lodged: 2, got 0") as caught:
             _deposit(embassy.deposit)
         assert caught.value.exit_code == 5
         assert "quota" in caught.value.message
