@@ -2,7 +2,7 @@
 # Relative paths only, and `python -m` instead of scripts: both survive a path with spaces.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 PY := .venv/bin/python
 ARGS ?=
 
