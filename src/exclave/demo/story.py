@@ -37,6 +37,7 @@ from exclave.demo.rescue import (
 from exclave.demo.stage import Stage
 from exclave.demo.verdict import COLUMNS, RegisterVerdict, judge, table_row
 from exclave.errors import DifferenceFound
+from exclave.plain_words import of_seat
 from exclave.postgres_server.programs import copied_programs, leave_programs, pg_tool
 from exclave.postgres_server.server import PostgresServer
 from exclave.values import dataclass
@@ -167,7 +168,7 @@ def _tell(narrator: Narrator, outcome: _Outcome) -> None:
     fetched = sum(size for _, size in outcome.report["fetched"])
     narrator.say(f"fetched {amount(fetched)} from {len(outcome.report['fetched'])} vaults")
     for seat, what in outcome.report["faults"]:
-        narrator.say(f"overcome at seat {seat}: {what}")
+        narrator.say(f"overcome at {of_seat(seat, what)}")
     good = sum(item.good for item in outcome.verdicts)
     narrator.verdict(
         f"{good} of {len(outcome.verdicts)} registers came back proven, every row and file, in "
